@@ -1,0 +1,208 @@
+/**
+ * The edge between the functions framework and our handlers. A handler gets one plain value and answers one plain
+ * value; it never sees Express, and nothing it throws leaves the process as a stack trace.
+ *
+ * The framework parses JSON before our code runs and, for a malformed body, answers HTML and logs the whole body,
+ * tokens included (docs/surprises.md). So `receiveBodiesRaw` hides the content type from it and we parse here.
+ */
+import { subscribe } from 'node:diagnostics_channel';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { HttpFunction, Request, Response } from '@google-cloud/functions-framework';
+import { invalidInput, isSealwrightError, type SealwrightError } from '../../shared/errors.ts';
+import type { Log } from '../../shared/ports/log.ts';
+
+export interface HttpCall {
+  readonly method: string;
+  /** Decoded path below the function's root, always with a leading slash. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** A `Uint8Array` is sent as it is; anything else as JSON; undefined sends no body. */
+  readonly body?: unknown;
+}
+
+export type HttpHandler = (call: HttpCall) => Promise<HttpAnswer>;
+
+const ORIGINAL_CONTENT_TYPE = 'x-sealwright-original-content-type';
+let receivingRaw = false;
+
+/** Once per process, before the first request: bodies reach our handlers as bytes, whatever their content type. */
+export function receiveBodiesRaw(): void {
+  if (receivingRaw) return;
+  receivingRaw = true;
+  subscribe('http.server.request.start', (message) => {
+    const { request } = message as { request: IncomingMessage };
+    const contentType = request.headers['content-type'];
+    if (contentType === undefined) return;
+    request.headers[ORIGINAL_CONTENT_TYPE] = contentType;
+    request.headers['content-type'] = 'application/octet-stream';
+  });
+}
+
+export interface EdgeOptions {
+  readonly name: string;
+  readonly log: Log;
+  /** Larger bodies are answered 413 before the handler runs. */
+  readonly maxBodyBytes: number;
+  /** The body of an error answer; Google's shape unless a protocol (KACLS) has its own. */
+  readonly errorBody?: (failure: EdgeFailure) => unknown;
+  /** Headers on every answer, errors included (CORS). */
+  readonly commonHeaders?: (call: HttpCall) => Readonly<Record<string, string>>;
+}
+
+export interface EdgeFailure {
+  readonly httpStatus: number;
+  readonly code: string;
+  readonly message: string;
+  readonly details?: Readonly<Record<string, unknown>>;
+}
+
+/** Wraps a handler for `http(name, …)` of the functions framework. */
+export function asHttpFunction(handler: HttpHandler, options: EdgeOptions): HttpFunction {
+  receiveBodiesRaw();
+  return async (request: Request, response: Response) => {
+    const call = toCall(request);
+    let answer: HttpAnswer;
+    try {
+      if (call.body.length > options.maxBodyBytes) {
+        throw invalidInput(
+          'request-too-large',
+          `The request body has ${call.body.length} bytes; at most ${options.maxBodyBytes} are taken.`,
+        );
+      }
+      answer = await handler(call);
+    } catch (error) {
+      const failure = describeFailure(error);
+      const severity = failure.httpStatus >= 500 ? 'error' : 'warning';
+      options.log[severity]('request-failed', {
+        function: options.name,
+        method: call.method,
+        path: call.path,
+        status: failure.httpStatus,
+        code: failure.code,
+        message: failure.message,
+        // A bug's own text goes to the log, where an engineer needs it, and never into an answer.
+        ...(isSealwrightError(error)
+          ? {}
+          : { bug: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
+      });
+      answer = {
+        status: failure.httpStatus,
+        headers: retryAfterHeader(error),
+        body: (options.errorBody ?? googleErrorBody)(failure),
+      };
+    }
+    send(response, answer, options.commonHeaders?.(call) ?? {});
+  };
+}
+
+function toCall(request: Request): HttpCall {
+  const url = new URL(request.url, 'http://function.invalid');
+  const raw = (request as Request & { rawBody?: Buffer }).rawBody;
+  const { [ORIGINAL_CONTENT_TYPE]: original, ...headers } = request.headers;
+  if (typeof original === 'string') headers['content-type'] = original;
+  return {
+    method: request.method,
+    path: url.pathname,
+    query: url.searchParams,
+    headers,
+    body: Buffer.isBuffer(raw) ? raw : Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0),
+  };
+}
+
+function send(response: Response, answer: HttpAnswer, common: Readonly<Record<string, string>>): void {
+  response.status(answer.status);
+  for (const [name, value] of Object.entries({ ...common, ...answer.headers }))
+    response.setHeader(name, value);
+  if (answer.body === undefined) response.end();
+  else if (answer.body instanceof Uint8Array) response.end(answer.body);
+  else {
+    if (!response.hasHeader('content-type'))
+      response.setHeader('content-type', 'application/json; charset=utf-8');
+    response.end(JSON.stringify(answer.body));
+  }
+}
+
+/** Parses a JSON object body; a body that is none is the caller's mistake and says where it goes wrong. */
+export function parseJsonObject(body: Buffer): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(body.toString('utf8'));
+  } catch (error) {
+    throw invalidInput('malformed-request', 'The request body is not JSON.', { cause: error });
+  }
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) {
+    throw invalidInput('malformed-request', 'The request body must be a JSON object.');
+  }
+  return value as Record<string, unknown>;
+}
+
+const HTTP_STATUS_OF_CODE: Readonly<Record<string, number>> = {
+  'request-too-large': 413,
+  unauthenticated: 401,
+  forbidden: 403,
+  'not-found': 404,
+  'method-not-allowed': 405,
+  conflict: 409,
+  'lint-failed': 422,
+  'guard-refused': 409,
+};
+
+export function httpStatusOf(error: SealwrightError): number {
+  const byCode = HTTP_STATUS_OF_CODE[error.code];
+  if (byCode !== undefined) return byCode;
+  if (error.kind === 'invalid-input') return 400;
+  return error.kind === 'permanent' ? 422 : 503;
+}
+
+function describeFailure(error: unknown): EdgeFailure {
+  if (!isSealwrightError(error)) {
+    return {
+      httpStatus: 500,
+      code: 'internal',
+      message: 'Something went wrong here; the log of this function says what.',
+    };
+  }
+  return {
+    httpStatus: httpStatusOf(error),
+    code: error.code,
+    message: error.message,
+    ...(error.details === undefined ? {} : { details: error.details }),
+  };
+}
+
+const STATUS_NAMES: Readonly<Record<number, string>> = {
+  400: 'INVALID_ARGUMENT',
+  401: 'UNAUTHENTICATED',
+  403: 'PERMISSION_DENIED',
+  404: 'NOT_FOUND',
+  405: 'UNIMPLEMENTED',
+  409: 'ABORTED',
+  413: 'INVALID_ARGUMENT',
+  422: 'FAILED_PRECONDITION',
+  429: 'RESOURCE_EXHAUSTED',
+  500: 'INTERNAL',
+  503: 'UNAVAILABLE',
+};
+
+function googleErrorBody(failure: EdgeFailure): unknown {
+  return {
+    error: {
+      code: failure.httpStatus,
+      status: STATUS_NAMES[failure.httpStatus] ?? 'UNKNOWN',
+      message: failure.message,
+      details: [{ reason: failure.code, ...failure.details }],
+    },
+  };
+}
+
+function retryAfterHeader(error: unknown): Readonly<Record<string, string>> {
+  if (!isSealwrightError(error) || error.retryAfterMs === undefined) return {};
+  return { 'retry-after': String(Math.max(1, Math.ceil(error.retryAfterMs / 1000))) };
+}

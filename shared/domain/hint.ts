@@ -1,0 +1,17 @@
+/** Which of our sources said "look at this user". Sources only hint: state is always read again. */
+export type HintSource = 'watch' | 'audit' | 'sweep' | 'due' | 'admin';
+
+export interface Cause {
+  readonly source: HintSource;
+  /** Pub/Sub message id, audit `insertId`, job id or sweep id: whatever lets an auditor find the origin. */
+  readonly eventId: string;
+  /** What the source called it (`add`, `MOVE_USER_TO_ORG_UNIT`, `rekey`, `renewal`). */
+  readonly event: string;
+  /** The admin who did it, where the source says so. */
+  readonly actor?: string;
+}
+
+/** "Look at this user", by immutable id or by an address that still has to be resolved. */
+export type Hint =
+  | { readonly userId: string; readonly cause: Cause }
+  | { readonly address: string; readonly cause: Cause };

@@ -1,0 +1,123 @@
+/**
+ * What the ledger remembers about one user. Instants are `Date`; serials are lower-case hex of the DER INTEGER
+ * content (36 digits for ours); digests are lower-case hex; DER is `Uint8Array`.
+ *
+ * A *user key* is one RSA key pair of a user; its private half exists only wrapped. A *leaf* is one certificate over
+ * one user key. A *keypair* is Gmail's record for one leaf. Nothing here is ever rewritten into something else: a
+ * leaf gains a revocation, a retirement, a keypair, and keeps all of them.
+ */
+import type { RevocationReason } from './revocation-reason.ts';
+
+/** `proven`: the key service opened its own blob and used the key. `unproven`: nobody has seen it open yet. */
+export type WrapProof = 'proven' | 'unproven';
+
+export interface UserKeyRecord {
+  readonly keyId: string;
+  readonly userId: string;
+  readonly spkiSha256Hex: string;
+  readonly spkiDer: Uint8Array;
+  readonly modulusBits: number;
+  /** Base address of the key service that holds it; becomes `kaclsUri`. */
+  readonly keyServiceUrl: string;
+  /** Opaque base64 from the key service; becomes `kaclsData`. Never logged. */
+  readonly wrappedKey: string;
+  readonly proof: WrapProof;
+  readonly createdAt: Date;
+  /** The re-key wish this key answers, if any. */
+  readonly wishId?: string;
+}
+
+/** `intended`: serial and to-be-signed bytes are committed. `signed`: the certificate is committed too. */
+export type LeafState = 'intended' | 'signed';
+
+export interface Revocation {
+  readonly reason: RevocationReason;
+  readonly revokedAt: Date;
+  readonly invalidityDate?: Date;
+}
+
+/** A revocation that has been decided and waits for its time (overlap after a re-key). */
+export interface Retirement {
+  readonly reason: RevocationReason;
+  readonly dueAt: Date;
+}
+
+export interface LeafRecord {
+  readonly serialHex: string;
+  readonly issuerId: string;
+  readonly userId: string;
+  readonly keyId: string;
+  readonly state: LeafState;
+  /** Addresses in the subjectAltName, primary first, lower case. */
+  readonly addresses: readonly string[];
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+  readonly leafDer?: Uint8Array;
+  readonly intendedAt: Date;
+  readonly revocation?: Revocation;
+  readonly retirement?: Retirement;
+}
+
+/** `intended`: Gmail is about to be asked, or its answer was lost. `created`: Gmail told us its id. */
+export type KeypairState = 'intended' | 'created';
+
+export interface KeypairRecord {
+  readonly serialHex: string;
+  readonly userId: string;
+  readonly state: KeypairState;
+  /** Gmail's id, present once `created`. */
+  readonly keypairId?: string;
+}
+
+/** An admin's wish that a user be re-keyed; stays open until a key made for it is the identity's. */
+export interface WishRecord {
+  readonly wishId: string;
+  readonly userId: string;
+  readonly jobId: string;
+  readonly reason: RevocationReason;
+  readonly requestedBy: string;
+  readonly requestedAt: Date;
+  readonly invalidityDate?: Date;
+}
+
+/** `ready | pending | blocked | leaving | out`, design section 5: whatever stops half-way says so here. */
+export type UserState = 'ready' | 'pending' | 'blocked' | 'leaving' | 'out';
+
+export interface UserRecord {
+  readonly userId: string;
+  readonly primaryEmail: string;
+  readonly state: UserState;
+  /** A sentence: why the user is in this state. */
+  readonly reason: string;
+  readonly since: Date;
+  /** When the user was first seen out of scope, absent while in scope. */
+  readonly leftScopeAt?: Date;
+  readonly suspendedAt?: Date;
+  /** Consecutive failures, for the back-off; reset by success or a new wish. */
+  readonly failures: number;
+  readonly nextAction?: string;
+  readonly nextActionAt?: Date;
+}
+
+export interface IssuerRecord {
+  readonly issuerId: string;
+  readonly certificateDer: Uint8Array;
+  /** Chain above the issuer, nearest first, root last. */
+  readonly chainDer: readonly Uint8Array[];
+  /** Full resource name of the pinned Secret Manager version holding the PKCS#8 key. */
+  readonly keySecretVersion: string;
+  /** Address printed into leaves as CRL distribution point; plain http. */
+  readonly crlUrl: string;
+  /** Address printed into leaves as caIssuers; plain http. */
+  readonly issuerUrl: string;
+  readonly state: 'active' | 'retiring' | 'retired';
+}
+
+/** Everything the ledger knows about one user, as the planner sees it. */
+export interface UserLedger {
+  readonly user: UserRecord | undefined;
+  readonly keys: readonly UserKeyRecord[];
+  readonly leaves: readonly LeafRecord[];
+  readonly keypairs: readonly KeypairRecord[];
+  readonly openWishes: readonly WishRecord[];
+}

@@ -1,0 +1,117 @@
+/**
+ * The closed set of things Sealwright can do for a user. A plan is an ordered list of them; each says why.
+ *
+ * `made` stands for something an earlier step of the same plan makes: serials, key ids and Gmail ids are born when a
+ * plan is applied, so that two plans over the same facts compare equal.
+ */
+import type { UserState } from './records.ts';
+import type { RevocationReason } from './revocation-reason.ts';
+
+export type KeyReference = { readonly keyId: string } | 'made';
+export type LeafReference = { readonly serialHex: string } | 'made';
+
+/** Which chain a step belongs to. Each chain stops at its own first failure; neither delays the other. */
+export type StepChain = 'certificate' | 'gmail';
+
+interface StepBase {
+  readonly chain: StepChain;
+  /** Why, in a sentence an admin reads. */
+  readonly reason: string;
+}
+
+/** Makes an RSA key, has it wrapped and proven by the key service, drops the plain key. */
+export interface MakeKeyStep extends StepBase {
+  readonly kind: 'make-key';
+  readonly modulusBits: 2048 | 3072 | 4096;
+  readonly keyServiceUrl: string;
+  readonly wishId?: string;
+}
+
+/** Reserves a serial, records the exact bytes, has them signed, records the certificate. */
+export interface IssueLeafStep extends StepBase {
+  readonly kind: 'issue-leaf';
+  readonly key: KeyReference;
+  readonly addresses: readonly string[];
+  readonly validityDays: number;
+}
+
+/** Finishes an issuance that stopped between intent and certificate. */
+export interface SignLeafStep extends StepBase {
+  readonly kind: 'sign-leaf';
+  readonly serialHex: string;
+}
+
+/** Decides that a replaced leaf will be revoked, and when. */
+export interface RetireLeafStep extends StepBase {
+  readonly kind: 'retire-leaf';
+  readonly serialHex: string;
+  readonly revocationReason: RevocationReason;
+  readonly dueAt: Date;
+}
+
+export interface RevokeLeafStep extends StepBase {
+  readonly kind: 'revoke-leaf';
+  readonly serialHex: string;
+  readonly revocationReason: RevocationReason;
+  readonly invalidityDate?: Date;
+  /** Revoking a leaf that is already replaced is no departure and does not count for the guard. */
+  readonly departure: boolean;
+}
+
+/** Uploads chain and wrapped key, or adopts the pair Gmail already has for this leaf. */
+export interface CreateKeypairStep extends StepBase {
+  readonly kind: 'create-keypair';
+  readonly leaf: LeafReference;
+}
+
+export interface EnableKeypairStep extends StepBase {
+  readonly kind: 'enable-keypair';
+  readonly keypairId: string;
+}
+
+/** Creates the identity, or patches it when `replace` says one exists. */
+export interface SetIdentityStep extends StepBase {
+  readonly kind: 'set-identity';
+  readonly address: string;
+  readonly leaf: LeafReference;
+  readonly replace: boolean;
+}
+
+export interface DeleteIdentityStep extends StepBase {
+  readonly kind: 'delete-identity';
+  readonly address: string;
+}
+
+/** Closes a re-key wish whose key is in use. */
+export interface FulfilWishStep extends StepBase {
+  readonly kind: 'fulfil-wish';
+  readonly wishId: string;
+}
+
+export type Step =
+  | MakeKeyStep
+  | IssueLeafStep
+  | SignLeafStep
+  | RetireLeafStep
+  | RevokeLeafStep
+  | CreateKeypairStep
+  | EnableKeypairStep
+  | SetIdentityStep
+  | DeleteIdentityStep
+  | FulfilWishStep;
+
+export type StepKind = Step['kind'];
+
+/** What a plan concludes about the user once its steps are done. */
+export interface Verdict {
+  readonly state: UserState;
+  readonly reason: string;
+  readonly nextAction?: string;
+  readonly nextActionAt?: Date;
+}
+
+export interface Plan {
+  readonly userId: string;
+  readonly steps: readonly Step[];
+  readonly verdict: Verdict;
+}

@@ -1,0 +1,16 @@
+/**
+ * The public bucket behind `http://pki.…`. Throws `storage-unavailable` (retryable), `storage-precondition`
+ * (retryable: somebody else wrote in between).
+ */
+export interface Bucket {
+  /** Undefined when the object does not exist. `generation` is the decimal string of the object's generation. */
+  read(name: string): Promise<{ readonly bytes: Uint8Array; readonly generation: string } | undefined>;
+  /** Writes only when the object's generation still is `ifGeneration` (`'0'`: does not exist yet). */
+  write(object: {
+    name: string;
+    bytes: Uint8Array;
+    contentType: string;
+    cacheControl: string;
+    ifGeneration: string;
+  }): Promise<{ readonly generation: string }>;
+}

@@ -1,0 +1,25 @@
+import type { GmailIdentity, GmailKeypair } from '../domain/gmail.ts';
+
+/**
+ * Gmail client-side encryption settings of one mailbox, by delegation as that user.
+ * https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.settings.cse.keypairs
+ *
+ * Throws `mailbox-not-ready`, `cse-not-enabled`, `delegation-refused` (permanent, but worth slow retries for up to 24
+ * hours), `gmail-refused` (permanent), `gmail-unavailable` (retryable).
+ */
+export interface Gmail {
+  listKeypairs(mailbox: string): Promise<readonly GmailKeypair[]>;
+  listIdentities(mailbox: string): Promise<readonly GmailIdentity[]>;
+  /** `already-exists` when Gmail answers 409: the caller looks again and adopts. */
+  createKeypair(
+    mailbox: string,
+    keypair: { pkcs7Pem: string; keyServiceUrl: string; wrappedKey: string },
+  ): Promise<{ readonly kind: 'created'; readonly keypairId: string } | { readonly kind: 'already-exists' }>;
+  enableKeypair(mailbox: string, keypairId: string): Promise<void>;
+  disableKeypair(mailbox: string, keypairId: string): Promise<void>;
+  createIdentity(mailbox: string, identity: GmailIdentity): Promise<'created' | 'already-exists'>;
+  /** `absent` when Gmail answers 404. */
+  patchIdentity(mailbox: string, identity: GmailIdentity): Promise<'patched' | 'absent'>;
+  /** Deleting what is absent succeeds. */
+  deleteIdentity(mailbox: string, address: string): Promise<void>;
+}

@@ -1,0 +1,216 @@
+/**
+ * The ledger: our append-mostly account of what was meant and done, in Postgres. Throws `ledger-unavailable`
+ * (retryable); `lease-held` and `lease-lost` (retryable).
+ *
+ * Vocabulary. A *lease* is the right to work on one subject (`user:ID`, `issuer:ID`), with an expiry and a fence
+ * that only grows. Every write about a user names the lease it is made under and is refused with `lease-lost` in the
+ * same transaction when that lease is no longer ours. An *intent* is what will be signed or asked for, committed
+ * before it is. What it will not do: decide. Rules live in `shared/plan`.
+ */
+import type { Cause } from '../domain/hint.ts';
+import type {
+  IssuerRecord,
+  LeafRecord,
+  UserKeyRecord,
+  UserLedger,
+  UserState,
+  WishRecord,
+  WrapProof,
+} from '../domain/records.ts';
+import type { RevocationReason } from '../domain/revocation-reason.ts';
+
+export interface Lease {
+  readonly subject: string;
+  readonly holder: string;
+  readonly fence: bigint;
+}
+
+/** One line of the audit trail. Never carries a key, a token or a wrapped key. */
+export interface AuditEntry {
+  readonly userId?: string;
+  readonly cause: Cause;
+  /** Step kind, or the name of what happened (`crl-published`, `hint-ignored`). */
+  readonly step: string;
+  readonly reason: string;
+  readonly outcome: 'intended' | 'done' | 'adopted' | 'already' | 'failed' | 'refused' | 'ignored';
+  readonly details?: Readonly<Record<string, string | number | boolean | null>>;
+}
+
+export interface LeafIntent {
+  readonly serialHex: string;
+  readonly issuerId: string;
+  readonly userId: string;
+  readonly keyId: string;
+  readonly profile: string;
+  readonly addresses: readonly string[];
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+  /** DER of TBSCertificate, the exact bytes that will be signed. */
+  readonly tbsDer: Uint8Array;
+}
+
+/** What `sign` reads again before it uses the CA key. */
+export interface StoredLeafIntent extends LeafIntent {
+  readonly state: 'intended' | 'signed';
+  readonly spkiDer: Uint8Array;
+  readonly leafDer?: Uint8Array;
+}
+
+export interface CrlIntent {
+  readonly issuerId: string;
+  readonly crlNumber: bigint;
+  readonly thisUpdate: Date;
+  readonly nextUpdate: Date;
+  /** DER of TBSCertList, the exact bytes that will be signed. */
+  readonly tbsDer: Uint8Array;
+}
+
+export interface StoredCrl extends CrlIntent {
+  readonly state: 'intended' | 'signed' | 'published';
+  readonly crlDer?: Uint8Array;
+}
+
+export interface RevokedLeaf {
+  readonly serialHex: string;
+  readonly reason: RevocationReason;
+  readonly revokedAt: Date;
+  readonly invalidityDate?: Date;
+  readonly notAfter: Date;
+}
+
+export interface JobProgress {
+  readonly jobId: string;
+  readonly kind: 'rekey';
+  readonly state: 'running' | 'done' | 'failed' | 'paused' | 'cancelled';
+  readonly total: number;
+  readonly done: number;
+  readonly failed: number;
+  readonly users: readonly {
+    readonly user: string;
+    readonly state: 'waiting' | 'done' | 'failed';
+    readonly detail: string;
+  }[];
+}
+
+export interface Ledger {
+  // --- leases -------------------------------------------------------------------------------------------------
+  /** Takes the lease, or answers undefined when somebody else holds it (and, for users, asks them to look once more). */
+  acquireLease(subject: string, durationMs: number): Promise<Lease | undefined>;
+  /** Extends it; throws `lease-lost` when it is no longer ours. */
+  renewLease(lease: Lease, durationMs: number): Promise<void>;
+  /** Gives it back. `look-again`: somebody asked while we held it; the lease stays ours and the caller looks once more. */
+  releaseLease(lease: Lease): Promise<'released' | 'look-again'>;
+
+  // --- users --------------------------------------------------------------------------------------------------
+  readUser(userId: string): Promise<UserLedger>;
+  /** The user id that has or last had this address. */
+  userIdOfAddress(address: string): Promise<string | undefined>;
+  /** Everybody who ever had this address, for the key service. */
+  userIdsOfAddress(address: string): Promise<readonly string[]>;
+  /** Writes what was just seen of a user: address history and row; creates the row when new. */
+  recordSighting(
+    lease: Lease,
+    sighting: {
+      userId: string;
+      primaryEmail: string;
+      aliases: readonly string[];
+      leftScopeAt?: Date;
+      suspendedAt?: Date;
+    },
+  ): Promise<void>;
+  recordState(
+    lease: Lease,
+    state: {
+      userId: string;
+      state: UserState;
+      reason: string;
+      failures: number;
+      nextAction?: string;
+      nextActionAt?: Date;
+    },
+  ): Promise<void>;
+  /** Ids of users whose `nextActionAt` has come, or who were asked about while a lease that has expired was held. */
+  dueUsers(limit: number): Promise<readonly { readonly userId: string; readonly nextAction: string }[]>;
+
+  // --- keys, leaves, keypairs ---------------------------------------------------------------------------------
+  recordKey(lease: Lease, key: Omit<UserKeyRecord, 'createdAt'>): Promise<void>;
+  recordProof(keyId: string, proof: WrapProof): Promise<void>;
+  /** Commits serial and to-be-signed bytes together. A serial that exists is a `conflict`: draw another. */
+  recordLeafIntent(lease: Lease, intent: LeafIntent): Promise<void>;
+  readLeafIntent(serialHex: string): Promise<StoredLeafIntent | undefined>;
+  /** Called by `sign` alone. The first write wins; writing the same bytes again is done already. */
+  recordSignedLeaf(serialHex: string, leafDer: Uint8Array): Promise<void>;
+  recordRetirement(
+    lease: Lease,
+    retirement: { serialHex: string; reason: RevocationReason; dueAt: Date },
+  ): Promise<void>;
+  /** Never undone; revoking the revoked is done already and keeps the first date and reason. */
+  recordRevocation(
+    lease: Lease,
+    revocation: { serialHex: string; reason: RevocationReason; invalidityDate?: Date },
+  ): Promise<LeafRecord>;
+  recordKeypairIntent(lease: Lease, serialHex: string): Promise<void>;
+  recordKeypair(lease: Lease, keypair: { serialHex: string; keypairId: string }): Promise<void>;
+
+  // --- wishes and jobs ----------------------------------------------------------------------------------------
+  /** One job, one wish per user, in one transaction. */
+  recordRekeyJob(job: {
+    requestedBy: string;
+    reason: RevocationReason;
+    invalidityDate?: Date;
+    users: readonly { readonly userId: string; readonly primaryEmail: string }[];
+  }): Promise<{ readonly jobId: string; readonly wishes: readonly WishRecord[] }>;
+  fulfilWish(lease: Lease, wishId: string): Promise<void>;
+  failWish(lease: Lease, wishId: string, detail: string): Promise<void>;
+  readJob(jobId: string): Promise<JobProgress | undefined>;
+
+  // --- issuers and CRLs ---------------------------------------------------------------------------------------
+  recordIssuer(issuer: IssuerRecord): Promise<void>;
+  activeIssuer(): Promise<IssuerRecord | undefined>;
+  readIssuer(issuerId: string): Promise<IssuerRecord | undefined>;
+  issuers(): Promise<readonly IssuerRecord[]>;
+  /** Revoked leaves of an issuer that must be listed in a CRL issued now, by serial. */
+  revokedLeaves(issuerId: string): Promise<readonly RevokedLeaf[]>;
+  latestCrl(issuerId: string): Promise<StoredCrl | undefined>;
+  recordCrlIntent(lease: Lease, intent: CrlIntent): Promise<void>;
+  readCrl(issuerId: string, crlNumber: bigint): Promise<StoredCrl | undefined>;
+  recordSignedCrl(issuerId: string, crlNumber: bigint, crlDer: Uint8Array): Promise<void>;
+  recordPublishedCrl(lease: Lease, issuerId: string, crlNumber: bigint): Promise<void>;
+
+  // --- watch channels -----------------------------------------------------------------------------------------
+  recordChannel(channel: {
+    channelId: string;
+    resourceId: string;
+    tokenSha256Hex: string;
+    event: string;
+    expiresAt: Date;
+  }): Promise<void>;
+  readChannel(
+    channelId: string,
+  ): Promise<
+    { readonly tokenSha256Hex: string; readonly resourceId: string; readonly expiresAt: Date } | undefined
+  >;
+  channels(): Promise<
+    readonly {
+      readonly channelId: string;
+      readonly resourceId: string;
+      readonly event: string;
+      readonly expiresAt: Date;
+    }[]
+  >;
+  forgetChannel(channelId: string): Promise<void>;
+
+  // --- guard and audit ----------------------------------------------------------------------------------------
+  /** Departures (revocations, identity deletions, disables that count) since an instant, and users covered now. */
+  departuresSince(since: Date): Promise<{ readonly departures: number; readonly coveredUsers: number }>;
+  audit(entry: AuditEntry): Promise<void>;
+  auditTrail(filter: {
+    userId?: string;
+    afterId?: bigint;
+    limit: number;
+  }): Promise<readonly (AuditEntry & { readonly id: bigint; readonly at: Date })[]>;
+
+  /** For exports and the status of an admin: every user row, ordered by id. */
+  users(filter?: { afterUserId?: string; limit?: number }): Promise<readonly UserLedger[]>;
+  close(): Promise<void>;
+}

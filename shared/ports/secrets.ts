@@ -1,0 +1,10 @@
+/**
+ * Secret Manager. Throws `secret-missing` (permanent), `secret-unreadable` (permanent: destroyed, disabled, or the
+ * CRC32C does not fit), `secrets-unavailable` (retryable).
+ */
+export interface Secrets {
+  /** `version` is a full resource name, `projects/P/secrets/S/versions/N`; CA keys are always pinned to a number. */
+  read(version: string): Promise<Uint8Array>;
+  /** Creates the secret where it is missing, adds a version, answers its full resource name. */
+  add(secret: string, payload: Uint8Array): Promise<string>;
+}

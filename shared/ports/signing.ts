@@ -1,0 +1,13 @@
+/**
+ * The private `sign` function as its callers see it. It takes the id of an intent that is already in the ledger,
+ * reads it again, lints it again, signs exactly those bytes and records the outcome. Asking twice gives the same
+ * bytes twice.
+ *
+ * Throws `signing-unavailable` (retryable), `lint-failed`, `intent-mismatch`, `ca-key-unusable`, `not-found` (permanent).
+ */
+export interface Signing {
+  /** Signs the leaf intended under this serial; answers its certificate, DER. */
+  signLeaf(serialHex: string): Promise<Uint8Array>;
+  /** Signs the CRL intended under this issuer and number; answers it, DER. */
+  signCrl(issuerId: string, crlNumber: bigint): Promise<Uint8Array>;
+}
