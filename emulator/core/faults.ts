@@ -1,0 +1,162 @@
+import { invalidArgument } from './google-error.ts';
+
+/** A disturbance of calls: which ones (`method` with `*` wildcards, `nth` or `probability`) and what happens to them. */
+export interface CallFault {
+  readonly method: string;
+  /** Which matching calls, counted from 1 since the fault was set. */
+  readonly nth?: readonly number[];
+  /** Chance for each matching call; 1 unless told, when `nth` is absent too. */
+  readonly probability?: number;
+  readonly status?: number;
+  readonly reason?: string;
+  readonly message?: string;
+  readonly retryAfterSeconds?: number;
+  readonly latencyMs?: number;
+  /** Ends the connection before the effect, or after it (the lost reply). */
+  readonly cut?: 'before' | 'after';
+}
+
+export interface Faults {
+  readonly seed: number;
+  readonly events: {
+    readonly duplicate: number;
+    readonly reorder: number;
+    readonly drop: number;
+    readonly delayMs: number;
+  };
+  readonly directory: { readonly truncatePages: number; readonly emptyPages: number };
+  readonly calls: readonly CallFault[];
+  /** Quotas are enforced only when on. */
+  readonly quotas: boolean;
+}
+
+const NONE: Faults = {
+  seed: 1,
+  events: { duplicate: 0, reorder: 0, drop: 0, delayMs: 0 },
+  directory: { truncatePages: 0, emptyPages: 0 },
+  calls: [],
+  quotas: false,
+};
+
+/** The faults in force and the seeded chance that draws them: one seed gives one run. */
+export class FaultSwitches {
+  #faults: Faults = NONE;
+  #counts: number[] = [];
+  #random = mulberry32(NONE.seed);
+
+  get current(): Faults {
+    return this.#faults;
+  }
+
+  /** `POST /_emulator/faults`: merges what is given over what is in force; `reset` starts from none. */
+  apply(request: Readonly<Record<string, unknown>>): Faults {
+    const known = new Set(['reset', 'seed', 'events', 'directory', 'calls', 'quotas']);
+    const unknown = Object.keys(request).find((key) => !known.has(key));
+    if (unknown !== undefined)
+      throw invalidArgument(`Unknown field "${unknown}"; known are ${[...known].join(', ')}.`);
+    const base = request['reset'] === true ? NONE : this.#faults;
+    const next: Faults = {
+      seed: request['seed'] === undefined ? base.seed : number(request['seed'], 'seed'),
+      events: {
+        ...base.events,
+        ...numbers(request['events'], 'events', ['duplicate', 'reorder', 'drop', 'delayMs']),
+      },
+      directory: {
+        ...base.directory,
+        ...numbers(request['directory'], 'directory', ['truncatePages', 'emptyPages']),
+      },
+      calls: request['calls'] === undefined ? base.calls : callFaults(request['calls']),
+      quotas: request['quotas'] === undefined ? base.quotas : request['quotas'] === true,
+    };
+    if (request['calls'] !== undefined || request['reset'] === true) this.#counts = next.calls.map(() => 0);
+    if (request['seed'] !== undefined || request['reset'] === true) this.#random = mulberry32(next.seed);
+    this.#faults = next;
+    return next;
+  }
+
+  /** The faults that hit this call, in order. Counts it for `nth`. */
+  forCall(method: string): readonly CallFault[] {
+    return this.#faults.calls.filter((fault, index) => {
+      if (!matches(fault.method, method)) return false;
+      const count = (this.#counts[index] ?? 0) + 1;
+      this.#counts[index] = count;
+      if (fault.nth !== undefined) return fault.nth.includes(count);
+      return this.chance(fault.probability ?? 1);
+    });
+  }
+
+  /** True with this probability, from the seed. */
+  chance(probability: number): boolean {
+    if (probability <= 0) return false;
+    return probability >= 1 || this.#random() < probability;
+  }
+
+  /** A number from 0 (inclusive) to 1 (exclusive), from the seed. */
+  draw(): number {
+    return this.#random();
+  }
+}
+
+function matches(pattern: string, method: string): boolean {
+  if (pattern === '*') return true;
+  const expression = pattern.split('*').map((part) => part.replace(/[.\\^$+?()[\]{}|]/g, '\\$&'));
+  return new RegExp(`^${expression.join('.*')}$`, 'i').test(method);
+}
+
+function callFaults(value: unknown): readonly CallFault[] {
+  if (!Array.isArray(value)) throw invalidArgument('"calls" must be a list of call faults.');
+  const known = new Set([
+    'method',
+    'nth',
+    'probability',
+    'status',
+    'reason',
+    'message',
+    'retryAfterSeconds',
+    'latencyMs',
+    'cut',
+  ]);
+  return value.map((entry: unknown, index) => {
+    if (entry === null || typeof entry !== 'object')
+      throw invalidArgument(`calls[${index}] must be an object.`);
+    const fault = entry as Record<string, unknown>;
+    const unknown = Object.keys(fault).find((key) => !known.has(key));
+    if (unknown !== undefined) throw invalidArgument(`calls[${index}] has the unknown field "${unknown}".`);
+    if (typeof fault['method'] !== 'string')
+      throw invalidArgument(`calls[${index}].method must name a method or "*".`);
+    if (fault['cut'] !== undefined && fault['cut'] !== 'before' && fault['cut'] !== 'after') {
+      throw invalidArgument(`calls[${index}].cut must be "before" or "after".`);
+    }
+    return fault as unknown as CallFault;
+  });
+}
+
+function numbers(value: unknown, name: string, keys: readonly string[]): Record<string, number> {
+  if (value === undefined) return {};
+  if (value === null || typeof value !== 'object') throw invalidArgument(`"${name}" must be an object.`);
+  return Object.fromEntries(
+    Object.entries(value).map(([key, entry]) => {
+      if (!keys.includes(key))
+        throw invalidArgument(`${name} has the unknown field "${key}"; known are ${keys.join(', ')}.`);
+      return [key, number(entry, `${name}.${key}`)];
+    }),
+  );
+}
+
+function number(value: unknown, name: string): number {
+  if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
+    throw invalidArgument(`"${name}" must be a number that is not negative.`);
+  }
+  return value;
+}
+
+/** A small, well-distributed seeded generator (public domain, Tommy Ettinger's mulberry32). */
+function mulberry32(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
