@@ -93,6 +93,8 @@ export interface UserRecord {
   /** When the user was first seen out of scope, absent while in scope. */
   readonly leftScopeAt?: Date;
   readonly suspendedAt?: Date;
+  /** The rule that covers the user, or covered them last: its grace periods apply when they leave. */
+  readonly ruleName?: string;
   /** Consecutive failures, for the back-off; reset by success or a new wish. */
   readonly failures: number;
   readonly nextAction?: string;

@@ -80,11 +80,19 @@ export interface SetIdentityStep extends StepBase {
 export interface DeleteIdentityStep extends StepBase {
   readonly kind: 'delete-identity';
   readonly address: string;
+  /** Deleting the identity of a former address is no departure and does not count for the guard. */
+  readonly departure: boolean;
 }
 
 /** Closes a re-key wish whose key is in use. */
 export interface FulfilWishStep extends StepBase {
   readonly kind: 'fulfil-wish';
+  readonly wishId: string;
+}
+
+/** Closes a re-key wish that can never come true, because the user left. */
+export interface FailWishStep extends StepBase {
+  readonly kind: 'fail-wish';
   readonly wishId: string;
 }
 
@@ -98,7 +106,8 @@ export type Step =
   | EnableKeypairStep
   | SetIdentityStep
   | DeleteIdentityStep
-  | FulfilWishStep;
+  | FulfilWishStep
+  | FailWishStep;
 
 export type StepKind = Step['kind'];
 

@@ -11,6 +11,7 @@ import type { Cause } from '../domain/hint.ts';
 import type {
   IssuerRecord,
   LeafRecord,
+  Revocation,
   UserKeyRecord,
   UserLedger,
   UserState,
@@ -54,6 +55,8 @@ export interface StoredLeafIntent extends LeafIntent {
   readonly state: 'intended' | 'signed';
   readonly spkiDer: Uint8Array;
   readonly leafDer?: Uint8Array;
+  /** Present when the intent was revoked, which is possible from the moment it is recorded. */
+  readonly revocation?: Revocation;
 }
 
 export interface CrlIntent {
@@ -94,7 +97,10 @@ export interface JobProgress {
 
 export interface Ledger {
   // --- leases -------------------------------------------------------------------------------------------------
-  /** Takes the lease, or answers undefined when somebody else holds it (and, for users, asks them to look once more). */
+  /**
+   * Takes the lease on `user:ID` or `issuer:ID`, or answers undefined when somebody else holds it (and, for users, asks
+   * them to look once more).
+   */
   acquireLease(subject: string, durationMs: number): Promise<Lease | undefined>;
   /** Extends it; throws `lease-lost` when it is no longer ours. */
   renewLease(lease: Lease, durationMs: number): Promise<void>;
@@ -107,15 +113,22 @@ export interface Ledger {
   userIdOfAddress(address: string): Promise<string | undefined>;
   /** Everybody who ever had this address, for the key service. */
   userIdsOfAddress(address: string): Promise<readonly string[]>;
-  /** Writes what was just seen of a user: address history and row; creates the row when new. */
+  /**
+   * Writes what was just seen of a user who is present: address history and row; creates the row when new. Of
+   * `leftScopeAt` and `suspendedAt` the first instant is kept until a sighting without one clears it.
+   */
   recordSighting(
     lease: Lease,
     sighting: {
       userId: string;
       primaryEmail: string;
       aliases: readonly string[];
+      /** Absent while in scope: absence clears it. */
       leftScopeAt?: Date;
+      /** Absent while not suspended: absence clears it. */
       suspendedAt?: Date;
+      /** The covering rule; absence keeps the last one. */
+      ruleName?: string;
     },
   ): Promise<void>;
   recordState(
@@ -153,7 +166,10 @@ export interface Ledger {
   recordKeypair(lease: Lease, keypair: { serialHex: string; keypairId: string }): Promise<void>;
 
   // --- wishes and jobs ----------------------------------------------------------------------------------------
-  /** One job, one wish per user, in one transaction. */
+  /**
+   * One job, one wish per user, in one transaction. Creates rows for users not seen yet, makes all of them due at
+   * once and asks whoever works on one of them to look again, so that a hint lost after the commit loses nothing.
+   */
   recordRekeyJob(job: {
     requestedBy: string;
     reason: RevocationReason;
@@ -201,9 +217,17 @@ export interface Ledger {
   forgetChannel(channelId: string): Promise<void>;
 
   // --- guard and audit ----------------------------------------------------------------------------------------
-  /** Departures (revocations, identity deletions, disables that count) since an instant, and users covered now. */
+  /**
+   * Users who departed since an instant (inclusive), each counted once, and users covered now (state other than
+   * `out`). Read from the audit trail: outcome `done` or `adopted` of `revoke-leaf` with detail `departure: true`,
+   * and of `delete-identity` and `disable-keypair` without detail `departure: false`.
+   */
   departuresSince(since: Date): Promise<{ readonly departures: number; readonly coveredUsers: number }>;
   audit(entry: AuditEntry): Promise<void>;
+  /**
+   * By id, which follows the order of writing. Two writers may commit in the other order: whoever follows the trail
+   * while it grows reads the last seconds again.
+   */
   auditTrail(filter: {
     userId?: string;
     afterId?: bigint;

@@ -1,0 +1,19 @@
+/**
+ * Vocabulary of the planner. *Facts* are what was observed of one user at one moment. *Standing* is what the
+ * directory and the policy make of that user. A *plan* is the ordered list of steps from the facts to what the
+ * standing asks for, with a verdict. Everything here is pure; nothing here asks the clock, draws a number or talks to
+ * anybody, so the same facts always give the same plan.
+ */
+import type { DirectoryPresence } from '../domain/directory-user.ts';
+import type { GmailFacts } from '../domain/gmail.ts';
+import type { UserLedger } from '../domain/records.ts';
+
+export interface Facts {
+  readonly userId: string;
+  readonly now: Date;
+  readonly presence: DirectoryPresence;
+  readonly ledger: UserLedger;
+  readonly gmail: GmailFacts;
+  /** SHA-256 of each signed leaf's DER, lower-case hex, by serial: how Gmail's keypairs are told apart. */
+  readonly leafSha256BySerial: ReadonlyMap<string, string>;
+}

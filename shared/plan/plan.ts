@@ -1,0 +1,205 @@
+import type { Policy } from '../domain/policy.ts';
+import type { Plan, Step, Verdict } from '../domain/step.ts';
+import type { Facts } from './facts.ts';
+import { liveLeaves, newestFirst } from './holdings.ts';
+import { deleteIdentities, failWishes, revokeAll } from './rules/departure.ts';
+import { convergeGmail } from './rules/gmail.ts';
+import { issuance } from './rules/issuance.ts';
+import { retireReplaced, revokeCompromised, revokeRetired } from './rules/retirement.ts';
+import { type Standing, standingOf } from './standing.ts';
+import { earliest, PATIENCE_MS, plus, renewalTime, slowRetryMs } from './timing.ts';
+
+/**
+ * From facts to steps. Pure: planning the facts that applying a plan leaves behind gives no steps. The certificate
+ * chain comes first, the Gmail chain second; each is applied until its own first failure.
+ */
+export function planFor(facts: Facts, policy: Policy): Plan {
+  const standing = standingOf(facts, policy);
+  const { steps, verdict } = planStanding(facts, standing);
+  return { userId: facts.userId, steps, verdict };
+}
+
+interface Outcome {
+  readonly steps: readonly Step[];
+  readonly verdict: Verdict;
+}
+
+function planStanding(facts: Facts, standing: Standing): Outcome {
+  switch (standing.kind) {
+    case 'covered':
+      return planCovered(facts, standing);
+    case 'suspended':
+      return planLeaver(facts, {
+        dueAt: plus(standing.since, standing.graceMs),
+        revocationReason: 'privilegeWithdrawn',
+        reason: 'The account is suspended',
+        identities: 'park',
+      });
+    case 'outside':
+      return planLeaver(facts, {
+        dueAt: plus(standing.since, standing.graceMs),
+        revocationReason: 'affiliationChanged',
+        reason: `Left the scope: ${standing.why}`,
+        identities: 'delete',
+      });
+    case 'deleted':
+      return planLeaver(facts, {
+        dueAt: facts.now,
+        revocationReason: 'cessationOfOperation',
+        reason: 'The account was deleted',
+        identities: 'gone',
+      });
+    case 'absent':
+      return {
+        steps: [],
+        verdict: {
+          state: facts.ledger.user?.state ?? 'out',
+          reason:
+            'No list of the directory names this user; two whole sweeps and a day decide, not one look.',
+        },
+      };
+    default:
+      return standing satisfies never;
+  }
+}
+
+function planCovered(facts: Facts, standing: Extract<Standing, { kind: 'covered' }>): Outcome {
+  const { user, rule } = standing;
+  const revocations = [...revokeCompromised(facts), ...revokeRetired(facts)];
+  if (facts.gmail.kind !== 'observed') return { steps: revocations, verdict: waitForGmail(facts) };
+
+  const revokedHere = new Set(
+    revocations.flatMap((step) => (step.kind === 'revoke-leaf' ? [step.serialHex] : [])),
+  );
+  const remaining = withoutLeaves(facts, revokedHere);
+  const { steps: issuing, current } = issuance(remaining, user, rule);
+  const steps = [
+    ...revocations,
+    ...issuing,
+    ...retireReplaced(remaining, user, rule, current),
+    ...convergeGmail(facts, facts.gmail, user, current),
+    ...facts.ledger.openWishes.map(
+      (wish): Step => ({
+        kind: 'fulfil-wish',
+        chain: 'gmail',
+        wishId: wish.wishId,
+        reason: 'The identity uses the new key.',
+      }),
+    ),
+  ];
+  if (steps.length > 0) {
+    return {
+      steps,
+      verdict: {
+        state: 'pending',
+        reason: steps[0]?.reason ?? '',
+        nextAction: 'apply',
+        nextActionAt: facts.now,
+      },
+    };
+  }
+  return { steps, verdict: readyVerdict(facts, standing) };
+}
+
+function readyVerdict(facts: Facts, { rule }: Extract<Standing, { kind: 'covered' }>): Verdict {
+  const current = newestFirst(liveLeaves(facts)).find((leaf) => leaf.retirement === undefined);
+  const renewal = current === undefined ? undefined : renewalTime(current, rule);
+  const retirement = earliest(...liveLeaves(facts).map((leaf) => leaf.retirement?.dueAt));
+  const nextActionAt = earliest(renewal, retirement);
+  return {
+    state: 'ready',
+    reason: `Rule "${rule.name}" covers the user; certificate, key pair and identity are in place.`,
+    ...(nextActionAt === undefined
+      ? {}
+      : { nextAction: nextActionAt === retirement ? 'revoke-replaced' : 'renew', nextActionAt }),
+  };
+}
+
+/** Slow retries for up to 24 hours, then *blocked*, which still looks again once a day. Nothing is revoked. */
+function waitForGmail(facts: Facts): Verdict {
+  const previous = facts.ledger.user;
+  const waiting = previous?.state === 'pending' || previous?.state === 'blocked';
+  const waitedMs = waiting ? facts.now.getTime() - previous.since.getTime() : 0;
+  const blocked = previous?.state === 'blocked' || waitedMs >= PATIENCE_MS;
+  const why = facts.gmail.kind === 'unavailable' ? facts.gmail.message : 'Gmail was not asked';
+  return {
+    state: blocked ? 'blocked' : 'pending',
+    reason: `Waits for Gmail: ${why}`,
+    nextAction: 'ask-gmail-again',
+    nextActionAt: plus(facts.now, slowRetryMs(previous?.failures ?? 0, blocked ? PATIENCE_MS : waitedMs)),
+  };
+}
+
+interface Leaver {
+  readonly dueAt: Date;
+  readonly revocationReason: 'affiliationChanged' | 'privilegeWithdrawn' | 'cessationOfOperation';
+  readonly reason: string;
+  /** `park`: kept until restored; `gone`: deleted with the account. */
+  readonly identities: 'delete' | 'park' | 'gone';
+}
+
+function planLeaver(facts: Facts, leaver: Leaver): Outcome {
+  const urgent = [...revokeCompromised(facts), ...revokeRetired(facts)];
+  const holdsNothing = liveLeaves(facts).length === 0 && facts.ledger.leaves.length === 0;
+  if (holdsNothing) {
+    const steps = failWishes(facts, `${leaver.reason}.`);
+    return { steps, verdict: { state: 'out', reason: `${leaver.reason}.` } };
+  }
+  if (facts.now.getTime() < leaver.dueAt.getTime()) {
+    return {
+      steps: urgent,
+      verdict: {
+        state: 'leaving',
+        reason: `${leaver.reason}; the certificate is revoked when the grace period ends.`,
+        nextAction: 'revoke',
+        nextActionAt:
+          earliest(leaver.dueAt, ...liveLeaves(facts).map((leaf) => leaf.retirement?.dueAt)) ?? leaver.dueAt,
+      },
+    };
+  }
+  const reason = `${leaver.reason}.`;
+  const revokedHere = new Set(
+    urgent.flatMap((step) => (step.kind === 'revoke-leaf' ? [step.serialHex] : [])),
+  );
+  const steps = [
+    ...urgent,
+    ...revokeAll(withoutLeaves(facts, revokedHere), leaver.revocationReason, reason),
+    ...failWishes(facts, reason),
+    ...(leaver.identities === 'delete' ? deleteIdentities(facts, reason) : []),
+  ];
+  return {
+    steps,
+    verdict: leaver.identities === 'delete' ? afterLeaving(facts, reason) : { state: 'out', reason },
+  };
+}
+
+/** Out, unless Gmail would not say whether the identity is gone: then that part is parked and tried again. */
+function afterLeaving(facts: Facts, reason: string): Verdict {
+  if (facts.gmail.kind !== 'unavailable') return { state: 'out', reason };
+  return {
+    state: 'leaving',
+    reason: `${reason} The certificate is revoked; deleting the identity is parked: ${facts.gmail.message}`,
+    nextAction: 'delete-identity',
+    nextActionAt: plus(facts.now, slowRetryMs(facts.ledger.user?.failures ?? 0, 0)),
+  };
+}
+
+function withoutLeaves(facts: Facts, serials: ReadonlySet<string>): Facts {
+  if (serials.size === 0) return facts;
+  const leaves = facts.ledger.leaves.filter((leaf) => !serials.has(leaf.serialHex));
+  // The keys stay used: a compromised key must not be mistaken for one that has no leaf yet.
+  const dropped = new Set(
+    facts.ledger.leaves.filter((leaf) => serials.has(leaf.serialHex)).map((leaf) => leaf.keyId),
+  );
+  const keys = facts.ledger.keys.filter((key) => !dropped.has(key.keyId));
+  return { ...facts, ledger: { ...facts.ledger, leaves, keys } };
+}
+
+/** True when a plan needs Gmail's view of this user: they are covered, or leaving and their grace period is over. */
+export function needsGmail(facts: Facts, policy: Policy): boolean {
+  const standing = standingOf(facts, policy);
+  if (standing.kind === 'covered') return true;
+  if (standing.kind !== 'outside' || facts.ledger.keypairs.length === 0) return false;
+  const graceOver = facts.now.getTime() >= plus(standing.since, standing.graceMs).getTime();
+  return graceOver && facts.ledger.user?.state !== 'out';
+}

@@ -1,0 +1,39 @@
+import type { RevocationReason } from '../../domain/revocation-reason.ts';
+import type { Step } from '../../domain/step.ts';
+import type { Facts } from '../facts.ts';
+import { liveLeaves } from '../holdings.ts';
+import { ownIdentities } from './gmail.ts';
+
+/** Revokes everything live. A leaf that was already retired keeps the reason decided then. */
+export function revokeAll(facts: Facts, revocationReason: RevocationReason, reason: string): readonly Step[] {
+  return liveLeaves(facts).map((leaf) => ({
+    kind: 'revoke-leaf',
+    chain: 'certificate',
+    serialHex: leaf.serialHex,
+    revocationReason: leaf.retirement?.reason ?? revocationReason,
+    departure: leaf.retirement === undefined,
+    reason,
+  }));
+}
+
+/** Deletes every identity that uses a pair of ours; the pairs stay, so that old mail opens. */
+export function deleteIdentities(facts: Facts, reason: string): readonly Step[] {
+  if (facts.gmail.kind !== 'observed') return [];
+  return ownIdentities(facts, facts.gmail).map((identity) => ({
+    kind: 'delete-identity',
+    chain: 'gmail',
+    address: identity.address,
+    departure: true,
+    reason,
+  }));
+}
+
+/** A re-key cannot come true for somebody who left. */
+export function failWishes(facts: Facts, reason: string): readonly Step[] {
+  return facts.ledger.openWishes.map((wish) => ({
+    kind: 'fail-wish',
+    chain: 'certificate',
+    wishId: wish.wishId,
+    reason,
+  }));
+}

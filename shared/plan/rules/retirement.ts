@@ -1,0 +1,100 @@
+import type { DirectoryUser } from '../../domain/directory-user.ts';
+import type { PolicyRule } from '../../domain/policy.ts';
+import type { LeafRecord } from '../../domain/records.ts';
+import type { LeafReference, Step } from '../../domain/step.ts';
+import type { Facts } from '../facts.ts';
+import { keyOf, liveLeaves, openWish } from '../holdings.ts';
+import { INTENT_LIFETIME_MS, plus } from '../timing.ts';
+
+/** After `keyCompromise` the old leaves go first and at once; nothing new is issued before. */
+export function revokeCompromised(facts: Facts): readonly Step[] {
+  const wish = facts.ledger.openWishes.find((open) => open.reason === 'keyCompromise');
+  if (wish === undefined) return [];
+  return liveLeaves(facts)
+    .filter((leaf) => keyOf(facts, leaf)?.wishId !== wish.wishId && leaf.intendedAt <= wish.requestedAt)
+    .map((leaf) => ({
+      kind: 'revoke-leaf',
+      chain: 'certificate',
+      serialHex: leaf.serialHex,
+      revocationReason: 'keyCompromise',
+      ...(wish.invalidityDate === undefined ? {} : { invalidityDate: wish.invalidityDate }),
+      departure: false,
+      reason: `${wish.requestedBy} reported the key as compromised.`,
+    }));
+}
+
+/** Revokes what was decided earlier and whose time has come. */
+export function revokeRetired(facts: Facts): readonly Step[] {
+  return liveLeaves(facts).flatMap((leaf): Step[] => {
+    const { retirement } = leaf;
+    if (retirement === undefined || retirement.dueAt.getTime() > facts.now.getTime()) return [];
+    return [
+      {
+        kind: 'revoke-leaf',
+        chain: 'certificate',
+        serialHex: leaf.serialHex,
+        revocationReason: retirement.reason,
+        departure: false,
+        reason: 'The overlap after its replacement has ended.',
+      },
+    ];
+  });
+}
+
+/**
+ * Decides when replaced leaves are revoked: after a re-key and a rename when the overlap ends. A leaf replaced by
+ * renewal or by another key service runs out by itself.
+ */
+export function retireReplaced(
+  facts: Facts,
+  user: DirectoryUser,
+  rule: PolicyRule,
+  current: LeafReference,
+): readonly Step[] {
+  const wish = openWish(facts);
+  const currentLeaf =
+    current === 'made' ? undefined : facts.ledger.leaves.find((leaf) => leaf.serialHex === current.serialHex);
+  const rekeyed =
+    wish !== undefined || (currentLeaf !== undefined && keyOf(facts, currentLeaf)?.wishId !== undefined);
+  return liveLeaves(facts)
+    .filter((leaf) => leaf.serialHex !== currentLeaf?.serialHex && leaf.retirement === undefined)
+    .flatMap((leaf): Step[] => {
+      if (isAbandoned(facts, leaf)) return [revokeAbandoned(leaf)];
+      const renamed = leaf.addresses[0] !== user.primaryEmail;
+      if (!renamed && !(rekeyed && isOlder(facts, leaf, currentLeaf))) return [];
+      return [
+        {
+          kind: 'retire-leaf',
+          chain: 'certificate',
+          serialHex: leaf.serialHex,
+          revocationReason: renamed ? 'superseded' : (wish?.reason ?? 'superseded'),
+          dueAt: plus(facts.now, rule.grace.supersededMs),
+          reason: renamed ? `The primary address is now ${user.primaryEmail}.` : 'A re-key replaced it.',
+        },
+      ];
+    });
+}
+
+function isOlder(facts: Facts, leaf: LeafRecord, currentLeaf: LeafRecord | undefined): boolean {
+  const currentKey = currentLeaf === undefined ? undefined : keyOf(facts, currentLeaf);
+  const key = keyOf(facts, leaf);
+  return (
+    currentKey === undefined || key === undefined || key.createdAt.getTime() < currentKey.createdAt.getTime()
+  );
+}
+
+function isAbandoned(facts: Facts, leaf: LeafRecord): boolean {
+  return leaf.state === 'intended' && facts.now.getTime() - leaf.intendedAt.getTime() > INTENT_LIFETIME_MS;
+}
+
+/** Its signature may exist even though nobody recorded it, so its serial is listed as revoked. */
+function revokeAbandoned(leaf: LeafRecord): Step {
+  return {
+    kind: 'revoke-leaf',
+    chain: 'certificate',
+    serialHex: leaf.serialHex,
+    revocationReason: 'superseded',
+    departure: false,
+    reason: 'An issuance was begun and never finished; whether it was signed is not known.',
+  };
+}

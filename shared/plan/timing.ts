@@ -1,0 +1,39 @@
+import type { PolicyRule } from '../domain/policy.ts';
+import type { LeafRecord } from '../domain/records.ts';
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 86_400_000;
+
+/**
+ * When a leaf is renewed: `renewBefore` ahead of its end, and up to a third of that earlier still, drawn from its
+ * serial. Serials are random, so certificates issued in one hour renew over days.
+ */
+export function renewalTime(leaf: LeafRecord, rule: PolicyRule): Date {
+  const fraction = Number.parseInt(leaf.serialHex.slice(-8), 16) / 0x1_0000_0000;
+  return new Date(
+    leaf.notAfter.getTime() - rule.renewBeforeMs - Math.floor((fraction * rule.renewBeforeMs) / 3),
+  );
+}
+
+/**
+ * How long a user waits after a refusal that only time or a human can lift: 1, 2, 4 … minutes while somebody new
+ * waits for their mailbox, an hour at most for the first day, then once a day.
+ */
+export function slowRetryMs(failures: number, waitedMs: number): number {
+  if (waitedMs >= DAY_MS) return DAY_MS;
+  return Math.min(MINUTE_MS * 2 ** Math.min(failures, 6), HOUR_MS);
+}
+
+/** After this long a wait for Gmail stops being *pending* and becomes *blocked*. */
+export const PATIENCE_MS = DAY_MS;
+
+/** An intent this old is abandoned: its notBefore would be further back than Google's 48 hours allow. */
+export const INTENT_LIFETIME_MS = DAY_MS;
+
+export const earliest = (...instants: readonly (Date | undefined)[]): Date | undefined =>
+  instants
+    .filter((instant) => instant !== undefined)
+    .toSorted((left, right) => left.getTime() - right.getTime())[0];
+
+export const plus = (instant: Date, milliseconds: number): Date => new Date(instant.getTime() + milliseconds);
