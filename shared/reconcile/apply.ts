@@ -1,0 +1,124 @@
+import type { Plan, Step, StepChain, StepKind } from '../domain/step.ts';
+import { isSealwrightError, type SealwrightError } from '../errors.ts';
+import type { StepContext, StepOutcome } from './context.ts';
+import { createKeypair } from './steps/create-keypair.ts';
+import { deleteIdentity } from './steps/delete-identity.ts';
+import { enableKeypair } from './steps/enable-keypair.ts';
+import { failWish } from './steps/fail-wish.ts';
+import { fulfilWish } from './steps/fulfil-wish.ts';
+import { issueLeaf } from './steps/issue-leaf.ts';
+import { makeKey } from './steps/make-key.ts';
+import { retireLeaf } from './steps/retire-leaf.ts';
+import { revokeLeaf } from './steps/revoke-leaf.ts';
+import { setIdentity } from './steps/set-identity.ts';
+import { signLeaf } from './steps/sign-leaf.ts';
+
+type StepHandler<K extends StepKind> = (
+  step: Extract<Step, { kind: K }>,
+  context: StepContext,
+) => Promise<StepOutcome>;
+
+const HANDLERS = {
+  'make-key': makeKey,
+  'issue-leaf': issueLeaf,
+  'sign-leaf': signLeaf,
+  'retire-leaf': retireLeaf,
+  'revoke-leaf': revokeLeaf,
+  'create-keypair': createKeypair,
+  'enable-keypair': enableKeypair,
+  'set-identity': setIdentity,
+  'delete-identity': deleteIdentity,
+  'fulfil-wish': fulfilWish,
+  'fail-wish': failWish,
+} satisfies { [K in StepKind]: StepHandler<K> };
+
+/** Where a chain stopped, and why. */
+export interface Stop {
+  readonly chain: StepChain;
+  readonly step: StepKind;
+  readonly error: SealwrightError;
+}
+
+/**
+ * Applies a plan: the certificate chain, then the Gmail chain, each until its own first failure. A Gmail step that
+ * needs what a stopped certificate chain did not make is not begun. Bugs (anything that is no `SealwrightError`) and
+ * a lost lease end everything at once.
+ */
+export async function apply(plan: Plan, context: StepContext): Promise<readonly Stop[]> {
+  const certificateStop = await applyChain(plan, 'certificate', context, () => true);
+  const gmailStop = await applyChain(
+    plan,
+    'gmail',
+    context,
+    (step) => certificateStop === undefined || isPossible(step, context),
+  );
+  return [certificateStop, gmailStop].filter((stop) => stop !== undefined);
+}
+
+async function applyChain(
+  plan: Plan,
+  chain: StepChain,
+  context: StepContext,
+  isWanted: (step: Step) => boolean,
+): Promise<Stop | undefined> {
+  for (const step of plan.steps) {
+    if (step.chain !== chain) continue;
+    if (!isWanted(step)) return undefined;
+    try {
+      await applyStep(step, context);
+    } catch (error) {
+      if (!isSealwrightError(error) || error.code === 'lease-lost') throw error;
+      return { chain, step: step.kind, error };
+    }
+  }
+  return undefined;
+}
+
+async function applyStep(step: Step, context: StepContext): Promise<void> {
+  const { deps, cause, facts } = context;
+  const line = { eventId: cause.eventId, userId: facts.userId, step: step.kind, reason: step.reason };
+  const startedMs = performance.now();
+  const durationMs = () => Math.round(performance.now() - startedMs);
+  deps.log.info('step-started', line);
+  const handler = HANDLERS[step.kind] as StepHandler<StepKind>;
+  try {
+    const { outcome, details } = await handler(step, context);
+    await deps.ledger.audit({
+      userId: facts.userId,
+      cause,
+      step: step.kind,
+      reason: step.reason,
+      outcome,
+      ...(details === undefined ? {} : { details }),
+    });
+    deps.log.info('step-ended', { ...line, outcome, durationMs: durationMs(), ...details });
+  } catch (error) {
+    const code = isSealwrightError(error) ? error.code : 'bug';
+    deps.log.warning('step-failed', {
+      ...line,
+      outcome: 'failed',
+      code,
+      durationMs: durationMs(),
+      message: error instanceof Error ? error.message : String(error),
+    });
+    if (isSealwrightError(error) && error.code !== 'lease-lost' && error.code !== 'ledger-unavailable') {
+      await deps.ledger.audit({
+        userId: facts.userId,
+        cause,
+        step: step.kind,
+        reason: `${step.reason} ${error.message}`,
+        outcome: 'failed',
+        details: { code },
+      });
+    }
+    throw error;
+  }
+}
+
+/** After the certificate chain stopped: steps that refer to nothing it still had to make. */
+function isPossible(step: Step, context: StepContext): boolean {
+  if (step.kind === 'create-keypair' || step.kind === 'set-identity') {
+    return step.leaf !== 'made' || context.made.serialHex !== undefined;
+  }
+  return step.kind === 'delete-identity' || step.kind === 'enable-keypair';
+}

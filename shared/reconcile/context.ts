@@ -1,0 +1,53 @@
+/**
+ * Vocabulary of the loop. *Observe* gathers facts, *plan* and *guard* judge them (`shared/plan`, pure), *apply*
+ * performs the steps one at a time under the user's lease. A plan is never stored: after any interruption the next
+ * delivery observes and plans again. What this room will not do: decide anything by itself.
+ */
+import type { Cause } from '../domain/hint.ts';
+import type { Policy } from '../domain/policy.ts';
+import type { RandomBytes } from '../pki/serial.ts';
+import type { GenerateKey } from '../pki/key.ts';
+import type { Facts } from '../plan/facts.ts';
+import type { Bus } from '../ports/bus.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Directory } from '../ports/directory.ts';
+import type { Gmail } from '../ports/gmail.ts';
+import type { KeyService } from '../ports/key-service.ts';
+import type { Lease, Ledger } from '../ports/ledger.ts';
+import type { Log } from '../ports/log.ts';
+import type { Signing } from '../ports/signing.ts';
+
+export interface ReconcileDeps {
+  readonly clock: Clock;
+  readonly ledger: Ledger;
+  readonly directory: Directory;
+  readonly gmail: Gmail;
+  readonly keyService: KeyService;
+  readonly signing: Signing;
+  readonly bus: Bus;
+  readonly log: Log;
+  readonly policy: Policy;
+  readonly generateKey: GenerateKey;
+  /** A CSPRNG; draws serials. */
+  readonly random: RandomBytes;
+  /** How long a lease lasts without a heartbeat, milliseconds. Default 60,000. */
+  readonly leaseMs: number;
+}
+
+/** What one plan's steps share while it is applied. */
+export interface StepContext {
+  readonly deps: ReconcileDeps;
+  readonly lease: Lease;
+  readonly cause: Cause;
+  readonly facts: Facts;
+  /** The user's primary address: the mailbox whose settings are changed, and the subject of the delegated token. */
+  readonly mailbox: string;
+  /** What earlier steps of this plan made; `made` references resolve here. */
+  readonly made: { keyId?: string; serialHex?: string };
+}
+
+/** How a step ended well. `adopted`: found done by somebody else or by an attempt whose answer was lost. */
+export interface StepOutcome {
+  readonly outcome: 'done' | 'adopted' | 'already';
+  readonly details?: Readonly<Record<string, string | number | boolean | null>>;
+}

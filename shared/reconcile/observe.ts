@@ -1,0 +1,87 @@
+import { createHash } from 'node:crypto';
+import type { DirectoryPresence } from '../domain/directory-user.ts';
+import type { GmailFacts } from '../domain/gmail.ts';
+import type { UserLedger } from '../domain/records.ts';
+import { isSealwrightError } from '../errors.ts';
+import type { Facts } from '../plan/facts.ts';
+import { needsGmail } from '../plan/plan.ts';
+import { standingOf } from '../plan/standing.ts';
+import type { Lease } from '../ports/ledger.ts';
+import type { ReconcileDeps } from './context.ts';
+
+/**
+ * Gathers the facts about one user under their lease, and writes down the sighting: addresses for the history, and
+ * since when the user is outside or suspended, because grace periods count from the first time we saw it.
+ */
+export async function observe(deps: ReconcileDeps, lease: Lease, userId: string): Promise<Facts> {
+  const presence = await deps.directory.presence(userId);
+  const before = await deps.ledger.readUser(userId);
+  const ledger = (await recordSighting(deps, lease, presence, before))
+    ? await deps.ledger.readUser(userId)
+    : before;
+  const facts: Facts = {
+    userId,
+    now: deps.clock.now(),
+    presence,
+    ledger,
+    gmail: { kind: 'unasked' },
+    leafSha256BySerial: fingerprints(ledger),
+  };
+  if (presence.kind !== 'present' || !needsGmail(facts, deps.policy)) return facts;
+  const gmail: GmailFacts = presence.user.mailboxReady
+    ? await observeGmail(deps, presence.user.primaryEmail)
+    : { kind: 'unavailable', code: 'mailbox-not-ready', message: 'Gmail has not made the mailbox yet.' };
+  return { ...facts, gmail };
+}
+
+/** Answers whether anything was written. Somebody no rule ever covered leaves no trace in the ledger. */
+async function recordSighting(
+  deps: ReconcileDeps,
+  lease: Lease,
+  presence: DirectoryPresence,
+  ledger: UserLedger,
+): Promise<boolean> {
+  if (presence.kind !== 'present') return false;
+  const { user } = presence;
+  const now = deps.clock.now();
+  const standing = standingOf(
+    { userId: user.userId, now, presence, ledger, gmail: { kind: 'unasked' }, leafSha256BySerial: new Map() },
+    deps.policy,
+  );
+  if (standing.kind !== 'covered' && ledger.user === undefined) return false;
+  await deps.ledger.recordSighting(lease, {
+    userId: user.userId,
+    primaryEmail: user.primaryEmail,
+    aliases: user.aliases,
+    ...(standing.kind === 'outside' ? { leftScopeAt: standing.since } : {}),
+    ...(user.suspended ? { suspendedAt: ledger.user?.suspendedAt ?? now } : {}),
+    ...(standing.kind === 'covered' ? { ruleName: standing.rule.name } : {}),
+  });
+  return true;
+}
+
+const WAITING_CODES = new Set(['mailbox-not-ready', 'cse-not-enabled', 'delegation-refused']);
+
+async function observeGmail(deps: ReconcileDeps, mailbox: string): Promise<GmailFacts> {
+  try {
+    const [keypairs, identities] = await Promise.all([
+      deps.gmail.listKeypairs(mailbox),
+      deps.gmail.listIdentities(mailbox),
+    ]);
+    return { kind: 'observed', keypairs, identities };
+  } catch (error) {
+    if (!isSealwrightError(error) || !WAITING_CODES.has(error.code)) throw error;
+    const code = error.code as 'mailbox-not-ready' | 'cse-not-enabled' | 'delegation-refused';
+    return { kind: 'unavailable', code, message: error.message };
+  }
+}
+
+function fingerprints(ledger: UserLedger): ReadonlyMap<string, string> {
+  return new Map(
+    ledger.leaves.flatMap((leaf) =>
+      leaf.leafDer === undefined
+        ? []
+        : [[leaf.serialHex, createHash('sha256').update(leaf.leafDer).digest('hex')]],
+    ),
+  );
+}

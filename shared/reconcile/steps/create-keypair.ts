@@ -1,0 +1,54 @@
+import { createHash } from 'node:crypto';
+import type { CreateKeypairStep } from '../../domain/step.ts';
+import { permanent, retryable } from '../../errors.ts';
+import { gmailPkcs7Pem } from '../../pki/pkcs7.ts';
+import type { StepContext, StepOutcome } from '../context.ts';
+import { resolveLeaf } from './references.ts';
+
+/**
+ * Uploads chain and wrapped key. Gmail's create has no idempotency key, so the intent is committed first and a pair
+ * that already holds this leaf is adopted: an earlier answer may have been lost.
+ */
+export async function createKeypair(step: CreateKeypairStep, context: StepContext): Promise<StepOutcome> {
+  const { deps, lease, facts, mailbox } = context;
+  const serialHex = resolveLeaf(step.leaf, context);
+  const ledger = await deps.ledger.readUser(facts.userId);
+  const leaf = ledger.leaves.find((candidate) => candidate.serialHex === serialHex);
+  const key = ledger.keys.find((candidate) => candidate.keyId === leaf?.keyId);
+  if (leaf?.leafDer === undefined || key === undefined) {
+    throw retryable(
+      'intent-mismatch',
+      `Serial ${serialHex} has no signed certificate yet; the user is looked at again.`,
+    );
+  }
+  const issuer = await deps.ledger.readIssuer(leaf.issuerId);
+  if (issuer === undefined)
+    throw permanent('issuer-missing', `The ledger does not know the issuer ${leaf.issuerId}.`);
+
+  const adopted = await findKeypair(context, leaf.leafDer);
+  if (adopted !== undefined) {
+    await deps.ledger.recordKeypair(lease, { serialHex, keypairId: adopted });
+    return { outcome: 'adopted', details: { serialHex, keypairId: adopted } };
+  }
+  await deps.ledger.recordKeypairIntent(lease, serialHex);
+  const created = await deps.gmail.createKeypair(mailbox, {
+    pkcs7Pem: gmailPkcs7Pem(leaf.leafDer, [issuer.certificateDer, ...issuer.chainDer]),
+    keyServiceUrl: key.keyServiceUrl,
+    wrappedKey: key.wrappedKey,
+  });
+  const keypairId = created.kind === 'created' ? created.keypairId : await findKeypair(context, leaf.leafDer);
+  if (keypairId === undefined) {
+    throw retryable(
+      'gmail-unavailable',
+      `Gmail says a key pair for serial ${serialHex} exists but does not list it; it is asked again.`,
+    );
+  }
+  await deps.ledger.recordKeypair(lease, { serialHex, keypairId });
+  return { outcome: created.kind === 'created' ? 'done' : 'adopted', details: { serialHex, keypairId } };
+}
+
+async function findKeypair({ deps, mailbox }: StepContext, leafDer: Uint8Array): Promise<string | undefined> {
+  const sha256Hex = createHash('sha256').update(leafDer).digest('hex');
+  const keypairs = await deps.gmail.listKeypairs(mailbox);
+  return keypairs.find((keypair) => keypair.leafSha256Hex === sha256Hex)?.keypairId;
+}

@@ -1,0 +1,85 @@
+import type { IssuerRecord } from '../../domain/records.ts';
+import type { IssueLeafStep } from '../../domain/step.ts';
+import { isSealwrightError, permanent, retryable } from '../../errors.ts';
+import { buildLeaf, type UnsignedLeaf } from '../../pki/leaf.ts';
+import { drawSerial } from '../../pki/serial.ts';
+import type { StepContext, StepOutcome } from '../context.ts';
+import { resolveKey } from './references.ts';
+
+/** Two of 2^136 serials are never equal by chance; a third draw that collides means the random source is broken. */
+const SERIAL_DRAWS = 3;
+
+/**
+ * Issues a leaf: draws a serial, builds and lints the exact bytes, commits both, then has `sign` use the CA key. Any
+ * failure after the commit leaves an intent that a later plan finishes or revokes.
+ */
+export async function issueLeaf(step: IssueLeafStep, context: StepContext): Promise<StepOutcome> {
+  const { deps, facts, made } = context;
+  const keyId = resolveKey(step.key, context);
+  const key = (await deps.ledger.readUser(facts.userId)).keys.find((candidate) => candidate.keyId === keyId);
+  if (key === undefined)
+    throw new Error(`The ledger does not know the key ${keyId} of user ${facts.userId}.`);
+  const issuer = await readyIssuer(context);
+  const leaf = await commitIntent(
+    context,
+    issuer,
+    (serialHex) =>
+      buildLeaf({
+        issuer: { certificateDer: issuer.certificateDer, crlUrl: issuer.crlUrl, issuerUrl: issuer.issuerUrl },
+        spkiDer: key.spkiDer,
+        addresses: step.addresses,
+        serialHex,
+        now: deps.clock.now(),
+        validityDays: step.validityDays,
+      }),
+    keyId,
+  );
+  await deps.signing.signLeaf(leaf.serialHex);
+  made.serialHex = leaf.serialHex;
+  return {
+    outcome: 'done',
+    details: { serialHex: leaf.serialHex, keyId, notAfter: leaf.notAfter.toISOString() },
+  };
+}
+
+/**
+ * The active issuer, once a CRL of its own is published and still good: Gmail fetches it when the certificate is
+ * uploaded, and a leaf whose revocation could not be looked up must not exist.
+ */
+async function readyIssuer({ deps }: StepContext): Promise<IssuerRecord> {
+  const issuer = await deps.ledger.activeIssuer();
+  if (issuer === undefined) {
+    throw permanent('issuer-missing', 'There is no issuing CA yet. Make one with "sealwright ca init".');
+  }
+  const crl = await deps.ledger.latestCrl(issuer.issuerId);
+  if (crl?.state !== 'published' || crl.nextUpdate.getTime() <= deps.clock.now().getTime()) {
+    await deps.bus.requestCrl(issuer.issuerId);
+    throw retryable(
+      'issuer-not-ready',
+      `Issuer ${issuer.issuerId} has no published CRL that is still good; one was asked for.`,
+    );
+  }
+  return issuer;
+}
+
+async function commitIntent(
+  { deps, lease, facts }: StepContext,
+  issuer: IssuerRecord,
+  build: (serialHex: string) => UnsignedLeaf,
+  keyId: string,
+): Promise<UnsignedLeaf> {
+  for (let draw = 1; ; draw += 1) {
+    const leaf = build(drawSerial(deps.random));
+    try {
+      await deps.ledger.recordLeafIntent(lease, {
+        ...leaf,
+        issuerId: issuer.issuerId,
+        userId: facts.userId,
+        keyId,
+      });
+      return leaf;
+    } catch (error) {
+      if (!isSealwrightError(error) || error.code !== 'conflict' || draw === SERIAL_DRAWS) throw error;
+    }
+  }
+}
