@@ -1,0 +1,50 @@
+/** Private HTTP → the only holder of the CA key. Everything it signs is described by an intent in the ledger. */
+import { type SignDeps, signCrlIntent, signLeafIntent } from '../shared/authority/sign.ts';
+import { invalidInput, permanent } from '../shared/errors.ts';
+import type { IdTokenVerifier } from '../shared/ports/id-tokens.ts';
+import type { Log } from '../shared/ports/log.ts';
+import { authenticateCaller, type CallerRule } from './wire/caller.ts';
+import { type HttpHandler, parseJsonObject } from './wire/http.ts';
+
+export interface SignFunctionDeps extends SignDeps {
+  readonly callers: CallerRule;
+  readonly idTokens: IdTokenVerifier;
+  readonly log: Log;
+}
+
+/**
+ * `POST /v1/leaf {"serialHex"}` → `{"leaf": base64 DER}`; `POST /v1/crl {"issuerId","crlNumber"}` → `{"crl": base64
+ * DER}`. The number is a decimal string.
+ */
+export function createSign(deps: SignFunctionDeps): HttpHandler {
+  return async (call) => {
+    const caller = await authenticateCaller(call.headers, deps.callers, deps.idTokens);
+    if (call.method !== 'POST') throw permanent('method-not-allowed', 'Intents are posted.');
+    const body = parseJsonObject(call.body);
+    switch (call.path) {
+      case '/v1/leaf': {
+        const serialHex = field(body, 'serialHex', /^[0-9a-f]{2,40}$/);
+        const leaf = await signLeafIntent(deps, serialHex);
+        deps.log.info('signed', { kind: 'leaf', serialHex, caller });
+        return { status: 200, body: { leaf: Buffer.from(leaf).toString('base64') } };
+      }
+      case '/v1/crl': {
+        const issuerId = field(body, 'issuerId', /^[\w.-]{1,128}$/);
+        const crlNumber = field(body, 'crlNumber', /^\d{1,40}$/);
+        const crl = await signCrlIntent(deps, issuerId, BigInt(crlNumber));
+        deps.log.info('signed', { kind: 'crl', issuerId, crlNumber, caller });
+        return { status: 200, body: { crl: Buffer.from(crl).toString('base64') } };
+      }
+      default:
+        throw permanent('not-found', 'There are two things to sign: /v1/leaf and /v1/crl.');
+    }
+  };
+}
+
+function field(body: Readonly<Record<string, unknown>>, name: string, form: RegExp): string {
+  const value = body[name];
+  if (typeof value !== 'string' || !form.test(value)) {
+    throw invalidInput('malformed-request', `"${name}" is missing or has another form than ${form.source}.`);
+  }
+  return value;
+}

@@ -1,0 +1,67 @@
+import { type ErrorCode, permanent, retryable } from '../../errors.ts';
+import type { Signing } from '../../ports/signing.ts';
+
+export interface SigningClientOptions {
+  /** Base address of the `sign` function. */
+  readonly signUrl: string;
+  /** An ID token of this function's own service account for that audience. */
+  readonly fetchIdToken: (audience: string) => Promise<string>;
+  readonly timeoutMs?: number;
+  readonly fetch?: typeof fetch;
+}
+
+const DEFAULT_TIMEOUT_MS = 30_000;
+/** Refusals that asking again cannot change keep their own code; anything else may pass. */
+const LASTING: ReadonlySet<string> = new Set<ErrorCode>([
+  'lint-failed',
+  'intent-mismatch',
+  'ca-key-unusable',
+  'not-found',
+  'issuer-missing',
+  'secret-missing',
+  'secret-unreadable',
+  'forbidden',
+  'unauthenticated',
+]);
+
+/** Calls the private `sign` function over HTTPS as this function's own service account. */
+export function signingClient(options: SigningClientOptions): Signing {
+  const send = options.fetch ?? fetch;
+  const post = async (path: string, body: unknown, field: string): Promise<Uint8Array> => {
+    const response = await send(new URL(path, withSlash(options.signUrl)), {
+      method: 'POST',
+      redirect: 'error',
+      headers: {
+        authorization: `Bearer ${await options.fetchIdToken(options.signUrl)}`,
+        'content-type': 'application/json',
+      },
+      body: JSON.stringify(body),
+      signal: AbortSignal.timeout(options.timeoutMs ?? DEFAULT_TIMEOUT_MS),
+    }).catch((error: unknown) => {
+      throw retryable('signing-unavailable', 'The function that signs did not answer.', { cause: error });
+    });
+    const answer = (await response.json().catch(() => ({}))) as Record<string, unknown>;
+    if (!response.ok) throw refusal(response.status, answer);
+    const value = answer[field];
+    if (typeof value !== 'string' || value === '') {
+      throw retryable('signing-unavailable', `The function that signs answered without "${field}".`);
+    }
+    return new Uint8Array(Buffer.from(value, 'base64'));
+  };
+  return {
+    signLeaf: (serialHex) => post('v1/leaf', { serialHex }, 'leaf'),
+    signCrl: (issuerId, crlNumber) => post('v1/crl', { issuerId, crlNumber: String(crlNumber) }, 'crl'),
+  };
+}
+
+function refusal(status: number, answer: Record<string, unknown>) {
+  const error = (answer['error'] ?? {}) as { message?: unknown; details?: { reason?: unknown }[] };
+  const message = typeof error.message === 'string' ? error.message : `HTTP ${status}`;
+  const reason = error.details?.[0]?.reason;
+  if (typeof reason === 'string' && LASTING.has(reason)) {
+    return permanent(reason as ErrorCode, `The function that signs refused: ${message}`);
+  }
+  return retryable('signing-unavailable', `The function that signs could not: ${message}`);
+}
+
+const withSlash = (url: string): string => (url.endsWith('/') ? url : `${url}/`);

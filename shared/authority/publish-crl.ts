@@ -1,0 +1,124 @@
+/**
+ * The CRL's own small loop; its subject is the issuer, not a user. Under the issuer's lease: number and exact bytes
+ * are committed, `sign` signs them, the result is checked against what is published now, uploaded with a condition
+ * on the object's generation, read back, and only then recorded as published.
+ */
+import type { IssuerRecord } from '../domain/records.ts';
+import { permanent, retryable } from '../errors.ts';
+import { buildCrl } from '../pki/crl.ts';
+import { readCrl, verifyCrl } from '../pki/crl-reader.ts';
+import { checkSuccession } from '../pki/crl-succession.ts';
+import type { Bucket } from '../ports/bucket.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Lease, Ledger } from '../ports/ledger.ts';
+import type { Log } from '../ports/log.ts';
+import type { Signing } from '../ports/signing.ts';
+
+export interface PublishCrlDeps {
+  readonly clock: Clock;
+  readonly ledger: Ledger;
+  readonly signing: Signing;
+  readonly bucket: Bucket;
+  readonly log: Log;
+}
+
+export interface Publication {
+  readonly issuerId: string;
+  readonly crlNumber: bigint;
+  readonly entries: number;
+  readonly nextUpdate: Date;
+}
+
+const LEASE_MS = 60_000;
+/** A revocation is hidden by caches for at most this long, in seconds. */
+const CACHE_SECONDS = 60;
+
+/** Publishes one issuer's CRL. Throws `lease-held` (retryable) while somebody else does. */
+export async function publishCrl(
+  deps: PublishCrlDeps,
+  issuer: IssuerRecord,
+  cause: { eventId: string; event: string },
+): Promise<Publication> {
+  const lease = await deps.ledger.acquireLease(`issuer:${issuer.issuerId}`, LEASE_MS);
+  if (lease === undefined) {
+    throw retryable('lease-held', `The CRL of issuer ${issuer.issuerId} is being published by another run.`, {
+      retryAfterMs: 5_000,
+    });
+  }
+  try {
+    const publication = await publishUnderLease(deps, lease, issuer);
+    await deps.ledger.audit({
+      cause: { source: 'due', ...cause },
+      step: 'crl-published',
+      reason: 'A revocation or the schedule asked for it.',
+      outcome: 'done',
+      details: {
+        issuerId: issuer.issuerId,
+        crlNumber: String(publication.crlNumber),
+        entries: publication.entries,
+      },
+    });
+    deps.log.info('crl-published', { ...publication, crlNumber: String(publication.crlNumber) });
+    return publication;
+  } finally {
+    // Whoever was turned away retries by itself; its request for one more look is answered by that.
+    if ((await deps.ledger.releaseLease(lease)) === 'look-again') await deps.ledger.releaseLease(lease);
+  }
+}
+
+async function publishUnderLease(
+  deps: PublishCrlDeps,
+  lease: Lease,
+  issuer: IssuerRecord,
+): Promise<Publication> {
+  const name = objectName(issuer.crlUrl);
+  const published = await deps.bucket.read(name);
+  const previous = await deps.ledger.latestCrl(issuer.issuerId);
+  const revoked = await deps.ledger.revokedLeaves(issuer.issuerId);
+  // A number that was committed and then lost is burnt: numbers only grow.
+  const unsigned = buildCrl({
+    issuerCertificateDer: issuer.certificateDer,
+    crlNumber: (previous?.crlNumber ?? 0n) + 1n,
+    now: deps.clock.now(),
+    entries: revoked,
+  });
+  await deps.ledger.recordCrlIntent(lease, { issuerId: issuer.issuerId, ...unsigned });
+  const crlDer = await deps.signing.signCrl(issuer.issuerId, unsigned.crlNumber);
+  if (!verifyCrl(crlDer, issuer.certificateDer)) {
+    throw permanent(
+      'publication-refused',
+      `The signature on CRL ${unsigned.crlNumber} does not verify; nothing was published.`,
+    );
+  }
+  if (published !== undefined) {
+    checkSuccession({
+      previousDer: published.bytes,
+      nextDer: crlDer,
+      issuerCertificateDer: issuer.certificateDer,
+    });
+  }
+  await deps.bucket.write({
+    name,
+    bytes: crlDer,
+    contentType: 'application/pkix-crl',
+    cacheControl: `public, max-age=${CACHE_SECONDS}`,
+    ifGeneration: published?.generation ?? '0',
+  });
+  const visible = await deps.bucket.read(name);
+  if (visible === undefined || Buffer.compare(visible.bytes, crlDer) !== 0) {
+    throw retryable(
+      'storage-unavailable',
+      `CRL ${unsigned.crlNumber} was uploaded but is not what the bucket holds now.`,
+    );
+  }
+  await deps.ledger.recordPublishedCrl(lease, issuer.issuerId, unsigned.crlNumber);
+  return {
+    issuerId: issuer.issuerId,
+    crlNumber: unsigned.crlNumber,
+    entries: readCrl(crlDer).entries.size,
+    nextUpdate: unsigned.nextUpdate,
+  };
+}
+
+/** `http://pki.acme.example/issuing-1.crl` → `issuing-1.crl`: the public site serves the bucket's objects by name. */
+export const objectName = (url: string): string => decodeURIComponent(new URL(url).pathname.slice(1));

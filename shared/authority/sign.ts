@@ -1,0 +1,74 @@
+/**
+ * What the private function `sign` does, and all it can do: take the id of an intent in the ledger, read it again,
+ * check it against its row, lint it, sign exactly those bytes, record the result. There is no way to hand it bytes.
+ */
+import type { IssuerRecord } from '../domain/records.ts';
+import { permanent } from '../errors.ts';
+import { assertIntentMatches } from '../pki/intent.ts';
+import { issueCertificate, issueCrl } from '../pki/issue.ts';
+import { leafProfile } from '../pki/profile.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Ledger } from '../ports/ledger.ts';
+import type { CaKeys } from './ca-keys.ts';
+
+export interface SignDeps {
+  readonly clock: Clock;
+  readonly ledger: Pick<
+    Ledger,
+    'readLeafIntent' | 'recordSignedLeaf' | 'readCrl' | 'recordSignedCrl' | 'readIssuer'
+  >;
+  readonly caKeys: CaKeys;
+}
+
+/** Answers the certificate, DER; asking again answers the same one. */
+export async function signLeafIntent(deps: SignDeps, serialHex: string): Promise<Uint8Array> {
+  const intent = await deps.ledger.readLeafIntent(serialHex);
+  if (intent === undefined)
+    throw permanent('not-found', `The ledger holds no intent under serial ${serialHex}; nothing was signed.`);
+  if (intent.leafDer !== undefined) return intent.leafDer;
+  const issuer = await issuerOf(deps, intent.issuerId);
+  assertIntentMatches(intent, issuer.certificateDer);
+  const leafDer = await issueCertificate({
+    tbsDer: intent.tbsDer,
+    profile: leafProfile(intent.profile),
+    issuerCertificateDer: issuer.certificateDer,
+    signer: await deps.caKeys.signerOf(issuer),
+    signingTime: deps.clock.now(),
+  });
+  await deps.ledger.recordSignedLeaf(serialHex, leafDer);
+  return leafDer;
+}
+
+/** Answers the CRL, DER; asking again answers the same one. */
+export async function signCrlIntent(
+  deps: SignDeps,
+  issuerId: string,
+  crlNumber: bigint,
+): Promise<Uint8Array> {
+  const intent = await deps.ledger.readCrl(issuerId, crlNumber);
+  if (intent === undefined) {
+    throw permanent(
+      'not-found',
+      `The ledger holds no intent for CRL ${crlNumber} of issuer ${issuerId}; nothing was signed.`,
+    );
+  }
+  if (intent.crlDer !== undefined) return intent.crlDer;
+  const issuer = await issuerOf(deps, issuerId);
+  const crlDer = await issueCrl({
+    tbsDer: intent.tbsDer,
+    issuerCertificateDer: issuer.certificateDer,
+    signer: await deps.caKeys.signerOf(issuer),
+    signingTime: deps.clock.now(),
+  });
+  await deps.ledger.recordSignedCrl(issuerId, crlNumber, crlDer);
+  return crlDer;
+}
+
+async function issuerOf(deps: SignDeps, issuerId: string): Promise<IssuerRecord> {
+  const issuer = await deps.ledger.readIssuer(issuerId);
+  if (issuer === undefined)
+    throw permanent('issuer-missing', `The ledger does not know the issuer ${issuerId}; nothing was signed.`);
+  if (issuer.state === 'retired')
+    throw permanent('issuer-missing', `Issuer ${issuerId} is retired; nothing was signed.`);
+  return issuer;
+}
