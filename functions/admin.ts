@@ -1,0 +1,62 @@
+/**
+ * Admin HTTP → a wish in the ledger, then a hint. Nothing here changes a mailbox or a certificate: it writes down who
+ * wants what, and the one loop does it.
+ *
+ * | call                      | does                                                              |
+ * |---------------------------|-------------------------------------------------------------------|
+ * | `POST /v1/rekey`          | asks for new keys for users, an org unit or everybody             |
+ * | `GET /v1/jobs/JOB`        | how far that is                                                   |
+ * | `GET /v1/users`           | every user's state, reason and next action                        |
+ * | `GET /v1/users/USER`      | one user: certificates, key pairs, wishes                         |
+ * | `GET /v1/audit`           | the audit trail, oldest first; `?user=…&after=…&limit=…`          |
+ */
+import { permanent } from '../shared/errors.ts';
+import type { IdTokenVerifier } from '../shared/ports/id-tokens.ts';
+import { type AdminReadDeps, readAudit, readJob, readUser, readUsers } from './admin/read.ts';
+import { type RekeyDeps, requestRekey } from './admin/rekey.ts';
+import { bearerToken } from './wire/caller.ts';
+import { type HttpCall, type HttpHandler, parseJsonObject } from './wire/http.ts';
+
+export interface AdminDeps extends Omit<RekeyDeps, 'ledger'>, Omit<AdminReadDeps, 'ledger'> {
+  readonly ledger: RekeyDeps['ledger'] & AdminReadDeps['ledger'];
+  readonly idTokens: IdTokenVerifier;
+  /** Audiences an admin's ID token may carry. */
+  readonly audiences: readonly string[];
+  /** Addresses of the admins, lower case. */
+  readonly admins: readonly string[];
+}
+
+export function createAdmin(deps: AdminDeps): HttpHandler {
+  return async (call) => {
+    const admin = await authenticateAdmin(deps, call);
+    const [, version, resource, id] = call.path.split('/').map(decodeURIComponent);
+    if (version !== 'v1') throw permanent('not-found', 'The admin API lives under /v1.');
+    if (resource === 'rekey' && id === undefined) {
+      allow(call, 'POST');
+      return await requestRekey(deps, admin, parseJsonObject(call.body));
+    }
+    allow(call, 'GET');
+    if (resource === 'jobs' && id !== undefined) return await readJob(deps, id);
+    if (resource === 'users')
+      return id === undefined ? await readUsers(deps, call.query) : await readUser(deps, id);
+    if (resource === 'audit' && id === undefined) return await readAudit(deps, call.query);
+    throw permanent('not-found', `The admin API has no ${call.path}.`);
+  };
+}
+
+/**
+ * The admin's own ID token, verified whole. In front of Cloud Run's IAM, Google's token travels in
+ * `X-Serverless-Authorization`, so that this one arrives with its signature.
+ */
+async function authenticateAdmin(deps: AdminDeps, call: HttpCall): Promise<string> {
+  const { email } = await deps.idTokens.verify(bearerToken(call.headers.authorization), deps.audiences);
+  if (!deps.admins.includes(email.toLowerCase())) {
+    deps.log.warning('admin-refused', { email, path: call.path });
+    throw permanent('forbidden', `${email} is not one of the admins of this service.`);
+  }
+  return email;
+}
+
+function allow(call: HttpCall, method: string): void {
+  if (call.method !== method) throw permanent('method-not-allowed', `${call.path} takes ${method}.`);
+}

@@ -1,0 +1,117 @@
+import type { UserLedger } from '../../shared/domain/records.ts';
+import { invalidInput, permanent } from '../../shared/errors.ts';
+import type { Ledger } from '../../shared/ports/ledger.ts';
+import type { HttpAnswer } from '../wire/http.ts';
+
+export interface AdminReadDeps {
+  readonly ledger: Pick<Ledger, 'readJob' | 'users' | 'readUser' | 'userIdOfAddress' | 'auditTrail'>;
+}
+
+const DEFAULT_PAGE = 500;
+const MAX_PAGE = 5_000;
+
+export async function readJob(deps: AdminReadDeps, jobId: string): Promise<HttpAnswer> {
+  const job = await deps.ledger.readJob(jobId);
+  if (job === undefined) throw permanent('not-found', `There is no job ${jobId}.`);
+  const { state, total, done, failed, users } = job;
+  return { status: 200, body: { state, total, done, failed, users } };
+}
+
+/** `{"users":[…],"next"}`: pass `next` as `after` for the following page. */
+export async function readUsers(deps: AdminReadDeps, query: URLSearchParams): Promise<HttpAnswer> {
+  const after = query.get('after');
+  const limit = pageSize(query);
+  const page = await deps.ledger.users({ limit, ...(after === null ? {} : { afterUserId: after }) });
+  const last = page.at(-1)?.user?.userId;
+  return {
+    status: 200,
+    body: {
+      users: page.map(summary),
+      ...(page.length === limit && last !== undefined ? { next: last } : {}),
+    },
+  };
+}
+
+/** One user by immutable id or by present or former address. */
+export async function readUser(deps: AdminReadDeps, name: string): Promise<HttpAnswer> {
+  const userId = /^\d+$/.test(name) ? name : await deps.ledger.userIdOfAddress(name.toLowerCase());
+  const ledger = userId === undefined ? undefined : await deps.ledger.readUser(userId);
+  if (ledger?.user === undefined) throw permanent('not-found', `The ledger knows nobody called ${name}.`);
+  return { status: 200, body: detail(ledger) };
+}
+
+/** `{"entries":[…],"next"}`, oldest first. */
+export async function readAudit(deps: AdminReadDeps, query: URLSearchParams): Promise<HttpAnswer> {
+  const user = query.get('user');
+  const userId =
+    user === null || /^\d+$/.test(user) ? user : await deps.ledger.userIdOfAddress(user.toLowerCase());
+  if (userId === undefined) throw permanent('not-found', `The ledger knows nobody called ${user}.`);
+  const after = query.get('after');
+  if (after !== null && !/^\d+$/.test(after))
+    throw invalidInput('malformed-request', '"after" must be an entry number.');
+  const limit = pageSize(query);
+  const entries = await deps.ledger.auditTrail({
+    limit,
+    ...(userId === null ? {} : { userId }),
+    ...(after === null ? {} : { afterId: BigInt(after) }),
+  });
+  const last = entries.at(-1)?.id;
+  return {
+    status: 200,
+    body: {
+      entries: entries.map((entry) => ({ ...entry, id: String(entry.id) })),
+      ...(entries.length === limit && last !== undefined ? { next: String(last) } : {}),
+    },
+  };
+}
+
+function summary(ledger: UserLedger) {
+  const { user } = ledger;
+  return {
+    userId: user?.userId,
+    user: user?.primaryEmail,
+    state: user?.state,
+    reason: user?.reason,
+    since: user?.since,
+    nextAction: user?.nextAction,
+    nextActionAt: user?.nextActionAt,
+  };
+}
+
+/** Everything but the wrapped keys: they are of no use to a reader, and what is not shown cannot leak. */
+function detail(ledger: UserLedger) {
+  return {
+    ...summary(ledger),
+    certificates: ledger.leaves.map((leaf) => {
+      const key = ledger.keys.find((candidate) => candidate.keyId === leaf.keyId);
+      const keypair = ledger.keypairs.find((candidate) => candidate.serialHex === leaf.serialHex);
+      return {
+        serial: leaf.serialHex,
+        state: leaf.state,
+        addresses: leaf.addresses,
+        notBefore: leaf.notBefore,
+        notAfter: leaf.notAfter,
+        issuer: leaf.issuerId,
+        revocation: leaf.revocation,
+        retirement: leaf.retirement,
+        certificate: leaf.leafDer === undefined ? undefined : Buffer.from(leaf.leafDer).toString('base64'),
+        keyId: leaf.keyId,
+        spkiSha256: key?.spkiSha256Hex,
+        keyService: key?.keyServiceUrl,
+        keyProof: key?.proof,
+        keypairId: keypair?.keypairId,
+      };
+    }),
+    openWishes: ledger.openWishes,
+  };
+}
+
+function pageSize(query: URLSearchParams): number {
+  const text = query.get('limit');
+  if (text === null) return DEFAULT_PAGE;
+  const limit = Number(text);
+  if (!Number.isInteger(limit) || limit < 1 || limit > MAX_PAGE) {
+    throw invalidInput('malformed-request', `"limit" must be a whole number from 1 to ${MAX_PAGE}.`);
+  }
+  return limit;
+}

@@ -1,0 +1,150 @@
+import { z } from 'zod';
+import type { DirectoryUser } from '../../shared/domain/directory-user.ts';
+import type { Policy } from '../../shared/domain/policy.ts';
+import {
+  isRevocationReason,
+  REVOCATION_REASONS,
+  type RevocationReason,
+} from '../../shared/domain/revocation-reason.ts';
+import { invalidInput, permanent } from '../../shared/errors.ts';
+import { ruleCovering } from '../../shared/plan/scope.ts';
+import type { Bus } from '../../shared/ports/bus.ts';
+import type { Directory } from '../../shared/ports/directory.ts';
+import type { Ledger } from '../../shared/ports/ledger.ts';
+import type { Log } from '../../shared/ports/log.ts';
+import type { HttpAnswer } from '../wire/http.ts';
+
+export interface RekeyDeps {
+  readonly directory: Pick<Directory, 'presence' | 'resolve' | 'usersUnder'>;
+  readonly ledger: Pick<Ledger, 'recordRekeyJob' | 'audit'>;
+  readonly bus: Pick<Bus, 'publishHints'>;
+  readonly policy: Policy;
+  readonly log: Log;
+}
+
+/** A job larger than this is asked for unit by unit, so that one request stays within its time. */
+const MAX_USERS = 50_000;
+
+const request = z.strictObject({
+  users: z.array(z.string().min(3)).min(1).max(MAX_USERS).optional(),
+  orgUnit: z.string().startsWith('/').optional(),
+  group: z.string().optional(),
+  all: z.literal(true).optional(),
+  reason: z.custom<RevocationReason>(isRevocationReason, {
+    error: `must be one of ${Object.keys(REVOCATION_REASONS).join(', ')}`,
+  }),
+  /** When the key is thought to have been compromised, RFC 5280 §5.3.2. */
+  invalidityDate: z.iso.datetime({ offset: true }).optional(),
+  dryRun: z.boolean().default(false),
+});
+
+interface Target {
+  readonly userId: string;
+  readonly primaryEmail: string;
+}
+
+/** 202 `{"job"}`; with `dryRun`, 200 and whom it would touch, and nothing is written. */
+export async function requestRekey(deps: RekeyDeps, admin: string, body: unknown): Promise<HttpAnswer> {
+  const parsed = request.safeParse(body);
+  if (!parsed.success) {
+    const [first] = parsed.error.issues;
+    const field =
+      first?.path.join('.') || (first?.code === 'unrecognized_keys' ? first.keys.join(', ') : 'body');
+    throw invalidInput('malformed-request', `"${field}": ${first?.message ?? 'does not fit'}.`, {
+      details: { field },
+    });
+  }
+  const wanted = parsed.data;
+  const selectors = [wanted.users, wanted.orgUnit, wanted.group, wanted.all].filter(
+    (value) => value !== undefined,
+  );
+  if (selectors.length !== 1) {
+    throw invalidInput('malformed-request', 'Say exactly one of "users", "orgUnit", "group" and "all".', {
+      details: { field: 'users' },
+    });
+  }
+  if (wanted.group !== undefined) {
+    throw invalidInput(
+      'malformed-request',
+      '"group" is not served by this version: rules by group come later. Name the users or an org unit.',
+      {
+        details: { field: 'group' },
+      },
+    );
+  }
+  const targets =
+    wanted.users === undefined
+      ? await usersUnder(deps, wanted.orgUnit ?? '/')
+      : await namedUsers(deps, wanted.users);
+  if (targets.length === 0) throw permanent('not-found', 'Nobody covered by the policy fits this request.');
+  if (wanted.dryRun) {
+    return {
+      status: 200,
+      body: {
+        dryRun: true,
+        total: targets.length,
+        users: targets.map(({ primaryEmail }) => ({
+          user: primaryEmail,
+          step: 'rekey',
+          reason: wanted.reason,
+        })),
+      },
+    };
+  }
+  const { jobId } = await deps.ledger.recordRekeyJob({
+    requestedBy: admin,
+    reason: wanted.reason,
+    ...(wanted.invalidityDate === undefined ? {} : { invalidityDate: new Date(wanted.invalidityDate) }),
+    users: targets,
+  });
+  const cause = { source: 'admin', eventId: jobId, event: 'rekey', actor: admin } as const;
+  await deps.ledger.audit({
+    cause,
+    step: 'rekey-requested',
+    reason: `${admin} asked to re-key ${targets.length} users (${wanted.reason}).`,
+    outcome: 'done',
+    details: { jobId, users: targets.length, revocationReason: wanted.reason },
+  });
+  // The wishes are committed. Should publishing fail, the job stands and `due` finds the users all the same.
+  await deps.bus.publishHints(targets.map(({ userId }) => ({ userId, cause })));
+  deps.log.info('rekey-requested', { jobId, users: targets.length, reason: wanted.reason, admin });
+  return { status: 202, body: { job: jobId } };
+}
+
+/** Every name must be somebody the policy covers: a typo must not become a job that silently does less. */
+async function namedUsers(deps: RekeyDeps, names: readonly string[]): Promise<readonly Target[]> {
+  const targets = new Map<string, Target>();
+  for (const name of names) {
+    const userId = await deps.directory.resolve(name.toLowerCase());
+    const presence = userId === undefined ? undefined : await deps.directory.presence(userId);
+    if (presence?.kind !== 'present')
+      throw permanent('not-found', `Nobody in the directory has the address ${name}.`, {
+        details: { field: 'users' },
+      });
+    if (!isCovered(deps.policy, presence.user)) {
+      throw invalidInput(
+        'malformed-request',
+        `${name} is not covered by the policy (org unit ${presence.user.orgUnitPath}).`,
+        {
+          details: { field: 'users' },
+        },
+      );
+    }
+    targets.set(presence.user.userId, presence.user);
+  }
+  return [...targets.values()];
+}
+
+async function usersUnder(deps: RekeyDeps, orgUnit: string): Promise<readonly Target[]> {
+  const targets: Target[] = [];
+  for await (const user of deps.directory.usersUnder(orgUnit)) {
+    if (!isCovered(deps.policy, user)) continue;
+    targets.push({ userId: user.userId, primaryEmail: user.primaryEmail });
+    if (targets.length > MAX_USERS)
+      throw invalidInput('malformed-request', `More than ${MAX_USERS} users fit; ask for smaller units.`);
+  }
+  return targets;
+}
+
+const isCovered = (policy: Policy, user: DirectoryUser): boolean =>
+  ruleCovering(policy, user.orgUnitPath) !== undefined && !user.archived;

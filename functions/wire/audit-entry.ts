@@ -1,0 +1,69 @@
+import type { Cause, Hint } from '../../shared/domain/hint.ts';
+import type { Command } from './hint-message.ts';
+
+/**
+ * Workspace admin audit entries as the organization log sink publishes them.
+ * https://cloud.google.com/logging/docs/audit/gsuite-audit-logging
+ *
+ * An entry may carry several events, parameters come in any order, and none of it is believed: it only says whom to
+ * look at. The entry names addresses, never immutable ids.
+ */
+const USER_EVENTS: ReadonlySet<string> = new Set([
+  'CREATE_USER',
+  'DELETE_USER',
+  'UNDELETE_USER',
+  'SUSPEND_USER',
+  'UNSUSPEND_USER',
+  'ARCHIVE_USER',
+  'UNARCHIVE_USER',
+  'RENAME_USER',
+  'MOVE_USER_TO_ORG_UNIT',
+  'ADD_NICKNAME',
+  'REMOVE_NICKNAME',
+  'GMAIL_RESET_USER',
+  'USER_LICENSE_ASSIGNMENT',
+  'USER_LICENSE_REVOKE',
+  'ADD_GROUP_MEMBER',
+  'REMOVE_GROUP_MEMBER',
+]);
+
+/** Their NEW_VALUE is an address too, and the one that answers now. */
+const NEW_VALUE_IS_ADDRESS: ReadonlySet<string> = new Set(['RENAME_USER']);
+
+export function parseAuditEntry(entry: Readonly<Record<string, unknown>>, messageId: string): Command {
+  const payload = record(entry['protoPayload']);
+  const eventId = text(entry['insertId']) ?? messageId;
+  const actor = text(record(payload['authenticationInfo'])['principalEmail']);
+  const events = list(record(payload['metadata'])['event']);
+  const hints: Hint[] = [];
+  const ignored: string[] = [];
+  for (const event of events) {
+    const name = text(event['eventName']) ?? 'without a name';
+    const cause: Cause = { source: 'audit', eventId, event: name, ...(actor === undefined ? {} : { actor }) };
+    const addresses = USER_EVENTS.has(name) ? addressesOf(name, event) : [];
+    if (addresses.length === 0) ignored.push(`Event ${name} names no user this product follows.`);
+    hints.push(...addresses.map((address) => ({ address, cause })));
+  }
+  if (events.length === 0)
+    ignored.push(`Method ${text(payload['methodName']) ?? 'without a name'} carries no events.`);
+  return { hints, ignored };
+}
+
+function addressesOf(name: string, event: Readonly<Record<string, unknown>>): readonly string[] {
+  const parameters = new Map(
+    list(event['parameter']).map((parameter) => [text(parameter['name']), text(parameter['value'])]),
+  );
+  const wanted = NEW_VALUE_IS_ADDRESS.has(name) ? ['NEW_VALUE', 'USER_EMAIL'] : ['USER_EMAIL'];
+  const found = wanted.map((key) => parameters.get(key)).find((value) => value?.includes('@'));
+  return found === undefined ? [] : [found.toLowerCase()];
+}
+
+const record = (value: unknown): Readonly<Record<string, unknown>> =>
+  value !== null && typeof value === 'object' && !Array.isArray(value)
+    ? (value as Record<string, unknown>)
+    : {};
+
+const list = (value: unknown): readonly Readonly<Record<string, unknown>>[] =>
+  Array.isArray(value) ? value.map(record) : [];
+
+const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);

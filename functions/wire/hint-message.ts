@@ -1,0 +1,50 @@
+import type { Cause, Hint, HintSource } from '../../shared/domain/hint.ts';
+import { invalidInput } from '../../shared/errors.ts';
+import { parseAuditEntry } from './audit-entry.ts';
+import { type PushedMessage, parseMessageJson } from './push-envelope.ts';
+
+const SOURCES: ReadonlySet<string> = new Set<HintSource>(['watch', 'audit', 'sweep', 'due', 'admin']);
+
+/** What a message on `directory-events` asks for. `ignored` says why nothing is to be done, in words. */
+export interface Command {
+  readonly hints: readonly Hint[];
+  readonly ignored: readonly string[];
+}
+
+/** Two kinds of message travel on the topic: our own hints, and log entries exactly as the org sink publishes them. */
+export function parseDirectoryEvent(message: PushedMessage): Command {
+  const body = parseMessageJson(message);
+  if ('protoPayload' in body) return parseAuditEntry(body, message.messageId);
+  return { hints: [parseHint(body, message.messageId)], ignored: [] };
+}
+
+function parseHint(body: Readonly<Record<string, unknown>>, messageId: string): Hint {
+  if (body['version'] !== 1) {
+    throw invalidInput(
+      'malformed-event',
+      `Message ${messageId} is neither a log entry nor a hint of version 1.`,
+    );
+  }
+  const cause = parseCause(body['cause'], messageId);
+  const { userId, address } = body;
+  if (typeof userId === 'string' && /^\d{1,32}$/.test(userId)) return { userId, cause };
+  if (typeof address === 'string' && address.includes('@')) return { address: address.toLowerCase(), cause };
+  throw invalidInput(
+    'malformed-event',
+    `Message ${messageId} names no user: it needs "userId" (digits) or "address".`,
+  );
+}
+
+function parseCause(value: unknown, messageId: string): Cause {
+  const cause = value as Partial<Record<keyof Cause, unknown>> | null | undefined;
+  const { source, eventId, event, actor } = cause ?? {};
+  if (
+    typeof source !== 'string' ||
+    !SOURCES.has(source) ||
+    typeof eventId !== 'string' ||
+    typeof event !== 'string'
+  ) {
+    throw invalidInput('malformed-event', `Message ${messageId} has no valid "cause".`);
+  }
+  return { source: source as HintSource, eventId, event, ...(typeof actor === 'string' ? { actor } : {}) };
+}

@@ -1,0 +1,111 @@
+/**
+ * Every setting of every function: one schema over the environment, read once at start, frozen. This file is the only
+ * reader of the environment. A function needs only some of them and says which; a missing one stops the start with a
+ * sentence that names it. New settings work when absent, so that code can be deployed before configuration.
+ */
+import { z } from 'zod';
+import { invalidInput } from '../errors.ts';
+
+const list = z
+  .string()
+  .default('')
+  .transform((text) =>
+    text
+      .split(',')
+      .map((entry) => entry.trim())
+      .filter((entry) => entry !== ''),
+  );
+
+const addresses = list.transform((entries) => entries.map((entry) => entry.toLowerCase()));
+
+const authenticationIssuers = z
+  .string()
+  .default('[]')
+  .transform((text, context) => {
+    try {
+      return JSON.parse(text) as unknown;
+    } catch {
+      context.addIssue({ code: 'custom', message: 'is no JSON' });
+      return z.NEVER;
+    }
+  })
+  .pipe(
+    z.array(z.strictObject({ issuer: z.string(), jwksUrl: z.url(), audiences: z.array(z.string()).min(1) })),
+  );
+
+const schema = z.object({
+  /** Google Cloud project id. */
+  SEALWRIGHT_PROJECT: z.string().optional(),
+  /** Path of the policy file. Wrong: the function does not start. */
+  SEALWRIGHT_POLICY_FILE: z.string().optional(),
+  /** `postgres://…` of the ledger. */
+  SEALWRIGHT_DATABASE_URL: z.string().optional(),
+  /** Root address of an emulator with a trailing slash; absent in production, where Google's own addresses are used. */
+  SEALWRIGHT_GOOGLE_ROOT_URL: z.url().optional(),
+  /** Holds the emulator's clock offset in milliseconds; absent in production. */
+  SEALWRIGHT_CLOCK_OFFSET_FILE: z.string().optional(),
+  /** The service account this function runs as, where several share a process; absent: the attached one. */
+  SEALWRIGHT_SERVICE_ACCOUNT: z.string().optional(),
+  /** `true` where Cloud Run's IAM verifies callers and strips their signatures. Wrong `true`: anybody may forge a caller. */
+  SEALWRIGHT_BEHIND_IAM: z.enum(['true', 'false']).default('false'),
+  /** Audience of the tokens that callers of this function carry; normally its own address. */
+  SEALWRIGHT_AUDIENCE: z.string().optional(),
+  /** Service accounts that may call this function, comma-separated. */
+  SEALWRIGHT_CALLERS: addresses,
+  /** Topic of hints and audit entries, `projects/P/topics/T`. */
+  SEALWRIGHT_DIRECTORY_TOPIC: z.string().optional(),
+  /** Topic of CRL requests, `projects/P/topics/T`. */
+  SEALWRIGHT_CRL_TOPIC: z.string().optional(),
+  /** Address of the function `sign`. */
+  SEALWRIGHT_SIGN_URL: z.url().optional(),
+  /** The service account with domain-wide delegation, scope gmail.settings.basic only. */
+  SEALWRIGHT_GMAIL_ACCOUNT: z.string().optional(),
+  /** The service account with the custom read-only admin role. Absent: the function's own. */
+  SEALWRIGHT_DIRECTORY_ACCOUNT: z.string().optional(),
+  /** Workspace customer id. Default `my_customer`. */
+  SEALWRIGHT_CUSTOMER: z.string().default('my_customer'),
+  /** Public address of `directory-watch`. */
+  SEALWRIGHT_WATCH_URL: z.url().optional(),
+  /** Bucket behind the public CRL address. */
+  SEALWRIGHT_BUCKET: z.string().optional(),
+  /** Admins of this service, comma-separated addresses. Empty: nobody is. */
+  SEALWRIGHT_ADMINS: addresses,
+  /** Audiences an admin's ID token may carry, comma-separated. */
+  SEALWRIGHT_ADMIN_AUDIENCES: list,
+  /** How long a lease lasts without a heartbeat, seconds. Default 60. Shorter: a dead worker is replaced sooner. */
+  SEALWRIGHT_LEASE_SECONDS: z.coerce.number().min(3).max(600).default(60),
+  /** The key service's registered address. */
+  SEALWRIGHT_KEY_SERVICE_URL: z.url().optional(),
+  /** What wrapped keys are bound to; changing it makes all of them unreadable. */
+  SEALWRIGHT_KEY_SERVICE_TENANT: z.string().optional(),
+  /** Primary Workspace domain. */
+  SEALWRIGHT_KEY_SERVICE_DOMAIN: z.string().optional(),
+  /** JSON list of `{"issuer","jwksUrl","audiences":[…]}`. */
+  SEALWRIGHT_KEY_SERVICE_IDENTITY_PROVIDERS: authenticationIssuers,
+  /** Service accounts that may have keys wrapped, comma-separated. */
+  SEALWRIGHT_KEY_SERVICE_WRAP_CALLERS: addresses,
+  /** Full names of the key-encryption key versions in Secret Manager, newest first, comma-separated. */
+  SEALWRIGHT_KEY_SERVICE_KEYS: list,
+});
+
+export type Settings = Readonly<z.output<typeof schema>>;
+
+/** Throws `settings-invalid` naming every setting that does not fit. Values are not echoed: some are addresses of secrets. */
+export function parseSettings(environment: Readonly<Record<string, string | undefined>>): Settings {
+  const parsed = schema.safeParse(environment);
+  if (parsed.success) return Object.freeze(parsed.data);
+  const list = parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`);
+  throw invalidInput('settings-invalid', `The settings do not fit: ${list.join('; ')}.`);
+}
+
+/** The setting, or a sentence saying that this function cannot start without it. */
+export function need<K extends keyof Settings>(settings: Settings, name: K): NonNullable<Settings[K]> {
+  const value = settings[name];
+  if (value === undefined || value === '' || (Array.isArray(value) && value.length === 0)) {
+    throw invalidInput(
+      'settings-invalid',
+      `The setting ${name} is missing; this function cannot start without it.`,
+    );
+  }
+  return value as NonNullable<Settings[K]>;
+}
