@@ -48,6 +48,7 @@ export type ErrorCode =
   | 'lint-failed'
   | 'intent-mismatch'
   | 'signing-unavailable'
+  | 'tokens-unavailable'
   | 'publication-refused'
   // ledger, bus, secrets, storage
   | 'ledger-unavailable'

@@ -7,7 +7,7 @@ import type { IssuerRecord } from '../domain/records.ts';
 import { permanent, retryable } from '../errors.ts';
 import { buildCrl } from '../pki/crl.ts';
 import { readCrl, verifyCrl } from '../pki/crl-reader.ts';
-import { checkSuccession } from '../pki/crl-succession.ts';
+import { assertSuccession } from '../pki/crl-succession.ts';
 import type { Bucket } from '../ports/bucket.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Lease, Ledger } from '../ports/ledger.ts';
@@ -91,11 +91,7 @@ async function publishUnderLease(
     );
   }
   if (published !== undefined) {
-    checkSuccession({
-      previousDer: published.bytes,
-      nextDer: crlDer,
-      issuerCertificateDer: issuer.certificateDer,
-    });
+    await assertMayFollow(deps, published.bytes, crlDer);
   }
   await deps.bucket.write({
     name,
@@ -118,6 +114,26 @@ async function publishUnderLease(
     entries: readCrl(crlDer).entries.size,
     nextUpdate: unsigned.nextUpdate,
   };
+}
+
+/** An entry that vanished before its certificate's end stops the publication, and so does a number that does not grow. */
+async function assertMayFollow(
+  deps: PublishCrlDeps,
+  previousDer: Uint8Array,
+  nextDer: Uint8Array,
+): Promise<void> {
+  const previous = readCrl(previousDer);
+  const next = readCrl(nextDer);
+  const notAfter = new Map<string, Date>();
+  for (const serialHex of previous.entries.keys()) {
+    if (next.entries.has(serialHex)) continue;
+    const leaf = await deps.ledger.readLeafIntent(serialHex);
+    if (leaf !== undefined) notAfter.set(serialHex, leaf.notAfter);
+  }
+  assertSuccession(previous, next, {
+    now: deps.clock.now(),
+    notAfterOf: (serialHex) => notAfter.get(serialHex),
+  });
 }
 
 /** `http://pki.acme.example/issuing-1.crl` → `issuing-1.crl`: the public site serves the bucket's objects by name. */

@@ -52,10 +52,6 @@ const schema = z.object({
   SEALWRIGHT_AUDIENCE: z.string().optional(),
   /** Service accounts that may call this function, comma-separated. */
   SEALWRIGHT_CALLERS: addresses,
-  /** Topic of hints and audit entries, `projects/P/topics/T`. */
-  SEALWRIGHT_DIRECTORY_TOPIC: z.string().optional(),
-  /** Topic of CRL requests, `projects/P/topics/T`. */
-  SEALWRIGHT_CRL_TOPIC: z.string().optional(),
   /** Address of the function `sign`. */
   SEALWRIGHT_SIGN_URL: z.url().optional(),
   /** The service account with domain-wide delegation, scope gmail.settings.basic only. */

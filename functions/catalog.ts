@@ -1,0 +1,74 @@
+/** The deployed functions by name: what each is built from and how its edge behaves. */
+import type { HttpFunction } from '@google-cloud/functions-framework';
+import type { Settings } from '../shared/config/settings.ts';
+import { createAdmin } from './admin.ts';
+import * as compose from './compose.ts';
+import { createDirectoryEvent } from './directory-event.ts';
+import { createDirectoryWatch } from './directory-watch.ts';
+import { createDue } from './due.ts';
+import { keyServiceFunction } from './key-service.ts';
+import { createPublishCrl } from './publish-crl.ts';
+import { createSign } from './sign.ts';
+import { asHttpFunction } from './wire/http.ts';
+
+export const FUNCTION_NAMES = [
+  'directory-watch',
+  'directory-event',
+  'due',
+  'sign',
+  'publish-crl',
+  'admin',
+  'key-service',
+] as const;
+
+export type FunctionName = (typeof FUNCTION_NAMES)[number];
+
+type Build = (settings: Settings, given: compose.Given) => Promise<HttpFunction>;
+
+const MEBIBYTE = 1024 * 1024;
+/** A Pub/Sub message has at most 10 MB, a third more as base64. An audit entry has a few kilobytes. */
+const MAX_PUSH_BYTES = 14 * MEBIBYTE;
+const MAX_SMALL_BYTES = 64 * 1024;
+/** A re-key that names 50,000 users by address. */
+const MAX_ADMIN_BYTES = 4 * MEBIBYTE;
+
+export const FUNCTIONS: Readonly<Record<FunctionName, Build>> = {
+  'directory-watch': async (settings, given) => {
+    const deps = await compose.composeDirectoryWatch(settings, given);
+    return asHttpFunction(createDirectoryWatch(deps), {
+      name: 'directory-watch',
+      log: deps.log,
+      maxBodyBytes: MAX_SMALL_BYTES,
+    });
+  },
+  'directory-event': async (settings, given) => {
+    const deps = await compose.composeDirectoryEvent(settings, given);
+    return asHttpFunction(createDirectoryEvent(deps), {
+      name: 'directory-event',
+      log: deps.log,
+      maxBodyBytes: MAX_PUSH_BYTES,
+    });
+  },
+  due: async (settings, given) => {
+    const deps = await compose.composeDue(settings, given);
+    return asHttpFunction(createDue(deps), { name: 'due', log: deps.log, maxBodyBytes: MAX_SMALL_BYTES });
+  },
+  sign: async (settings, given) => {
+    const deps = await compose.composeSign(settings, given);
+    return asHttpFunction(createSign(deps), { name: 'sign', log: deps.log, maxBodyBytes: MAX_SMALL_BYTES });
+  },
+  'publish-crl': async (settings, given) => {
+    const deps = await compose.composePublishCrl(settings, given);
+    return asHttpFunction(createPublishCrl(deps), {
+      name: 'publish-crl',
+      log: deps.log,
+      maxBodyBytes: MAX_SMALL_BYTES,
+    });
+  },
+  admin: async (settings, given) => {
+    const deps = await compose.composeAdmin(settings, given);
+    return asHttpFunction(createAdmin(deps), { name: 'admin', log: deps.log, maxBodyBytes: MAX_ADMIN_BYTES });
+  },
+  'key-service': async (settings, given) =>
+    keyServiceFunction(await compose.composeKeyService(settings, given)),
+};

@@ -1,0 +1,246 @@
+/**
+ * Builds the adapters, once per instance, from settings. The only file that knows which adapter stands behind which
+ * port. Each function gets what it needs and nothing else: only `sign` gets the CA keys, only `directory-event` gets
+ * Gmail, only `key-service` gets key-encryption keys.
+ */
+import { randomBytes, randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { offsetClock } from '../shared/adapters/clock/offset-clock.ts';
+import { systemClock } from '../shared/adapters/clock/system-clock.ts';
+import { DIRECTORY_SCOPES, googleDirectory } from '../shared/adapters/directory/google-directory.ts';
+import { GMAIL_SCOPES, googleGmail } from '../shared/adapters/gmail/google-gmail.ts';
+import { delegatedCredentials } from '../shared/adapters/google/delegated-credentials.ts';
+import { googleEndpoints } from '../shared/adapters/google/endpoints.ts';
+import { googleIdTokenVerifier } from '../shared/adapters/google/id-token-verifier.ts';
+import { ownIdentity } from '../shared/adapters/google/own-identity.ts';
+import { retrySettings } from '../shared/adapters/google/retry.ts';
+import { kaclsKeyService } from '../shared/adapters/kacls/client.ts';
+import { secretKeyEncryptionKeys } from '../shared/adapters/kacls/key-encryption-keys.ts';
+import { httpKeySetDocuments } from '../shared/adapters/kacls/key-set-fetcher.ts';
+import { openPostgresLedger } from '../shared/adapters/ledger/open.ts';
+import { jsonLog } from '../shared/adapters/log.ts';
+import { pubsubBus } from '../shared/adapters/pubsub/pubsub-bus.ts';
+import { secretManager } from '../shared/adapters/secret-manager/secret-manager.ts';
+import { signingClient } from '../shared/adapters/signing/client.ts';
+import { storageBucket } from '../shared/adapters/storage/storage-bucket.ts';
+import { secretManagerCaKeys } from '../shared/authority/ca-keys.ts';
+import { parsePolicy } from '../shared/config/policy.ts';
+import { need, type Settings } from '../shared/config/settings.ts';
+import type { Policy } from '../shared/domain/policy.ts';
+import { invalidInput } from '../shared/errors.ts';
+import { generateRsaKey } from '../shared/pki/key.ts';
+import type { Ledger } from '../shared/ports/ledger.ts';
+import type { AdminDeps } from './admin.ts';
+import type { DirectoryEventDeps } from './directory-event.ts';
+import type { DirectoryWatchDeps } from './directory-watch.ts';
+import type { DueDeps } from './due.ts';
+import type { KeyServiceDeps } from './key-service.ts';
+import type { PublishCrlFunctionDeps } from './publish-crl.ts';
+import type { SignFunctionDeps } from './sign.ts';
+import type { CallerRule } from './wire/caller.ts';
+
+const KEY_SERVICE_TIMEOUT_MS = 15_000;
+
+/** What an instance may be given instead of opening it itself: the embedded ledger, which has one process only. */
+export interface Given {
+  readonly ledger?: Ledger;
+}
+
+/** What every function has: a clock, a log, its own identity, a verifier for callers' tokens. */
+export function composeBase(settings: Settings) {
+  const clock =
+    settings.SEALWRIGHT_CLOCK_OFFSET_FILE === undefined
+      ? systemClock
+      : offsetClock(settings.SEALWRIGHT_CLOCK_OFFSET_FILE);
+  const endpoints = googleEndpoints(settings.SEALWRIGHT_GOOGLE_ROOT_URL);
+  const own = ownIdentity({
+    clock,
+    ...(settings.SEALWRIGHT_SERVICE_ACCOUNT === undefined
+      ? {}
+      : { serviceAccountEmail: settings.SEALWRIGHT_SERVICE_ACCOUNT }),
+  });
+  return {
+    clock,
+    endpoints,
+    own,
+    log: jsonLog(),
+    retry: retrySettings(clock),
+    idTokens: googleIdTokenVerifier(endpoints, clock),
+  };
+}
+
+type Base = ReturnType<typeof composeBase>;
+
+export async function composeDirectoryWatch(settings: Settings, given: Given): Promise<DirectoryWatchDeps> {
+  const base = composeBase(settings);
+  return { ...base, ledger: await ledgerOf(settings, given, base), bus: busOf(settings, base) };
+}
+
+export async function composeDirectoryEvent(settings: Settings, given: Given): Promise<DirectoryEventDeps> {
+  const base = composeBase(settings);
+  const gmailCredentials = delegatedCredentials({
+    signerEmail: need(settings, 'SEALWRIGHT_GMAIL_ACCOUNT'),
+    scopes: GMAIL_SCOPES,
+    ...base,
+  });
+  return {
+    ...base,
+    callers: callersOf(settings),
+    policy: policyOf(settings),
+    ledger: await ledgerOf(settings, given, base),
+    bus: busOf(settings, base),
+    directory: directoryOf(settings, base),
+    gmail: googleGmail({ credentials: gmailCredentials, ...base }),
+    keyService: kaclsKeyService({ fetchIdToken: base.own.fetchIdToken, timeoutMs: KEY_SERVICE_TIMEOUT_MS }),
+    signing: signingOf(settings, base),
+    generateKey: generateRsaKey,
+    random: randomBytes,
+    leaseMs: settings.SEALWRIGHT_LEASE_SECONDS * 1000,
+  };
+}
+
+export async function composeDue(settings: Settings, given: Given): Promise<DueDeps> {
+  const base = composeBase(settings);
+  const ledger = await ledgerOf(settings, given, base);
+  return {
+    ...base,
+    callers: callersOf(settings),
+    ledger,
+    bus: busOf(settings, base),
+    channels: {
+      ...base,
+      ledger,
+      directory: directoryOf(settings, base),
+      receiverUrl: need(settings, 'SEALWRIGHT_WATCH_URL'),
+      randomBytes,
+      randomId: randomUUID,
+    },
+  };
+}
+
+export async function composeSign(settings: Settings, given: Given): Promise<SignFunctionDeps> {
+  const base = composeBase(settings);
+  return {
+    ...base,
+    callers: callersOf(settings),
+    ledger: await ledgerOf(settings, given, base),
+    caKeys: secretManagerCaKeys(secretManager(base), base.clock),
+  };
+}
+
+export async function composePublishCrl(settings: Settings, given: Given): Promise<PublishCrlFunctionDeps> {
+  const base = composeBase(settings);
+  return {
+    ...base,
+    callers: callersOf(settings),
+    ledger: await ledgerOf(settings, given, base),
+    signing: signingOf(settings, base),
+    bucket: bucketOf(settings, base),
+  };
+}
+
+export async function composeAdmin(settings: Settings, given: Given): Promise<AdminDeps> {
+  const base = composeBase(settings);
+  return {
+    ...base,
+    audiences: need(settings, 'SEALWRIGHT_ADMIN_AUDIENCES'),
+    admins: need(settings, 'SEALWRIGHT_ADMINS'),
+    policy: policyOf(settings),
+    ledger: await ledgerOf(settings, given, base),
+    bus: busOf(settings, base),
+    directory: directoryOf(settings, base),
+  };
+}
+
+export async function composeKeyService(settings: Settings, given: Given): Promise<KeyServiceDeps> {
+  const base = composeBase(settings);
+  const { rootUrl } = base.endpoints;
+  return {
+    ...base,
+    addressBook: await ledgerOf(settings, given, base),
+    keySetDocuments: httpKeySetDocuments(),
+    version: version(),
+    keyEncryptionKeys: secretKeyEncryptionKeys({
+      versions: need(settings, 'SEALWRIGHT_KEY_SERVICE_KEYS'),
+      secrets: secretManager(base),
+      clock: base.clock,
+    }),
+    settings: {
+      baseUrl: need(settings, 'SEALWRIGHT_KEY_SERVICE_URL'),
+      tenantId: need(settings, 'SEALWRIGHT_KEY_SERVICE_TENANT'),
+      ownerDomain: need(settings, 'SEALWRIGHT_KEY_SERVICE_DOMAIN'),
+      authenticationIssuers: need(settings, 'SEALWRIGHT_KEY_SERVICE_IDENTITY_PROVIDERS'),
+      wrapCallers: settings.SEALWRIGHT_KEY_SERVICE_WRAP_CALLERS,
+      guests: 'refuse',
+      sha1Signing: false,
+      oaepMgf1: 'same',
+      ...(rootUrl === undefined
+        ? {}
+        : {
+            authorizationKeySetRoot: `${rootUrl}service_accounts/v1/jwk/`,
+            wrapCallerKeySetUrl: `${rootUrl}oauth2/v3/certs`,
+          }),
+    },
+  };
+}
+
+/** What setting up a CA needs; asked for by an admin's command, never by a deployed function. */
+export async function composeSetUp(settings: Settings, given: Given) {
+  const base = composeBase(settings);
+  return {
+    ...base,
+    ledger: await ledgerOf(settings, given, base),
+    secrets: secretManager(base),
+    bucket: bucketOf(settings, base),
+    bus: busOf(settings, base),
+    random: randomBytes,
+  };
+}
+
+async function ledgerOf(settings: Settings, given: Given, { clock }: Base): Promise<Ledger> {
+  if (given.ledger !== undefined) return given.ledger;
+  return await openPostgresLedger({ connectionString: need(settings, 'SEALWRIGHT_DATABASE_URL'), clock });
+}
+
+const busOf = (settings: Settings, base: Base) =>
+  pubsubBus({ projectId: need(settings, 'SEALWRIGHT_PROJECT'), ...base });
+
+const bucketOf = (settings: Settings, base: Base) =>
+  storageBucket({
+    projectId: need(settings, 'SEALWRIGHT_PROJECT'),
+    bucket: need(settings, 'SEALWRIGHT_BUCKET'),
+    ...base,
+  });
+
+const signingOf = (settings: Settings, { own }: Base) =>
+  signingClient({ signUrl: need(settings, 'SEALWRIGHT_SIGN_URL'), fetchIdToken: own.fetchIdToken });
+
+const callersOf = (settings: Settings): CallerRule => ({
+  behindIam: settings.SEALWRIGHT_BEHIND_IAM === 'true',
+  audience: need(settings, 'SEALWRIGHT_AUDIENCE'),
+  emails: need(settings, 'SEALWRIGHT_CALLERS'),
+});
+
+/** As the account with the read-only admin role, by its own token and not by delegation. */
+function directoryOf(settings: Settings, base: Base) {
+  const credentials = delegatedCredentials({
+    signerEmail: need(settings, 'SEALWRIGHT_DIRECTORY_ACCOUNT'),
+    scopes: DIRECTORY_SCOPES,
+    ...base,
+  });
+  return googleDirectory({ bearer: credentials.forAccount(), ...base });
+}
+
+function policyOf(settings: Settings): Policy {
+  const file = need(settings, 'SEALWRIGHT_POLICY_FILE');
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw invalidInput('settings-invalid', `The policy file ${file} cannot be read.`, { cause: error });
+  }
+  return parsePolicy(text, file);
+}
+
+/** Cloud Run names the revision; anywhere else it is a local run. */
+const version = (): string => process.env['K_REVISION'] ?? 'local';

@@ -1,0 +1,125 @@
+/**
+ * Carries a plan out on facts, in memory: what the steps would leave behind if nothing went wrong, or if the chain
+ * stopped after some of them. Far simpler than the real handlers, and written from the steps' descriptions.
+ */
+import type { GmailFacts } from '../../shared/domain/gmail.ts';
+import type { LeafReference, Step } from '../../shared/domain/step.ts';
+import type { Facts } from '../../shared/plan/facts.ts';
+import { fingerprint, identity, keypair, leaf, USER_ID, userKey } from './facts.ts';
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+type Observed = Extract<GmailFacts, { kind: 'observed' }>;
+
+let born = 0;
+
+export function carryOut(start: Facts, steps: readonly Step[]): Facts {
+  let facts = start;
+  const made: { keyId?: string; serialHex?: string } = {};
+  for (const step of steps) facts = carryOutStep(facts, step, made);
+  return facts;
+}
+
+function carryOutStep(facts: Facts, step: Step, made: { keyId?: string; serialHex?: string }): Facts {
+  const ledger: Mutable<Facts['ledger']> = { ...facts.ledger };
+  const serialOf = (reference: LeafReference) =>
+    reference === 'made' ? (made.serialHex ?? '') : reference.serialHex;
+  const withLeaf = (serialHex: string, change: object): Facts => ({
+    ...facts,
+    ledger: {
+      ...ledger,
+      leaves: ledger.leaves.map((entry) => (entry.serialHex === serialHex ? { ...entry, ...change } : entry)),
+    },
+  });
+  const withGmail = (change: (gmail: Observed) => Partial<Observed>): Facts =>
+    facts.gmail.kind === 'observed' ? { ...facts, gmail: { ...facts.gmail, ...change(facts.gmail) } } : facts;
+  born += 1;
+  switch (step.kind) {
+    case 'make-key': {
+      made.keyId = `key-${born}`;
+      const key = userKey(made.keyId, {
+        createdAt: facts.now,
+        modulusBits: step.modulusBits,
+        keyServiceUrl: step.keyServiceUrl,
+        ...(step.wishId === undefined ? {} : { wishId: step.wishId }),
+      });
+      return { ...facts, ledger: { ...ledger, keys: [...ledger.keys, key] } };
+    }
+    case 'issue-leaf': {
+      made.serialHex = `0b${born.toString(16).padStart(8, '0')}`;
+      const issued = leaf(made.serialHex, step.key === 'made' ? (made.keyId ?? '') : step.key.keyId, {
+        addresses: step.addresses,
+        notBefore: facts.now,
+        notAfter: new Date(facts.now.getTime() + step.validityDays * 86_400_000),
+        intendedAt: facts.now,
+      });
+      return {
+        ...facts,
+        ledger: { ...ledger, leaves: [...ledger.leaves, issued] },
+        leafSha256BySerial: new Map([
+          ...facts.leafSha256BySerial,
+          [made.serialHex, fingerprint(made.serialHex)],
+        ]),
+      };
+    }
+    case 'sign-leaf':
+      return {
+        ...withLeaf(step.serialHex, { state: 'signed' }),
+        leafSha256BySerial: new Map([
+          ...facts.leafSha256BySerial,
+          [step.serialHex, fingerprint(step.serialHex)],
+        ]),
+      };
+    case 'retire-leaf':
+      return withLeaf(step.serialHex, { retirement: { reason: step.revocationReason, dueAt: step.dueAt } });
+    case 'revoke-leaf':
+      return withLeaf(step.serialHex, {
+        revocation: { reason: step.revocationReason, revokedAt: facts.now },
+      });
+    case 'create-keypair': {
+      const serialHex = serialOf(step.leaf);
+      const known =
+        facts.gmail.kind === 'observed' &&
+        facts.gmail.keypairs.find((pair) => pair.leafSha256Hex === fingerprint(serialHex));
+      const keypairId = known ? known.keypairId : `pair-${born}`;
+      const record = { serialHex, userId: USER_ID, state: 'created' as const, keypairId };
+      const recorded = {
+        ...facts,
+        ledger: {
+          ...ledger,
+          keypairs: [...ledger.keypairs.filter((pair) => pair.serialHex !== serialHex), record],
+        },
+      };
+      if (known || recorded.gmail.kind !== 'observed') return recorded;
+      const keypairs = [...recorded.gmail.keypairs, keypair(keypairId, fingerprint(serialHex))];
+      return { ...recorded, gmail: { ...recorded.gmail, keypairs } };
+    }
+    case 'enable-keypair':
+      return withGmail((gmail) => ({
+        keypairs: gmail.keypairs.map((pair) =>
+          pair.keypairId === step.keypairId ? { ...pair, enabled: true } : pair,
+        ),
+      }));
+    case 'set-identity': {
+      const keypairId =
+        ledger.keypairs.find((pair) => pair.serialHex === serialOf(step.leaf))?.keypairId ?? 'missing';
+      return withGmail((gmail) => ({
+        identities: [
+          ...gmail.identities.filter((entry) => entry.address !== step.address),
+          identity(keypairId, step.address),
+        ],
+      }));
+    }
+    case 'delete-identity':
+      return withGmail((gmail) => ({
+        identities: gmail.identities.filter((entry) => entry.address !== step.address),
+      }));
+    case 'fulfil-wish':
+    case 'fail-wish':
+      return {
+        ...facts,
+        ledger: { ...ledger, openWishes: ledger.openWishes.filter((entry) => entry.wishId !== step.wishId) },
+      };
+    default:
+      return step satisfies never;
+  }
+}

@@ -1,0 +1,160 @@
+/** Small builders for facts, so that a test says only what matters to it. */
+import type { DirectoryUser } from '../../shared/domain/directory-user.ts';
+import type { GmailFacts, GmailIdentity, GmailKeypair } from '../../shared/domain/gmail.ts';
+import type { Policy } from '../../shared/domain/policy.ts';
+import type { LeafRecord, UserKeyRecord, UserRecord, WishRecord } from '../../shared/domain/records.ts';
+import type { Facts } from '../../shared/plan/facts.ts';
+
+export const DAY_MS = 86_400_000;
+export const HOUR_MS = 3_600_000;
+export const NOW = new Date('2026-11-23T12:00:00Z');
+export const KEY_SERVICE = 'https://kacls.acme.example';
+export const USER_ID = '111222333444555666777';
+export const ADDRESS = 'ana@acme.example';
+
+export const later = (milliseconds: number, from = NOW) => new Date(from.getTime() + milliseconds);
+
+const grace = { leaveMs: DAY_MS, suspendMs: 30 * DAY_MS, supersededMs: 3 * DAY_MS };
+
+export const policy: Policy = {
+  rules: [
+    {
+      name: 'staff',
+      orgUnit: '/Staff',
+      modulusBits: 3072,
+      validityDays: 365,
+      renewBeforeMs: 30 * DAY_MS,
+      keyServiceUrl: KEY_SERVICE,
+      includeAliases: false,
+      grace,
+    },
+  ],
+  defaults: { grace },
+  guard: { minimumPerHour: 5, shareOfCovered: 0.05, maximumPerHour: 200 },
+};
+
+export const directoryUser = (changes: Partial<DirectoryUser> = {}): DirectoryUser => ({
+  userId: USER_ID,
+  primaryEmail: ADDRESS,
+  aliases: [],
+  orgUnitPath: '/Staff',
+  suspended: false,
+  archived: false,
+  mailboxReady: true,
+  ...changes,
+});
+
+export const userKey = (keyId: string, changes: Partial<UserKeyRecord> = {}): UserKeyRecord => ({
+  keyId,
+  userId: USER_ID,
+  spkiSha256Hex: keyId.padEnd(64, '0'),
+  spkiDer: new Uint8Array(),
+  modulusBits: 3072,
+  keyServiceUrl: KEY_SERVICE,
+  wrappedKey: 'blob',
+  proof: 'proven',
+  createdAt: later(-10 * DAY_MS),
+  ...changes,
+});
+
+export const leaf = (serialHex: string, keyId: string, changes: Partial<LeafRecord> = {}): LeafRecord => ({
+  serialHex,
+  issuerId: 'issuer',
+  userId: USER_ID,
+  keyId,
+  state: 'signed',
+  addresses: [ADDRESS],
+  notBefore: later(-10 * DAY_MS),
+  notAfter: later(355 * DAY_MS),
+  leafDer: Uint8Array.of(1),
+  intendedAt: later(-10 * DAY_MS),
+  ...changes,
+});
+
+export const userRow = (changes: Partial<UserRecord> = {}): UserRecord => ({
+  userId: USER_ID,
+  primaryEmail: ADDRESS,
+  state: 'ready',
+  reason: '',
+  since: later(-10 * DAY_MS),
+  failures: 0,
+  ruleName: 'staff',
+  ...changes,
+});
+
+export const wish = (wishId: string, changes: Partial<WishRecord> = {}): WishRecord => ({
+  wishId,
+  userId: USER_ID,
+  jobId: 'job',
+  reason: 'superseded',
+  requestedBy: 'admin@acme.example',
+  requestedAt: NOW,
+  ...changes,
+});
+
+export const keypair = (
+  keypairId: string,
+  leafSha256Hex: string,
+  changes: Partial<GmailKeypair> = {},
+): GmailKeypair => ({
+  keypairId,
+  enabled: true,
+  leafSha256Hex,
+  subjectAddresses: [ADDRESS],
+  ...changes,
+});
+
+export const identity = (keypairId: string, address = ADDRESS): GmailIdentity => ({
+  address,
+  use: { kind: 'dual', keypairId },
+});
+
+export const observed = (
+  keypairs: readonly GmailKeypair[] = [],
+  identities: readonly GmailIdentity[] = [],
+): GmailFacts => ({
+  kind: 'observed',
+  keypairs,
+  identities,
+});
+
+/** Facts of somebody just seen for the first time, in scope, with nothing. */
+export function facts(changes: Partial<Facts> = {}): Facts {
+  const ledger = changes.ledger ?? {
+    user: userRow({ state: 'pending' }),
+    keys: [],
+    leaves: [],
+    keypairs: [],
+    openWishes: [],
+  };
+  return {
+    userId: USER_ID,
+    now: NOW,
+    presence: { kind: 'present', user: directoryUser() },
+    gmail: observed(),
+    leafSha256BySerial: new Map(
+      ledger.leaves
+        .filter((entry) => entry.state === 'signed')
+        .map((entry) => [entry.serialHex, fingerprint(entry.serialHex)]),
+    ),
+    ...changes,
+    ledger,
+  };
+}
+
+export const fingerprint = (serialHex: string): string => `sha-${serialHex}`;
+
+/** Facts of somebody who has everything they need. */
+export function settled(changes: Partial<Facts> = {}): Facts {
+  return facts({
+    ledger: {
+      user: userRow(),
+      keys: [userKey('k1')],
+      leaves: [leaf('0a01', 'k1')],
+      keypairs: [{ serialHex: '0a01', userId: USER_ID, state: 'created', keypairId: 'pair-1' }],
+      openWishes: [],
+    },
+    gmail: observed([keypair('pair-1', fingerprint('0a01'))], [identity('pair-1')]),
+    ...changes,
+  });
+}
