@@ -10,7 +10,7 @@
  * | `GET /v1/users/USER`      | one user: certificates, key pairs, wishes                         |
  * | `GET /v1/audit`           | the audit trail, oldest first; `?user=…&after=…&limit=…`          |
  */
-import { permanent } from '../shared/errors.ts';
+import { invalidInput, permanent } from '../shared/errors.ts';
 import type { IdTokenVerifier } from '../shared/ports/id-tokens.ts';
 import { type AdminReadDeps, readAudit, readJob, readUser, readUsers } from './admin/read.ts';
 import { type RekeyDeps, requestRekey } from './admin/rekey.ts';
@@ -29,7 +29,7 @@ export interface AdminDeps extends Omit<RekeyDeps, 'ledger'>, Omit<AdminReadDeps
 export function createAdmin(deps: AdminDeps): HttpHandler {
   return async (call) => {
     const admin = await authenticateAdmin(deps, call);
-    const [, version, resource, id] = call.path.split('/').map(decodeURIComponent);
+    const [, version, resource, id] = call.path.split('/').map(decoded);
     if (version !== 'v1') throw permanent('not-found', 'The admin API lives under /v1.');
     if (resource === 'rekey' && id === undefined) {
       allow(call, 'POST');
@@ -59,4 +59,12 @@ async function authenticateAdmin(deps: AdminDeps, call: HttpCall): Promise<strin
 
 function allow(call: HttpCall, method: string): void {
   if (call.method !== method) throw permanent('method-not-allowed', `${call.path} takes ${method}.`);
+}
+
+function decoded(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch (error) {
+    throw invalidInput('malformed-request', 'The path holds a broken percent escape.', { cause: error });
+  }
 }

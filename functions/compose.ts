@@ -159,7 +159,7 @@ export async function composeKeyService(settings: Settings, given: Given): Promi
     ...base,
     addressBook: await ledgerOf(settings, given, base),
     keySetDocuments: httpKeySetDocuments(),
-    version: version(),
+    version: settings.K_REVISION,
     keyEncryptionKeys: secretKeyEncryptionKeys({
       versions: need(settings, 'SEALWRIGHT_KEY_SERVICE_KEYS'),
       secrets: secretManager(base),
@@ -241,6 +241,3 @@ function policyOf(settings: Settings): Policy {
   }
   return parsePolicy(text, file);
 }
-
-/** Cloud Run names the revision; anywhere else it is a local run. */
-const version = (): string => process.env['K_REVISION'] ?? 'local';

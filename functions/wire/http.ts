@@ -13,7 +13,7 @@ import type { Log } from '../../shared/ports/log.ts';
 
 export interface HttpCall {
   readonly method: string;
-  /** Decoded path below the function's root, always with a leading slash. */
+  /** Path below the function's root as it was sent, percent-encoded, without the query. */
   readonly path: string;
   readonly query: URLSearchParams;
   readonly headers: IncomingHttpHeaders;
@@ -103,14 +103,15 @@ export function asHttpFunction(handler: HttpHandler, options: EdgeOptions): Http
 }
 
 function toCall(request: Request): HttpCall {
-  const url = new URL(request.url, 'http://function.invalid');
+  // Not parsed as a URL: a target such as `//host/path` would be one with another host, or none at all.
+  const [path = '/', query = ''] = request.url.split(/\?(.*)/s, 2);
   const raw = (request as Request & { rawBody?: Buffer }).rawBody;
   const { [ORIGINAL_CONTENT_TYPE]: original, ...headers } = request.headers;
   if (typeof original === 'string') headers['content-type'] = original;
   return {
     method: request.method,
-    path: url.pathname,
-    query: url.searchParams,
+    path,
+    query: new URLSearchParams(query),
     headers,
     body: Buffer.isBuffer(raw) ? raw : Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0),
   };
