@@ -38,14 +38,14 @@ export class AccessTokens {
 
   mint(
     caller: Caller,
-    options: { byRealClock?: boolean } = {},
+    options: { byRealClock?: boolean; lifetimeMs?: number } = {},
   ): { accessToken: string; expiresInSeconds: number } {
-    const byRealClock = options.byRealClock ?? false;
+    const { byRealClock = false, lifetimeMs = LIFETIME_MS } = options;
     this.#forgetExpired();
     const accessToken = `ya29.emulator.${randomBytes(24).toString('base64url')}`;
-    this.#tokens[accessToken] = { caller, byRealClock, expiresAtMs: this.#now(byRealClock) + LIFETIME_MS };
+    this.#tokens[accessToken] = { caller, byRealClock, expiresAtMs: this.#now(byRealClock) + lifetimeMs };
     this.#state.changed();
-    return { accessToken, expiresInSeconds: LIFETIME_MS / 1000 - 1 };
+    return { accessToken, expiresInSeconds: Math.floor(lifetimeMs / 1000) - 1 };
   }
 
   /** Throws 401 `authError` without a live token, 403 `insufficientPermissions` without one of the scopes. */
@@ -68,7 +68,10 @@ export class AccessTokens {
 
   identify(authorization: string | undefined): Caller {
     const match = /^Bearer\s+(\S+)$/i.exec(authorization ?? '');
-    const stored = match?.[1] === undefined ? undefined : this.#tokens[match[1]];
+    const token = match?.[1];
+    // Own properties only: a token named like something every object has must not pass for one.
+    const stored =
+      token !== undefined && Object.hasOwn(this.#tokens, token) ? this.#tokens[token] : undefined;
     if (stored === undefined || stored.expiresAtMs <= this.#now(stored.byRealClock)) {
       throw new GoogleError(
         401,
@@ -84,6 +87,14 @@ export class AccessTokens {
       );
     }
     return stored.caller;
+  }
+
+  /** Ends the tokens of these callers now: their next use is answered 401, as after a suspension. */
+  revoke(matches: (caller: Caller) => boolean): void {
+    for (const [token, stored] of Object.entries(this.#tokens)) {
+      if (matches(stored.caller)) delete this.#tokens[token];
+    }
+    this.#state.changed();
   }
 
   #now(byRealClock: boolean): number {

@@ -15,9 +15,9 @@ export class EmulatorClock {
   constructor(file?: string) {
     this.#file = file;
     if (file !== undefined && existsSync(file)) {
-      this.#offsetMs = Number(readFileSync(file, 'utf8'));
-      if (!Number.isFinite(this.#offsetMs))
-        throw new Error(`The clock file ${file} holds no number of milliseconds.`);
+      const text = readFileSync(file, 'utf8').trim();
+      if (!/^\d+$/.test(text)) throw new Error(`The clock file ${file} holds no number of milliseconds.`);
+      this.#offsetMs = Number(text);
     } else this.#write();
   }
 
@@ -27,6 +27,11 @@ export class EmulatorClock {
 
   nowMs(): number {
     return Date.now() + this.#offsetMs;
+  }
+
+  /** How far ahead of the machine's clock, in milliseconds. */
+  get offsetMs(): number {
+    return this.#offsetMs;
   }
 
   /** Called after each move, in the order of registration. */

@@ -1,0 +1,145 @@
+/**
+ * Workspace's admin audit log as it arrives in Cloud Logging, and the organization's log sink that exports it to
+ * Pub/Sub. https://cloud.google.com/logging/docs/audit/gsuite-audit-logging
+ */
+import { createHash, randomBytes, randomInt } from 'node:crypto';
+import type { Caller } from '../core/access-tokens.ts';
+import type { EmulatorContext } from '../core/context.ts';
+import { GoogleError } from '../core/google-error.ts';
+import type { Publisher } from '../core/rooms.ts';
+import type { Disturbance } from './disturbance.ts';
+
+/** One thing that happened, such as `MOVE_USER_TO_ORG_UNIT`, with its parameters by name. */
+export interface AuditEvent {
+  readonly type: 'USER_SETTINGS' | 'ORG_SETTINGS' | 'DELEGATED_ADMIN_SETTINGS';
+  readonly name: string;
+  readonly parameters: Readonly<Record<string, string>>;
+}
+
+/** The sink's filter: entries with other method names stay in the log and are not exported. */
+const EXPORTED =
+  /^google\.admin\.AdminService\.(createUser|createUserWithAutoProv|deleteUser|undeleteUser|suspendUser|unsuspendUser|archiveUser|unarchiveUser|renameUser|moveUserToOrgUnit|addNickname|removeNickname|moveOrgUnit|editOrgUnitName|removeOrgUnit|createOrgUnit|addGroupMember|removeGroupMember|gmailResetUser|userLicense.*)$/;
+
+const SERVICE = 'admin.googleapis.com';
+
+export interface AuditOptions {
+  /** The Cloud organization whose log the entries are in; decimal digits. */
+  readonly organizationNumber: string;
+  readonly customerId: string;
+  /** The sink's destination, `projects/P/topics/T`; undefined: there is no sink. */
+  readonly topic: string | undefined;
+  /** A sink without a filter on method names. */
+  readonly exportAll: boolean;
+}
+
+/** Writes one entry for each API call that changed something, and has the sink export it. */
+export class AuditLog {
+  readonly #context: EmulatorContext;
+  readonly #publisher: Publisher;
+  readonly #disturbance: Disturbance;
+  readonly #options: AuditOptions;
+  /** Workspace's own number for the customer, which is not the Cloud organization's. */
+  readonly #workspaceNumber: string;
+
+  constructor(
+    context: EmulatorContext,
+    publisher: Publisher,
+    disturbance: Disturbance,
+    options: AuditOptions,
+  ) {
+    this.#context = context;
+    this.#publisher = publisher;
+    this.#disturbance = disturbance;
+    this.#options = options;
+    const digest = createHash('sha256').update(options.customerId).digest();
+    this.#workspaceNumber = String(1_000_000_000 + (digest.readUInt32BE() % 9_000_000_000));
+  }
+
+  /** Several events of one call share one entry, which goes by the method name of the first. */
+  record(caller: Caller, events: readonly AuditEvent[]): void {
+    const [first] = events;
+    const { topic, exportAll } = this.#options;
+    if (first === undefined || topic === undefined) return;
+    const methodName = `google.admin.AdminService.${camelCase(first.name)}`;
+    if (!exportAll && !EXPORTED.test(methodName)) return;
+    const entry = this.#entry(caller, methodName, first.type, events);
+    const data = Buffer.from(JSON.stringify(entry));
+    const attributes = { 'logging.googleapis.com/timestamp': entry.timestamp };
+    this.#disturbance.send(`audit entry ${camelCase(first.name)}`, () => {
+      try {
+        this.#publisher.publish(topic, { data, attributes });
+      } catch (error) {
+        if (!(error instanceof GoogleError)) throw error;
+        // Cloud Logging drops what it cannot export and mails the owner of the sink; this line is that mail.
+        process.stderr.write(`emulator: the log sink could not export to ${topic}: ${error.message}\n`);
+      }
+    });
+  }
+
+  #entry(caller: Caller, methodName: string, type: AuditEvent['type'], events: readonly AuditEvent[]) {
+    const nowMs = this.#context.clock.nowMs();
+    return {
+      protoPayload: {
+        '@type': 'type.googleapis.com/google.cloud.audit.AuditLog',
+        authenticationInfo: { principalEmail: caller.email },
+        requestMetadata: { callerIp: '127.0.0.1', requestAttributes: {}, destinationAttributes: {} },
+        serviceName: SERVICE,
+        methodName,
+        resourceName: `organizations/${this.#workspaceNumber}/${resourceOf(type)}`,
+        metadata: {
+          '@type': 'type.googleapis.com/ccc_hosted_reporting.ActivityProto',
+          activityId: {
+            timeUsec: `${nowMs}000`,
+            uniqQualifier: randomBytes(8).readBigInt64BE().toString(),
+          },
+          event: events.map((event) => ({
+            eventType: event.type,
+            eventName: event.name,
+            parameter: shuffled(Object.entries(event.parameters)).map(([name, value]) => ({
+              name,
+              value,
+              type: 'TYPE_STRING',
+              label: 'LABEL_OPTIONAL',
+            })),
+          })),
+        },
+      },
+      insertId: randomBytes(8).readBigUInt64BE().toString(36).slice(0, 12).padStart(12, '0'),
+      resource: { type: 'audited_resource', labels: { service: SERVICE, method: methodName } },
+      timestamp: new Date(nowMs).toISOString(),
+      severity: 'NOTICE',
+      logName: `organizations/${this.#options.organizationNumber}/logs/cloudaudit.googleapis.com%2Factivity`,
+      receiveTimestamp: receiveTimestamp(nowMs),
+    };
+  }
+}
+
+/** `MOVE_USER_TO_ORG_UNIT` → `moveUserToOrgUnit`. */
+function camelCase(eventName: string): string {
+  return eventName.toLowerCase().replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+function resourceOf(type: AuditEvent['type']): string {
+  switch (type) {
+    case 'USER_SETTINGS':
+      return 'userSettings';
+    case 'ORG_SETTINGS':
+      return 'orgSettings';
+    case 'DELEGATED_ADMIN_SETTINGS':
+      return 'delegatedAdminSettings';
+  }
+}
+
+/** Google promises no order of parameters, so there is none. */
+function shuffled<T>(values: readonly T[]): readonly T[] {
+  const rest = [...values];
+  const result: T[] = [];
+  while (rest.length > 0) result.push(...rest.splice(randomInt(rest.length), 1));
+  return result;
+}
+
+/** Logging notes the arrival about a second later, in nanoseconds. */
+function receiveTimestamp(nowMs: number): string {
+  const received = new Date(nowMs + 500 + randomInt(1000)).toISOString().slice(0, -1);
+  return `${received}${String(randomInt(1_000_000)).padStart(6, '0')}Z`;
+}
