@@ -1,0 +1,72 @@
+/** Object identifiers, under the names their documents use. */
+
+/** Certificate extensions (RFC 5280 §4.2); the names are used in profiles and findings. */
+export const EXTENSION_OIDS = {
+  subjectKeyIdentifier: '2.5.29.14',
+  keyUsage: '2.5.29.15',
+  subjectAltName: '2.5.29.17',
+  basicConstraints: '2.5.29.19',
+  cRLDistributionPoints: '2.5.29.31',
+  certificatePolicies: '2.5.29.32',
+  authorityKeyIdentifier: '2.5.29.35',
+  extKeyUsage: '2.5.29.37',
+  authorityInfoAccess: '1.3.6.1.5.5.7.1.1',
+} as const;
+
+export type ExtensionName = keyof typeof EXTENSION_OIDS;
+
+/** CRL and CRL entry extensions (RFC 5280 §5.2 and §5.3). */
+export const CRL_OIDS = {
+  cRLNumber: '2.5.29.20',
+  reasonCode: '2.5.29.21',
+  invalidityDate: '2.5.29.24',
+  issuingDistributionPoint: '2.5.29.28',
+} as const;
+
+/** Extended key usages (RFC 5280 §4.2.1.12). */
+export const KEY_PURPOSE_OIDS = {
+  emailProtection: '1.3.6.1.5.5.7.3.4',
+} as const;
+
+export type KeyPurpose = keyof typeof KEY_PURPOSE_OIDS;
+
+export const ACCESS_METHOD_OIDS = {
+  ocsp: '1.3.6.1.5.5.7.48.1',
+  caIssuers: '1.3.6.1.5.5.7.48.2',
+} as const;
+
+export const ATTRIBUTE_OIDS = {
+  commonName: '2.5.4.3',
+  countryName: '2.5.4.6',
+  organizationName: '2.5.4.10',
+  emailAddress: '1.2.840.113549.1.9.1',
+} as const;
+
+export const ANY_POLICY = '2.5.29.32.0';
+
+/** Qualifier of a policy that names a practice statement. */
+export const CPS_QUALIFIER = '1.3.6.1.5.5.7.2.1';
+
+/** The arc of the CA/Browser Forum's reserved S/MIME policies (S/MIME Baseline Requirements 7.1.6.1). */
+export const RESERVED_POLICY_ARC = '2.23.140.1.5.';
+
+/**
+ * A policy OID for trials and samples, under the enterprise number that RFC 5612 sets aside for documentation. A real
+ * tenant configures an OID under its own private enterprise number (free from IANA).
+ */
+export const EXAMPLE_POLICY_OID = '1.3.6.1.4.1.32473.1.1';
+
+/** KeyUsage bits (RFC 5280 §4.2.1.3). */
+export const KEY_USAGE_BITS = {
+  digitalSignature: 0,
+  nonRepudiation: 1,
+  keyEncipherment: 2,
+  dataEncipherment: 3,
+  keyAgreement: 4,
+  keyCertSign: 5,
+  cRLSign: 6,
+  encipherOnly: 7,
+  decipherOnly: 8,
+} as const;
+
+export type KeyUsage = keyof typeof KEY_USAGE_BITS;

@@ -1,0 +1,83 @@
+/**
+ * The one thing that can sign. Today a key in memory; a KMS key is another implementation of the same interface.
+ *
+ * A signer answers a signature only after checking it against its public key: a key damaged in storage, or a fault in
+ * the middle of an RSA computation, must not leave a signature behind (a faulty CRT signature gives the key away).
+ */
+import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
+import { promisify } from 'node:util';
+import { permanent } from '../errors.ts';
+import { SIGNATURE_ALGORITHMS, type SignatureAlgorithm } from './algorithm.ts';
+import { readIssuer, sha256Hex } from './certificate.ts';
+import { sameBytes } from './der-reader.ts';
+
+export interface Signer {
+  readonly algorithm: SignatureAlgorithm;
+  /** SubjectPublicKeyInfo of the key that signs. */
+  readonly spkiDer: Uint8Array;
+  /** Signs these bytes; throws `ca-key-unusable` when the key cannot, or gives a signature that does not verify. */
+  sign(bytes: Uint8Array): Promise<Uint8Array>;
+}
+
+export interface SignerOptions {
+  readonly algorithm: SignatureAlgorithm;
+  /** The certificate this key must belong to; leave out only while making a CA that has none yet. */
+  readonly certificateDer?: Uint8Array;
+}
+
+const signAsync = promisify<string, Uint8Array, KeyObject, Buffer>(sign);
+
+/**
+ * A signer over an unencrypted PKCS#8 RSA key, DER. Throws `ca-key-unusable` when the bytes are not such a key or the
+ * key is not the certificate's. Messages never carry key material; they do carry fingerprints of public keys.
+ */
+export function signerFromPkcs8(pkcs8Der: Uint8Array, options: SignerOptions): Signer {
+  const privateKey = readPrivateKey(pkcs8Der);
+  const publicKey = createPublicKey(privateKey);
+  const spkiDer = new Uint8Array(publicKey.export({ type: 'spki', format: 'der' }));
+  if (options.certificateDer !== undefined) assertKeyOf(options.certificateDer, spkiDer);
+  const { hash } = SIGNATURE_ALGORITHMS[options.algorithm];
+  return {
+    algorithm: options.algorithm,
+    spkiDer,
+    sign: async (bytes) => {
+      const signature = await signAsync(hash, bytes, privateKey).catch(() => undefined);
+      if (signature === undefined || !verify(hash, bytes, publicKey, signature)) {
+        throw permanent(
+          'ca-key-unusable',
+          `The CA key (SPKI SHA-256 ${sha256Hex(spkiDer)}) does not give a valid signature: the stored key is damaged. Restore it from its backup and pin that version.`,
+        );
+      }
+      return new Uint8Array(signature);
+    },
+  };
+}
+
+function readPrivateKey(pkcs8Der: Uint8Array): KeyObject {
+  let key: KeyObject;
+  try {
+    key = createPrivateKey({ key: Buffer.from(pkcs8Der), format: 'der', type: 'pkcs8' });
+  } catch {
+    // The cause is left out on purpose: whatever it says, it was made while looking at a private key.
+    throw permanent(
+      'ca-key-unusable',
+      'The CA key cannot be read: the secret does not hold an unencrypted PKCS#8 key in DER. Restore it from its backup and pin that version.',
+    );
+  }
+  if (key.asymmetricKeyType !== 'rsa') {
+    throw permanent(
+      'ca-key-unusable',
+      `The CA key is of type ${key.asymmetricKeyType ?? 'unknown'}, where an RSA key is needed: pin the version that holds the issuer's key.`,
+    );
+  }
+  return key;
+}
+
+function assertKeyOf(certificateDer: Uint8Array, spkiDer: Uint8Array): void {
+  const { certificate } = readIssuer(certificateDer);
+  if (sameBytes(certificate.spkiDer, spkiDer)) return;
+  throw permanent(
+    'ca-key-unusable',
+    `The CA key does not belong to the issuer's certificate: the key's SPKI SHA-256 is ${sha256Hex(spkiDer)}, the certificate's ${sha256Hex(certificate.spkiDer)}. Pin the secret version that was made with this issuer.`,
+  );
+}

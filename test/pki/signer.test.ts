@@ -1,0 +1,99 @@
+import { createPublicKey, generateKeyPairSync, verify } from 'node:crypto';
+import { beforeAll, describe, expect, it, test } from 'vitest';
+import { isSealwrightError } from '../../shared/errors.ts';
+import { generateRsaKey, type RsaKey } from '../../shared/pki/key.ts';
+import { signerFromPkcs8 } from '../../shared/pki/signer.ts';
+import { type SampleAuthority, sampleAuthority } from './sample-authority.ts';
+
+let ca: SampleAuthority;
+let other: RsaKey;
+beforeAll(async () => {
+  [ca, other] = await Promise.all([sampleAuthority(), generateRsaKey(2048)]);
+});
+
+const message = Buffer.from('to be signed');
+
+const refusalOf = (pkcs8Der: Uint8Array): Error => {
+  try {
+    signerFromPkcs8(pkcs8Der, {
+      algorithm: 'sha256WithRSA',
+      certificateDer: ca.issuing.certificateDer,
+    });
+  } catch (error) {
+    if (isSealwrightError(error) && error.code === 'ca-key-unusable') return error;
+    throw error;
+  }
+  throw new Error('The key was accepted.');
+};
+
+describe('a signer', () => {
+  test.each([
+    ['sha256WithRSA', 'sha256'],
+    ['sha384WithRSA', 'sha384'],
+    ['sha512WithRSA', 'sha512'],
+  ] as const)('for %s makes signatures that verify with %s', async (algorithm, hash) => {
+    const signer = signerFromPkcs8(other.pkcs8Der, { algorithm });
+    const key = createPublicKey({ key: Buffer.from(signer.spkiDer), format: 'der', type: 'spki' });
+    expect(verify(hash, message, key, await signer.sign(message))).toBe(true);
+  });
+
+  it('knows its public key', () => {
+    const signer = signerFromPkcs8(other.pkcs8Der, { algorithm: 'sha256WithRSA' });
+    expect(Buffer.from(signer.spkiDer)).toEqual(Buffer.from(other.spkiDer));
+  });
+
+  it('is refused for a key that is not the certificate’s, naming both fingerprints', () => {
+    expect(refusalOf(other.pkcs8Der).message).toMatch(
+      /does not belong to the issuer's certificate: the key's SPKI SHA-256 is [0-9a-f]{64}, the certificate's [0-9a-f]{64}/,
+    );
+  });
+
+  it('is refused for a key that is not RSA, naming the type', () => {
+    const { privateKey } = generateKeyPairSync('ec', {
+      namedCurve: 'P-256',
+      publicKeyEncoding: { type: 'spki', format: 'der' },
+      privateKeyEncoding: { type: 'pkcs8', format: 'der' },
+    });
+    expect(refusalOf(privateKey).message).toContain('of type ec');
+  });
+
+  test.each([
+    ['nothing', (_der: Uint8Array) => new Uint8Array()],
+    ['a text', (_der: Uint8Array) => Buffer.from('-----BEGIN PRIVATE KEY-----')],
+    ['a key that is cut short', (der: Uint8Array) => der.subarray(0, 700)],
+    [
+      'a key whose first byte is wrong',
+      (der: Uint8Array) => Uint8Array.from(der, (byte, at) => (at === 0 ? 0 : byte)),
+    ],
+  ])('is refused for %s, in one sentence that says what is needed', (_what, damage) => {
+    expect(refusalOf(damage(ca.issuing.pkcs8Der)).message).toContain('unencrypted PKCS#8 key in DER');
+  });
+
+  it('never repeats a byte of the key in what it says', () => {
+    const damaged = ca.issuing.pkcs8Der.subarray(0, 900);
+    const error = refusalOf(damaged);
+    const said = `${error.message} ${error.stack ?? ''} ${JSON.stringify(error)}`;
+    expect(error.cause).toBeUndefined();
+    for (const encoding of ['hex', 'base64', 'latin1'] as const) {
+      const key = Buffer.from(damaged).toString(encoding);
+      for (let at = 40; at + 12 < key.length; at += 12) expect(said).not.toContain(key.slice(at, at + 12));
+    }
+  });
+
+  it('gives no signature from a key that was damaged in its secret half', async () => {
+    // Version, modulus and exponent come first in an RSA key, then the private exponent (here from byte 300) and the
+    // primes (from byte 560): this key still has the certificate's public key, so only a look at the signature can tell.
+    // With the primes alone damaged OpenSSL notices by itself and signs with the private exponent instead.
+    const damaged = Uint8Array.from(ca.issuing.pkcs8Der);
+    for (const at of [400, 600, 800, 900, 1000, 1100]) damaged[at] = (damaged[at] ?? 0) ^ 0x5a;
+    const outcome = await Promise.resolve()
+      .then(() =>
+        signerFromPkcs8(damaged, {
+          algorithm: 'sha256WithRSA',
+          certificateDer: ca.issuing.certificateDer,
+        }).sign(message),
+      )
+      .catch((error: unknown) => error);
+    expect(outcome).toMatchObject({ kind: 'permanent', code: 'ca-key-unusable' });
+  });
+});
