@@ -1,0 +1,50 @@
+import { permanent, retryable, type SealwrightError } from '../../errors.ts';
+import { type GoogleCallError, isCredentialFailure } from '../google/call-error.ts';
+import { isTransient } from '../google/retry.ts';
+
+/**
+ * What a failed call to the Directory API means for us; the one place that decides it. 404 on a user is no failure
+ * and is handled where it is asked. https://developers.google.com/workspace/admin/directory/v1/limits
+ */
+export function directoryFailure(error: GoogleCallError, doing: string): SealwrightError {
+  const { failure } = error;
+  const said = `${doing} failed: ${error.message}`;
+  const details = {
+    method: failure.method,
+    ...(failure.httpStatus === undefined ? {} : { httpStatus: failure.httpStatus }),
+    ...(failure.reasons[0] === undefined ? {} : { reason: failure.reasons[0] }),
+  };
+  if (isTransient(failure)) {
+    return retryable('directory-unavailable', said, {
+      cause: error,
+      details,
+      ...(failure.retryAfterMs === undefined ? {} : { retryAfterMs: failure.retryAfterMs }),
+    });
+  }
+  const refused = (advice: string) =>
+    permanent('directory-refused', `${said} ${advice}`, { cause: error, details });
+  if (isCredentialFailure(failure))
+    return refused(
+      failure.advice ??
+        "Check the service account that reads the directory and this function's right to act as it.",
+    );
+  switch (failure.httpStatus) {
+    case 401:
+      // A fresh token was refused as well: a clock that is off, or an outage; both pass.
+      return retryable('directory-unavailable', said, { cause: error, details });
+    case 403:
+      if (failure.reasons.some((reason) => reason === 'accessNotConfigured' || reason === 'SERVICE_DISABLED'))
+        return refused('Enable the Admin SDK API (admin.googleapis.com) in the project.');
+      if (
+        failure.reasons.some((reason) =>
+          /^(insufficientPermissions|ACCESS_TOKEN_SCOPE_INSUFFICIENT)$/.test(reason),
+        )
+      )
+        return refused('The token lacks the scope admin.directory.user.readonly.');
+      return refused(
+        'Give the service account that reads the directory an admin role with the privilege to read users, and check that the user belongs to this tenant.',
+      );
+    default:
+      return refused('The request itself was refused; repeating it will not help.');
+  }
+}

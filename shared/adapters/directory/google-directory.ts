@@ -1,0 +1,200 @@
+/**
+ * The Workspace directory through the Admin SDK. Read-only, but for notification channels.
+ * https://developers.google.com/workspace/admin/directory/reference/rest/v1/users
+ *
+ * Vocabulary. The *deleted list* is what `showDeleted=true` lists: users deleted in the last 20 days, by id and the
+ * address they had. What this adapter will not do: conclude anything from a missing part. A page that says it has a
+ * successor and yet holds no users is an error, not an empty page.
+ */
+
+import type { admin_directory_v1 } from 'googleapis/build/src/apis/admin/directory_v1.js';
+import { admin } from 'googleapis/build/src/apis/admin/index.js';
+import type { DirectoryPresence } from '../../domain/directory-user.ts';
+import type { Directory, WatchChannel } from '../../ports/directory.ts';
+import { type Bearer, callGoogle } from '../google/call.ts';
+import { GoogleCallError } from '../google/call-error.ts';
+import { type GoogleEndpoints, restRoot } from '../google/endpoints.ts';
+import { type RestCallOptions, withToken } from '../google/rest-options.ts';
+import type { Repeatable, RetrySettings } from '../google/retry.ts';
+import { directoryFailure } from './failure.ts';
+import { DELETED_PAGE_FIELDS, incomplete, toDirectoryUser, USER_FIELDS, USER_PAGE_FIELDS } from './wire.ts';
+
+/** The only scope it needs; with it goes an admin role that may read users. */
+export const DIRECTORY_SCOPES = ['https://www.googleapis.com/auth/admin.directory.user.readonly'] as const;
+
+const MY_CUSTOMER = 'my_customer';
+const PAGE_SIZE = 500;
+
+export interface GoogleDirectoryOptions {
+  readonly bearer: Bearer;
+  readonly endpoints: GoogleEndpoints;
+  readonly retry: RetrySettings;
+}
+
+export function googleDirectory(options: GoogleDirectoryOptions): Directory {
+  const { bearer, retry } = options;
+  const api = admin({ version: 'directory_v1', retry: false, ...restRoot(options.endpoints) });
+
+  /** `whenAbsent` is what a 404 means; without it a 404 is a failure like any other. */
+  async function call<T>(
+    request: { method: string; repeatable: Repeatable; doing: string },
+    attempt: (callOptions: RestCallOptions) => Promise<{ data: T }>,
+    whenAbsent?: () => T,
+  ): Promise<T> {
+    try {
+      const answer = await callGoogle({ ...request, retry }, bearer, (token) =>
+        attempt(withToken(token, retry)),
+      );
+      return answer.data;
+    } catch (error) {
+      if (!(error instanceof GoogleCallError)) throw error;
+      if (
+        error.failure.method === request.method &&
+        error.failure.httpStatus === 404 &&
+        whenAbsent !== undefined
+      )
+        return whenAbsent();
+      throw directoryFailure(error, request.doing);
+    }
+  }
+
+  const get = (userKey: string, fields: string) =>
+    call<admin_directory_v1.Schema$User | undefined>(
+      { method: 'directory.users.get', repeatable: 'any-time', doing: `Looking up the user ${userKey}` },
+      (callOptions) =>
+        api.users.get({ userKey, fields, projection: 'basic', viewType: 'admin_view' }, callOptions),
+      () => undefined,
+    );
+
+  /** Every page of a list, each checked to be one. */
+  async function* pages(
+    doing: string,
+    parameters: { fields: string; query?: string; showDeleted?: string },
+  ): AsyncGenerator<readonly admin_directory_v1.Schema$User[]> {
+    const asked = new Set<string>();
+    let pageToken: string | undefined;
+    do {
+      const token: { pageToken?: string } = pageToken === undefined ? {} : { pageToken };
+      const page = await call<admin_directory_v1.Schema$Users>(
+        { method: 'directory.users.list', repeatable: 'any-time', doing },
+        (callOptions) =>
+          api.users.list(
+            {
+              customer: MY_CUSTOMER,
+              maxResults: PAGE_SIZE,
+              projection: 'basic',
+              viewType: 'admin_view',
+              ...parameters,
+              ...token,
+            },
+            callOptions,
+          ),
+      );
+      if (page === null || typeof page !== 'object') throw incomplete('a page of users is no JSON object');
+      pageToken = page.nextPageToken || undefined;
+      if (!Array.isArray(page.users) && pageToken !== undefined)
+        throw incomplete('a page of users that is not the last one holds no users');
+      if (pageToken !== undefined && asked.has(pageToken))
+        throw incomplete('the pages of users go round in a circle');
+      if (pageToken !== undefined) asked.add(pageToken);
+      yield page.users ?? [];
+    } while (pageToken !== undefined);
+  }
+
+  return {
+    async presence(userId): Promise<DirectoryPresence> {
+      const living = await get(userId, USER_FIELDS);
+      if (living !== undefined && !living.id)
+        throw incomplete(`it described the user ${userId} without an id`);
+      // The key may also be an address: only the user with this very id is meant.
+      if (living?.id === userId) return { kind: 'present', user: toDirectoryUser(living) };
+      const deleted = pages(`Looking for the user ${userId} among the deleted`, {
+        fields: DELETED_PAGE_FIELDS,
+        showDeleted: 'true',
+      });
+      for await (const users of deleted) {
+        const found = users.find((user) => user.id === userId);
+        if (found !== undefined)
+          return { kind: 'deleted', userId, primaryEmail: (found.primaryEmail ?? '').toLowerCase() };
+      }
+      return { kind: 'absent', userId };
+    },
+
+    async resolve(address) {
+      const wanted = address.toLowerCase();
+      const living = await get(wanted, 'id');
+      if (living !== undefined) {
+        if (!living.id) throw incomplete(`it described the user ${wanted} without an id`);
+        return living.id;
+      }
+      // An address can have been deleted more than once in 20 days; the last one to have it is meant.
+      let last: admin_directory_v1.Schema$User | undefined;
+      const deleted = pages(`Looking for ${wanted} among the deleted users`, {
+        fields: DELETED_PAGE_FIELDS,
+        showDeleted: 'true',
+      });
+      for await (const users of deleted) {
+        for (const user of users) {
+          if (user.primaryEmail?.toLowerCase() !== wanted) continue;
+          if (last === undefined || (user.deletionTime ?? '') >= (last.deletionTime ?? '')) last = user;
+        }
+      }
+      return last?.id ?? undefined;
+    },
+
+    async *usersUnder(orgUnitPath) {
+      // The root is everybody, which needs no query.
+      const query = orgUnitPath === '/' ? {} : { query: `orgUnitPath='${quoted(orgUnitPath)}'` };
+      const listed = pages(`Listing the users under ${orgUnitPath}`, { fields: USER_PAGE_FIELDS, ...query });
+      for await (const users of listed) {
+        for (const user of users) yield toDirectoryUser(user);
+      }
+    },
+
+    async watch({ channelId, token, address, event, ttlSeconds }): Promise<WatchChannel> {
+      const channel = await call(
+        // A channel id can be used once: were the answer lost, a repetition would be refused for that reason.
+        {
+          method: 'directory.users.watch',
+          repeatable: 'without-effect',
+          doing: `Opening the channel ${channelId}`,
+        },
+        (callOptions) =>
+          api.users.watch(
+            {
+              customer: MY_CUSTOMER,
+              ...(event === undefined ? {} : { event }),
+              requestBody: {
+                id: channelId,
+                type: 'web_hook',
+                address,
+                token,
+                ...(ttlSeconds === undefined ? {} : { params: { ttl: String(ttlSeconds) } }),
+              },
+            },
+            callOptions,
+          ),
+      );
+      const { resourceId, expiration } = channel;
+      const expiresAt = new Date(Number(expiration));
+      if (!resourceId || !expiration || Number.isNaN(expiresAt.getTime()))
+        throw incomplete(`the channel ${channelId} was opened without resourceId or expiration`);
+      return { channelId, resourceId, expiresAt };
+    },
+
+    async stopChannel({ channelId, resourceId }) {
+      await call<void>(
+        {
+          method: 'directory.channels.stop',
+          repeatable: 'any-time',
+          doing: `Stopping the channel ${channelId}`,
+        },
+        (callOptions) => api.channels.stop({ requestBody: { id: channelId, resourceId } }, callOptions),
+        () => undefined,
+      );
+    },
+  };
+}
+
+/** https://developers.google.com/workspace/admin/directory/v1/guides/search-users : values in single quotes. */
+const quoted = (value: string): string => value.replace(/[\\']/g, '\\$&');

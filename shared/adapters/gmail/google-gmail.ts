@@ -1,0 +1,240 @@
+/**
+ * Gmail's client-side encryption settings through the Gmail API, as the user whose mailbox it is.
+ * https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.settings.cse.keypairs ,
+ * https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.settings.cse.identities
+ *
+ * What it will not do: obliterate. Mail encrypted to an obliterated key pair is lost to everybody, so that method is
+ * not here to be called by mistake. `chainValidation` is left at Google's default, `all`: the chain and its
+ * revocation state are checked by Google at upload, and an identity needs a pair that passed.
+ */
+
+import { gmail } from 'googleapis/build/src/apis/gmail/index.js';
+import type { gmail_v1 } from 'googleapis/build/src/apis/gmail/v1.js';
+import { permanent } from '../../errors.ts';
+import type { Gmail } from '../../ports/gmail.ts';
+import { callGoogle } from '../google/call.ts';
+import { GoogleCallError } from '../google/call-error.ts';
+import type { DelegatedCredentials } from '../google/delegated-credentials.ts';
+import { type GoogleEndpoints, restRoot } from '../google/endpoints.ts';
+import { type RestCallOptions, withToken } from '../google/rest-options.ts';
+import type { Repeatable, RetrySettings } from '../google/retry.ts';
+import { gmailFailure, isAlreadyExists, isFailedPrecondition } from './failure.ts';
+import { fromIdentity, KEYPAIR_PAGE_FIELDS, toIdentity, toKeypair, unusable } from './wire.ts';
+
+/** The only scope it needs. */
+export const GMAIL_SCOPES = ['https://www.googleapis.com/auth/gmail.settings.basic'] as const;
+
+/** Google's documented bound for `kaclsData`, 8 KiB; counted in characters, the stricter reading. */
+const MAX_WRAPPED_KEY_LENGTH = 8192;
+
+export interface GoogleGmailOptions {
+  readonly credentials: Pick<DelegatedCredentials, 'forUser'>;
+  readonly endpoints: GoogleEndpoints;
+  readonly retry: RetrySettings;
+}
+
+interface Request {
+  /** Google's method id below `gmail.users.settings.cse.`. */
+  readonly method: string;
+  readonly repeatable: Repeatable;
+  /** What we were doing, for the error: "Listing the key pairs". */
+  readonly doing: string;
+}
+
+export function googleGmail(options: GoogleGmailOptions): Gmail {
+  const { credentials, retry } = options;
+  const { keypairs, identities } = gmail({ version: 'v1', retry: false, ...restRoot(options.endpoints) })
+    .users.settings.cse;
+
+  /** `expect` may turn a refusal into an answer; undefined leaves it the failure it is. */
+  async function call<T>(
+    mailbox: string,
+    request: Request,
+    attempt: (callOptions: RestCallOptions) => Promise<{ data: T }>,
+    expect: (error: GoogleCallError) => Promise<T | undefined> | T | undefined = () => undefined,
+  ): Promise<T> {
+    const method = `gmail.users.settings.cse.${request.method}`;
+    try {
+      const answer = await callGoogle({ ...request, method, retry }, credentials.forUser(mailbox), (token) =>
+        attempt(withToken(token, retry)),
+      );
+      return answer.data;
+    } catch (error) {
+      if (!(error instanceof GoogleCallError)) throw error;
+      const expected = error.failure.method === method ? await expect(error) : undefined;
+      if (expected !== undefined) return expected;
+      throw gmailFailure(error, request.doing, mailbox);
+    }
+  }
+
+  /** Every page; the last one has no `nextPageToken`, or an empty one. */
+  async function everyPage<Page extends { nextPageToken?: string | null }>(
+    mailbox: string,
+    request: Request,
+    attempt: (
+      parameters: { userId: 'me'; pageToken?: string },
+      callOptions: RestCallOptions,
+    ) => Promise<{ data: Page }>,
+  ): Promise<readonly Page[]> {
+    const pages: Page[] = [];
+    const asked = new Set<string>();
+    let pageToken: string | undefined;
+    do {
+      const parameters = pageToken === undefined ? {} : { pageToken };
+      const page = await call(mailbox, request, (callOptions) =>
+        attempt({ userId: 'me', ...parameters }, callOptions),
+      );
+      if (page === null || typeof page !== 'object') throw unusable('a page of a list is no JSON object');
+      pages.push(page);
+      pageToken = page.nextPageToken || undefined;
+      if (pageToken !== undefined && asked.has(pageToken))
+        throw unusable('the pages of a list go round in a circle');
+      if (pageToken !== undefined) asked.add(pageToken);
+    } while (pageToken !== undefined);
+    return pages;
+  }
+
+  /** Enabling the enabled and disabling the disabled are done already, whatever Gmail calls that. */
+  async function setEnablement(
+    mailbox: string,
+    keypairId: string,
+    wanted: 'enabled' | 'disabled',
+  ): Promise<void> {
+    const verb = wanted === 'enabled' ? 'enable' : 'disable';
+    await call<unknown>(
+      mailbox,
+      {
+        method: `keypairs.${verb}`,
+        repeatable: 'any-time',
+        doing: `${wanted === 'enabled' ? 'Enabling' : 'Disabling'} the key pair ${keypairId}`,
+      },
+      (callOptions) => keypairs[verb]({ userId: 'me', keyPairId: keypairId, requestBody: {} }, callOptions),
+      async (error) => {
+        if (!isFailedPrecondition(error)) return undefined;
+        return (await stateOf(mailbox, keypairId)) === wanted ? true : undefined;
+      },
+    );
+  }
+
+  async function stateOf(mailbox: string, keypairId: string): Promise<string | undefined> {
+    const pair = await call<gmail_v1.Schema$CseKeyPair>(
+      mailbox,
+      { method: 'keypairs.get', repeatable: 'any-time', doing: `Reading the key pair ${keypairId}` },
+      (callOptions) =>
+        keypairs.get(
+          { userId: 'me', keyPairId: keypairId, fields: 'keyPairId,enablementState' },
+          callOptions,
+        ),
+    );
+    return pair.enablementState ?? undefined;
+  }
+
+  const identityExists = (mailbox: string, address: string): Promise<boolean> =>
+    call<unknown>(
+      mailbox,
+      { method: 'identities.get', repeatable: 'any-time', doing: `Reading the identity ${address}` },
+      (callOptions) => identities.get({ userId: 'me', cseEmailAddress: address }, callOptions),
+      (error) => (error.failure.httpStatus === 404 ? false : undefined),
+    ).then((answer) => answer !== false);
+
+  return {
+    async listKeypairs(mailbox) {
+      const pages = await everyPage(
+        mailbox,
+        { method: 'keypairs.list', repeatable: 'any-time', doing: 'Listing the key pairs' },
+        (parameters, callOptions) =>
+          keypairs.list({ ...parameters, fields: KEYPAIR_PAGE_FIELDS }, callOptions),
+      );
+      return pages.flatMap((page) => page.cseKeyPairs ?? []).map(toKeypair);
+    },
+
+    async listIdentities(mailbox) {
+      const pages = await everyPage(
+        mailbox,
+        { method: 'identities.list', repeatable: 'any-time', doing: 'Listing the identities' },
+        (parameters, callOptions) => identities.list(parameters, callOptions),
+      );
+      return pages.flatMap((page) => page.cseIdentities ?? []).map(toIdentity);
+    },
+
+    async createKeypair(mailbox, { pkcs7Pem, keyServiceUrl, wrappedKey }) {
+      if (wrappedKey.length > MAX_WRAPPED_KEY_LENGTH) {
+        throw permanent(
+          'gmail-refused',
+          `The wrapped key for ${mailbox} has ${wrappedKey.length} characters and Gmail takes ${MAX_WRAPPED_KEY_LENGTH}; the key service must wrap more tightly, or the key be smaller.`,
+        );
+      }
+      const created = await call<gmail_v1.Schema$CseKeyPair | 'already-exists'>(
+        mailbox,
+        { method: 'keypairs.create', repeatable: 'without-effect', doing: 'Creating a key pair' },
+        (callOptions) =>
+          keypairs.create(
+            {
+              userId: 'me',
+              fields: 'keyPairId',
+              requestBody: {
+                pkcs7: pkcs7Pem,
+                privateKeyMetadata: [
+                  { kaclsKeyMetadata: { kaclsUri: keyServiceUrl, kaclsData: wrappedKey } },
+                ],
+              },
+            },
+            callOptions,
+          ),
+        (error) => (isAlreadyExists(error) ? 'already-exists' : undefined),
+      );
+      if (created === 'already-exists') return { kind: 'already-exists' };
+      if (!created.keyPairId) throw unusable('a key pair was created without a keyPairId');
+      return { kind: 'created', keypairId: created.keyPairId };
+    },
+
+    enableKeypair: (mailbox, keypairId) => setEnablement(mailbox, keypairId, 'enabled'),
+    disableKeypair: (mailbox, keypairId) => setEnablement(mailbox, keypairId, 'disabled'),
+
+    async createIdentity(mailbox, identity) {
+      const answer = await call<unknown>(
+        mailbox,
+        {
+          method: 'identities.create',
+          repeatable: 'without-effect',
+          doing: `Creating the identity ${identity.address}`,
+        },
+        (callOptions) =>
+          identities.create({ userId: 'me', requestBody: fromIdentity(identity) }, callOptions),
+        (error) => (isAlreadyExists(error) ? 'already-exists' : undefined),
+      );
+      return answer === 'already-exists' ? 'already-exists' : 'created';
+    },
+
+    async patchIdentity(mailbox, identity) {
+      const answer = await call<unknown>(
+        mailbox,
+        {
+          method: 'identities.patch',
+          repeatable: 'any-time',
+          doing: `Patching the identity ${identity.address}`,
+        },
+        (callOptions) =>
+          identities.patch(
+            { userId: 'me', emailAddress: identity.address, requestBody: fromIdentity(identity) },
+            callOptions,
+          ),
+        async (error) => {
+          if (error.failure.httpStatus !== 404) return undefined;
+          // 404 may also mean the key pair; then the identity is there and the request is what is wrong.
+          return (await identityExists(mailbox, identity.address)) ? undefined : 'absent';
+        },
+      );
+      return answer === 'absent' ? 'absent' : 'patched';
+    },
+
+    async deleteIdentity(mailbox, address) {
+      await call<unknown>(
+        mailbox,
+        { method: 'identities.delete', repeatable: 'any-time', doing: `Deleting the identity ${address}` },
+        (callOptions) => identities.delete({ userId: 'me', cseEmailAddress: address }, callOptions),
+        (error) => (error.failure.httpStatus === 404 ? 'absent' : undefined),
+      );
+    },
+  };
+}

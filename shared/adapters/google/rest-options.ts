@@ -1,0 +1,19 @@
+import type { RetrySettings } from './retry.ts';
+
+export interface RestCallOptions {
+  readonly headers: { readonly authorization: string };
+  readonly responseType: 'json';
+  readonly retry: false;
+  readonly timeout: number;
+}
+
+/**
+ * Options of one googleapis call: the token in its header, one attempt, a time limit. The answer is read as JSON
+ * whatever its content type says, because what is no JSON then stays text, and text is never taken for an empty list.
+ */
+export const withToken = (accessToken: string, retry: RetrySettings): RestCallOptions => ({
+  headers: { authorization: `Bearer ${accessToken}` },
+  responseType: 'json',
+  retry: false,
+  timeout: retry.attemptTimeoutMs,
+});
