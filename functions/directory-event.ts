@@ -52,7 +52,7 @@ async function follow(deps: DirectoryEventDeps, hint: Hint, message: PushedMessa
   const line = {
     eventId: hint.cause.eventId,
     source: hint.cause.source,
-    event: hint.cause.event,
+    sourceEvent: hint.cause.event,
     attempt: message.deliveryAttempt,
   };
   if (userId === undefined) {

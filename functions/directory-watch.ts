@@ -35,7 +35,7 @@ export function createDirectoryWatch(deps: DirectoryWatchDeps): HttpHandler {
     }
     const eventId = `${channelId}:${header(call, 'x-goog-message-number')}`;
     await deps.bus.publishHint({ userId: id, cause: { source: 'watch', eventId, event: state } });
-    deps.log.info('hint-published', { eventId, userId: id, event: state });
+    deps.log.info('hint-published', { eventId, userId: id, sourceEvent: state });
     return { status: 204 };
   };
 }

@@ -40,7 +40,7 @@ const LEASE_MS = 60_000;
 const ALL_EVENTS = 'all';
 
 export async function keepChannels(deps: WatchChannelDeps): Promise<ChannelReport> {
-  const lease = await deps.ledger.acquireLease('watch-channels', LEASE_MS);
+  const lease = await deps.ledger.acquireLease('job:watch-channels', LEASE_MS);
   if (lease === undefined) return { open: (await deps.ledger.channels()).length, opened: 0, stopped: 0 };
   try {
     const nowMs = deps.clock.now().getTime();

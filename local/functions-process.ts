@@ -1,0 +1,113 @@
+/**
+ * The process that the functions run in: each served by the functions framework on a Unix socket of its own, so that
+ * nothing on this machine reaches them except through the emulator's Cloud Run front. It may be killed at any moment;
+ * the supervisor starts it again. Told what to do by its parent in one message, answers `ready` or `failed`.
+ */
+import { createPrivateKey, randomBytes } from 'node:crypto';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { getTestServer } from '@google-cloud/functions-framework/testing';
+import { FUNCTION_NAMES, type FunctionName } from '../functions/catalog.ts';
+import { composeBase, composeSetUp } from '../functions/compose.ts';
+import { registerFunction } from '../functions/register.ts';
+import { openEmbeddedLedger, openPostgresLedger } from '../shared/adapters/ledger/open.ts';
+import { setUpAuthority } from '../shared/authority/set-up.ts';
+import { parseSettings } from '../shared/config/settings.ts';
+import { derToPem } from '../shared/pki/pem.ts';
+import type { Ledger } from '../shared/ports/ledger.ts';
+import { COMPANY } from './company.ts';
+import { caKeySecret, functionEnvironments, type LocalEnvironment, setUpEnvironment } from './environment.ts';
+
+export interface FunctionsOrder {
+  readonly local: LocalEnvironment;
+  readonly ledgerDir: string;
+  readonly offlineDir: string;
+  readonly sockets: Readonly<Record<FunctionName, string>>;
+}
+
+export type FunctionsReport =
+  | {
+      readonly kind: 'ready';
+      readonly rootPem: string;
+      readonly issuingPem: string;
+      readonly issuerId: string;
+      readonly crlUrl: string;
+    }
+  | { readonly kind: 'failed'; readonly message: string };
+
+process.once('message', (order: FunctionsOrder) => {
+  start(order).then(report, (error: unknown) => {
+    report({ kind: 'failed', message: error instanceof Error ? error.message : String(error) });
+    process.exit(1);
+  });
+});
+
+// Without its parent there is nobody left to serve.
+process.once('disconnect', () => process.exit(0));
+
+async function start(order: FunctionsOrder): Promise<FunctionsReport> {
+  const { clock } = composeBase(parseSettings(setUpEnvironment(order.local)));
+  const ledger =
+    order.local.databaseUrl === undefined
+      ? await openEmbeddedLedger({ folder: order.ledgerDir, clock })
+      : await openPostgresLedger({
+          connectionString: order.local.databaseUrl,
+          clock,
+          migrate: true,
+          maxConnections: 10,
+        });
+  const environments = functionEnvironments(order.local);
+  for (const name of FUNCTION_NAMES) {
+    registerFunction(name, environments[name], { ledger });
+    await serve(name, order.sockets[name]);
+  }
+  const issuer = (await ledger.activeIssuer()) ?? (await makeAuthority(order, ledger));
+  const root = issuer.chainDer.at(-1);
+  if (root === undefined) throw new Error(`Issuer ${issuer.issuerId} is recorded without its root.`);
+  return {
+    kind: 'ready',
+    rootPem: derToPem('CERTIFICATE', root),
+    issuingPem: derToPem('CERTIFICATE', issuer.certificateDer),
+    issuerId: issuer.issuerId,
+    crlUrl: issuer.crlUrl,
+  };
+}
+
+/** What an admin does once, by hand and offline, for a real company: `docs/setup.md`. */
+async function makeAuthority(order: FunctionsOrder, ledger: Ledger) {
+  const deps = await composeSetUp(parseSettings(setUpEnvironment(order.local)), { ledger });
+  const { issuer, rootPkcs8Der } = await setUpAuthority(deps, {
+    country: COMPANY.country,
+    organization: COMPANY.organization,
+    pkiUrl: COMPANY.pkiUrl,
+    keySecret: caKeySecret,
+    policyOid: COMPANY.policyOid,
+  });
+  storeOffline(order.offlineDir, rootPkcs8Der);
+  return issuer;
+}
+
+/** The root key under a passphrase (PBES2) beside it: enough for a trial, and the docs say what a real one needs. */
+function storeOffline(folder: string, rootPkcs8Der: Uint8Array): void {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const passphrase = randomBytes(18).toString('base64url');
+  const key = createPrivateKey({ key: Buffer.from(rootPkcs8Der), format: 'der', type: 'pkcs8' });
+  const pem = key.export({ format: 'pem', type: 'pkcs8', cipher: 'aes-256-cbc', passphrase });
+  writeFileSync(join(folder, 'root.key.pem'), pem, { mode: 0o600 });
+  writeFileSync(join(folder, 'root.passphrase'), `${passphrase}\n`, { mode: 0o600 });
+  rootPkcs8Der.fill(0);
+}
+
+async function serve(name: FunctionName, socket: string): Promise<void> {
+  mkdirSync(dirname(socket), { recursive: true });
+  rmSync(socket, { force: true });
+  const server = getTestServer(name);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(socket, resolve);
+  });
+}
+
+function report(message: FunctionsReport): void {
+  process.send?.(message);
+}

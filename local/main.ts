@@ -1,0 +1,54 @@
+/** `npm start`: keeps the whole system up on loopback until it is told to end. */
+
+import { parseStartFlags, UsageError } from './flags.ts';
+import { createSampleUsers } from './sample-users.ts';
+import { type System, startSystem } from './system.ts';
+
+const say = (text: string) => process.stderr.write(`${text}\n`);
+
+async function main(): Promise<void> {
+  const flags = parseStartFlags(process.argv.slice(2));
+  const startedMs = performance.now();
+  const alive = setInterval(() => say('… still starting'), 2_000);
+  let system: System;
+  try {
+    system = await startSystem(flags, say);
+  } finally {
+    clearInterval(alive);
+  }
+  endOnSignals(system);
+  if (!flags.empty) await createSampleUsers(system.ready);
+  system.onFunctionsRestart((pid) => say(`The functions ended and were started again (pid ${pid}).`));
+  const { google, admin, keyService, crl } = system.ready;
+  say(`Up after ${((performance.now() - startedMs) / 1000).toFixed(1)} s.`);
+  say(`  Google's APIs     ${google}`);
+  say(`  admin API         ${admin}`);
+  say(`  key service       ${keyService}`);
+  say(`  CRL and issuers   ${crl}`);
+  say(`  functions' log    ${system.logFile}`);
+  say('End it with Ctrl-C; the next start continues from here.');
+  process.stdout.write(`${JSON.stringify(system.ready)}\n`);
+}
+
+function endOnSignals(system: System): void {
+  let ending = false;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      if (ending) return;
+      ending = true;
+      say('Ending…');
+      system.stop().then(
+        () => process.exit(0),
+        (error: unknown) => {
+          say(`It did not end cleanly: ${error instanceof Error ? error.message : String(error)}`);
+          process.exit(1);
+        },
+      );
+    });
+  }
+}
+
+main().catch((error: unknown) => {
+  say(error instanceof Error ? error.message : String(error));
+  process.exit(error instanceof UsageError ? 2 : 1);
+});

@@ -1,0 +1,17 @@
+/** The policy of the sample company. The key service's address depends on the port, so the file is written at start. */
+export const policyText = (
+  keyServiceUrl: string,
+): string => `# Who gets a certificate, and how. See docs/policy.md.
+version: 1
+rules:
+  - name: staff
+    orgUnit: /Staff
+    keyService: ${keyServiceUrl}
+    keySize: 3072
+    validity: 365d
+    renewBefore: 30d
+    grace:
+      leave: 24h
+      suspended: 30d
+      superseded: 72h
+`;

@@ -1,0 +1,204 @@
+/**
+ * The whole system on one machine: the emulator in this process, the functions in another, the ledger with them. What
+ * `npm start`, the demo and the stories in the tests stand on.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createEmulator, type Emulator } from '../emulator/emulator.ts';
+import { FUNCTION_NAMES, type FunctionName } from '../functions/catalog.ts';
+import { ACCOUNTS, COMPANY, loopbackUrl, ORG_UNITS, SECRETS, TOPICS } from './company.ts';
+import { emulatorOptions, subscriptions } from './deployment.ts';
+import { adminAudience, functionUrl, type LocalEnvironment } from './environment.ts';
+import { type StartFlags, UsageError } from './flags.ts';
+import { policyText } from './policy-text.ts';
+import { type Supervisor, superviseFunctions } from './supervisor.ts';
+
+/** The one line `npm start --silent` prints on stdout; addresses end in a slash. */
+export interface ReadyLine {
+  readonly ready: true;
+  readonly google: string;
+  readonly admin: string;
+  readonly keyService: string;
+  readonly crl: string;
+  readonly directoryWatch: string;
+  readonly serviceAccount: string;
+  readonly adminToken: string;
+  readonly pids: { readonly emulator: number; readonly functions: number };
+}
+
+export interface System {
+  readonly ready: ReadyLine;
+  readonly issuerId: string;
+  readonly crlUrl: string;
+  readonly rootPem: string;
+  readonly issuingPem: string;
+  readonly logFile: string;
+  functionsPid(): number;
+  onFunctionsRestart(listener: (pid: number) => void): void;
+  stop(): Promise<void>;
+}
+
+/** Throws `UsageError` for what the caller must change: a taken port, an unusable state folder. */
+export async function startSystem(flags: StartFlags, progress: (text: string) => void): Promise<System> {
+  const stateDir = usableFolder(flags.stateDir);
+  const clockFile = join(stateDir, 'clock-offset');
+  const socketDir = mkdtempSync(join(tmpdir(), 'sealwright-'));
+  const sockets = Object.fromEntries(
+    FUNCTION_NAMES.map((name) => [name, join(socketDir, `${name}.sock`)]),
+  ) as Record<FunctionName, string>;
+  const emulator = openEmulator({ portBase: flags.portBase, stateDir, clockFile, sockets });
+  let functions: Supervisor | undefined;
+  const stop = async () => {
+    await functions?.stop();
+    await emulator.stop();
+    rmSync(socketDir, { recursive: true, force: true });
+  };
+  try {
+    await emulator.start().catch((error: unknown) => {
+      throw portError(error, flags.portBase);
+    });
+    progress('The emulator answers; the functions start.');
+    const keyEncryptionKeys = prepareTenant(emulator, flags);
+    const local: LocalEnvironment = {
+      portBase: flags.portBase,
+      clockFile,
+      policyFile: writePolicy(stateDir, flags.portBase),
+      keyEncryptionKeys,
+      databaseUrl: flags.databaseUrl,
+    };
+    const logFile = join(stateDir, 'functions.log');
+    functions = await superviseFunctions(
+      { local, ledgerDir: join(stateDir, 'ledger'), offlineDir: join(stateDir, 'offline'), sockets },
+      logFile,
+    );
+    progress('The functions answer; the first CRL is published.');
+    const { rootPem, issuingPem, issuerId, crlUrl } = functions.ready;
+    trustCompany(emulator, rootPem, issuingPem, flags.portBase);
+    await publishFirst(emulator, new URL(new URL(crlUrl).pathname, loopbackUrl(flags.portBase, 'pki')));
+    emulator.scheduler.start();
+    const supervisor = functions;
+    return {
+      ready: await readyLine(emulator, supervisor, flags, stateDir),
+      issuerId,
+      crlUrl,
+      rootPem,
+      issuingPem,
+      logFile,
+      functionsPid: () => supervisor.pid(),
+      onFunctionsRestart: (listener) => supervisor.onRestart(listener),
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+function usableFolder(folder: string): string {
+  try {
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, 'started'), `${new Date().toISOString()}\n`);
+    return folder;
+  } catch (error) {
+    throw new UsageError(
+      `The state folder ${folder} cannot be written: ${error instanceof Error ? error.message : String(error)}.`,
+    );
+  }
+}
+
+function openEmulator(options: Parameters<typeof emulatorOptions>[0]): Emulator {
+  try {
+    return createEmulator(emulatorOptions(options));
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function portError(error: unknown, portBase: number): unknown {
+  const { code, port } = error as { code?: string; port?: number };
+  if (code !== 'EADDRINUSE') return error;
+  return new UsageError(`Port ${port ?? portBase} on 127.0.0.1 is taken; choose others with --port-base N.`);
+}
+
+/** Topics, subscriptions, secrets and the tenant. Answers the key-encryption keys' versions, newest first. */
+function prepareTenant(emulator: Emulator, flags: StartFlags): readonly string[] {
+  for (const topic of Object.values(TOPICS)) emulator.pubsub.ensureTopic(topic);
+  for (const [name, settings] of Object.entries(subscriptions(flags.portBase)))
+    emulator.pubsub.ensureSubscription(name, settings);
+  const member = (email: string) => `serviceAccount:${email}`;
+  emulator.secrets.ensureSecret(SECRETS.caKey, [
+    { role: 'roles/secretmanager.secretAccessor', members: [member(ACCOUNTS.sign)] },
+    { role: 'roles/secretmanager.secretVersionAdder', members: [member(ACCOUNTS.setUp)] },
+  ]);
+  emulator.secrets.ensureSecret(SECRETS.keyEncryptionKey, [
+    { role: 'roles/secretmanager.secretAccessor', members: [member(ACCOUNTS.keyService)] },
+  ]);
+  if (!emulator.continued) {
+    emulator.secrets.addVersion(SECRETS.keyEncryptionKey, randomBytes(32));
+    emulator.directory.seedTenant({
+      orgUnits: ORG_UNITS,
+      users: [{ primaryEmail: COMPANY.superAdmin, givenName: 'Ada', familyName: 'Admin', superAdmin: true }],
+    });
+  }
+  return [`projects/${COMPANY.project}/secrets/${SECRETS.keyEncryptionKey}/versions/1`];
+}
+
+function writePolicy(stateDir: string, portBase: number): string {
+  const file = join(stateDir, 'policy.yaml');
+  writeFileSync(file, policyText(functionUrl(portBase, 'key-service')));
+  return file;
+}
+
+/** What an admin clicks: the root is trusted, the key service is registered. */
+function trustCompany(emulator: Emulator, rootPem: string, issuingPem: string, portBase: number): void {
+  if (emulator.adminConsole.roots().length === 0)
+    emulator.adminConsole.uploadRoot(`${issuingPem}${rootPem}`, [COMPANY.domain]);
+  emulator.adminConsole.registerKeyService(functionUrl(portBase, 'key-service'));
+}
+
+/** The CRL must be public before the first certificate; the schedule's own jobs do the work. */
+async function publishFirst(emulator: Emulator, crl: URL): Promise<void> {
+  if (!(await fetch(crl)).ok) await emulator.scheduler.run('publish-crl');
+  if (!(await fetch(crl)).ok) throw new Error(`The first CRL is not public at ${crl.href}.`);
+  await emulator.scheduler.run('due');
+}
+
+async function readyLine(
+  emulator: Emulator,
+  functions: Supervisor,
+  flags: StartFlags,
+  stateDir: string,
+): Promise<ReadyLine> {
+  const serviceAccount = join(stateDir, 'service-account.json');
+  writeFileSync(
+    serviceAccount,
+    `${JSON.stringify(await emulator.identity.createKeyFile(ACCOUNTS.tools), null, 2)}\n`,
+    { mode: 0o600 },
+  );
+  const audience = adminAudience(flags.portBase);
+  return {
+    ready: true,
+    google: emulator.rootUrl,
+    admin: audience,
+    keyService: `${functionUrl(flags.portBase, 'key-service')}/`,
+    crl: `${loopbackUrl(flags.portBase, 'pki')}/`,
+    directoryWatch: `${functionUrl(flags.portBase, 'directory-watch')}/`,
+    serviceAccount,
+    adminToken: await idToken(emulator, audience),
+    pids: { emulator: process.pid, functions: functions.pid() },
+  };
+}
+
+/** As anybody gets one: through the emulator's control. */
+async function idToken(emulator: Emulator, audience: string): Promise<string> {
+  const response = await fetch(new URL('_emulator/idtoken', emulator.rootUrl), {
+    method: 'POST',
+    body: JSON.stringify({ email: COMPANY.superAdmin, audience }),
+  });
+  const { token } = (await response.json()) as { token?: string };
+  if (token === undefined)
+    throw new Error(`No ID token for ${COMPANY.superAdmin} (HTTP ${response.status}).`);
+  return token;
+}

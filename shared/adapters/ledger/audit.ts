@@ -1,0 +1,84 @@
+/** The audit trail, and what the guard counts in it. */
+import type { HintSource } from '../../domain/hint.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { AuditEntry, Ledger } from '../../ports/ledger.ts';
+import { optional } from './columns.ts';
+import type { Database } from './database.ts';
+
+interface AuditRow {
+  readonly id: bigint;
+  readonly at: Date;
+  readonly user_id: string | null;
+  readonly cause_source: HintSource;
+  readonly cause_id: string;
+  readonly cause_event: string;
+  readonly cause_actor: string | null;
+  readonly step: string;
+  readonly reason: string;
+  readonly outcome: AuditEntry['outcome'];
+  readonly details: NonNullable<AuditEntry['details']> | null;
+}
+
+export const audit = (
+  database: Database,
+  clock: Clock,
+): Pick<Ledger, 'audit' | 'auditTrail' | 'departuresSince'> => ({
+  audit: async (entry) => {
+    await database.query(
+      `INSERT INTO audit (at, user_id, cause_source, cause_id, cause_event, cause_actor, step, reason, outcome, details)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb)`,
+      [
+        clock.now(),
+        entry.userId ?? null,
+        entry.cause.source,
+        entry.cause.eventId,
+        entry.cause.event,
+        entry.cause.actor ?? null,
+        entry.step,
+        entry.reason,
+        entry.outcome,
+        entry.details === undefined ? null : JSON.stringify(entry.details),
+      ],
+    );
+  },
+
+  auditTrail: async (filter) => {
+    const rows = await database.query<AuditRow>(
+      `SELECT id, at, user_id, cause_source, cause_id, cause_event, cause_actor, step, reason, outcome, details
+         FROM audit
+        WHERE ($1::text IS NULL OR user_id = $1) AND id > $2
+        ORDER BY id LIMIT $3`,
+      [filter.userId ?? null, filter.afterId ?? 0n, filter.limit],
+    );
+    return rows.map((row) => ({
+      id: row.id,
+      at: row.at,
+      cause: {
+        source: row.cause_source,
+        eventId: row.cause_id,
+        event: row.cause_event,
+        ...optional('actor', row.cause_actor),
+      },
+      step: row.step,
+      reason: row.reason,
+      outcome: row.outcome,
+      ...optional('userId', row.user_id),
+      ...optional('details', row.details),
+    }));
+  },
+
+  departuresSince: async (since) => {
+    // Revoking counts only where the step says it is a departure; the other two always do, unless the step says not
+    // (the old address of a renamed user).
+    const [row] = await database.query<{ departures: number; covered: number }>(
+      `SELECT
+         (SELECT count(DISTINCT user_id)::int FROM audit
+           WHERE at >= $1
+             AND step IN ('revoke-leaf', 'delete-identity', 'disable-keypair') AND outcome IN ('done', 'adopted')
+             AND coalesce((details ->> 'departure')::boolean, step <> 'revoke-leaf')) AS departures,
+         (SELECT count(*)::int FROM users WHERE state <> 'out') AS covered`,
+      [since],
+    );
+    return { departures: row?.departures ?? 0, coveredUsers: row?.covered ?? 0 };
+  },
+});

@@ -1,0 +1,35 @@
+/**
+ * `node shared/adapters/ledger/build-snapshot.ts` writes `ledger.snapshot` from the migrations; see `snapshot.ts`.
+ *
+ * The file differs in bytes from build to build (PostgreSQL writes times and a random system identifier into it), so a test
+ * compares schemas, not bytes.
+ */
+import { writeFileSync } from 'node:fs';
+import { constants, zstdCompressSync } from 'node:zlib';
+import { PGlite } from '@electric-sql/pglite';
+import { databaseOf } from './embedded.ts';
+import { migrate } from './migrate.ts';
+import { snapshotFile } from './snapshot.ts';
+
+const backend = await PGlite.create();
+const applied = await migrate(databaseOf(backend));
+// Nobody makes another database from template0 in here, and its 7 MB are copied at each start.
+for (const statement of [
+  "UPDATE pg_database SET datistemplate = false, datallowconn = true WHERE datname = 'template0'",
+  'DROP DATABASE template0',
+  'CHECKPOINT',
+]) {
+  await backend.exec(statement);
+}
+const dump = await backend.dumpDataDir('none');
+const tar = Buffer.from(await dump.arrayBuffer());
+await backend.close();
+
+const snapshot = zstdCompressSync(tar, {
+  // Level 19 searches a window of 8 MB, enough to see that template1 and postgres are nearly the same 7 MB.
+  params: { [constants.ZSTD_c_compressionLevel]: 19 },
+});
+writeFileSync(snapshotFile, snapshot);
+console.log(
+  `ledger.snapshot: ${applied.length} migrations, ${tar.length} bytes of tar in ${snapshot.length} bytes of zstd`,
+);

@@ -1,0 +1,107 @@
+/** Issuers with the chain above them. */
+import type { IssuerRecord } from '../../domain/records.ts';
+import { permanent } from '../../errors.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { Ledger } from '../../ports/ledger.ts';
+import { sameBytes } from './columns.ts';
+import { consistently, type Database, type Parameter, type Queries, StatementRefused } from './database.ts';
+
+interface IssuerRow {
+  readonly issuer_id: string;
+  readonly certificate_der: Uint8Array;
+  readonly key_secret_version: string;
+  readonly crl_url: string;
+  readonly issuer_url: string;
+  readonly state: IssuerRecord['state'];
+}
+
+interface ChainRow {
+  readonly issuer_id: string;
+  readonly certificate_der: Uint8Array;
+}
+
+/** Issuers that meet `condition`, oldest first. */
+const readIssuers = async (
+  queries: Queries,
+  condition: string,
+  parameters: readonly Parameter[],
+): Promise<readonly IssuerRecord[]> => {
+  const rows = await queries.query<IssuerRow>(
+    `SELECT issuer_id, certificate_der, key_secret_version, crl_url, issuer_url, state
+       FROM issuers WHERE ${condition} ORDER BY recorded_at, issuer_id`,
+    parameters,
+  );
+  const chains = await queries.query<ChainRow>(
+    'SELECT issuer_id, certificate_der FROM issuer_chains WHERE issuer_id = ANY($1) ORDER BY issuer_id, place',
+    [rows.map((row) => row.issuer_id)],
+  );
+  return rows.map((row) => ({
+    issuerId: row.issuer_id,
+    certificateDer: row.certificate_der,
+    chainDer: chains.filter((link) => link.issuer_id === row.issuer_id).map((link) => link.certificate_der),
+    keySecretVersion: row.key_secret_version,
+    crlUrl: row.crl_url,
+    issuerUrl: row.issuer_url,
+    state: row.state,
+  }));
+};
+
+export const issuers = (
+  database: Database,
+  clock: Clock,
+): Pick<Ledger, 'recordIssuer' | 'activeIssuer' | 'readIssuer' | 'issuers'> => ({
+  recordIssuer: (issuer) =>
+    database.transaction(async (queries) => {
+      const [known] = await queries.query<{ certificate_der: Uint8Array }>(
+        'SELECT certificate_der FROM issuers WHERE issuer_id = $1 FOR UPDATE',
+        [issuer.issuerId],
+      );
+      if (known !== undefined && !sameBytes(known.certificate_der, issuer.certificateDer)) {
+        throw permanent(
+          'conflict',
+          `The issuer ${issuer.issuerId} is in the ledger with another certificate: give the new certificate an issuer id of its own.`,
+        );
+      }
+      try {
+        await queries.query(
+          `INSERT INTO issuers (issuer_id, certificate_der, key_secret_version, crl_url, issuer_url, state, recorded_at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7)
+           ON CONFLICT (issuer_id) DO UPDATE SET
+             key_secret_version = excluded.key_secret_version, crl_url = excluded.crl_url,
+             issuer_url = excluded.issuer_url, state = excluded.state`,
+          [
+            issuer.issuerId,
+            issuer.certificateDer,
+            issuer.keySecretVersion,
+            issuer.crlUrl,
+            issuer.issuerUrl,
+            issuer.state,
+            clock.now(),
+          ],
+        );
+      } catch (error) {
+        if (error instanceof StatementRefused && error.constraint === 'issuers_one_active') {
+          throw permanent(
+            'conflict',
+            `Another issuer than ${issuer.issuerId} is active: record that one as retiring first.`,
+          );
+        }
+        throw error;
+      }
+      await queries.query('DELETE FROM issuer_chains WHERE issuer_id = $1', [issuer.issuerId]);
+      for (const [place, certificateDer] of issuer.chainDer.entries()) {
+        await queries.query(
+          'INSERT INTO issuer_chains (issuer_id, place, certificate_der) VALUES ($1, $2, $3)',
+          [issuer.issuerId, place, certificateDer],
+        );
+      }
+    }),
+
+  activeIssuer: () =>
+    consistently(database, async (queries) => (await readIssuers(queries, `state = 'active'`, []))[0]),
+
+  readIssuer: (issuerId) =>
+    consistently(database, async (queries) => (await readIssuers(queries, 'issuer_id = $1', [issuerId]))[0]),
+
+  issuers: () => consistently(database, (queries) => readIssuers(queries, 'true', [])),
+});

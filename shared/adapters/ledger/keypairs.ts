@@ -1,0 +1,89 @@
+/** Keypairs: what we asked Gmail to make for a leaf, and the id it answered. */
+import type { KeypairRecord, KeypairState } from '../../domain/records.ts';
+import { permanent, type SealwrightError } from '../../errors.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { Ledger } from '../../ports/ledger.ts';
+import { byUser, optional } from './columns.ts';
+import { type Database, type Queries, StatementRefused } from './database.ts';
+import { underUserLease } from './leases.ts';
+
+interface KeypairRow {
+  readonly serial_hex: string;
+  readonly user_id: string;
+  readonly state: KeypairState;
+  readonly keypair_id: string | null;
+}
+
+const keypairRecord = (row: KeypairRow): KeypairRecord => ({
+  serialHex: row.serial_hex,
+  userId: row.user_id,
+  state: row.state,
+  ...optional('keypairId', row.keypair_id),
+});
+
+/** Keypairs of each user, in the order of their leaves. */
+export const readKeypairs = async (queries: Queries, userIds: readonly string[]) =>
+  byUser(
+    await queries.query<KeypairRow>(
+      `SELECT pair.serial_hex, pair.user_id, pair.state, pair.keypair_id
+         FROM keypairs AS pair JOIN leaves AS leaf USING (serial_hex)
+        WHERE pair.user_id = ANY($1) ORDER BY leaf.position`,
+      [userIds],
+    ),
+    keypairRecord,
+  );
+
+const noSignedLeaf = (serialHex: string, userId: string): SealwrightError =>
+  permanent(
+    'not-found',
+    `The ledger has no signed leaf with serial ${serialHex} of user ${userId}, so Gmail cannot have a keypair for it.`,
+    { details: { serialHex, userId } },
+  );
+
+export const keypairs = (
+  database: Database,
+  clock: Clock,
+): Pick<Ledger, 'recordKeypairIntent' | 'recordKeypair'> => ({
+  recordKeypairIntent: (lease, serialHex) =>
+    underUserLease(database, lease, async (queries, userId) => {
+      const signed = await queries.query(
+        `SELECT 1 AS found FROM leaves WHERE serial_hex = $1 AND user_id = $2 AND state = 'signed'`,
+        [serialHex, userId],
+      );
+      if (signed.length === 0) throw noSignedLeaf(serialHex, userId);
+      await queries.query(
+        `INSERT INTO keypairs (serial_hex, user_id, state, intended_at) VALUES ($1, $2, 'intended', $3)
+         ON CONFLICT (serial_hex) DO NOTHING`,
+        [serialHex, userId, clock.now()],
+      );
+    }),
+
+  recordKeypair: (lease, { serialHex, keypairId }) =>
+    underUserLease(database, lease, async (queries, userId) => {
+      try {
+        // A pair that Gmail already had when we first looked is recorded without an intent of its own. Another id for
+        // the same leaf is a pair made again after somebody obliterated the first.
+        const rows = await queries.query(
+          `INSERT INTO keypairs AS known (serial_hex, user_id, state, keypair_id, intended_at, created_at)
+           SELECT serial_hex, user_id, 'created', $3, $4::timestamptz, $4::timestamptz
+             FROM leaves WHERE serial_hex = $1 AND user_id = $2 AND state = 'signed'
+           ON CONFLICT (serial_hex) DO UPDATE SET
+             state = 'created', keypair_id = excluded.keypair_id,
+             created_at = CASE WHEN known.keypair_id = excluded.keypair_id
+                               THEN known.created_at ELSE excluded.created_at END
+           RETURNING serial_hex`,
+          [serialHex, userId, keypairId, clock.now()],
+        );
+        if (rows.length === 0) throw noSignedLeaf(serialHex, userId);
+      } catch (error) {
+        if (error instanceof StatementRefused && error.constraint === 'keypairs_user_id_keypair_id_key') {
+          throw permanent(
+            'conflict',
+            `Gmail's keypair ${keypairId} of user ${userId} is recorded for another leaf than ${serialHex}.`,
+            { details: { serialHex, keypairId } },
+          );
+        }
+        throw error;
+      }
+    }),
+});

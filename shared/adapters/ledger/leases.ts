@@ -1,0 +1,125 @@
+/**
+ * Leases. Free or held is decided by the database's clock alone, in the statement that takes the lease; safety rests
+ * on the row lock: a write under a lease locks the lease's row until it commits, so nobody can take the lease over in
+ * the middle of it, and once somebody has, holder and fence no longer match.
+ */
+import { retryable, type SealwrightError } from '../../errors.ts';
+import type { Lease, Ledger } from '../../ports/ledger.ts';
+import type { Database, TransactionQueries } from './database.ts';
+
+const leaseLost = (subject: string): SealwrightError =>
+  retryable(
+    'lease-lost',
+    `The lease on ${subject} ended or was taken over, so nothing was written: look at the subject again under a new lease.`,
+    { details: { subject } },
+  );
+
+const USER = 'user:';
+
+export const userSubject = (userId: string): string => `${USER}${userId}`;
+export const issuerSubject = (issuerId: string): string => `issuer:${issuerId}`;
+
+/**
+ * Runs `write` in a transaction in which `lease` is ours from the first statement to the commit. Throws `lease-lost`
+ * (retryable), with nothing written, when it is not, and a plain error when the lease is on another subject than the
+ * write.
+ */
+export const underLease = async <T>(
+  database: Database,
+  lease: Lease,
+  subject: string,
+  write: (queries: TransactionQueries) => Promise<T>,
+): Promise<T> => {
+  if (lease.subject !== subject) {
+    throw new Error(`bug: a write about ${subject} was made under the lease of ${lease.subject}`);
+  }
+  return await database.transaction(async (queries) => {
+    const held = await queries.query(
+      `SELECT fence FROM leases
+        WHERE subject = $1 AND holder = $2 AND fence = $3 AND expires_at > clock_timestamp()
+          FOR UPDATE`,
+      [lease.subject, lease.holder, lease.fence],
+    );
+    if (held.length === 0) throw leaseLost(lease.subject);
+    return await write(queries);
+  });
+};
+
+/**
+ * The same for writes that name a leaf or a wish and leave it to the lease whose it must be: `write` is also told the
+ * user the lease is on.
+ */
+export const underUserLease = async <T>(
+  database: Database,
+  lease: Lease,
+  write: (queries: TransactionQueries, userId: string) => Promise<T>,
+): Promise<T> => {
+  if (!lease.subject.startsWith(USER)) {
+    throw new Error(`bug: a write about a user was made under the lease of ${lease.subject}`);
+  }
+  return await underLease(database, lease, lease.subject, (queries) =>
+    write(queries, lease.subject.slice(USER.length)),
+  );
+};
+
+/**
+ * `instance` names this process among all that share the database; a counter added to it names each lease, so that
+ * two pieces of work in one process exclude each other too.
+ */
+export const leases = (
+  database: Database,
+  instance: string,
+): Pick<Ledger, 'acquireLease' | 'renewLease' | 'releaseLease'> => {
+  let taken = 0;
+
+  return {
+    acquireLease: async (subject, durationMs) => {
+      taken += 1;
+      const holder = `${instance}/${taken}`;
+      // One statement, so that free is judged and the lease taken under one row lock. Every `now()` in it is the same
+      // instant, that of its start: waiting for the row can only make it see a lease as held that has just expired.
+      const rows = await database.query<{ holder: string; fence: bigint }>(
+        `INSERT INTO leases AS held (subject, holder, fence, expires_at)
+         VALUES ($1, $2, 1, now() + $3 * interval '1 millisecond')
+         ON CONFLICT (subject) DO UPDATE SET (holder, fence, expires_at, look_again) = (
+           SELECT
+             CASE WHEN free THEN excluded.holder ELSE held.holder END,
+             CASE WHEN free THEN held.fence + 1 ELSE held.fence END,
+             CASE WHEN free THEN excluded.expires_at ELSE held.expires_at END,
+             CASE WHEN free THEN false ELSE held.look_again OR $4 END
+           FROM (SELECT held.holder IS NULL OR held.expires_at <= now() AS free) AS judged)
+         RETURNING holder, fence`,
+        [subject, holder, durationMs, subject.startsWith(USER)],
+      );
+      const row = rows[0];
+      return row?.holder === holder ? { subject, holder, fence: row.fence } : undefined;
+    },
+
+    renewLease: async (lease, durationMs) => {
+      const rows = await database.query(
+        `UPDATE leases SET expires_at = clock_timestamp() + $4 * interval '1 millisecond'
+          WHERE subject = $1 AND holder = $2 AND fence = $3 AND expires_at > clock_timestamp()
+          RETURNING fence`,
+        [lease.subject, lease.holder, lease.fence, durationMs],
+      );
+      if (rows.length === 0) throw leaseLost(lease.subject);
+    },
+
+    releaseLease: async (lease) => {
+      // Asked again while we held it: it stays ours and the request is taken up, unless it expired meanwhile. Then the
+      // request stays in the row, for `dueUsers`. A lease that somebody took over has nothing left to give back.
+      const rows = await database.query<{ kept: boolean }>(
+        `UPDATE leases SET (holder, look_again, expires_at) = (
+           SELECT
+             CASE WHEN look_again AND live THEN holder END,
+             look_again AND NOT live,
+             CASE WHEN look_again AND live THEN expires_at ELSE least(expires_at, now()) END
+           FROM (SELECT expires_at > now() AS live) AS judged)
+          WHERE subject = $1 AND holder = $2 AND fence = $3
+          RETURNING holder IS NOT NULL AS kept`,
+        [lease.subject, lease.holder, lease.fence],
+      );
+      return rows[0]?.kept === true ? 'look-again' : 'released';
+    },
+  };
+};

@@ -1,0 +1,245 @@
+/** Leaves from intent to revocation. */
+import type { LeafRecord, LeafState } from '../../domain/records.ts';
+import type { RevocationReason } from '../../domain/revocation-reason.ts';
+import { permanent, type SealwrightError } from '../../errors.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { Ledger } from '../../ports/ledger.ts';
+import { byUser, optional, sameBytes } from './columns.ts';
+import { type Database, type Queries, StatementRefused } from './database.ts';
+import { underLease, underUserLease, userSubject } from './leases.ts';
+
+interface LeafRow {
+  readonly serial_hex: string;
+  readonly issuer_id: string;
+  readonly user_id: string;
+  readonly key_id: string;
+  readonly state: LeafState;
+  readonly addresses: readonly string[];
+  readonly not_before: Date;
+  readonly not_after: Date;
+  readonly leaf_der: Uint8Array | null;
+  readonly intended_at: Date;
+  readonly revocation_reason: RevocationReason | null;
+  readonly revoked_at: Date | null;
+  readonly invalidity_date: Date | null;
+  readonly retirement_reason: RevocationReason | null;
+  readonly due_at: Date | null;
+}
+
+const SELECT_LEAVES = `
+  SELECT leaf.serial_hex, leaf.issuer_id, leaf.user_id, leaf.key_id, leaf.state, leaf.addresses, leaf.not_before,
+         leaf.not_after, leaf.leaf_der, leaf.intended_at,
+         revocation.reason AS revocation_reason, revocation.revoked_at, revocation.invalidity_date,
+         retirement.reason AS retirement_reason, retirement.due_at
+    FROM leaves AS leaf
+    LEFT JOIN revocations AS revocation USING (serial_hex)
+    LEFT JOIN LATERAL (
+      SELECT reason, due_at FROM retirements WHERE serial_hex = leaf.serial_hex ORDER BY due_at LIMIT 1
+    ) AS retirement ON true`;
+
+const leafRecord = (row: LeafRow): LeafRecord => ({
+  serialHex: row.serial_hex,
+  issuerId: row.issuer_id,
+  userId: row.user_id,
+  keyId: row.key_id,
+  state: row.state,
+  addresses: row.addresses,
+  notBefore: row.not_before,
+  notAfter: row.not_after,
+  intendedAt: row.intended_at,
+  ...optional('leafDer', row.leaf_der),
+  ...(row.revocation_reason === null || row.revoked_at === null
+    ? {}
+    : {
+        revocation: {
+          reason: row.revocation_reason,
+          revokedAt: row.revoked_at,
+          ...optional('invalidityDate', row.invalidity_date),
+        },
+      }),
+  ...(row.retirement_reason === null || row.due_at === null
+    ? {}
+    : { retirement: { reason: row.retirement_reason, dueAt: row.due_at } }),
+});
+
+/** Leaves of each user, in the order they were intended. */
+export const readLeaves = async (queries: Queries, userIds: readonly string[]) =>
+  byUser(
+    await queries.query<LeafRow>(`${SELECT_LEAVES} WHERE leaf.user_id = ANY($1) ORDER BY leaf.position`, [
+      userIds,
+    ]),
+    leafRecord,
+  );
+
+const noSuchLeaf = (serialHex: string, userId: string): SealwrightError =>
+  permanent('not-found', `The ledger has no leaf with serial ${serialHex} of user ${userId}.`, {
+    details: { serialHex, userId },
+  });
+
+/** Refuses a serial that belongs to somebody else than the lease's user. */
+const requireLeaf = async (queries: Queries, userId: string, serialHex: string): Promise<void> => {
+  const rows = await queries.query('SELECT 1 AS found FROM leaves WHERE serial_hex = $1 AND user_id = $2', [
+    serialHex,
+    userId,
+  ]);
+  if (rows.length === 0) throw noSuchLeaf(serialHex, userId);
+};
+
+interface IntentRow {
+  readonly serial_hex: string;
+  readonly issuer_id: string;
+  readonly user_id: string;
+  readonly key_id: string;
+  readonly profile: string;
+  readonly addresses: readonly string[];
+  readonly not_before: Date;
+  readonly not_after: Date;
+  readonly tbs_der: Uint8Array;
+  readonly state: LeafState;
+  readonly leaf_der: Uint8Array | null;
+  readonly spki_der: Uint8Array;
+  readonly reason: RevocationReason | null;
+  readonly revoked_at: Date | null;
+  readonly invalidity_date: Date | null;
+}
+
+const insertIntent = async (
+  queries: Queries,
+  parameters: Parameters<Queries['query']>[1],
+  serialHex: string,
+) => {
+  try {
+    await queries.query(
+      `INSERT INTO leaves (serial_hex, issuer_id, user_id, key_id, profile, addresses, not_before, not_after, tbs_der,
+                           state, intended_at)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'intended', $10)`,
+      parameters,
+    );
+  } catch (error) {
+    if (error instanceof StatementRefused && error.constraint === 'leaves_pkey') {
+      throw permanent('conflict', `The serial ${serialHex} exists already: draw another.`, {
+        details: { serialHex },
+      });
+    }
+    throw error;
+  }
+};
+
+export const leaves = (
+  database: Database,
+  clock: Clock,
+): Pick<
+  Ledger,
+  'recordLeafIntent' | 'readLeafIntent' | 'recordSignedLeaf' | 'recordRetirement' | 'recordRevocation'
+> => ({
+  recordLeafIntent: (lease, intent) =>
+    underLease(database, lease, userSubject(intent.userId), (queries) =>
+      insertIntent(
+        queries,
+        [
+          intent.serialHex,
+          intent.issuerId,
+          intent.userId,
+          intent.keyId,
+          intent.profile,
+          intent.addresses,
+          intent.notBefore,
+          intent.notAfter,
+          intent.tbsDer,
+          clock.now(),
+        ],
+        intent.serialHex,
+      ),
+    ),
+
+  readLeafIntent: async (serialHex) => {
+    const [row] = await database.query<IntentRow>(
+      `SELECT leaf.serial_hex, leaf.issuer_id, leaf.user_id, leaf.key_id, leaf.profile, leaf.addresses, leaf.not_before,
+              leaf.not_after, leaf.tbs_der, leaf.state, leaf.leaf_der, key.spki_der,
+              revocation.reason, revocation.revoked_at, revocation.invalidity_date
+         FROM leaves AS leaf
+         JOIN user_keys AS key ON key.key_id = leaf.key_id
+         LEFT JOIN revocations AS revocation USING (serial_hex)
+        WHERE leaf.serial_hex = $1`,
+      [serialHex],
+    );
+    if (row === undefined) return undefined;
+    return {
+      serialHex: row.serial_hex,
+      issuerId: row.issuer_id,
+      userId: row.user_id,
+      keyId: row.key_id,
+      profile: row.profile,
+      addresses: row.addresses,
+      notBefore: row.not_before,
+      notAfter: row.not_after,
+      tbsDer: row.tbs_der,
+      state: row.state,
+      spkiDer: row.spki_der,
+      ...optional('leafDer', row.leaf_der),
+      ...(row.reason === null || row.revoked_at === null
+        ? {}
+        : {
+            revocation: {
+              reason: row.reason,
+              revokedAt: row.revoked_at,
+              ...optional('invalidityDate', row.invalidity_date),
+            },
+          }),
+    };
+  },
+
+  recordSignedLeaf: (serialHex, leafDer) =>
+    database.transaction(async (queries) => {
+      const written = await queries.query(
+        `UPDATE leaves SET state = 'signed', leaf_der = $2, signed_at = $3
+          WHERE serial_hex = $1 AND state = 'intended' RETURNING serial_hex`,
+        [serialHex, leafDer, clock.now()],
+      );
+      if (written.length > 0) return;
+      const [known] = await queries.query<{ leaf_der: Uint8Array }>(
+        'SELECT leaf_der FROM leaves WHERE serial_hex = $1',
+        [serialHex],
+      );
+      if (known === undefined) {
+        throw permanent(
+          'intent-mismatch',
+          `A certificate with serial ${serialHex} was signed without an intent in the ledger: revoke the issuer's key if nobody can say how.`,
+          { details: { serialHex } },
+        );
+      }
+      if (!sameBytes(known.leaf_der, leafDer)) {
+        throw permanent(
+          'intent-mismatch',
+          `Another certificate with serial ${serialHex} is in the ledger already; the first one stays.`,
+          { details: { serialHex } },
+        );
+      }
+    }),
+
+  recordRetirement: (lease, retirement) =>
+    underUserLease(database, lease, async (queries, userId) => {
+      await requireLeaf(queries, userId, retirement.serialHex);
+      await queries.query(
+        `INSERT INTO retirements (serial_hex, reason, due_at, decided_at)
+         SELECT $1::text, $2, $3::timestamptz, $4
+          WHERE NOT EXISTS (SELECT 1 FROM retirements WHERE serial_hex = $1 AND due_at <= $3)`,
+        [retirement.serialHex, retirement.reason, retirement.dueAt, clock.now()],
+      );
+    }),
+
+  recordRevocation: (lease, revocation) =>
+    underUserLease(database, lease, async (queries, userId) => {
+      await requireLeaf(queries, userId, revocation.serialHex);
+      await queries.query(
+        `INSERT INTO revocations (serial_hex, reason, revoked_at, invalidity_date) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (serial_hex) DO NOTHING`,
+        [revocation.serialHex, revocation.reason, clock.now(), revocation.invalidityDate ?? null],
+      );
+      const [row] = await queries.query<LeafRow>(`${SELECT_LEAVES} WHERE leaf.serial_hex = $1`, [
+        revocation.serialHex,
+      ]);
+      if (row === undefined) throw noSuchLeaf(revocation.serialHex, userId);
+      return leafRecord(row);
+    }),
+});

@@ -1,0 +1,47 @@
+/**
+ * The ledger in SQL: PostgreSQL for real, PGlite for the trial, one SQL for both.
+ *
+ * Words are those of `shared/ports/ledger.ts` and `migrations/0001-ledger.sql`. Each noun has a file: leases, users, keys,
+ * leaves, keypairs, wishes, issuers, crls, channels, audit. `database.ts` is what they need of a database, with
+ * two implementations, `postgres.ts` and `embedded.ts`; `migrate.ts` brings a database to the schema.
+ *
+ * What it will not do: decide anything, talk to anybody but the database, or change what must not change. The last
+ * is refused by triggers, so that it also holds for whoever opens the database by hand.
+ */
+import { randomUUID } from 'node:crypto';
+import type { Clock } from '../../ports/clock.ts';
+import type { Ledger } from '../../ports/ledger.ts';
+import { audit } from './audit.ts';
+import { channels } from './channels.ts';
+import { crls } from './crls.ts';
+import type { Database } from './database.ts';
+import { issuers } from './issuers.ts';
+import { keypairs } from './keypairs.ts';
+import { keys } from './keys.ts';
+import { leases } from './leases.ts';
+import { leaves } from './leaves.ts';
+import { users } from './users.ts';
+import { wishes } from './wishes.ts';
+
+export interface LedgerOptions {
+  /** An open database with the schema of this code; `close` closes it. */
+  readonly database: Database;
+  /** Dates everything but leases. */
+  readonly clock: Clock;
+  /** Names processes, jobs and wishes; must never answer the same twice in any process. Default: random UUIDs. */
+  readonly randomId?: () => string;
+}
+
+export const createLedger = ({ database, clock, randomId = randomUUID }: LedgerOptions): Ledger => ({
+  ...leases(database, randomId()),
+  ...users(database, clock),
+  ...keys(database, clock),
+  ...leaves(database, clock),
+  ...keypairs(database, clock),
+  ...wishes(database, clock, randomId),
+  ...issuers(database, clock),
+  ...crls(database, clock),
+  ...channels(database),
+  ...audit(database, clock),
+  close: () => database.close(),
+});
