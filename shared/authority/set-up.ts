@@ -34,8 +34,6 @@ export interface SetUpRequest {
   readonly policyOid: string;
   /** RSA bits of both CA keys. Default 4096. */
   readonly modulusBits?: number;
-  /** Allows an example policy OID and reserved test names; never for a CA that real mail depends on. */
-  readonly trial?: boolean;
 }
 
 export interface SetUpResult {
@@ -69,7 +67,6 @@ export async function setUpAuthority(deps: SetUpDeps, request: SetUpRequest): Pr
     random: deps.random,
     ...(request.modulusBits === undefined ? {} : { modulusBits: request.modulusBits }),
     ...(deps.generateKey === undefined ? {} : { generateKey: deps.generateKey }),
-    ...(request.trial === undefined ? {} : { trial: request.trial }),
   });
   const { root, issuing } = authority;
   const keySecretVersion = await deps.secrets.add(request.keySecret, issuing.pkcs8Der);

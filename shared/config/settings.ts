@@ -82,6 +82,8 @@ const schema = z.object({
   SEALWRIGHT_KEY_SERVICE_WRAP_CALLERS: addresses,
   /** Full names of the key-encryption key versions in Secret Manager, newest first, comma-separated. */
   SEALWRIGHT_KEY_SERVICE_KEYS: list,
+  /** The revision's name, set by Cloud Run; shown by the key service's status. */
+  K_REVISION: z.string().default('local'),
 });
 
 export type Settings = Readonly<z.output<typeof schema>>;

@@ -2,7 +2,7 @@
  * The ledger: our append-mostly account of what was meant and done, in Postgres. Throws `ledger-unavailable`
  * (retryable); `lease-held` and `lease-lost` (retryable).
  *
- * Vocabulary. A *lease* is the right to work on one subject (`user:ID`, `issuer:ID`), with an expiry and a fence
+ * Vocabulary. A *lease* is the right to work on one subject (`user:ID`, `issuer:ID`, `job:NAME`), with an expiry and a fence
  * that only grows. Every write about a user names the lease it is made under and is refused with `lease-lost` in the
  * same transaction when that lease is no longer ours. An *intent* is what will be signed or asked for, committed
  * before it is. What it will not do: decide. Rules live in `shared/plan`.
