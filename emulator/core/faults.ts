@@ -54,22 +54,23 @@ export class FaultSwitches {
     const unknown = Object.keys(request).find((key) => !known.has(key));
     if (unknown !== undefined)
       throw invalidArgument(`Unknown field "${unknown}"; known are ${[...known].join(', ')}.`);
-    const base = request['reset'] === true ? NONE : this.#faults;
+    const reset = flag(request['reset'], 'reset') ?? false;
+    const base = reset ? NONE : this.#faults;
     const next: Faults = {
       seed: request['seed'] === undefined ? base.seed : number(request['seed'], 'seed'),
       events: {
         ...base.events,
-        ...numbers(request['events'], 'events', ['duplicate', 'reorder', 'drop', 'delayMs']),
+        ...numbers(request['events'], 'events', ['duplicate', 'reorder', 'drop'], ['delayMs']),
       },
       directory: {
         ...base.directory,
-        ...numbers(request['directory'], 'directory', ['truncatePages', 'emptyPages']),
+        ...numbers(request['directory'], 'directory', ['truncatePages', 'emptyPages'], []),
       },
       calls: request['calls'] === undefined ? base.calls : callFaults(request['calls']),
-      quotas: request['quotas'] === undefined ? base.quotas : request['quotas'] === true,
+      quotas: flag(request['quotas'], 'quotas') ?? base.quotas,
     };
-    if (request['calls'] !== undefined || request['reset'] === true) this.#counts = next.calls.map(() => 0);
-    if (request['seed'] !== undefined || request['reset'] === true) this.#random = mulberry32(next.seed);
+    if (request['calls'] !== undefined || reset) this.#counts = next.calls.map(() => 0);
+    if (request['seed'] !== undefined || reset) this.#random = mulberry32(next.seed);
     this.#faults = next;
     return next;
   }
@@ -127,20 +128,78 @@ function callFaults(value: unknown): readonly CallFault[] {
     if (fault['cut'] !== undefined && fault['cut'] !== 'before' && fault['cut'] !== 'after') {
       throw invalidArgument(`calls[${index}].cut must be "before" or "after".`);
     }
+    for (const [field, rule] of CALL_FAULT_RULES) {
+      if (fault[field] !== undefined && !rule.holds(fault[field]))
+        throw invalidArgument(`calls[${index}].${field} must be ${rule.words}.`);
+    }
     return fault as unknown as CallFault;
   });
 }
 
-function numbers(value: unknown, name: string, keys: readonly string[]): Record<string, number> {
+const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value);
+const isText = { words: 'a text', holds: (value: unknown) => typeof value === 'string' };
+const isLength = {
+  words: 'a number that is not negative',
+  holds: (value: unknown) => isNumber(value) && value >= 0,
+};
+
+const CALL_FAULT_RULES: readonly (readonly [
+  string,
+  { readonly words: string; readonly holds: (value: unknown) => boolean },
+])[] = [
+  [
+    'nth',
+    {
+      words: 'a list of call numbers, counted from 1',
+      holds: (value) =>
+        Array.isArray(value) &&
+        value.every((entry: unknown) => Number.isInteger(entry) && Number(entry) >= 1),
+    },
+  ],
+  [
+    'probability',
+    { words: 'a number from 0 to 1', holds: (value) => isNumber(value) && value >= 0 && value <= 1 },
+  ],
+  [
+    'status',
+    {
+      words: 'an HTTP status from 400 to 599',
+      holds: (value) => isNumber(value) && Number.isInteger(value) && value >= 400 && value <= 599,
+    },
+  ],
+  ['reason', isText],
+  ['message', isText],
+  ['retryAfterSeconds', isLength],
+  ['latencyMs', isLength],
+];
+
+/** Numbers by name: probabilities (0 to 1) and amounts (not negative). */
+function numbers(
+  value: unknown,
+  name: string,
+  probabilities: readonly string[],
+  amounts: readonly string[],
+): Record<string, number> {
   if (value === undefined) return {};
-  if (value === null || typeof value !== 'object') throw invalidArgument(`"${name}" must be an object.`);
+  if (value === null || typeof value !== 'object' || Array.isArray(value))
+    throw invalidArgument(`"${name}" must be an object.`);
   return Object.fromEntries(
     Object.entries(value).map(([key, entry]) => {
-      if (!keys.includes(key))
-        throw invalidArgument(`${name} has the unknown field "${key}"; known are ${keys.join(', ')}.`);
-      return [key, number(entry, `${name}.${key}`)];
+      const known = [...probabilities, ...amounts];
+      if (!known.includes(key))
+        throw invalidArgument(`${name} has the unknown field "${key}"; known are ${known.join(', ')}.`);
+      const given = number(entry, `${name}.${key}`);
+      if (probabilities.includes(key) && given > 1)
+        throw invalidArgument(`"${name}.${key}" must be a probability, from 0 to 1.`);
+      return [key, given];
     }),
   );
+}
+
+function flag(value: unknown, name: string): boolean | undefined {
+  if (value !== undefined && typeof value !== 'boolean')
+    throw invalidArgument(`"${name}" must be true or false.`);
+  return value;
 }
 
 function number(value: unknown, name: string): number {

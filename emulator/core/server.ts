@@ -7,7 +7,7 @@ import type { AccessTokens, Caller } from './access-tokens.ts';
 import type { CallLog } from './call-log.ts';
 import type { EmulatorClock } from './clock.ts';
 import type { CallFault, FaultSwitches } from './faults.ts';
-import { GoogleError, notFound } from './google-error.ts';
+import { GoogleError, invalidArgument, notFound } from './google-error.ts';
 import type { Answer, Call, Route } from './route.ts';
 
 export interface ServerParts {
@@ -57,9 +57,14 @@ async function serve(
 ): Promise<void> {
   const startedMs = performance.now();
   const verb = request.method ?? 'GET';
-  const url = new URL(request.url ?? '/', `http://${request.headers.host ?? 'localhost'}`);
+  const url = addressOf(request);
+  if (url === undefined) {
+    send(response, { status: 400, body: invalidArgument('The address of the request is malformed.').body() });
+    return;
+  }
   const found = find(compiled, verb, url);
   const body = await readBody(request, parts.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES);
+  if (body === 'gone') return;
   const outcome = await run(parts, found, { request, response, verb, url, body });
   if (found?.route.control !== true) {
     const caller = outcome.caller === undefined ? undefined : callerName(outcome.caller);
@@ -91,6 +96,7 @@ async function run(
   },
 ): Promise<Outcome> {
   let caller: Caller | undefined;
+  let cutAfter = false;
   try {
     if (found === undefined) throw notFound(`No method answers ${context.verb} ${context.url.pathname}.`);
     if (context.body === 'too-large') throw new GoogleError(413, 'uploadTooLarge', 'Request is too large.');
@@ -115,10 +121,9 @@ async function run(
       caller,
       signal: aborted.signal,
     };
+    cutAfter = faults.some((fault) => fault.cut === 'after');
     const answer = await route.handle(call);
-    return faults.some((fault) => fault.cut === 'after')
-      ? { answer, caller, cut: 'after' }
-      : { answer, caller };
+    return cutAfter ? { answer, caller, cut: 'after' } : { answer, caller };
   } catch (error) {
     if (!(error instanceof GoogleError)) {
       process.stderr.write(`emulator: ${error instanceof Error ? error.stack : String(error)}\n`);
@@ -132,6 +137,8 @@ async function run(
       answer: { status: shown.httpStatus, body: shown.body(), ...headers },
       caller,
       reason: shown.reason,
+      // The effect may be that of a refusal; the client does not get to see it either way.
+      ...(cutAfter ? { cut: 'after' as const } : {}),
     };
   }
 }
@@ -184,12 +191,27 @@ async function delay(faults: readonly CallFault[]): Promise<void> {
   if (latencyMs > 0) await new Promise((resolve) => setTimeout(resolve, latencyMs));
 }
 
-async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer | 'too-large'> {
+/** Undefined when what the client sent is no address, such as `//`. */
+function addressOf(request: IncomingMessage): URL | undefined {
+  try {
+    return new URL(request.url ?? '/', `http://${request.headers.host ?? 'localhost'}`);
+  } catch {
+    return undefined;
+  }
+}
+
+/** `gone`: the client went away before the end. */
+async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer | 'too-large' | 'gone'> {
   const chunks: Buffer[] = [];
   let length = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length <= maxBytes) chunks.push(chunk);
+  try {
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      length += chunk.length;
+      if (length <= maxBytes) chunks.push(chunk);
+    }
+  } catch (error) {
+    if (request.destroyed) return 'gone';
+    throw error;
   }
   return length > maxBytes ? 'too-large' : Buffer.concat(chunks);
 }

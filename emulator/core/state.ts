@@ -10,13 +10,15 @@ const WRITE_DELAY_MS = 200;
  */
 export class EmulatorState {
   readonly #file: string | undefined;
+  /** By own properties only; a null prototype keeps `constructor` and the like from passing for sections. */
   readonly #sections: Record<string, unknown>;
   #timer: NodeJS.Timeout | undefined;
 
   /** Throws a sentence when the file is there but holds something else. */
   constructor(file?: string) {
     this.#file = file;
-    this.#sections = file !== undefined && existsSync(file) ? readSections(file) : {};
+    const kept = file !== undefined && existsSync(file) ? readSections(file) : {};
+    this.#sections = Object.assign(Object.create(null), kept);
   }
 
   /** The section's value, made by `initial` the first time. The caller changes it in place and calls `changed`. */
