@@ -1,8 +1,8 @@
 /**
  * The metadata server, as Cloud Run offers it to a running service, so that Application Default Credentials work
  * unchanged (`GCE_METADATA_HOST`). Several service accounts are attached and chosen by address
- * (`service-accounts/EMAIL/token`); on Cloud Run there is one, `default`. What it mints lives by the machine's clock,
- * because Google's clients refresh by it. https://cloud.google.com/compute/docs/metadata/overview
+ * (`service-accounts/EMAIL/token`); on Cloud Run there is one, `default`. Access tokens live by the machine's clock,
+ * because Google's clients refresh them by it; ID tokens by the emulator's, because the called verify them by it. https://cloud.google.com/compute/docs/metadata/overview
  */
 import type { AccessTokens } from '../core/access-tokens.ts';
 import { GOOGLE_ISSUER } from '../core/outbound-request.ts';
@@ -112,7 +112,8 @@ async function identity(parts: MetadataServerParts, call: Call): Promise<Answer>
       email: account.email,
       email_verified: true,
     },
-    { clock: 'machine' },
+    // Whoever is called verifies it by the emulator's clock, as everything in the product does.
+    { clock: 'emulator' },
   );
   return text(200, jwt);
 }

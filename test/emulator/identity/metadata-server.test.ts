@@ -76,15 +76,17 @@ describe("the metadata server, through Google's client,", () => {
     await expect(new Compute({ serviceAccountEmail: GMAIL }).fetchIdToken('a')).rejects.toThrow('ID token');
   });
 
-  it("gives tokens that outlive a move of the emulator's clock, as the client keeps them by its own", async () => {
+  it("gives access tokens that outlive a move of the emulator's clock, and ID tokens that end with it", async () => {
     await using place = await openCompany();
     const url = `${place.root}computeMetadata/v1/instance/service-accounts/default`;
     const headers = { 'metadata-flavor': 'Google' };
     const token = (await (await fetch(`${url}/token`, { headers })).json()) as { access_token: string };
-    const jwt = await (await fetch(`${url}/identity?audience=a`, { headers })).text();
+    const idToken = async () => (await fetch(`${url}/identity?audience=a`, { headers })).text();
+    const before = await idToken();
     place.context.clock.advance(35 * 86_400_000);
     expect(place.context.tokens.identify(`Bearer ${token.access_token}`)).toMatchObject({ email: EVENTS });
-    expect(await place.room.idTokens.verifyGoogle(jwt, 'a')).toMatchObject({ email: EVENTS });
+    await expect(place.room.idTokens.verifyGoogle(before, 'a')).rejects.toThrow('expired');
+    expect(await place.room.idTokens.verifyGoogle(await idToken(), 'a')).toMatchObject({ email: EVENTS });
   });
 });
 
