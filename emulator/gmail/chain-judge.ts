@@ -31,10 +31,10 @@ export class ChainJudge {
       ...addressProblems(chain, address),
     ];
     // A CRL says nothing about a chain that is wrong already, and each fetch may take seconds.
-    return offline.length > 0 ? offline : this.revocationProblems(chain);
+    return offline.length > 0 ? offline : this.#revocationProblems(chain);
   }
 
-  async revocationProblems(chain: Chain): Promise<readonly Problem[]> {
+  async #revocationProblems(chain: Chain): Promise<readonly Problem[]> {
     const problems: Problem[] = [];
     for (const [index, issuer] of chain.path.slice(1).entries()) {
       const certificate = chain.path[index];

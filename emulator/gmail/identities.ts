@@ -121,7 +121,7 @@ export class Identities {
     uses: readonly (keyof typeof BITS_FOR)[],
   ): string | undefined {
     if (pair.problems[0] !== undefined) return pair.problems[0].sentence;
-    const chain = orderChain(pair.certificates.map((base64) => Buffer.from(base64, 'base64')));
+    const chain = orderChain(this.#store.certificatesOf(pair));
     const problems = [
       ...timeProblems(chain, this.#clock.now()),
       ...addressProblems(chain, account.primaryEmail),

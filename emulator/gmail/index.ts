@@ -49,7 +49,6 @@ export interface Gmail extends Room {
     certificates: readonly Buffer[],
     message: { from: string; arrivedAt: Date },
   ): Promise<SignerJudgement>;
-  options(): GmailOptions;
 }
 
 export interface GmailDependencies {
@@ -93,6 +92,15 @@ export function createGmail(context: EmulatorContext, dependencies: GmailDepende
     },
   });
 
+  const heldForm = (stored: StoredKeyPair): HeldKeyPair => {
+    const kacls = stored.privateKeyMetadata.find((metadata) => metadata.kacls !== undefined)?.kacls;
+    return {
+      keyPairId: stored.keyPairId,
+      enabled: stored.disabledAtMs === undefined,
+      certificates: store.certificatesOf(stored),
+      wrapped: kacls === undefined ? undefined : { kaclsUri: kacls.uri, kaclsData: kacls.data },
+    };
+  };
   const held = (account: Account, id: string): HeldKeyPair | undefined => {
     const found = store.find(account.id)?.keyPairs.find((pair) => pair.keyPairId === id);
     return found === undefined ? undefined : heldForm(found);
@@ -182,16 +190,5 @@ export function createGmail(context: EmulatorContext, dependencies: GmailDepende
         trustedRoots: administration.trustedRoots(message.from),
         revocation,
       }),
-    options,
-  };
-}
-
-function heldForm(stored: StoredKeyPair): HeldKeyPair {
-  const kacls = stored.privateKeyMetadata.find((metadata) => metadata.kacls !== undefined)?.kacls;
-  return {
-    keyPairId: stored.keyPairId,
-    enabled: stored.disabledAtMs === undefined,
-    certificates: stored.certificates.map((base64) => Buffer.from(base64, 'base64')),
-    wrapped: kacls === undefined ? undefined : { kaclsUri: kacls.uri, kaclsData: kacls.data },
   };
 }

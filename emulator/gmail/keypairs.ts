@@ -67,11 +67,13 @@ export class KeyPairs {
       throw invalidArgument(`Invalid certificate chain. ${sentences.join(' ')}`);
     }
     this.#requireNew(account, chain); // another call may have come first while the CRLs were fetched
+    this.#parts.store.keepAuthorities(chain.path.slice(1));
     const stored = this.#parts.store.of(account.id);
     const keyPair: StoredKeyPair = {
       keyPairId: newKeyPairId(),
       sequence: stored.nextSequence,
-      certificates: chain.path.map((certificate) => certificate.der.toString('base64')),
+      leaf: chain.leaf.der.toString('base64'),
+      authorities: chain.path.slice(1).map((certificate) => certificate.fingerprint),
       leafSha256: chain.leaf.fingerprint,
       uploadedPkcs7: body.pkcs7 ?? '',
       subjectEmailAddresses: addressesOf(chain.leaf),
@@ -81,12 +83,12 @@ export class KeyPairs {
     stored.nextSequence += 1;
     stored.keyPairs.push(keyPair);
     this.#parts.store.changed();
-    return ok(wireForm(keyPair));
+    return ok(this.#wireForm(keyPair));
   }
 
   get(call: Call, account: Account): Answer {
     checkQuery(call);
-    return ok(wireForm(this.#find(call, account)));
+    return ok(this.#wireForm(this.#find(call, account)));
   }
 
   list(call: Call, account: Account): Answer {
@@ -94,7 +96,7 @@ export class KeyPairs {
     const entries = this.#parts.store.find(account.id)?.keyPairs ?? [];
     const { page, nextPageToken } = pageOf(call, entries, { kind: 'keypairs', accountId: account.id });
     return ok({
-      ...(page.length === 0 ? {} : { cseKeyPairs: page.map(wireForm) }),
+      ...(page.length === 0 ? {} : { cseKeyPairs: page.map((keyPair) => this.#wireForm(keyPair)) }),
       ...(nextPageToken === undefined ? {} : { nextPageToken }),
     });
   }
@@ -103,7 +105,7 @@ export class KeyPairs {
     const keyPair = this.#target(call, account);
     delete keyPair.disabledAtMs;
     this.#parts.store.changed();
-    return ok(wireForm(keyPair));
+    return ok(this.#wireForm(keyPair));
   }
 
   disable(call: Call, account: Account): Answer {
@@ -113,7 +115,7 @@ export class KeyPairs {
     }
     keyPair.disabledAtMs ??= this.#parts.clock.nowMs();
     this.#parts.store.changed();
-    return ok(wireForm(keyPair));
+    return ok(this.#wireForm(keyPair));
   }
 
   obliterate(call: Call, account: Account): Answer {
@@ -151,6 +153,26 @@ export class KeyPairs {
   #requireNew(account: Account, chain: Chain): void {
     const existing = this.#parts.store.find(account.id)?.keyPairs ?? [];
     if (existing.some((pair) => pair.leafSha256 === chain.leaf.fingerprint)) throw alreadyExists();
+  }
+
+  /** The resource as Gmail answers it: `pkcs7` is never given back. */
+  #wireForm(keyPair: StoredKeyPair): unknown {
+    return {
+      keyPairId: keyPair.keyPairId,
+      pem: this.#parts.store.certificatesOf(keyPair).map(pem).join(''),
+      ...(keyPair.subjectEmailAddresses.length === 0
+        ? {}
+        : { subjectEmailAddresses: keyPair.subjectEmailAddresses }),
+      enablementState: keyPair.disabledAtMs === undefined ? 'enabled' : 'disabled',
+      ...(keyPair.disabledAtMs === undefined
+        ? {}
+        : { disableTime: new Date(keyPair.disabledAtMs).toISOString() }),
+      privateKeyMetadata: keyPair.privateKeyMetadata.map(({ privateKeyMetadataId, kacls, hardware }) => ({
+        privateKeyMetadataId,
+        ...(kacls === undefined ? {} : { kaclsKeyMetadata: { kaclsUri: kacls.uri, kaclsData: kacls.data } }),
+        ...(hardware === undefined ? {} : { hardwareKeyMetadata: hardware }),
+      })),
+    };
   }
 
   #metadata(entries: readonly MetadataMessage[]): readonly StoredMetadata[] {
@@ -206,26 +228,6 @@ function uploadedChain(pkcs7: string | undefined): Chain {
 /** Real ids start like this, are 55 or 94 characters long and base64url. */
 const newKeyPairId = (): string => `ANe1Bm${randomBytes(37).toString('base64url').slice(0, 49)}`;
 
-/** The resource as Gmail answers it: `pkcs7` is never given back. */
-function wireForm(keyPair: StoredKeyPair): unknown {
-  return {
-    keyPairId: keyPair.keyPairId,
-    pem: keyPair.certificates.map(pem).join(''),
-    ...(keyPair.subjectEmailAddresses.length === 0
-      ? {}
-      : { subjectEmailAddresses: keyPair.subjectEmailAddresses }),
-    enablementState: keyPair.disabledAtMs === undefined ? 'enabled' : 'disabled',
-    ...(keyPair.disabledAtMs === undefined
-      ? {}
-      : { disableTime: new Date(keyPair.disabledAtMs).toISOString() }),
-    privateKeyMetadata: keyPair.privateKeyMetadata.map(({ privateKeyMetadataId, kacls, hardware }) => ({
-      privateKeyMetadataId,
-      ...(kacls === undefined ? {} : { kaclsKeyMetadata: { kaclsUri: kacls.uri, kaclsData: kacls.data } }),
-      ...(hardware === undefined ? {} : { hardwareKeyMetadata: hardware }),
-    })),
-  };
-}
-
-function pem(base64: string): string {
-  return `-----BEGIN CERTIFICATE-----\n${base64.replace(/.{64}(?=.)/g, '$&\n')}\n-----END CERTIFICATE-----\n`;
+function pem(der: Buffer): string {
+  return `-----BEGIN CERTIFICATE-----\n${der.toString('base64').replace(/.{64}(?=.)/g, '$&\n')}\n-----END CERTIFICATE-----\n`;
 }

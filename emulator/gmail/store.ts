@@ -15,8 +15,10 @@ export interface StoredKeyPair {
   readonly keyPairId: string;
   /** Grows with each entry of the account; lists and page tokens go by it. */
   readonly sequence: number;
-  /** Base64 DER, leaf first. */
-  readonly certificates: readonly string[];
+  /** Base64 DER. */
+  readonly leaf: string;
+  /** Fingerprints of the certificates above the leaf, in order; thousands of users share them. */
+  readonly authorities: readonly string[];
   readonly leafSha256: string;
   /** PEM as it was uploaded. Google never gives it back; the emulator shows it to whoever checks an upload. */
   readonly uploadedPkcs7: string;
@@ -46,19 +48,28 @@ export interface StoredAccount {
   identities: StoredIdentity[];
 }
 
+interface StoredCse {
+  readonly accounts: Record<string, StoredAccount>;
+  /** CA certificates, base64 DER by fingerprint. */
+  readonly authorities: Record<string, string>;
+}
+
 /** The key pairs and identities of each account, by the account's immutable id: a rename changes nothing here. */
 export class CseStore {
   readonly #context: EmulatorContext;
   readonly #accounts: Record<string, StoredAccount>;
+  readonly #authorities: Record<string, string>;
 
   constructor(context: EmulatorContext, accounts: Accounts) {
     this.#context = context;
-    this.#accounts = context.state.section('gmail', () => ({}));
+    const stored = context.state.section<StoredCse>('gmail', () => ({ accounts: {}, authorities: {} }));
+    this.#accounts = stored.accounts;
+    this.#authorities = stored.authorities;
     accounts.onChange((change, account) => {
-      const stored = this.#accounts[account.id];
-      if (stored === undefined) return;
-      if (change === 'delete') stored.deletedAtMs = context.clock.nowMs();
-      else if (change === 'undelete') delete stored.deletedAtMs;
+      const held = this.#accounts[account.id];
+      if (held === undefined) return;
+      if (change === 'delete') held.deletedAtMs = context.clock.nowMs();
+      else if (change === 'undelete') delete held.deletedAtMs;
       else return;
       context.state.changed();
     });
@@ -75,6 +86,19 @@ export class CseStore {
   /** As `of`, without making room for an account that has nothing. */
   find(accountId: string): StoredAccount | undefined {
     return this.#accounts[accountId];
+  }
+
+  /** Keeps CA certificates once for all who share them. */
+  keepAuthorities(certificates: readonly { readonly fingerprint: string; readonly der: Buffer }[]): void {
+    for (const { fingerprint, der } of certificates) {
+      this.#authorities[fingerprint] ??= der.toString('base64');
+    }
+  }
+
+  /** DER of a key pair's certificates, leaf first, root last. */
+  certificatesOf(keyPair: StoredKeyPair): readonly Buffer[] {
+    const authorities = keyPair.authorities.map((fingerprint) => this.#authorities[fingerprint] ?? '');
+    return [keyPair.leaf, ...authorities].map((base64) => Buffer.from(base64, 'base64'));
   }
 
   changed(): void {

@@ -15,6 +15,7 @@ import { Mailboxes } from './mailbox.ts';
 import { canonical, readEntity } from './mime.ts';
 import { type OpenedMessage, openMessage } from './open.ts';
 
+export type { Draft } from './compose.ts';
 export type { CseMail, CseTokenRequest, CseTokens, MailClientDependencies } from './deps.ts';
 export type { OpenedMessage } from './open.ts';
 

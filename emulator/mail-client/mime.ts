@@ -37,7 +37,8 @@ export function readEntity(bytes: Buffer): Entity {
 /** The parts of a multipart body, each byte for byte; the line end before a boundary belongs to the boundary. */
 export function multipartParts(body: Buffer, boundary: string): readonly Buffer[] {
   const text = `\r\n${body.toString('latin1')}`;
-  const pieces = text.split(`\r\n--${boundary}`);
+  const delimiter = new RegExp(`\\r\\n--${boundary.replace(/\W/g, '\\$&')}(?=--|[ \\t]*\\r\\n)`);
+  const pieces = text.split(delimiter);
   const closing = pieces.findIndex((piece, index) => index > 0 && piece.startsWith('--'));
   return pieces.slice(1, closing === -1 ? undefined : closing).map((piece) => {
     const start = piece.indexOf('\r\n') + 2; // white space may follow a boundary on its line

@@ -176,18 +176,22 @@ export class Broker {
     return stored.map((message) => message.messageId);
   }
 
-  /** Entries to deliver now, marked as outstanding until one of the three methods below is called for each. */
-  take(record: SubscriptionRecord, limit: number): readonly Entry[] {
-    this.#dropExpired(record);
+  /**
+   * Entries due at `nowMs`, marked as outstanding until one of the three methods below is called for each. The
+   * caller gives the instant, and the same one to `nextDueMs`: what comes due between two looks at the clock would
+   * be neither taken nor waited for.
+   */
+  take(record: SubscriptionRecord, limit: number, nowMs: number): readonly Entry[] {
+    this.#dropExpired(record, nowMs);
     const outstanding = this.outstanding(record);
-    const entries = dueEntries(record, outstanding, this.#context.clock.nowMs(), limit);
+    const entries = dueEntries(record, outstanding, nowMs, limit);
     for (const entry of entries) outstanding.add(entry);
     return entries;
   }
 
-  /** When the next waiting entry comes due, in milliseconds of the emulator's clock. */
-  nextDueMs(record: SubscriptionRecord): number | undefined {
-    return nextDueMs(record, this.outstanding(record), this.#context.clock.nowMs());
+  /** When the next entry comes due that is not due at `nowMs`, in milliseconds of the emulator's clock. */
+  nextDueMs(record: SubscriptionRecord, nowMs: number): number | undefined {
+    return nextDueMs(record, this.outstanding(record), nowMs);
   }
 
   outstanding(record: SubscriptionRecord): Set<Entry> {
@@ -245,7 +249,7 @@ export class Broker {
     return records
       .filter((record) => isPush(record.subscription) && !deadLetterTopics.has(record.subscription.topic))
       .flatMap((record) => {
-        this.#dropExpired(record);
+        this.#dropExpired(record, this.#context.clock.nowMs());
         return record.backlog.length === 0 ? [] : [this.#describe(record)];
       });
   }
@@ -253,7 +257,7 @@ export class Broker {
   #describe(record: SubscriptionRecord): string {
     const name = shortName(record.subscription.name);
     const underWay = this.outstanding(record).size;
-    const next = this.nextDueMs(record);
+    const next = this.nextDueMs(record, this.#context.clock.nowMs());
     const waiting = next === undefined ? '' : `, next try at ${new Date(next).toISOString()}`;
     return `${record.backlog.length} undelivered on ${name} (${underWay} under way${waiting})`;
   }
@@ -316,8 +320,7 @@ export class Broker {
     return parsed;
   }
 
-  #dropExpired(record: SubscriptionRecord): void {
-    const nowMs = this.#context.clock.nowMs();
+  #dropExpired(record: SubscriptionRecord, nowMs: number): void {
     const outstanding = this.outstanding(record);
     const expired = record.backlog.filter(
       (entry) => !outstanding.has(entry) && hasExpired(record, entry, nowMs),

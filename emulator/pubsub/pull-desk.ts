@@ -51,11 +51,12 @@ export class PullDesk {
   ): Promise<readonly ReceivedMessage[]> {
     const endMs = performance.now() + (returnImmediately ? 0 : this.#waitMs);
     for (;;) {
-      const entries = isPush(record.subscription) ? [] : this.#broker.take(record, limit);
+      const nowMs = this.#context.clock.nowMs();
+      const entries = isPush(record.subscription) ? [] : this.#broker.take(record, limit, nowMs);
       const leftMs = endMs - performance.now();
       if (entries.length > 0 || leftMs <= 0 || signal.aborted || this.#stopped)
         return entries.map((entry) => this.#lend(record, entry));
-      await this.#changed(record, leftMs, signal);
+      await this.#changed(record, nowMs, leftMs, signal);
     }
   }
 
@@ -124,11 +125,11 @@ export class PullDesk {
     this.#timer = setTimeout(() => this.#collect(), Math.ceil(waitMs)).unref();
   }
 
-  /** Resolves when the subscription may have something new, something comes due, or the time is up. */
-  #changed(record: SubscriptionRecord, leftMs: number, signal: AbortSignal): Promise<void> {
+  /** Resolves when the subscription may have something that it had not at `nowMs`, or the time is up. */
+  #changed(record: SubscriptionRecord, nowMs: number, leftMs: number, signal: AbortSignal): Promise<void> {
     const { name } = record.subscription;
-    const next = this.#broker.nextDueMs(record);
-    const dueInMs = next === undefined ? leftMs : Math.max(0, next - this.#context.clock.nowMs());
+    const next = this.#broker.nextDueMs(record, nowMs);
+    const dueInMs = next === undefined ? leftMs : next - nowMs;
     return new Promise((resolve) => {
       const done = (): void => {
         clearTimeout(timer);

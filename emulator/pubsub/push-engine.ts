@@ -36,12 +36,13 @@ export class PushEngine {
     this.#timers.delete(name);
     const record = this.#broker.record(name);
     if (this.#stopping.signal.aborted || record === undefined || !isPush(record.subscription)) return;
+    const nowMs = this.#context.clock.nowMs();
     const free = this.#settings.window - this.#broker.outstanding(record).size;
-    for (const entry of this.#broker.take(record, Math.max(0, free)))
+    for (const entry of this.#broker.take(record, Math.max(0, free), nowMs))
       this.#track(this.#deliver(record, entry));
-    const next = this.#broker.nextDueMs(record);
+    const next = this.#broker.nextDueMs(record, nowMs);
     if (next === undefined) return;
-    const waitMs = Math.min(Math.max(0, next - this.#context.clock.nowMs()), LONGEST_SLEEP_MS);
+    const waitMs = Math.min(next - nowMs, LONGEST_SLEEP_MS);
     this.#timers.set(name, setTimeout(() => this.pump(name), Math.ceil(waitMs)).unref());
   }
 
