@@ -57,7 +57,8 @@ const NO_CRL = 'what is served there is no DER CRL';
 
 /** Throws an error whose message is the end of a sentence when the bytes are no DER CertificateList. */
 export function readCrl(der: Buffer): Crl {
-  const { offset, result } = fromBER(der);
+  // The library stops at 10,000 nodes by default, which is about a thousand entries; a node has at least two bytes.
+  const { offset, result } = fromBER(der, { maxNodes: der.length });
   if (offset !== der.length) throw new Error(NO_CRL);
   const [tbs, algorithm, signature] = fieldsOf(result);
   if (!(tbs instanceof Sequence) || !(signature instanceof BitString)) throw new Error(NO_CRL);
