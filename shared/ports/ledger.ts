@@ -81,6 +81,11 @@ export interface RevokedLeaf {
   readonly notAfter: Date;
 }
 
+export interface RecentDepartures {
+  readonly departures: number;
+  readonly coveredUsers: number;
+}
+
 export interface JobProgress {
   readonly jobId: string;
   readonly kind: 'rekey';
@@ -220,9 +225,19 @@ export interface Ledger {
   /**
    * Users who departed since an instant (inclusive), each counted once, and users covered now (state other than
    * `out`). Read from the audit trail: outcome `done` or `adopted` of `revoke-leaf` with detail `departure: true`,
-   * and of `delete-identity` and `disable-keypair` without detail `departure: false`.
+   * and of `delete-identity` and `disable-keypair` without detail `departure: false`; and outcome `intended` of
+   * `guard`, which is a departure that was let through and is under way.
    */
-  departuresSince(since: Date): Promise<{ readonly departures: number; readonly coveredUsers: number }>;
+  departuresSince(since: Date): Promise<RecentDepartures>;
+  /**
+   * Hands `judge` what `departuresSince` would answer without this user, and writes the entry it answers, if any. No
+   * two judgements overlap, and an entry of step `guard` and outcome `intended` counts like a departure from then on:
+   * users whose plans are made at the same moment cannot all take the last place of an hour. `judge` must be pure.
+   */
+  judgeDeparture<T>(
+    of: { readonly userId: string; readonly since: Date },
+    judge: (recent: RecentDepartures) => { readonly verdict: T; readonly entry?: AuditEntry },
+  ): Promise<T>;
   audit(entry: AuditEntry): Promise<void>;
   /**
    * By id, which follows the order of writing. Two writers may commit in the other order: whoever follows the trail

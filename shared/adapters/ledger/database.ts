@@ -87,7 +87,8 @@ const CONNECTION_CODES = new Set([
 const CONNECTION_MESSAGE =
   /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Query read timeout|not queryable|Cannot use a pool after calling end|PGlite is clos/i;
 
-const SQL_STATE = /^[0-9A-Z]{5}$/;
+/** The classes PostgreSQL has; Node's codes may have five letters too, such as EPERM. */
+const SQL_STATE = /^(?:\d[0-9A-Z]|F0|HV|P0|XX)[0-9A-Z]{3}$/;
 
 const field = (error: unknown, name: string): string | undefined => {
   if (typeof error !== 'object' || error === null) return undefined;
@@ -118,7 +119,6 @@ export const translateVendorError = (error: unknown): unknown => {
   if (code !== undefined && CONNECTION_CODES.has(code)) {
     return ledgerUnavailable(`the connection failed (${code})`);
   }
-  // Node's own codes such as EPIPE have five letters too, which is why they were looked at first.
   if (code !== undefined && SQL_STATE.test(code)) {
     const passing = passingState(code);
     if (passing !== undefined) return ledgerUnavailable(`${passing} (SQLSTATE ${code})`);

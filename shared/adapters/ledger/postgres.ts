@@ -1,6 +1,13 @@
 /** PostgreSQL 15 or later (Cloud SQL, AlloyDB, one's own) through `pg`. */
 import pg from 'pg';
-import { type Database, type Parameter, type Queries, translateVendorError } from './database.ts';
+import { isSealwrightError, permanent } from '../../errors.ts';
+import {
+  type Database,
+  ledgerUnavailable,
+  type Parameter,
+  type Queries,
+  translateVendorError,
+} from './database.ts';
 
 export interface PostgresOptions {
   /** `postgresql://user:password@host:port/database`; `?host=/cloudsql/…` for a Unix socket. Secret: never logged. */
@@ -56,11 +63,40 @@ const commit = async (client: pg.PoolClient): Promise<void> => {
   if (command !== 'COMMIT') throw new Error('bug: a failed statement was swallowed inside a transaction');
 };
 
-/** Opens a pool; no connection is made before the first query. Throws `ledger-unavailable` (retryable) from queries. */
-export const openPostgres = (options: PostgresOptions): Database => {
+/**
+ * A class of clients with the given source of passwords. `pg` has this as an option too, but a connection string without
+ * a password overrides it with none.
+ */
+const clientWith = (password: () => Promise<string>) =>
+  class extends pg.Client {
+    constructor(config?: pg.ClientConfig) {
+      super(config);
+      const orHangUp = async (): Promise<string> => {
+        try {
+          return await password();
+        } catch (error) {
+          // Otherwise the half-open connection would stay until the server's patience ends.
+          this.end().catch(() => undefined);
+          throw error;
+        }
+      };
+      Reflect.set(this, 'password', orHangUp);
+    }
+  };
+
+const poolOf = (options: PostgresOptions): pg.Pool => {
+  try {
+    // Parses the connection string now rather than at the first query; connects to nothing.
+    new pg.Client({ connectionString: options.connectionString });
+  } catch {
+    throw permanent(
+      'settings-invalid',
+      "The ledger's connection string cannot be read: write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with special characters percent-encoded.",
+    );
+  }
   const pool = new pg.Pool({
     connectionString: options.connectionString,
-    ...(options.password === undefined ? {} : { password: options.password }),
+    ...(options.password === undefined ? {} : { Client: clientWith(options.password) }),
     max: options.maxConnections ?? 4,
     application_name: options.applicationName ?? 'sealwright',
     types: typeParsers,
@@ -76,26 +112,51 @@ export const openPostgres = (options: PostgresOptions): Database => {
   // next statement on it fails by itself, and the pool replaces it.
   pool.on('error', () => undefined);
   pool.on('connect', (client) => client.on('error', () => undefined));
+  return pool;
+};
 
-  const connect = async (): Promise<pg.PoolClient> => {
-    try {
-      return await pool.connect();
-    } catch (error) {
-      throw translateVendorError(error);
-    }
-  };
+/** A connection for one piece of work. Whatever hinders making one may pass: a server, a network, a login. */
+const connect = async (pool: pg.Pool): Promise<pg.PoolClient> => {
+  try {
+    return await pool.connect();
+  } catch (error) {
+    const translated = translateVendorError(error);
+    if (isSealwrightError(translated)) throw translated;
+    throw ledgerUnavailable('no connection to it could be made');
+  }
+};
 
+/** True when the connection itself may be broken, so that the pool must not hand it out again. */
+const isBroken = (error: unknown): boolean => isSealwrightError(error) && error.code === 'ledger-unavailable';
+
+/**
+ * Opens a pool; no connection is made before the first query. Throws `settings-invalid` (permanent) for a connection
+ * string that cannot be read, and `ledger-unavailable` (retryable) from queries.
+ */
+export const openPostgres = (options: PostgresOptions): Database => {
+  const pool = poolOf(options);
   return {
-    ...queriesOf(pool),
+    query: async <Row extends object>(sql: string, parameters: readonly Parameter[] = []) => {
+      const client = await connect(pool);
+      let broken = false;
+      try {
+        return await queriesOf(client).query<Row>(sql, parameters);
+      } catch (error) {
+        broken = isBroken(error);
+        throw error;
+      } finally {
+        client.release(broken);
+      }
+    },
 
     transaction: async (work) => {
-      const client = await connect();
+      const client = await connect(pool);
       const queries = queriesOf(client);
       const script = async (sql: string) => {
         // Without parameters `pg` uses the simple protocol, which takes several statements.
         await queries.query(sql);
       };
-      let failure: Error | undefined;
+      let broken = false;
       try {
         await queries.query('BEGIN');
         const result = await work({ ...queries, script });
@@ -104,13 +165,13 @@ export const openPostgres = (options: PostgresOptions): Database => {
       } catch (error) {
         try {
           await queries.query('ROLLBACK');
-        } catch (rollbackError) {
-          // The connection is in an unknown state: the pool must not hand it out again. The server rolls back by itself.
-          failure = rollbackError instanceof Error ? rollbackError : new Error('ROLLBACK failed');
+        } catch {
+          // The connection is lost, and the server rolls back by itself.
+          broken = true;
         }
         throw error;
       } finally {
-        client.release(failure);
+        client.release(broken);
       }
     },
 

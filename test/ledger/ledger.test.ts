@@ -1,0 +1,7 @@
+import { describe } from 'vitest';
+import { ledgerContract } from '../contract/ledger.ts';
+import { openTestDatabase } from '../support/ledger.ts';
+
+describe('the ledger, on PGlite:', () => {
+  ledgerContract(openTestDatabase);
+});
