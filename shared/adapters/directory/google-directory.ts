@@ -17,7 +17,14 @@ import { type GoogleEndpoints, restRoot } from '../google/endpoints.ts';
 import { type RestCallOptions, withToken } from '../google/rest-options.ts';
 import type { Repeatable, RetrySettings } from '../google/retry.ts';
 import { directoryFailure } from './failure.ts';
-import { DELETED_PAGE_FIELDS, incomplete, toDirectoryUser, USER_FIELDS, USER_PAGE_FIELDS } from './wire.ts';
+import {
+  DELETED_PAGE_FIELDS,
+  incomplete,
+  ourAddress,
+  toDirectoryUser,
+  USER_FIELDS,
+  USER_PAGE_FIELDS,
+} from './wire.ts';
 
 /** The only scope it needs; with it goes an admin role that may read users. */
 export const DIRECTORY_SCOPES = ['https://www.googleapis.com/auth/admin.directory.user.readonly'] as const;
@@ -115,13 +122,13 @@ export function googleDirectory(options: GoogleDirectoryOptions): Directory {
       for await (const users of deleted) {
         const found = users.find((user) => user.id === userId);
         if (found !== undefined)
-          return { kind: 'deleted', userId, primaryEmail: (found.primaryEmail ?? '').toLowerCase() };
+          return { kind: 'deleted', userId, primaryEmail: ourAddress(found.primaryEmail ?? '') };
       }
       return { kind: 'absent', userId };
     },
 
     async resolve(address) {
-      const wanted = address.toLowerCase();
+      const wanted = ourAddress(address);
       const living = await get(wanted, 'id');
       if (living !== undefined) {
         if (!living.id) throw incomplete(`it described the user ${wanted} without an id`);
@@ -135,7 +142,7 @@ export function googleDirectory(options: GoogleDirectoryOptions): Directory {
       });
       for await (const users of deleted) {
         for (const user of users) {
-          if (user.primaryEmail?.toLowerCase() !== wanted) continue;
+          if (ourAddress(user.primaryEmail ?? '') !== wanted) continue;
           if (last === undefined || (user.deletionTime ?? '') >= (last.deletionTime ?? '')) last = user;
         }
       }

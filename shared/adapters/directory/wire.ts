@@ -1,4 +1,5 @@
 /** What the Directory API sends, read into our words. Nothing here invents a value that Google left out. */
+import { domainToASCII } from 'node:url';
 import type { admin_directory_v1 } from 'googleapis/build/src/apis/admin/directory_v1.js';
 import type { DirectoryUser } from '../../domain/directory-user.ts';
 import { retryable, type SealwrightError } from '../../errors.ts';
@@ -19,13 +20,13 @@ export const DELETED_PAGE_FIELDS = 'nextPageToken,users(id,primaryEmail,deletion
  */
 export function toDirectoryUser(user: admin_directory_v1.Schema$User): DirectoryUser {
   const { id, orgUnitPath } = user;
-  const primaryEmail = user.primaryEmail?.toLowerCase();
+  const primaryEmail = user.primaryEmail ? ourAddress(user.primaryEmail) : undefined;
   if (!id || !primaryEmail || !orgUnitPath) {
     throw incomplete(
       `it described the user "${id ?? primaryEmail ?? '?'}" without id, primaryEmail or orgUnitPath`,
     );
   }
-  const aliases = (user.aliases ?? []).map((alias) => alias.toLowerCase());
+  const aliases = (user.aliases ?? []).map(ourAddress);
   const { givenName, familyName } = user.name ?? {};
   return {
     userId: id,
@@ -46,3 +47,13 @@ export const incomplete = (what: string): SealwrightError =>
     'directory-unavailable',
     `The directory's answer cannot be used: ${what}. Nothing is concluded from it.`,
   );
+
+/**
+ * Lower case, an internationalised domain as A-labels: the one form in which addresses are compared and printed into
+ * certificates, whichever of the two the directory answers with.
+ */
+export function ourAddress(text: string): string {
+  const at = text.lastIndexOf('@');
+  const domain = domainToASCII(text.slice(at + 1));
+  return `${text.slice(0, at)}@${domain === '' ? text.slice(at + 1) : domain}`.toLowerCase();
+}
