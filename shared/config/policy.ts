@@ -157,11 +157,11 @@ function contradictionsOf(policy: PolicyFile, at: Place): PolicyMistake[] {
     if (earlier.some((other) => other.orgUnit.toLowerCase() === entry.orgUnit.toLowerCase())) {
       mistakes.push({ ...at(['rules', index, 'orgUnit']), message: `two rules cover ${entry.orgUnit}` });
     }
-    if (entry.renewBefore >= entry.validity * DAY_MS) {
+    if ((entry.renewBefore * 4) / 3 >= entry.validity * DAY_MS) {
       mistakes.push({
         ...at(['rules', index, 'renewBefore']),
         message:
-          'renewBefore must be shorter than validity, or every certificate would be renewed at once and for ever',
+          'renewBefore must be less than three quarters of validity: renewals begin up to a third earlier, and a certificate must not be due at birth',
       });
     }
   });

@@ -46,6 +46,11 @@ const schema = z.object({
   SEALWRIGHT_CLOCK_OFFSET_FILE: z.string().optional(),
   /** The service account this function runs as, where several share a process; absent: the attached one. */
   SEALWRIGHT_SERVICE_ACCOUNT: z.string().optional(),
+  /**
+   * Whose Google credentials: `metadata-server` (default), as in the cloud, or `application-default`, Google's search
+   * on an admin's own machine. Wrong: no tokens.
+   */
+  SEALWRIGHT_CREDENTIALS: z.enum(['metadata-server', 'application-default']).default('metadata-server'),
   /** `true` where Cloud Run's IAM verifies callers and strips their signatures. Wrong `true`: anybody may forge a caller. */
   SEALWRIGHT_BEHIND_IAM: z.enum(['true', 'false']).default('false'),
   /** Audience of the tokens that callers of this function carry; normally its own address. */

@@ -117,6 +117,8 @@ export interface Verdict {
   readonly reason: string;
   readonly nextAction?: string;
   readonly nextActionAt?: Date;
+  /** Nothing is left to do but to ask Gmail again: counts as a failure for the back-off. */
+  readonly waits?: true;
 }
 
 export interface Plan {

@@ -3,7 +3,7 @@ import type { Plan, Step } from '../domain/step.ts';
 
 /** What the ledger says of the last hour. */
 export interface RecentDepartures {
-  /** Distinct users that departed in the last hour. */
+  /** Distinct other users that departed in the last hour, or were let through and are about to. */
   readonly departures: number;
   readonly coveredUsers: number;
 }

@@ -5,9 +5,9 @@ import { liveLeaves, newestFirst } from './holdings.ts';
 import { deleteIdentities, failWishes, revokeAll } from './rules/departure.ts';
 import { convergeGmail } from './rules/gmail.ts';
 import { issuance } from './rules/issuance.ts';
-import { retireReplaced, revokeCompromised, revokeRetired } from './rules/retirement.ts';
+import { retireReplaced, serialsRevokedBy, urgentRevocations } from './rules/retirement.ts';
 import { type Standing, standingOf } from './standing.ts';
-import { earliest, PATIENCE_MS, plus, renewalTime, slowRetryMs } from './timing.ts';
+import { earliest, LOOK_FOR_ABSENT_MS, PATIENCE_MS, plus, renewalTime, slowRetryMs } from './timing.ts';
 
 /**
  * From facts to steps. Pure: planning the facts that applying a plan leaves behind gives no steps. The certificate
@@ -50,27 +50,39 @@ function planStanding(facts: Facts, standing: Standing): Outcome {
         identities: 'gone',
       });
     case 'absent':
-      return {
-        steps: [],
-        verdict: {
-          state: facts.ledger.user?.state ?? 'out',
-          reason:
-            'No list of the directory names this user; two whole sweeps and a day decide, not one look.',
-        },
-      };
+      return planAbsent(facts);
     default:
       return standing satisfies never;
   }
 }
 
+/**
+ * In no list: by itself that proves nothing and departs nobody. What was decided before (an overlap that has ended, a
+ * reported compromise) needs no directory and goes on, and somebody looks again.
+ */
+function planAbsent(facts: Facts): Outcome {
+  const nextActionAt = earliest(
+    plus(facts.now, LOOK_FOR_ABSENT_MS),
+    ...liveLeaves(facts).map((leaf) => leaf.retirement?.dueAt),
+  );
+  return {
+    steps: urgentRevocations(facts),
+    verdict: {
+      state: facts.ledger.user?.state ?? 'out',
+      reason: 'No list of the directory names this user; two whole sweeps and a day decide, not one look.',
+      ...(facts.ledger.user === undefined || nextActionAt === undefined
+        ? {}
+        : { nextAction: 'look-for-user', nextActionAt }),
+    },
+  };
+}
+
 function planCovered(facts: Facts, standing: Extract<Standing, { kind: 'covered' }>): Outcome {
   const { user, rule } = standing;
-  const revocations = [...revokeCompromised(facts), ...revokeRetired(facts)];
+  const revocations = urgentRevocations(facts);
   if (facts.gmail.kind !== 'observed') return { steps: revocations, verdict: waitForGmail(facts) };
 
-  const revokedHere = new Set(
-    revocations.flatMap((step) => (step.kind === 'revoke-leaf' ? [step.serialHex] : [])),
-  );
+  const revokedHere = serialsRevokedBy(revocations);
   const remaining = withoutLeaves(facts, revokedHere);
   const { steps: issuing, current } = issuance(remaining, user, rule);
   const steps = [
@@ -125,6 +137,7 @@ function waitForGmail(facts: Facts): Verdict {
   return {
     state: blocked ? 'blocked' : 'pending',
     reason: `Waits for Gmail: ${why}`,
+    waits: true,
     nextAction: 'ask-gmail-again',
     nextActionAt: plus(facts.now, slowRetryMs(previous?.failures ?? 0, blocked ? PATIENCE_MS : waitedMs)),
   };
@@ -139,9 +152,8 @@ interface Leaver {
 }
 
 function planLeaver(facts: Facts, leaver: Leaver): Outcome {
-  const urgent = [...revokeCompromised(facts), ...revokeRetired(facts)];
-  const holdsNothing = liveLeaves(facts).length === 0 && facts.ledger.leaves.length === 0;
-  if (holdsNothing) {
+  const urgent = urgentRevocations(facts);
+  if (facts.ledger.leaves.length === 0) {
     const steps = failWishes(facts, `${leaver.reason}.`);
     return { steps, verdict: { state: 'out', reason: `${leaver.reason}.` } };
   }
@@ -158,9 +170,7 @@ function planLeaver(facts: Facts, leaver: Leaver): Outcome {
     };
   }
   const reason = `${leaver.reason}.`;
-  const revokedHere = new Set(
-    urgent.flatMap((step) => (step.kind === 'revoke-leaf' ? [step.serialHex] : [])),
-  );
+  const revokedHere = serialsRevokedBy(urgent);
   const steps = [
     ...urgent,
     ...revokeAll(withoutLeaves(facts, revokedHere), leaver.revocationReason, reason),
@@ -176,11 +186,15 @@ function planLeaver(facts: Facts, leaver: Leaver): Outcome {
 /** Out, unless Gmail would not say whether the identity is gone: then that part is parked and tried again. */
 function afterLeaving(facts: Facts, reason: string): Verdict {
   if (facts.gmail.kind !== 'unavailable') return { state: 'out', reason };
+  const { user } = facts.ledger;
+  const waitedMs =
+    user?.state === 'leaving' && user.failures > 0 ? facts.now.getTime() - user.since.getTime() : 0;
   return {
     state: 'leaving',
     reason: `${reason} The certificate is revoked; deleting the identity is parked: ${facts.gmail.message}`,
+    waits: true,
     nextAction: 'delete-identity',
-    nextActionAt: plus(facts.now, slowRetryMs(facts.ledger.user?.failures ?? 0, 0)),
+    nextActionAt: plus(facts.now, slowRetryMs(facts.ledger.user?.failures ?? 0, waitedMs)),
   };
 }
 

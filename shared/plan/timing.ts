@@ -7,13 +7,14 @@ const DAY_MS = 86_400_000;
 
 /**
  * When a leaf is renewed: `renewBefore` ahead of its end, and up to a third of that earlier still, drawn from its
- * serial. Serials are random, so certificates issued in one hour renew over days.
+ * serial. Serials are random, so certificates issued in one hour renew over days. A leaf that its issuer's own end made
+ * short is never due at birth: the window is at most half of the leaf's life, two thirds of it with the spread.
  */
 export function renewalTime(leaf: LeafRecord, rule: PolicyRule): Date {
+  const lifetimeMs = leaf.notAfter.getTime() - leaf.notBefore.getTime();
+  const windowMs = Math.min(rule.renewBeforeMs, lifetimeMs / 2);
   const fraction = Number.parseInt(leaf.serialHex.slice(-8), 16) / 0x1_0000_0000;
-  return new Date(
-    leaf.notAfter.getTime() - rule.renewBeforeMs - Math.floor((fraction * rule.renewBeforeMs) / 3),
-  );
+  return new Date(leaf.notAfter.getTime() - windowMs - Math.floor((fraction * windowMs) / 3));
 }
 
 /**
@@ -24,6 +25,9 @@ export function slowRetryMs(failures: number, waitedMs: number): number {
   if (waitedMs >= DAY_MS) return DAY_MS;
   return Math.min(MINUTE_MS * 2 ** Math.min(failures, 6), HOUR_MS);
 }
+
+/** How often somebody in no list of the directory is looked for. */
+export const LOOK_FOR_ABSENT_MS = 6 * HOUR_MS;
 
 /** After this long a wait for Gmail stops being *pending* and becomes *blocked*. */
 export const PATIENCE_MS = DAY_MS;

@@ -63,7 +63,8 @@ describe('a policy file', () => {
     ['validity: 820d', 'at most 27 months'],
     ['validity: 36h', 'whole days'],
     ['validity: soon', '"soon" is no length of time'],
-    ['renewBefore: 365d', 'renewBefore must be shorter than validity'],
+    ['renewBefore: 274d', 'renewBefore must be less than three quarters of validity'],
+    ['validity: 40d', 'renewBefore must be less than three quarters of validity'],
   ])('with %s is refused, saying %s', (line, message) => {
     expect(mistakes(`${minimal}    ${line}\n`)).toContain(message);
   });

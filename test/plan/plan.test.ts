@@ -16,6 +16,7 @@ import {
   keypair,
   later,
   leaf,
+  NOW,
   observed,
   policy,
   settled,
@@ -88,7 +89,13 @@ describe('a plan', () => {
 describe('a plan after a crash', () => {
   test('between wrapping and issuing uses the wrapped key', () => {
     const input = facts({
-      ledger: { user: userRow(), keys: [userKey('k1')], leaves: [], keypairs: [], openWishes: [] },
+      ledger: {
+        user: userRow(),
+        keys: [userKey('k1', { createdAt: later(-HOUR_MS) })],
+        leaves: [],
+        keypairs: [],
+        openWishes: [],
+      },
     });
     expect(kinds(plan(input).steps)).toEqual(['issue-leaf', 'create-keypair', 'set-identity']);
     expect(plan(input).steps[0]).toMatchObject({ key: { keyId: 'k1' } });
@@ -120,6 +127,43 @@ describe('a plan after a crash', () => {
       ledger: { ...settled().ledger, keypairs: [{ serialHex: '0a01', userId: USER_ID, state: 'intended' }] },
     });
     expect(kinds(plan(input).steps)).toEqual(['create-keypair']);
+  });
+});
+
+describe('a plan that finds a key without a certificate', () => {
+  const stray = (ageMs: number, leaves = settled().ledger.leaves) =>
+    facts({
+      ledger: {
+        user: userRow(),
+        keys: [userKey('stray', { createdAt: later(-ageMs) })],
+        leaves: leaves.map((entry) => ({
+          ...entry,
+          revocation: { reason: 'keyCompromise' as const, revokedAt: NOW },
+        })),
+        keypairs: [],
+        openWishes: [],
+      },
+    });
+
+  test('uses it while it is fresh', () => {
+    expect(plan(stray(HOUR_MS, [])).steps[0]).toMatchObject({ kind: 'issue-leaf', key: { keyId: 'stray' } });
+  });
+
+  test('makes a new one when it is more than a day old', () => {
+    expect(plan(stray(DAY_MS + 1, [])).steps[0]).toMatchObject({ kind: 'make-key' });
+  });
+
+  test('makes a new one when a certificate was issued since it was made', () => {
+    const since = [leaf('0a01', 'k1', { intendedAt: later(-HOUR_MS) })];
+    expect(plan(stray(2 * HOUR_MS, since)).steps[0]).toMatchObject({ kind: 'make-key' });
+  });
+});
+
+describe('a plan for a certificate that its issuer made short', () => {
+  test.each([20, 5, 1])('of %d days does not renew it at birth', (days) => {
+    const input = settled();
+    const short = leaf('0a01', 'k1', { notBefore: NOW, notAfter: later(days * DAY_MS), intendedAt: NOW });
+    expect(plan({ ...input, ledger: { ...input.ledger, leaves: [short] } }).steps).toEqual([]);
   });
 });
 
@@ -190,6 +234,24 @@ describe('a plan for a re-key', () => {
       invalidityDate,
       departure: false,
     });
+  });
+
+  test('because of a compromise also revokes what a look under way certified after the report', () => {
+    const input = settled();
+    const late = leaf('0a02', 'k1', { intendedAt: later(HOUR_MS) });
+    const { steps } = plan({
+      ...input,
+      now: later(2 * HOUR_MS),
+      ledger: {
+        ...input.ledger,
+        leaves: [...input.ledger.leaves, late],
+        openWishes: [wish('w1', { reason: 'keyCompromise' })],
+      },
+    });
+    expect(steps.filter((step) => step.kind === 'revoke-leaf').map((step) => step.serialHex)).toEqual([
+      '0a01',
+      '0a02',
+    ]);
   });
 
   test('because of a compromise revokes even while Gmail refuses', () => {
@@ -286,9 +348,24 @@ describe('a plan for other departures', () => {
     });
   });
 
-  test('of an account in no list does nothing at all', () => {
-    const input = settled({ presence: { kind: 'absent', userId: USER_ID }, gmail: { kind: 'unasked' } });
-    expect(plan(input).steps).toEqual([]);
+  const absent = settled({ presence: { kind: 'absent', userId: USER_ID }, gmail: { kind: 'unasked' } });
+
+  test('of an account in no list departs nobody, and says when it is looked for again', () => {
+    expect(plan(absent)).toMatchObject({
+      steps: [],
+      verdict: { state: 'ready', nextActionAt: later(6 * HOUR_MS) },
+    });
+  });
+
+  test('of an account in no list goes on with what was decided before', () => {
+    const due = leaf('0a00', 'k0', { retirement: { reason: 'superseded', dueAt: NOW } });
+    const openWishes = [wish('w1', { reason: 'keyCompromise' })];
+    const leaves = [...absent.ledger.leaves, due];
+    const { steps } = plan({ ...absent, ledger: { ...absent.ledger, leaves, openWishes } });
+    expect(steps.map((step) => (step.kind === 'revoke-leaf' ? step.serialHex : step.kind))).toEqual([
+      '0a01',
+      '0a00',
+    ]);
   });
 
   test.each([

@@ -72,13 +72,20 @@ function isSuitable(facts: Facts, user: DirectoryUser, rule: PolicyRule, leaf: L
   );
 }
 
-/** A wrapped key that no leaf was ever intended for: a crash came between wrapping and issuing. */
+/**
+ * A wrapped key that no leaf was ever intended for: a crash came between wrapping and issuing. Only a fresh one, newer
+ * than every leaf: a key that lay about through a re-key would bring back what the re-key was to get rid of.
+ */
 function unusedKey(facts: Facts, rule: PolicyRule): UserKeyRecord | undefined {
   const wish = openWish(facts);
-  const used = new Set(facts.ledger.leaves.map((leaf) => leaf.keyId));
+  const { leaves } = facts.ledger;
+  const used = new Set(leaves.map((leaf) => leaf.keyId));
+  const newestLeafMs = Math.max(...leaves.map((leaf) => leaf.intendedAt.getTime()), 0);
+  const oldestMs = Math.max(newestLeafMs, facts.now.getTime() - INTENT_LIFETIME_MS);
   return facts.ledger.keys.find(
     (key) =>
       !used.has(key.keyId) &&
+      key.createdAt.getTime() >= oldestMs &&
       key.keyServiceUrl === rule.keyServiceUrl &&
       key.modulusBits === rule.modulusBits &&
       key.wishId === wish?.wishId,

@@ -1,17 +1,27 @@
 import type { DirectoryUser } from '../../domain/directory-user.ts';
 import type { PolicyRule } from '../../domain/policy.ts';
-import type { LeafRecord } from '../../domain/records.ts';
-import type { LeafReference, Step } from '../../domain/step.ts';
+import type { LeafRecord, WishRecord } from '../../domain/records.ts';
+import type { LeafReference, RevokeLeafStep, Step } from '../../domain/step.ts';
 import type { Facts } from '../facts.ts';
 import { keyOf, liveLeaves, openWish } from '../holdings.ts';
 import { INTENT_LIFETIME_MS, plus } from '../timing.ts';
 
+/** What needs neither directory nor Gmail to be right: reported compromises first, then overlaps that have ended. */
+export function urgentRevocations(facts: Facts): readonly Step[] {
+  const compromised = revokeCompromised(facts);
+  const serials = serialsRevokedBy(compromised);
+  return [...compromised, ...revokeRetired(facts).filter((step) => !serials.has(step.serialHex))];
+}
+
+export const serialsRevokedBy = (steps: readonly Step[]): ReadonlySet<string> =>
+  new Set(steps.flatMap((step) => (step.kind === 'revoke-leaf' ? [step.serialHex] : [])));
+
 /** After `keyCompromise` the old leaves go first and at once; nothing new is issued before. */
-export function revokeCompromised(facts: Facts): readonly Step[] {
+function revokeCompromised(facts: Facts): readonly RevokeLeafStep[] {
   const wish = facts.ledger.openWishes.find((open) => open.reason === 'keyCompromise');
   if (wish === undefined) return [];
   return liveLeaves(facts)
-    .filter((leaf) => keyOf(facts, leaf)?.wishId !== wish.wishId && leaf.intendedAt <= wish.requestedAt)
+    .filter((leaf) => isKeyFromBefore(facts, leaf, wish))
     .map((leaf) => ({
       kind: 'revoke-leaf',
       chain: 'certificate',
@@ -23,9 +33,17 @@ export function revokeCompromised(facts: Facts): readonly Step[] {
     }));
 }
 
+/** By the key's age, not the leaf's: a look that was under way may certify an old key after the report. */
+function isKeyFromBefore(facts: Facts, leaf: LeafRecord, wish: WishRecord): boolean {
+  const key = keyOf(facts, leaf);
+  return (
+    key === undefined || (key.wishId !== wish.wishId && key.createdAt.getTime() <= wish.requestedAt.getTime())
+  );
+}
+
 /** Revokes what was decided earlier and whose time has come. */
-export function revokeRetired(facts: Facts): readonly Step[] {
-  return liveLeaves(facts).flatMap((leaf): Step[] => {
+function revokeRetired(facts: Facts): readonly RevokeLeafStep[] {
+  return liveLeaves(facts).flatMap((leaf): RevokeLeafStep[] => {
     const { retirement } = leaf;
     if (retirement === undefined || retirement.dueAt.getTime() > facts.now.getTime()) return [];
     return [
