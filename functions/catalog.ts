@@ -1,7 +1,9 @@
-/** The deployed functions by name: what each is built from and how its edge behaves. */
-import type { HttpFunction } from '@google-cloud/functions-framework';
-import type { Settings } from '../shared/config/settings.ts';
+/**
+ * The deployed functions by name: what each is built from and how its edge behaves. Each stands in a constant of its
+ * own, `build` and the name, so that a bundle can take one and leave the code of the others behind.
+ */
 import { createAdmin } from './admin.ts';
+import type { Build } from './built-once.ts';
 import * as compose from './compose.ts';
 import { createDirectoryEvent } from './directory-event.ts';
 import { createDirectoryWatch } from './directory-watch.ts';
@@ -23,8 +25,6 @@ export const FUNCTION_NAMES = [
 
 export type FunctionName = (typeof FUNCTION_NAMES)[number];
 
-type Build = (settings: Settings, given: compose.Given) => Promise<HttpFunction>;
-
 const MEBIBYTE = 1024 * 1024;
 /** A Pub/Sub message has at most 10 MB, a third more as base64. An audit entry has a few kilobytes. */
 const MAX_PUSH_BYTES = 14 * MEBIBYTE;
@@ -32,43 +32,57 @@ const MAX_SMALL_BYTES = 64 * 1024;
 /** A re-key that names 50,000 users by address. */
 const MAX_ADMIN_BYTES = 4 * MEBIBYTE;
 
+export const buildDirectoryWatch: Build = async (settings, given) => {
+  const deps = await compose.composeDirectoryWatch(settings, given);
+  return asHttpFunction(createDirectoryWatch(deps), {
+    name: 'directory-watch',
+    log: deps.log,
+    maxBodyBytes: MAX_SMALL_BYTES,
+  });
+};
+
+export const buildDirectoryEvent: Build = async (settings, given) => {
+  const deps = await compose.composeDirectoryEvent(settings, given);
+  return asHttpFunction(createDirectoryEvent(deps), {
+    name: 'directory-event',
+    log: deps.log,
+    maxBodyBytes: MAX_PUSH_BYTES,
+  });
+};
+
+export const buildDue: Build = async (settings, given) => {
+  const deps = await compose.composeDue(settings, given);
+  return asHttpFunction(createDue(deps), { name: 'due', log: deps.log, maxBodyBytes: MAX_SMALL_BYTES });
+};
+
+export const buildSign: Build = async (settings, given) => {
+  const deps = await compose.composeSign(settings, given);
+  return asHttpFunction(createSign(deps), { name: 'sign', log: deps.log, maxBodyBytes: MAX_SMALL_BYTES });
+};
+
+export const buildPublishCrl: Build = async (settings, given) => {
+  const deps = await compose.composePublishCrl(settings, given);
+  return asHttpFunction(createPublishCrl(deps), {
+    name: 'publish-crl',
+    log: deps.log,
+    maxBodyBytes: MAX_SMALL_BYTES,
+  });
+};
+
+export const buildAdmin: Build = async (settings, given) => {
+  const deps = await compose.composeAdmin(settings, given);
+  return asHttpFunction(createAdmin(deps), { name: 'admin', log: deps.log, maxBodyBytes: MAX_ADMIN_BYTES });
+};
+
+export const buildKeyService: Build = async (settings, given) =>
+  keyServiceFunction(await compose.composeKeyService(settings, given));
+
 export const FUNCTIONS: Readonly<Record<FunctionName, Build>> = {
-  'directory-watch': async (settings, given) => {
-    const deps = await compose.composeDirectoryWatch(settings, given);
-    return asHttpFunction(createDirectoryWatch(deps), {
-      name: 'directory-watch',
-      log: deps.log,
-      maxBodyBytes: MAX_SMALL_BYTES,
-    });
-  },
-  'directory-event': async (settings, given) => {
-    const deps = await compose.composeDirectoryEvent(settings, given);
-    return asHttpFunction(createDirectoryEvent(deps), {
-      name: 'directory-event',
-      log: deps.log,
-      maxBodyBytes: MAX_PUSH_BYTES,
-    });
-  },
-  due: async (settings, given) => {
-    const deps = await compose.composeDue(settings, given);
-    return asHttpFunction(createDue(deps), { name: 'due', log: deps.log, maxBodyBytes: MAX_SMALL_BYTES });
-  },
-  sign: async (settings, given) => {
-    const deps = await compose.composeSign(settings, given);
-    return asHttpFunction(createSign(deps), { name: 'sign', log: deps.log, maxBodyBytes: MAX_SMALL_BYTES });
-  },
-  'publish-crl': async (settings, given) => {
-    const deps = await compose.composePublishCrl(settings, given);
-    return asHttpFunction(createPublishCrl(deps), {
-      name: 'publish-crl',
-      log: deps.log,
-      maxBodyBytes: MAX_SMALL_BYTES,
-    });
-  },
-  admin: async (settings, given) => {
-    const deps = await compose.composeAdmin(settings, given);
-    return asHttpFunction(createAdmin(deps), { name: 'admin', log: deps.log, maxBodyBytes: MAX_ADMIN_BYTES });
-  },
-  'key-service': async (settings, given) =>
-    keyServiceFunction(await compose.composeKeyService(settings, given)),
+  'directory-watch': buildDirectoryWatch,
+  'directory-event': buildDirectoryEvent,
+  due: buildDue,
+  sign: buildSign,
+  'publish-crl': buildPublishCrl,
+  admin: buildAdmin,
+  'key-service': buildKeyService,
 };

@@ -19,6 +19,7 @@ export type ErrorCode =
   | 'malformed-request'
   | 'malformed-event'
   | 'request-too-large'
+  | 'too-many-requests'
   | 'unauthenticated'
   | 'forbidden'
   | 'not-found'
@@ -30,7 +31,6 @@ export type ErrorCode =
   // directory and Gmail
   | 'directory-unavailable'
   | 'directory-refused'
-  | 'user-unresolved'
   | 'mailbox-not-ready'
   | 'cse-not-enabled'
   | 'delegation-refused'

@@ -1,0 +1,172 @@
+# What a person has to be told. Everything here means: something is stuck and nothing will mend it by itself.
+
+resource "google_monitoring_notification_channel" "email" {
+  for_each = toset(var.alert_addresses)
+
+  display_name = each.key
+  type         = "email"
+  labels = {
+    email_address = each.key
+  }
+
+  depends_on = [google_project_service.apis]
+}
+
+locals {
+  notification_channels = [for channel in google_monitoring_notification_channel.email : channel.id]
+}
+
+resource "google_monitoring_alert_policy" "dead_letters" {
+  display_name          = "Sealwright: dead letters"
+  combiner              = "OR"
+  notification_channels = local.notification_channels
+
+  conditions {
+    display_name = "An event could not be handled in ten attempts"
+    condition_threshold {
+      filter          = "metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\" AND resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=\"${google_pubsub_subscription.dead_letters.name}\""
+      comparison      = "COMPARISON_GT"
+      threshold_value = 0
+      duration        = "0s"
+      aggregations {
+        alignment_period   = "60s"
+        per_series_aligner = "ALIGN_MAX"
+      }
+    }
+  }
+
+  documentation {
+    content = "Each message names its subscription and its last error is in that function's log. The users concerned are looked at again by the sweep; read the messages before acknowledging them."
+  }
+}
+
+resource "google_logging_metric" "crl_published" {
+  name   = "sealwright/crl-published"
+  filter = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"publish-crl\" AND jsonPayload.event=\"crl-published\""
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "INT64"
+  }
+
+  depends_on = [google_project_service.apis]
+}
+
+# A CRL is published every six hours and is good for seven days: two missed runs leave six days to act.
+resource "google_monitoring_alert_policy" "crl_age" {
+  display_name          = "Sealwright: no CRL was published"
+  combiner              = "OR"
+  notification_channels = local.notification_channels
+
+  conditions {
+    display_name = "No CRL for thirteen hours"
+    condition_absent {
+      filter   = "metric.type=\"logging.googleapis.com/user/${google_logging_metric.crl_published.name}\" AND resource.type=\"cloud_run_revision\""
+      duration = "46800s"
+      aggregations {
+        alignment_period   = "3600s"
+        per_series_aligner = "ALIGN_SUM"
+      }
+    }
+  }
+
+  documentation {
+    content = "When the CRL's nextUpdate passes, mail signed with our certificates stops verifying. The log of publish-crl says what stands in the way."
+  }
+}
+
+# Wrong settings, a database that is out of reach, a schema that is too old: the function answers 503 and says why.
+resource "google_monitoring_alert_policy" "not_started" {
+  display_name          = "Sealwright: a function cannot start"
+  combiner              = "OR"
+  notification_channels = local.notification_channels
+
+  conditions {
+    display_name = "A function logged not-started"
+    condition_matched_log {
+      filter = "resource.type=\"cloud_run_revision\" AND severity>=CRITICAL AND jsonPayload.event=\"not-started\""
+    }
+  }
+
+  alert_strategy {
+    auto_close = "86400s"
+    notification_rate_limit {
+      period = "3600s"
+    }
+  }
+
+  documentation {
+    content = "The message of the log line names the setting or the service."
+  }
+
+  depends_on = [google_project_service.apis]
+}
+
+locals {
+  # From outside, by name: DNS, load balancer, certificate and what stands behind. The root's CRL has a name of its own,
+  # which is known once the CA is made.
+  uptime_checks = merge(
+    { "key-service" = { host = var.public_hosts.key_service, path = "/v1/status", port = 443, use_ssl = true } },
+    var.root_crl_path == null ? {} : { "pki" = { host = var.public_hosts.pki, path = var.root_crl_path, port = 80, use_ssl = false } },
+  )
+}
+
+resource "google_monitoring_uptime_check_config" "public" {
+  for_each = local.uptime_checks
+
+  display_name = "Sealwright: ${each.key}"
+  timeout      = "10s"
+  period       = "300s"
+
+  http_check {
+    path         = each.value.path
+    port         = each.value.port
+    use_ssl      = each.value.use_ssl
+    validate_ssl = each.value.use_ssl
+    # A redirect is a failure: what fetches a CRL may not follow it.
+    accepted_response_status_codes {
+      status_value = 200
+    }
+  }
+
+  monitored_resource {
+    type = "uptime_url"
+    labels = {
+      project_id = var.project.id
+      host       = each.value.host
+    }
+  }
+
+  depends_on = [google_project_service.apis]
+}
+
+resource "google_monitoring_alert_policy" "unreachable" {
+  for_each = local.uptime_checks
+
+  display_name          = "Sealwright: ${each.key} is unreachable"
+  combiner              = "OR"
+  notification_channels = local.notification_channels
+
+  conditions {
+    display_name = "${each.value.host} does not answer ${each.value.path}"
+    condition_threshold {
+      filter          = "metric.type=\"monitoring.googleapis.com/uptime_check/check_passed\" AND resource.type=\"uptime_url\" AND metric.labels.check_id=\"${google_monitoring_uptime_check_config.public[each.key].uptime_check_id}\""
+      comparison      = "COMPARISON_GT"
+      threshold_value = 1
+      duration        = "300s"
+      aggregations {
+        alignment_period     = "300s"
+        per_series_aligner   = "ALIGN_NEXT_OLDER"
+        cross_series_reducer = "REDUCE_COUNT_FALSE"
+        group_by_fields      = ["resource.label.host"]
+      }
+      trigger {
+        count = 1
+      }
+    }
+  }
+
+  documentation {
+    content = "Without the key service nobody can read encrypted mail; without the CRL nobody can check a signature."
+  }
+}

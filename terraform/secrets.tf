@@ -1,0 +1,85 @@
+# Secrets and who reads them. Terraform makes the places; it never sees a key: the CA key and the key-encryption key
+# are put in by an admin (docs/deploy.md), the database password is written without passing through the state.
+
+locals {
+  # The whole list: the bindings below are authoritative.
+  secret_readers = {
+    # Versions are PKCS#8 DER. The function that handles events also handles mailboxes, so it must not read this.
+    "issuing-ca-key" = ["sign"]
+    # Versions are 32 raw bytes.
+    "key-encryption-key" = ["key-service"]
+    # Whoever sets up the CA makes the tables too.
+    "database-url" = concat(local.function_names, ["set-up"])
+    # The database server's own CA certificate, which its TLS certificate is checked against. Not secret.
+    "database-ca" = concat(local.function_names, ["set-up"])
+    # Not secret either. It is here because functions mount secrets as files: a changed policy is a new version, and a
+    # new version a new revision, so a bad one can be taken back and it is known which policy was in force when.
+    "policy" = ["directory-event", "admin"]
+  }
+
+  # A destroyed version stays restorable for 30 days: without it, CRLs cannot be signed or mail not be read.
+  lasting_secrets = ["issuing-ca-key", "key-encryption-key"]
+}
+
+resource "google_secret_manager_secret" "secret" {
+  for_each = local.secret_readers
+
+  secret_id           = each.key
+  version_destroy_ttl = contains(local.lasting_secrets, each.key) ? "2592000s" : null
+  deletion_protection = contains(local.lasting_secrets, each.key)
+
+  replication {
+    user_managed {
+      replicas {
+        location = var.project.region
+      }
+    }
+  }
+
+  depends_on = [google_project_service.apis]
+}
+
+resource "google_secret_manager_secret_iam_binding" "readers" {
+  for_each = local.secret_readers
+
+  secret_id = google_secret_manager_secret.secret[each.key].id
+  role      = "roles/secretmanager.secretAccessor"
+  members   = [for name in each.value : "serviceAccount:${local.emails[name]}"]
+
+  depends_on = [google_service_account.function, google_service_account.acting]
+}
+
+# Whoever sets up the CA puts a key in and cannot read it back.
+resource "google_secret_manager_secret_iam_member" "set_up_adds_ca_key" {
+  secret_id = google_secret_manager_secret.secret["issuing-ca-key"].id
+  role      = "roles/secretmanager.secretVersionAdder"
+  member    = google_service_account.acting["set-up"].member
+}
+
+resource "google_secret_manager_secret_version" "database_url" {
+  secret = google_secret_manager_secret.secret["database-url"].id
+  # verify-ca and not verify-full: Cloud SQL's certificate names the instance, and the address here is an IP.
+  secret_data_wo = join("", [
+    "postgresql://${google_sql_user.ledger.name}:${ephemeral.random_password.ledger.result}",
+    "@${google_sql_database_instance.ledger.private_ip_address}:5432/${google_sql_database.ledger.name}",
+    "?uselibpqcompat=true&sslmode=verify-ca&sslrootcert=${local.ledger_ca_folder}/server-ca.pem",
+  ])
+  secret_data_wo_version = var.database.password_version
+}
+
+resource "google_secret_manager_secret_version" "database_ca" {
+  secret      = google_secret_manager_secret.secret["database-ca"].id
+  secret_data = google_sql_database_instance.ledger.server_ca_cert[0].cert
+}
+
+resource "google_secret_manager_secret_version" "policy" {
+  secret      = google_secret_manager_secret.secret["policy"].id
+  secret_data = file(var.policy_file)
+
+  # Old policies stay readable, for whoever asks later what was in force.
+  deletion_policy = "ABANDON"
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}

@@ -1,0 +1,119 @@
+# What each function is told, from inputs alone: no line here refers to a resource. That is what keeps this deployment
+# free of circles. A function needs its own address (the audience its callers' tokens name) and those of others, all
+# functions are one resource, and none has an address before it exists. But Cloud Run's deterministic address,
+# https://SERVICE-PROJECTNUMBER.REGION.run.app, is known beforehand, and so are the addresses of service accounts.
+# https://cloud.google.com/run/docs/triggering/https-request#deterministic
+# test/terraform evaluates this file and starts the functions with what comes out.
+
+locals {
+  function_names = [
+    "directory-watch",
+    "directory-event",
+    "due",
+    "sign",
+    "publish-crl",
+    "admin",
+    "key-service",
+  ]
+
+  # Accounts that no function runs as.
+  acting_accounts = {
+    "gmail"     = "Domain-wide delegation for gmail.settings.basic and nothing else"
+    "directory" = "Holds a custom read-only admin role in the Workspace directory"
+    "push"      = "Pub/Sub pushes to functions as this account"
+    "scheduler" = "Cloud Scheduler calls functions as this account"
+    "set-up"    = "An admin sets up the CA as this account"
+  }
+
+  emails = {
+    for name in concat(local.function_names, keys(local.acting_accounts)) :
+    name => "sealwright-${name}@${var.project.id}.iam.gserviceaccount.com"
+  }
+
+  urls = {
+    for name in local.function_names :
+    name => "https://${name}-${var.project.number}.${var.project.region}.run.app"
+  }
+
+  public_bucket   = "${var.project.id}-pki"
+  key_service_url = "https://${var.public_hosts.key_service}/v1"
+
+  # Files that Secret Manager mounts into functions.
+  policy_folder    = "/etc/sealwright/policy"
+  ledger_ca_folder = "/etc/sealwright/ledger"
+
+  # Settings of every function. Without production the framework answers with error messages and stack traces.
+  common_settings = {
+    NODE_ENV     = "production"
+    NODE_OPTIONS = "--enable-source-maps"
+  }
+
+  # SEALWRIGHT_DATABASE_URL is not here: it holds a password and comes out of Secret Manager, in functions.tf.
+  settings = {
+    "directory-watch" = {
+      SEALWRIGHT_PROJECT = var.project.id
+    }
+
+    "directory-event" = {
+      SEALWRIGHT_PROJECT           = var.project.id
+      SEALWRIGHT_BEHIND_IAM        = "true"
+      SEALWRIGHT_AUDIENCE          = local.urls["directory-event"]
+      SEALWRIGHT_CALLERS           = local.emails["push"]
+      SEALWRIGHT_POLICY_FILE       = "${local.policy_folder}/policy.yaml"
+      SEALWRIGHT_DIRECTORY_ACCOUNT = local.emails["directory"]
+      SEALWRIGHT_GMAIL_ACCOUNT     = local.emails["gmail"]
+      SEALWRIGHT_SIGN_URL          = local.urls["sign"]
+    }
+
+    "due" = {
+      SEALWRIGHT_PROJECT           = var.project.id
+      SEALWRIGHT_BEHIND_IAM        = "true"
+      SEALWRIGHT_AUDIENCE          = local.urls["due"]
+      SEALWRIGHT_CALLERS           = local.emails["scheduler"]
+      SEALWRIGHT_DIRECTORY_ACCOUNT = local.emails["directory"]
+      SEALWRIGHT_WATCH_URL         = local.urls["directory-watch"]
+    }
+
+    "sign" = {
+      SEALWRIGHT_BEHIND_IAM = "true"
+      SEALWRIGHT_AUDIENCE   = local.urls["sign"]
+      SEALWRIGHT_CALLERS    = join(",", [local.emails["directory-event"], local.emails["publish-crl"]])
+    }
+
+    "publish-crl" = {
+      SEALWRIGHT_PROJECT    = var.project.id
+      SEALWRIGHT_BEHIND_IAM = "true"
+      SEALWRIGHT_AUDIENCE   = local.urls["publish-crl"]
+      SEALWRIGHT_CALLERS    = join(",", [local.emails["push"], local.emails["scheduler"]])
+      SEALWRIGHT_SIGN_URL   = local.urls["sign"]
+      SEALWRIGHT_BUCKET     = local.public_bucket
+    }
+
+    # Behind IAM too, but it never believes IAM: it verifies the admin's own token whole.
+    "admin" = {
+      SEALWRIGHT_PROJECT           = var.project.id
+      SEALWRIGHT_POLICY_FILE       = "${local.policy_folder}/policy.yaml"
+      SEALWRIGHT_DIRECTORY_ACCOUNT = local.emails["directory"]
+      SEALWRIGHT_ADMINS            = join(",", var.admins.addresses)
+      SEALWRIGHT_ADMIN_AUDIENCES   = join(",", var.admins.audiences)
+    }
+
+    "key-service" = {
+      SEALWRIGHT_KEY_SERVICE_URL          = local.key_service_url
+      SEALWRIGHT_KEY_SERVICE_TENANT       = var.key_service.tenant_id
+      SEALWRIGHT_KEY_SERVICE_DOMAIN       = var.workspace.primary_domain
+      SEALWRIGHT_KEY_SERVICE_WRAP_CALLERS = local.emails["directory-event"]
+      SEALWRIGHT_KEY_SERVICE_KEYS = join(",", [
+        for version in var.key_service.key_versions :
+        "projects/${var.project.id}/secrets/key-encryption-key/versions/${version}"
+      ])
+      SEALWRIGHT_KEY_SERVICE_IDENTITY_PROVIDERS = jsonencode([
+        for provider in var.key_service.identity_providers : {
+          issuer    = provider.issuer
+          jwksUrl   = provider.jwks_url
+          audiences = provider.audiences
+        }
+      ])
+    }
+  }
+}
