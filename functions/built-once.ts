@@ -22,11 +22,13 @@ export function builtOnce(
   const start = async () => await build(parseSettings(environment), given);
   return async (request, response) => {
     built ??= start();
+    const mine = built;
     let handler: HttpFunction;
     try {
-      handler = await built;
+      handler = await mine;
     } catch (error) {
-      built = undefined;
+      // Another request may have begun a new build meanwhile, which must stand.
+      if (built === mine) built = undefined;
       const message = error instanceof Error ? error.message : String(error);
       process.stdout.write(
         `${JSON.stringify({ severity: 'CRITICAL', event: 'not-started', function: name, message })}\n`,
