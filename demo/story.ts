@@ -32,7 +32,7 @@ export async function tellStory(system: System, artefacts: Artefacts, console: C
     await company.published(crlName),
     crlAbout('before anybody left', `crl/${system.issuerId}.before.crl`),
   );
-  artefacts.write('crl/root.crl', await company.published('root.crl'), {
+  artefacts.write('crl/root.crl', await company.published(new URL(system.rootCrlUrl).pathname.slice(1)), {
     kind: 'CRL of the root, DER',
     checks: [],
   });

@@ -55,6 +55,7 @@ export function composeBase(settings: Settings) {
   const endpoints = googleEndpoints(settings.SEALWRIGHT_GOOGLE_ROOT_URL);
   const own = ownIdentity({
     clock,
+    source: settings.SEALWRIGHT_CREDENTIALS,
     ...(settings.SEALWRIGHT_SERVICE_ACCOUNT === undefined
       ? {}
       : { serviceAccountEmail: settings.SEALWRIGHT_SERVICE_ACCOUNT }),
@@ -184,12 +185,15 @@ export async function composeKeyService(settings: Settings, given: Given): Promi
   };
 }
 
-/** What setting up a CA needs; asked for by an admin's command, never by a deployed function. */
+/**
+ * What setting up a CA needs; asked for by an admin's command, never by a deployed function. It is the first to touch a
+ * new ledger, so the ledger it opens gets its tables.
+ */
 export async function composeSetUp(settings: Settings, given: Given) {
   const base = composeBase(settings);
   return {
     ...base,
-    ledger: await ledgerOf(settings, given, base),
+    ledger: await ledgerOf(settings, given, base, { migrate: true }),
     secrets: secretManager(base),
     bucket: bucketOf(settings, base),
     bus: busOf(settings, base),
@@ -197,9 +201,15 @@ export async function composeSetUp(settings: Settings, given: Given) {
   };
 }
 
-async function ledgerOf(settings: Settings, given: Given, { clock }: Base): Promise<Ledger> {
+async function ledgerOf(
+  settings: Settings,
+  given: Given,
+  { clock }: Base,
+  options: { readonly migrate?: boolean } = {},
+): Promise<Ledger> {
   if (given.ledger !== undefined) return given.ledger;
-  return await openPostgresLedger({ connectionString: need(settings, 'SEALWRIGHT_DATABASE_URL'), clock });
+  const connectionString = need(settings, 'SEALWRIGHT_DATABASE_URL');
+  return await openPostgresLedger({ connectionString, clock, ...options });
 }
 
 const busOf = (settings: Settings, base: Base) =>

@@ -91,7 +91,6 @@ export const caKeySecret = `projects/${COMPANY.project}/secrets/${SECRETS.caKey}
 
 const commonEnvironment = (local: LocalEnvironment): Environment => ({
   SEALWRIGHT_PROJECT: COMPANY.project,
-  SEALWRIGHT_CUSTOMER: COMPANY.customerId,
   SEALWRIGHT_GOOGLE_ROOT_URL: `${loopbackUrl(local.portBase, 'google')}/`,
   SEALWRIGHT_CLOCK_OFFSET_FILE: local.clockFile,
   SEALWRIGHT_POLICY_FILE: local.policyFile,

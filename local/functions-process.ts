@@ -13,6 +13,8 @@ import { registerFunction } from '../functions/register.ts';
 import { openEmbeddedLedger, openPostgresLedger } from '../shared/adapters/ledger/open.ts';
 import { setUpAuthority } from '../shared/authority/set-up.ts';
 import { parseSettings } from '../shared/config/settings.ts';
+import type { IssuerRecord } from '../shared/domain/records.ts';
+import { readIssuer } from '../shared/pki/certificate.ts';
 import { derToPem } from '../shared/pki/pem.ts';
 import type { Ledger } from '../shared/ports/ledger.ts';
 import { COMPANY } from './company.ts';
@@ -32,6 +34,7 @@ export type FunctionsReport =
       readonly issuingPem: string;
       readonly issuerId: string;
       readonly crlUrl: string;
+      readonly rootCrlUrl: string;
     }
   | { readonly kind: 'failed'; readonly message: string };
 
@@ -70,10 +73,11 @@ async function start(order: FunctionsOrder): Promise<FunctionsReport> {
     issuingPem: derToPem('CERTIFICATE', issuer.certificateDer),
     issuerId: issuer.issuerId,
     crlUrl: issuer.crlUrl,
+    rootCrlUrl: rootCrlUrlOf(issuer),
   };
 }
 
-/** What an admin does once, by hand and offline, for a real company: `docs/setup.md`. */
+/** What an admin does once, offline, for a real company: `sealwright ca init`. */
 async function makeAuthority(order: FunctionsOrder, ledger: Ledger) {
   const deps = await composeSetUp(parseSettings(setUpEnvironment(order.local)), { ledger });
   const { issuer, rootPkcs8Der } = await setUpAuthority(deps, {
@@ -87,15 +91,23 @@ async function makeAuthority(order: FunctionsOrder, ledger: Ledger) {
   return issuer;
 }
 
-/** The root key under a passphrase (PBES2) beside it: enough for a trial, and the docs say what a real one needs. */
+/** The root key under a passphrase (PBES2) beside it: enough for a trial, and docs/cli.md has what a real company does. */
 function storeOffline(folder: string, rootPkcs8Der: Uint8Array): void {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const passphrase = randomBytes(18).toString('base64url');
-  const key = createPrivateKey({ key: Buffer.from(rootPkcs8Der), format: 'der', type: 'pkcs8' });
+  const der = Buffer.from(rootPkcs8Der.buffer, rootPkcs8Der.byteOffset, rootPkcs8Der.byteLength);
+  const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
   const pem = key.export({ format: 'pem', type: 'pkcs8', cipher: 'aes-256-cbc', passphrase });
   writeFileSync(join(folder, 'root.key.pem'), pem, { mode: 0o600 });
   writeFileSync(join(folder, 'root.passphrase'), `${passphrase}\n`, { mode: 0o600 });
   rootPkcs8Der.fill(0);
+}
+
+/** As its certificate says where the root's CRL is. */
+function rootCrlUrlOf({ issuerId, certificateDer }: IssuerRecord): string {
+  const url = readIssuer(certificateDer).extensions.cRLDistributionPoints?.[0]?.names[0]?.value;
+  if (url === undefined) throw new Error(`The certificate of issuer ${issuerId} names no CRL of its root.`);
+  return url;
 }
 
 async function serve(name: FunctionName, socket: string): Promise<void> {

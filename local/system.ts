@@ -32,6 +32,7 @@ export interface System {
   readonly ready: ReadyLine;
   readonly issuerId: string;
   readonly crlUrl: string;
+  readonly rootCrlUrl: string;
   readonly rootPem: string;
   readonly issuingPem: string;
   readonly logFile: string;
@@ -48,7 +49,8 @@ export async function startSystem(flags: StartFlags, progress: (text: string) =>
   const sockets = Object.fromEntries(
     FUNCTION_NAMES.map((name) => [name, join(socketDir, `${name}.sock`)]),
   ) as Record<FunctionName, string>;
-  const emulator = openEmulator({ portBase: flags.portBase, stateDir, clockFile, sockets });
+  const { portBase, mailboxDelayMs } = flags;
+  const emulator = openEmulator({ portBase, stateDir, clockFile, sockets, mailboxDelayMs });
   let functions: Supervisor | undefined;
   const stop = async () => {
     await functions?.stop();
@@ -74,7 +76,7 @@ export async function startSystem(flags: StartFlags, progress: (text: string) =>
       logFile,
     );
     progress('The functions answer; the first CRL is published.');
-    const { rootPem, issuingPem, issuerId, crlUrl } = functions.ready;
+    const { rootPem, issuingPem, issuerId, crlUrl, rootCrlUrl } = functions.ready;
     trustCompany(emulator, rootPem, issuingPem, flags.portBase);
     await publishFirst(emulator, new URL(new URL(crlUrl).pathname, loopbackUrl(flags.portBase, 'pki')));
     emulator.scheduler.start();
@@ -83,6 +85,7 @@ export async function startSystem(flags: StartFlags, progress: (text: string) =>
       ready: await readyLine(emulator, supervisor, flags, stateDir),
       issuerId,
       crlUrl,
+      rootCrlUrl,
       rootPem,
       issuingPem,
       logFile,

@@ -28,13 +28,24 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'shared/reconcile',
     'shared/sources',
     'shared/authority',
+    'functions/compose.ts',
+  ],
+  'functions/compose.ts': [],
+  cli: [
+    'shared/domain',
+    'shared/errors.ts',
+    'shared/ports',
+    'shared/config',
+    'shared/pki',
+    'shared/authority',
+    'functions/compose.ts',
   ],
   emulator: [],
 };
 
 /** One file knows which adapter stands behind which port. */
 const COMPOSITION = 'functions/compose.ts';
-const READS_ENVIRONMENT = ['shared/config/settings.ts', 'functions/index.ts'];
+const READS_ENVIRONMENT = ['shared/config/settings.ts', 'functions/index.ts', 'cli/main.ts'];
 const VENDOR = /^(googleapis|google-auth-library|@google-cloud\/(?!functions-framework)|pg$|@electric-sql\/)/;
 
 interface Import {
@@ -63,7 +74,7 @@ const roomOf = (path: string): string | undefined =>
     .filter((room) => path === room || path.startsWith(`${room}/`))
     .toSorted((left, right) => right.length - left.length)[0];
 
-const files = ['shared', 'functions', 'emulator'].flatMap(filesUnder);
+const files = ['shared', 'functions', 'cli', 'emulator'].flatMap(filesUnder);
 const imports = files.flatMap(importsOf);
 
 describe('imports', () => {
@@ -106,7 +117,7 @@ describe('imports', () => {
 
 describe('the environment', () => {
   test('is read by the settings and the entry points alone', () => {
-    const wrong = ['shared', 'functions']
+    const wrong = ['shared', 'functions', 'cli']
       .flatMap(filesUnder)
       .filter(
         (file) =>

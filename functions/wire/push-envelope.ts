@@ -4,8 +4,6 @@ import { invalidInput } from '../../shared/errors.ts';
 export interface PushedMessage {
   readonly messageId: string;
   readonly data: Buffer;
-  readonly attributes: Readonly<Record<string, string>>;
-  readonly subscription: string;
   /** Counted from 1 where the subscription has a dead-letter policy. */
   readonly deliveryAttempt?: number;
 }
@@ -28,8 +26,6 @@ export function parsePushEnvelope(body: Readonly<Record<string, unknown>>): Push
   return {
     messageId,
     data: Buffer.from(data, 'base64'),
-    attributes: stringMap(fields['attributes']),
-    subscription: typeof body['subscription'] === 'string' ? body['subscription'] : '',
     ...(typeof attempt === 'number' ? { deliveryAttempt: attempt } : {}),
   };
 }
@@ -46,11 +42,4 @@ export function parseMessageJson(message: PushedMessage): Readonly<Record<string
     throw invalidInput('malformed-event', `Message ${message.messageId} carries no JSON object.`);
   }
   return value as Record<string, unknown>;
-}
-
-function stringMap(value: unknown): Readonly<Record<string, string>> {
-  if (value === null || typeof value !== 'object') return {};
-  return Object.fromEntries(
-    Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
-  );
 }

@@ -39,6 +39,8 @@ export interface SetUpRequest {
 export interface SetUpResult {
   readonly issuer: IssuerRecord;
   readonly rootDer: Uint8Array;
+  /** Where the root's CRL is published; a new one goes there before six months are over. */
+  readonly rootCrlUrl: string;
   /** The root's private key, PKCS#8. The caller encrypts it, stores it offline and wipes this buffer. */
   readonly rootPkcs8Der: Uint8Array;
 }
@@ -53,9 +55,11 @@ export async function setUpAuthority(deps: SetUpDeps, request: SetUpRequest): Pr
     );
   }
   const base = new URL(request.pkiUrl.endsWith('/') ? request.pkiUrl : `${request.pkiUrl}/`);
-  const rootUrl = new URL('root.cer', base).href;
-  const rootCrlUrl = new URL('root.crl', base).href;
-  const authority = await createAuthority({
+  // A name of its own for each root: old issuing certificates go on pointing at the one that issued them.
+  const rootName = `root-${Buffer.from(deps.random(8)).toString('hex')}`;
+  const rootUrl = new URL(`${rootName}.cer`, base).href;
+  const rootCrlUrl = new URL(`${rootName}.crl`, base).href;
+  const { root, issuing } = await createAuthority({
     country: request.country,
     organization: request.organization,
     rootName: `${request.organization} S/MIME Root CA`,
@@ -68,35 +72,39 @@ export async function setUpAuthority(deps: SetUpDeps, request: SetUpRequest): Pr
     ...(request.modulusBits === undefined ? {} : { modulusBits: request.modulusBits }),
     ...(deps.generateKey === undefined ? {} : { generateKey: deps.generateKey }),
   });
-  const { root, issuing } = authority;
-  const keySecretVersion = await deps.secrets.add(request.keySecret, issuing.pkcs8Der);
-  issuing.pkcs8Der.fill(0);
-  const issuerId = createHash('sha256').update(issuing.certificateDer).digest('hex').slice(0, 16);
-  const issuer: IssuerRecord = {
-    issuerId,
-    certificateDer: issuing.certificateDer,
-    chainDer: [root.certificateDer],
-    keySecretVersion,
-    // The name carries the issuer, so that a later issuer never publishes over this one's CRL.
-    crlUrl: new URL(`issuing-${issuerId}.crl`, base).href,
-    issuerUrl: new URL(`issuing-${issuerId}.cer`, base).href,
-    state: 'active',
-  };
-  await publish(deps, rootUrl, root.certificateDer, 'application/pkix-cert');
-  await publish(deps, rootCrlUrl, root.crlDer, 'application/pkix-crl');
-  await publish(deps, issuer.issuerUrl, issuing.certificateDer, 'application/pkix-cert');
-  await deps.ledger.recordIssuer(issuer);
-  return { issuer, rootDer: root.certificateDer, rootPkcs8Der: root.pkcs8Der };
+  try {
+    const keySecretVersion = await deps.secrets.add(request.keySecret, issuing.pkcs8Der);
+    const issuerId = createHash('sha256').update(issuing.certificateDer).digest('hex').slice(0, 16);
+    const issuer: IssuerRecord = {
+      issuerId,
+      certificateDer: issuing.certificateDer,
+      chainDer: [root.certificateDer],
+      keySecretVersion,
+      // The name carries the issuer, so that a later issuer never publishes over this one's CRL.
+      crlUrl: new URL(`issuing-${issuerId}.crl`, base).href,
+      issuerUrl: new URL(`issuing-${issuerId}.cer`, base).href,
+      state: 'active',
+    };
+    await publish(deps, rootUrl, root.certificateDer, 'application/pkix-cert');
+    await publish(deps, rootCrlUrl, root.crlDer, 'application/pkix-crl');
+    await publish(deps, issuer.issuerUrl, issuing.certificateDer, 'application/pkix-cert');
+    await deps.ledger.recordIssuer(issuer);
+    return { issuer, rootDer: root.certificateDer, rootCrlUrl, rootPkcs8Der: root.pkcs8Der };
+  } catch (error) {
+    // Without a recorded issuer this CA does not exist, and neither may its root key.
+    root.pkcs8Der.fill(0);
+    throw error;
+  } finally {
+    issuing.pkcs8Der.fill(0);
+  }
 }
 
 async function publish(deps: SetUpDeps, url: string, bytes: Uint8Array, contentType: string): Promise<void> {
-  const name = objectName(url);
-  const existing = await deps.bucket.read(name);
   await deps.bucket.write({
-    name,
+    name: objectName(url),
     bytes,
     contentType,
     cacheControl: 'public, max-age=3600',
-    ifGeneration: existing?.generation ?? '0',
+    ifGeneration: '0',
   });
 }

@@ -61,10 +61,8 @@ const schema = z.object({
   SEALWRIGHT_SIGN_URL: z.url().optional(),
   /** The service account with domain-wide delegation, scope gmail.settings.basic only. */
   SEALWRIGHT_GMAIL_ACCOUNT: z.string().optional(),
-  /** The service account with the custom read-only admin role. Absent: the function's own. */
+  /** The service account with the custom read-only admin role in the directory. */
   SEALWRIGHT_DIRECTORY_ACCOUNT: z.string().optional(),
-  /** Workspace customer id. Default `my_customer`. */
-  SEALWRIGHT_CUSTOMER: z.string().default('my_customer'),
   /** Public address of `directory-watch`. */
   SEALWRIGHT_WATCH_URL: z.url().optional(),
   /** Bucket behind the public CRL address. */

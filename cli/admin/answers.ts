@@ -1,0 +1,97 @@
+/**
+ * What the admin API answers, as far as this command line reads it. Fields it does not know are kept, so that `--json`
+ * shows what a newer API says. Instants are ISO 8601 texts.
+ */
+import { z } from 'zod';
+
+export const userStates = ['ready', 'pending', 'blocked', 'leaving', 'out'] as const;
+
+const userSummary = z.looseObject({
+  userId: z.string(),
+  user: z.string(),
+  state: z.string(),
+  reason: z.string(),
+  since: z.string(),
+  nextAction: z.string().optional(),
+  nextActionAt: z.string().optional(),
+});
+
+export type UserSummary = z.output<typeof userSummary>;
+
+export const userPage = z.looseObject({ users: z.array(userSummary), next: z.string().optional() });
+
+const certificate = z.looseObject({
+  serial: z.string(),
+  state: z.string(),
+  addresses: z.array(z.string()),
+  notBefore: z.string(),
+  notAfter: z.string(),
+  issuer: z.string(),
+  revocation: z.looseObject({ reason: z.string(), revokedAt: z.string() }).optional(),
+  retirement: z.looseObject({ reason: z.string(), dueAt: z.string() }).optional(),
+  /** DER, base64. */
+  certificate: z.string().optional(),
+  keyProof: z.string().optional(),
+  keypairId: z.string().optional(),
+});
+
+export type CertificateView = z.output<typeof certificate>;
+
+export const userView = userSummary.extend({
+  certificates: z.array(certificate),
+  openWishes: z.array(
+    z.looseObject({
+      jobId: z.string(),
+      reason: z.string(),
+      requestedBy: z.string(),
+      requestedAt: z.string(),
+    }),
+  ),
+});
+
+export type UserView = z.output<typeof userView>;
+
+export const rekeyAccepted = z.looseObject({ job: z.string() });
+
+export const rekeyForecast = z.looseObject({
+  dryRun: z.literal(true),
+  total: z.number(),
+  users: z.array(z.looseObject({ user: z.string(), step: z.string(), reason: z.string() })),
+});
+
+export const jobView = z.looseObject({
+  state: z.enum(['running', 'done', 'failed', 'paused', 'cancelled']),
+  total: z.number(),
+  done: z.number(),
+  failed: z.number(),
+  users: z.array(z.looseObject({ user: z.string(), state: z.string(), detail: z.string() })),
+});
+
+export type JobView = z.output<typeof jobView>;
+
+const auditEntry = z.looseObject({
+  id: z.string(),
+  at: z.string(),
+  userId: z.string().optional(),
+  cause: z.looseObject({
+    source: z.string(),
+    eventId: z.string(),
+    event: z.string(),
+    actor: z.string().optional(),
+  }),
+  step: z.string(),
+  reason: z.string(),
+  outcome: z.string(),
+});
+
+export type AuditEntryView = z.output<typeof auditEntry>;
+
+export const auditPage = z.looseObject({ entries: z.array(auditEntry), next: z.string().optional() });
+
+/** Google's shape of an error; `details[0].reason` is the product's own code. */
+export const errorAnswer = z.object({
+  error: z.object({
+    message: z.string(),
+    details: z.array(z.looseObject({ reason: z.string().optional() })).optional(),
+  }),
+});

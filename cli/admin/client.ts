@@ -1,0 +1,176 @@
+/**
+ * The admin API over HTTP. Every failure becomes one sentence that says what to do; nothing here prints.
+ *
+ * The ID token travels twice: in `X-Serverless-Authorization` for Cloud Run's IAM, which strips the signature there, and
+ * in `Authorization`, which then reaches the function whole. https://cloud.google.com/run/docs/authenticating/service-to-service
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { z } from 'zod';
+import { CommandFailure } from '../failure.ts';
+import {
+  type AuditEntryView,
+  auditPage,
+  type JobView,
+  jobView,
+  rekeyAccepted,
+  rekeyForecast,
+  type UserSummary,
+  type UserView,
+  userPage,
+  userView,
+} from './answers.ts';
+import type { Connection } from './connection.ts';
+import { AnswerLost, Faltering, refusal, unreachable } from './refusal.ts';
+
+const REQUEST_TIMEOUT_MS = 60_000;
+const READ_ATTEMPTS = 3;
+const LONGEST_WAIT_MS = 20_000;
+/** The API's largest page is 5,000; a page of users is read with all their certificates, so smaller ones answer sooner. */
+const PAGE = 1_000;
+
+export interface RekeyWish {
+  readonly users?: readonly string[];
+  readonly orgUnit?: string;
+  readonly all?: true;
+  readonly reason: string;
+  readonly invalidityDate?: string;
+}
+
+export class AdminClient {
+  readonly #connection: Connection;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  /** Every user the ledger knows, page by page. */
+  async *userPages(): AsyncGenerator<readonly UserSummary[]> {
+    let after: string | undefined;
+    do {
+      const page = await this.#read('v1/users', userPage, { limit: PAGE, after });
+      yield page.users;
+      after = page.next;
+    } while (after !== undefined);
+  }
+
+  /** By address, present or former, or by immutable id. */
+  user(name: string): Promise<UserView> {
+    return this.#read(`v1/users/${encodeURIComponent(name)}`, userView);
+  }
+
+  job(id: string): Promise<JobView> {
+    return this.#read(`v1/jobs/${encodeURIComponent(id)}`, jobView);
+  }
+
+  /** Entries in the order of writing, page by page; `limit` counts over all pages. */
+  async *auditPages(filter: {
+    readonly user?: string | undefined;
+    readonly after?: string | undefined;
+    readonly limit?: number | undefined;
+  }): AsyncGenerator<readonly AuditEntryView[]> {
+    let { after } = filter;
+    let left = filter.limit ?? Number.POSITIVE_INFINITY;
+    while (left > 0) {
+      const page = await this.#read('v1/audit', auditPage, {
+        limit: Math.min(PAGE, left),
+        user: filter.user,
+        after,
+      });
+      yield page.entries;
+      left -= page.entries.length;
+      if (page.next === undefined) return;
+      after = page.next;
+    }
+  }
+
+  /** Asks for new keys; answers the job's id. Never repeated: a lost answer may hide a job that was recorded. */
+  async rekey(wish: RekeyWish): Promise<string> {
+    return (await this.#post('v1/rekey', { ...wish, dryRun: false }, rekeyAccepted)).job;
+  }
+
+  /** Whom `rekey` would touch. */
+  rekeyForecast(wish: RekeyWish): Promise<z.output<typeof rekeyForecast>> {
+    return this.#post('v1/rekey', { ...wish, dryRun: true }, rekeyForecast);
+  }
+
+  async #read<T>(
+    path: string,
+    shape: z.ZodType<T>,
+    query: Readonly<Record<string, string | number | undefined>> = {},
+  ): Promise<T> {
+    const parameters = new URLSearchParams();
+    for (const [name, value] of Object.entries(query))
+      if (value !== undefined) parameters.set(name, String(value));
+    const target = parameters.size === 0 ? path : `${path}?${parameters}`;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#request('GET', target, undefined, shape);
+      } catch (error) {
+        if (!(error instanceof Faltering) || attempt === READ_ATTEMPTS) throw error;
+        await sleep(Math.min(error.retryAfterMs ?? 125 * 4 ** attempt, LONGEST_WAIT_MS));
+      }
+    }
+  }
+
+  async #post<T>(path: string, body: unknown, shape: z.ZodType<T>): Promise<T> {
+    try {
+      return await this.#request('POST', path, JSON.stringify(body), shape);
+    } catch (error) {
+      if (!(error instanceof AnswerLost)) throw error;
+      throw new CommandFailure(
+        'answer-lost',
+        `${error.message} Whether the request was taken is not known; "sealwright audit" shows a "rekey-requested" if it was.`,
+        { cause: error },
+      );
+    }
+  }
+
+  async #request<T>(
+    method: 'GET' | 'POST',
+    target: string,
+    body: string | undefined,
+    shape: z.ZodType<T>,
+  ): Promise<T> {
+    const { baseUrl } = this.#connection;
+    const bearer = `Bearer ${this.#connection.token()}`;
+    let response: Response;
+    let text: string;
+    try {
+      response = await fetch(new URL(target, baseUrl), {
+        method,
+        // A login page is no answer, and the token is not for whoever it redirects to.
+        redirect: 'manual',
+        signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+        headers: {
+          accept: 'application/json',
+          authorization: bearer,
+          'x-serverless-authorization': bearer,
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        },
+        ...(body === undefined ? {} : { body }),
+      });
+      text = await response.text();
+    } catch (error) {
+      throw unreachable(baseUrl, error, REQUEST_TIMEOUT_MS);
+    }
+    const answer = parseJson(text);
+    if (response.ok && answer !== undefined) {
+      const parsed = shape.safeParse(answer);
+      if (parsed.success) return parsed.data;
+      const [issue] = parsed.error.issues;
+      throw new CommandFailure(
+        'answer-not-understood',
+        `The admin API at ${baseUrl} answered ${target.split('?')[0]} in a form this version does not know ("${issue?.path.join('.')}": ${issue?.message}). Are both of the same version?`,
+      );
+    }
+    throw refusal(baseUrl, response, answer);
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,12 @@
+import { audit } from './admin/audit.ts';
+import { job } from './admin/job.ts';
+import { rekey } from './admin/rekey.ts';
+import { status } from './admin/status.ts';
+import { user } from './admin/user.ts';
+import { users } from './admin/users.ts';
+import { caInit } from './ca/init.ts';
+import type { Command } from './command.ts';
+import { policyCheck } from './policy/check.ts';
+
+/** In the order of the help: what is asked daily first. */
+export const COMMANDS: readonly Command[] = [status, users, user, rekey, job, audit, policyCheck, caInit()];

@@ -1,0 +1,98 @@
+import { readFileSync } from 'node:fs';
+import { type PolicyMistake, parsePolicy } from '../../shared/config/policy.ts';
+import type { Policy, PolicyRule } from '../../shared/domain/policy.ts';
+import { isSealwrightError } from '../../shared/errors.ts';
+import type { Command, Outcome } from '../command.ts';
+import { EXIT } from '../exit-codes.ts';
+import { UsageError } from '../failure.ts';
+import { facts, table } from '../table.ts';
+import { counted, duration } from '../words.ts';
+
+export const policyCheck: Command = {
+  name: 'policy check',
+  summary: 'every mistake in a policy file with its place, or its rules as a table',
+  operands: ['FILE'],
+  flags: {},
+  notes: [
+    'Ends with 1 when the file has a mistake. It needs no network: run it before every deployment.',
+    'docs/policy.md describes the file.',
+  ],
+  async run(call) {
+    const [file = ''] = call.operands;
+    const text = read(file);
+    try {
+      return taken(file, parsePolicy(text, file));
+    } catch (error) {
+      const mistakes = mistakesOf(error);
+      if (mistakes === undefined) throw error;
+      return refused(file, mistakes);
+    }
+  },
+};
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const why =
+      code === 'ENOENT'
+        ? 'there is no such file'
+        : code === 'EISDIR'
+          ? 'it is a folder'
+          : (code ?? 'unknown');
+    throw new UsageError(`The policy file ${file} cannot be read: ${why}.`, { cause: error });
+  }
+}
+
+function mistakesOf(error: unknown): readonly PolicyMistake[] | undefined {
+  if (!isSealwrightError(error) || error.code !== 'policy-invalid') return undefined;
+  return (error.details as { readonly mistakes?: readonly PolicyMistake[] } | undefined)?.mistakes;
+}
+
+/** In the order of the file, one line each, as editors jump to: `policy.yaml:6:5: what is wrong`. */
+function refused(file: string, mistakes: readonly PolicyMistake[]): Outcome {
+  const inOrder = mistakes.toSorted((left, right) => left.line - right.line || left.column - right.column);
+  return {
+    exitCode: EXIT.failed,
+    document: { valid: false, file, mistakes: inOrder },
+    text: [
+      ...inOrder.map(({ line, column, message }) => `${file}:${line}:${column}: ${message}`),
+      `${counted(inOrder.length, 'mistake')}; a function with this policy would not start.`,
+    ].join('\n'),
+  };
+}
+
+function taken(file: string, policy: Policy): Outcome {
+  const { guard, rules } = policy;
+  const share = Number((guard.shareOfCovered * 100).toFixed(4));
+  return {
+    exitCode: EXIT.done,
+    document: { valid: true, file, policy },
+    text: [
+      table<PolicyRule>(
+        [
+          { title: 'RULE', value: ({ name }) => name },
+          { title: 'ORG UNIT', value: ({ orgUnit }) => orgUnit },
+          { title: 'KEY', value: ({ modulusBits }) => `RSA ${modulusBits}` },
+          { title: 'VALID', value: ({ validityDays }) => `${validityDays}d` },
+          { title: 'RENEW', value: ({ renewBeforeMs }) => `${duration(renewBeforeMs)} before` },
+          { title: 'ALIASES', value: ({ includeAliases }) => (includeAliases ? 'yes' : 'no') },
+          { title: 'LEAVE', value: ({ grace }) => duration(grace.leaveMs) },
+          { title: 'SUSPENDED', value: ({ grace }) => duration(grace.suspendMs) },
+          { title: 'SUPERSEDED', value: ({ grace }) => duration(grace.supersededMs) },
+          { title: 'KEY SERVICE', value: ({ keyServiceUrl }) => keyServiceUrl },
+        ],
+        rules,
+      ),
+      '',
+      facts([
+        [
+          'Guard',
+          `departures an hour: ${guard.minimumPerHour} or ${share} % of the covered users, whichever is more, and at most ${guard.maximumPerHour}`,
+        ],
+      ]),
+      `${file} is a good policy with ${counted(rules.length, 'rule')}.`,
+    ].join('\n'),
+  };
+}
