@@ -162,10 +162,13 @@ export interface Ledger {
     lease: Lease,
     retirement: { serialHex: string; reason: RevocationReason; dueAt: Date },
   ): Promise<void>;
-  /** Never undone; revoking the revoked is done already and keeps the first date and reason. */
+  /**
+   * Never undone; revoking the revoked is done already and keeps the first date and reason. `audit` is written with the
+   * revocation or not at all, and only by whoever made it: no revocation without its cause, whatever stops in between.
+   */
   recordRevocation(
     lease: Lease,
-    revocation: { serialHex: string; reason: RevocationReason; invalidityDate?: Date },
+    revocation: { serialHex: string; reason: RevocationReason; invalidityDate?: Date; audit?: AuditEntry },
   ): Promise<LeafRecord>;
   recordKeypairIntent(lease: Lease, serialHex: string): Promise<void>;
   recordKeypair(lease: Lease, keypair: { serialHex: string; keypairId: string }): Promise<void>;
@@ -192,7 +195,10 @@ export interface Ledger {
   issuers(): Promise<readonly IssuerRecord[]>;
   /** Revoked leaves of an issuer that must be listed in a CRL issued now, by serial. */
   revokedLeaves(issuerId: string): Promise<readonly RevokedLeaf[]>;
+  /** The highest number, in whatever state: numbers are never used twice. */
   latestCrl(issuerId: string): Promise<StoredCrl | undefined>;
+  /** The one that is public. */
+  latestPublishedCrl(issuerId: string): Promise<StoredCrl | undefined>;
   recordCrlIntent(lease: Lease, intent: CrlIntent): Promise<void>;
   readCrl(issuerId: string, crlNumber: bigint): Promise<StoredCrl | undefined>;
   recordSignedCrl(issuerId: string, crlNumber: bigint, crlDer: Uint8Array): Promise<void>;

@@ -355,7 +355,10 @@ export const ledgerContract = (open: () => Promise<Database>): void => {
         reason: expect.stringMatching(/\.$/),
         since: START,
         failures: 0,
+        nextAction: 'look',
+        nextActionAt: START,
       });
+      // Should the first look die, somebody else is told to take one.
       expect(rest).toEqual({ keys: [], leaves: [], keypairs: [], openWishes: [] });
     });
 
@@ -699,6 +702,20 @@ export const ledgerContract = (open: () => Promise<Database>): void => {
       expect((await ledger.readUser('1')).leaves).toEqual([first]);
     });
 
+    it('is revoked together with its line of the audit trail, which is written once', async () => {
+      const { lease, serialHex } = await enrol('1');
+      const audit = {
+        userId: '1',
+        cause: { source: 'audit', eventId: 'e1', event: 'DELETE_USER' },
+        step: 'revoke-leaf',
+        reason: 'The account was deleted.',
+        outcome: 'done',
+      } as const;
+      await ledger.recordRevocation(lease, { serialHex, reason: 'cessationOfOperation', audit });
+      await ledger.recordRevocation(lease, { serialHex, reason: 'superseded', audit });
+      expect(await ledger.auditTrail({ userId: '1', limit: 10 })).toMatchObject([audit]);
+    });
+
     it('whose issuance stopped half-way can be revoked and is listed', async () => {
       const { lease, serialHex } = await enrol('1', { signed: false });
       const leaf = await ledger.recordRevocation(lease, { serialHex, reason: 'cessationOfOperation' });
@@ -994,6 +1011,17 @@ export const ledgerContract = (open: () => Promise<Database>): void => {
       expect(await ledger.readCrl(ISSUER.issuerId, 5n)).toBeUndefined();
     });
 
+    it('stays the public one while a later one is being made', async () => {
+      expect(await ledger.latestPublishedCrl(ISSUER.issuerId)).toBeUndefined();
+      await ledger.recordCrlIntent(lease, crlIntent(1n));
+      await ledger.recordSignedCrl(ISSUER.issuerId, 1n, bytes('one'));
+      expect(await ledger.latestPublishedCrl(ISSUER.issuerId)).toBeUndefined();
+      await ledger.recordPublishedCrl(lease, ISSUER.issuerId, 1n);
+      await ledger.recordCrlIntent(lease, crlIntent(2n));
+      await ledger.recordSignedCrl(ISSUER.issuerId, 2n, bytes('two'));
+      expect((await ledger.latestPublishedCrl(ISSUER.issuerId))?.crlNumber).toBe(1n);
+    });
+
     it('has a number greater than any before, of the same issuer', async () => {
       await ledger.recordIssuer({
         ...ISSUER,
@@ -1216,7 +1244,13 @@ export const ledgerContract = (open: () => Promise<Database>): void => {
               ? { verdict: 'held' }
               : {
                   verdict: 'let through',
-                  entry: { userId, cause: CAUSE, step: 'guard', reason: 'A place is free.', outcome: 'intended' },
+                  entry: {
+                    userId,
+                    cause: CAUSE,
+                    step: 'guard',
+                    reason: 'A place is free.',
+                    outcome: 'intended',
+                  },
                 },
           );
         }),

@@ -19,7 +19,8 @@ interface AuditRow {
   readonly details: NonNullable<AuditEntry['details']> | null;
 }
 
-const insert = async (queries: Queries, at: Date, entry: AuditEntry): Promise<void> => {
+/** One more line of the trail, in the transaction of whatever it tells about. */
+export const insertAudit = async (queries: Queries, at: Date, entry: AuditEntry): Promise<void> => {
   await queries.query(
     `INSERT INTO audit (at, user_id, cause_source, cause_id, cause_event, cause_actor, step, reason, outcome, details)
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb)`,
@@ -70,7 +71,7 @@ export const audit = (
   database: Database,
   clock: Clock,
 ): Pick<Ledger, 'audit' | 'auditTrail' | 'departuresSince' | 'judgeDeparture'> => ({
-  audit: (entry) => insert(database, clock.now(), entry),
+  audit: (entry) => insertAudit(database, clock.now(), entry),
 
   auditTrail: async (filter) => {
     const rows = await database.query<AuditRow>(
@@ -107,7 +108,7 @@ export const audit = (
       );
       await queries.query('SELECT fence FROM leases WHERE subject = $1 FOR UPDATE', [GUARD]);
       const { verdict, entry } = judge(await countDepartures(queries, since, userId));
-      if (entry !== undefined) await insert(queries, clock.now(), entry);
+      if (entry !== undefined) await insertAudit(queries, clock.now(), entry);
       return verdict;
     }),
 });

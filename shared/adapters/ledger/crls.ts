@@ -48,7 +48,13 @@ export const crls = (
   clock: Clock,
 ): Pick<
   Ledger,
-  'revokedLeaves' | 'latestCrl' | 'recordCrlIntent' | 'readCrl' | 'recordSignedCrl' | 'recordPublishedCrl'
+  | 'revokedLeaves'
+  | 'latestCrl'
+  | 'latestPublishedCrl'
+  | 'recordCrlIntent'
+  | 'readCrl'
+  | 'recordSignedCrl'
+  | 'recordPublishedCrl'
 > => ({
   revokedLeaves: async (issuerId) => {
     const rows = await database.query<RevokedRow>(
@@ -72,6 +78,14 @@ export const crls = (
   latestCrl: async (issuerId) => {
     const [row] = await database.query<CrlRow>(
       `${SELECT_CRLS} WHERE issuer_id = $1 ORDER BY crl_number DESC LIMIT 1`,
+      [issuerId],
+    );
+    return row === undefined ? undefined : storedCrl(row);
+  },
+
+  latestPublishedCrl: async (issuerId) => {
+    const [row] = await database.query<CrlRow>(
+      `${SELECT_CRLS} WHERE issuer_id = $1 AND state = 'published' ORDER BY crl_number DESC LIMIT 1`,
       [issuerId],
     );
     return row === undefined ? undefined : storedCrl(row);

@@ -40,10 +40,10 @@ const livingHolder = (text: string): number | undefined => {
 };
 
 /**
- * Locks `folder` (created when missing) for this process and answers how to unlock it. Throws `settings-invalid`
+ * Locks `folder` (created when missing; `what` names it in errors) for this process and answers how to unlock it. Throws `settings-invalid`
  * (permanent) when another process, or this one already, has it open.
  */
-export const lockFolder = (folder: string): (() => void) => {
+export const lockFolder = (folder: string, what = 'ledger folder'): (() => void) => {
   mkdirSync(folder, { recursive: true });
   const file = join(folder, 'lock');
   for (;;) {
@@ -63,7 +63,7 @@ export const lockFolder = (folder: string): (() => void) => {
     if (holder !== undefined) {
       throw permanent(
         'settings-invalid',
-        `The ledger folder ${folder} is in use by process ${holder}: stop that process, or use another state folder.`,
+        `The ${what} ${folder} is in use by process ${holder}: stop that process, or use another state folder.`,
       );
     }
     // Renaming succeeds for one of two processes that find the same left-behind lock; the other one looks again.

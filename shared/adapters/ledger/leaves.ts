@@ -4,6 +4,7 @@ import type { RevocationReason } from '../../domain/revocation-reason.ts';
 import { permanent, type SealwrightError } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Ledger } from '../../ports/ledger.ts';
+import { insertAudit } from './audit.ts';
 import { byUser, optional, sameBytes } from './columns.ts';
 import { type Database, type Queries, StatementRefused } from './database.ts';
 import { underLease, underUserLease, userSubject } from './leases.ts';
@@ -231,11 +232,14 @@ export const leaves = (
   recordRevocation: (lease, revocation) =>
     underUserLease(database, lease, async (queries, userId) => {
       await requireLeaf(queries, userId, revocation.serialHex);
-      await queries.query(
+      const now = clock.now();
+      const written = await queries.query(
         `INSERT INTO revocations (serial_hex, reason, revoked_at, invalidity_date) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (serial_hex) DO NOTHING`,
-        [revocation.serialHex, revocation.reason, clock.now(), revocation.invalidityDate ?? null],
+         ON CONFLICT (serial_hex) DO NOTHING RETURNING serial_hex`,
+        [revocation.serialHex, revocation.reason, now, revocation.invalidityDate ?? null],
       );
+      if (written.length > 0 && revocation.audit !== undefined)
+        await insertAudit(queries, now, revocation.audit);
       const [row] = await queries.query<LeafRow>(`${SELECT_LEAVES} WHERE leaf.serial_hex = $1`, [
         revocation.serialHex,
       ]);

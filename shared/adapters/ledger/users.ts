@@ -117,8 +117,10 @@ export const users = (
         // The first instant out of scope or suspended is the one that counts, whatever later sightings say.
         await queries.query(
           `INSERT INTO users AS known
-             (user_id, primary_email, state, reason, since, left_scope_at, suspended_at, rule_name)
-           VALUES ($1, $2, 'pending', 'Seen for the first time; nothing is decided yet.', $3, $4, $5, $6)
+             (user_id, primary_email, state, reason, since, left_scope_at, suspended_at, rule_name,
+              next_action, next_action_at)
+           VALUES ($1, $2, 'pending', 'Seen for the first time; nothing is decided yet.', $3, $4, $5, $6,
+                   'look', $3)
            ON CONFLICT (user_id) DO UPDATE SET
              primary_email = excluded.primary_email,
              left_scope_at = CASE WHEN excluded.left_scope_at IS NOT NULL
