@@ -49,12 +49,22 @@ export function createAdmin(deps: AdminDeps): HttpHandler {
  * `X-Serverless-Authorization`, so that this one arrives with its signature.
  */
 async function authenticateAdmin(deps: AdminDeps, call: HttpCall): Promise<string> {
-  const { email } = await deps.idTokens.verify(bearerToken(call.headers.authorization), deps.audiences);
-  if (!deps.admins.includes(email.toLowerCase())) {
+  const token = await deps.idTokens.verify(bearerToken(call.headers.authorization), deps.audiences);
+  const email = token.email.toLowerCase();
+  if (!deps.admins.includes(email) || !isAuthoritative(email, token.hostedDomain)) {
     deps.log.warning('admin-refused', { email, path: call.path });
     throw permanent('forbidden', `${email} is not one of the admins of this service.`);
   }
   return email;
+}
+
+/**
+ * Google vouches for an address only where it runs the domain (`hd`) or the service account; a private account that
+ * once confirmed the same address carries `email_verified` as well.
+ * https://developers.google.com/identity/gsi/web/guides/verify-google-id-token
+ */
+function isAuthoritative(email: string, hostedDomain: string | undefined): boolean {
+  return hostedDomain !== undefined || email.endsWith('.iam.gserviceaccount.com');
 }
 
 function allow(call: HttpCall, method: string): void {

@@ -48,37 +48,40 @@ async function ignore(deps: DirectoryEventDeps, message: PushedMessage, reason: 
 }
 
 async function follow(deps: DirectoryEventDeps, hint: Hint, message: PushedMessage): Promise<void> {
-  const userId = 'userId' in hint ? hint.userId : await resolve(deps, hint.address);
-  const line = {
-    eventId: hint.cause.eventId,
-    source: hint.cause.source,
-    sourceEvent: hint.cause.event,
-    attempt: message.deliveryAttempt,
-  };
-  if (userId === undefined) {
-    const address = 'address' in hint ? hint.address : '';
-    await deps.ledger.audit({
-      cause: hint.cause,
-      step: 'hint-ignored',
-      reason: `Nobody has or had the address ${address}.`,
-      outcome: 'ignored',
-    });
-    deps.log.warning('user-unresolved', { ...line, address });
-    return;
+  const userIds = 'userId' in hint ? [hint.userId] : await resolve(deps, hint.address);
+  if (userIds.length === 0 && 'address' in hint) {
+    const reason = `Nobody has or had the address ${hint.address}.`;
+    await deps.ledger.audit({ cause: hint.cause, step: 'hint-ignored', reason, outcome: 'ignored' });
+    deps.log.warning('hint-ignored', { eventId: hint.cause.eventId, reason });
   }
+  for (const userId of userIds) await lookAt(deps, userId, hint, message);
+}
+
+async function lookAt(
+  deps: DirectoryEventDeps,
+  userId: string,
+  { cause }: Hint,
+  message: PushedMessage,
+): Promise<void> {
+  const { eventId, source, event: sourceEvent } = cause;
+  const line = { eventId, source, sourceEvent, userId, attempt: message.deliveryAttempt };
   const startedMs = performance.now();
-  deps.log.info('look-started', { ...line, userId });
-  const outcome = await reconcile(deps, userId, hint.cause);
+  deps.log.info('look-started', line);
+  const outcome = await reconcile(deps, userId, cause);
   deps.log.info('look-ended', {
     ...line,
-    userId,
     outcome: outcome.kind,
     ...(outcome.kind === 'busy' ? {} : { state: outcome.verdict.state }),
     durationMs: Math.round(performance.now() - startedMs),
   });
 }
 
-/** The directory first, because addresses move; then our own memory, for somebody the directory has forgotten. */
-async function resolve(deps: DirectoryEventDeps, address: string): Promise<string | undefined> {
-  return (await deps.directory.resolve(address)) ?? (await deps.ledger.userIdOfAddress(address));
+/**
+ * Whoever the directory says has the address now, and everybody the ledger knows to have had it: between an event and
+ * its arrival an address may have gone to somebody else, and the event was about the one before.
+ */
+async function resolve(deps: DirectoryEventDeps, address: string): Promise<readonly string[]> {
+  const now = await deps.directory.resolve(address);
+  const before = await deps.ledger.userIdsOfAddress(address);
+  return [...new Set([...(now === undefined ? [] : [now]), ...before])];
 }

@@ -1,6 +1,7 @@
 /** Schedule, and soon after each revocation → publish the CRL. Signs through `sign`. */
-import { type PublishCrlDeps, publishCrl } from '../shared/authority/publish-crl.ts';
-import { invalidInput } from '../shared/errors.ts';
+import { isCurrent, type PublishCrlDeps, publishCrl } from '../shared/authority/publish-crl.ts';
+import type { IssuerRecord } from '../shared/domain/records.ts';
+import { invalidInput, isSealwrightError } from '../shared/errors.ts';
 import type { IdTokenVerifier } from '../shared/ports/id-tokens.ts';
 import { authenticateCaller, type CallerRule } from './wire/caller.ts';
 import { type HttpHandler, parseJsonObject } from './wire/http.ts';
@@ -11,25 +12,30 @@ export interface PublishCrlFunctionDeps extends PublishCrlDeps {
   readonly idTokens: IdTokenVerifier;
 }
 
-/** A Pub/Sub push naming an issuer publishes that one; an empty body (the schedule) publishes every living issuer's. */
+/**
+ * A Pub/Sub push naming an issuer publishes that one, unless what is public lists everybody already; an empty body (the
+ * schedule) publishes every living issuer's. One issuer that fails does not keep the others' CRLs from going out.
+ */
 export function createPublishCrl(deps: PublishCrlFunctionDeps): HttpHandler {
   return async (call) => {
     await authenticateCaller(call.headers, deps.callers, deps.idTokens);
-    const request = parseRequest(call.body);
+    const request = understand(deps, call.body);
+    if (request === undefined) return { status: 204 };
     const issuers = (await deps.ledger.issuers()).filter((issuer) => issuer.state !== 'retired');
-    const wanted =
-      request.issuerId === undefined
-        ? issuers
-        : issuers.filter(({ issuerId }) => issuerId === request.issuerId);
-    const published = [];
+    const wanted = await issuersToPublish(deps, request, issuers);
+    const published: object[] = [];
+    const failures: unknown[] = [];
     for (const issuer of wanted) {
-      const { crlNumber, entries } = await publishCrl(deps, issuer, {
-        eventId: request.eventId,
-        event: request.event,
-      });
-      published.push({ issuerId: issuer.issuerId, crlNumber: String(crlNumber), entries });
+      try {
+        const { crlNumber, entries } = await publishCrl(deps, issuer, request);
+        published.push({ issuerId: issuer.issuerId, crlNumber: String(crlNumber), entries });
+      } catch (error) {
+        const message = error instanceof Error ? error.message : String(error);
+        deps.log.error('crl-not-published', { issuerId: issuer.issuerId, eventId: request.eventId, message });
+        failures.push(error);
+      }
     }
-    if (wanted.length === 0) deps.log.warning('crl-not-published', { reason: 'No such issuer.', ...request });
+    if (failures.length > 0) throw failures[0];
     return { status: 200, body: { published } };
   };
 }
@@ -38,6 +44,32 @@ interface PublishRequest {
   readonly issuerId?: string;
   readonly eventId: string;
   readonly event: string;
+}
+
+async function issuersToPublish(
+  deps: PublishCrlFunctionDeps,
+  { issuerId, eventId }: PublishRequest,
+  issuers: readonly IssuerRecord[],
+): Promise<readonly IssuerRecord[]> {
+  if (issuerId === undefined) return issuers;
+  const issuer = issuers.find((candidate) => candidate.issuerId === issuerId);
+  if (issuer === undefined) {
+    deps.log.warning('crl-not-published', { issuerId, eventId, message: 'There is no such issuer.' });
+    return [];
+  }
+  return (await isCurrent(deps, issuerId)) ? [] : [issuer];
+}
+
+/** A message that can never be understood is logged and acknowledged. */
+function understand(deps: Pick<PublishCrlFunctionDeps, 'log'>, body: Buffer): PublishRequest | undefined {
+  try {
+    return parseRequest(body);
+  } catch (error) {
+    if (!isSealwrightError(error) || error.kind !== 'invalid-input' || error.code === 'malformed-request')
+      throw error;
+    deps.log.warning('event-ignored', { reason: error.message });
+    return undefined;
+  }
 }
 
 function parseRequest(body: Buffer): PublishRequest {

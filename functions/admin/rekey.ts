@@ -6,7 +6,7 @@ import {
   REVOCATION_REASONS,
   type RevocationReason,
 } from '../../shared/domain/revocation-reason.ts';
-import { invalidInput, permanent } from '../../shared/errors.ts';
+import { invalidInput, isSealwrightError, permanent } from '../../shared/errors.ts';
 import { ruleCovering } from '../../shared/plan/scope.ts';
 import type { Bus } from '../../shared/ports/bus.ts';
 import type { Directory } from '../../shared/ports/directory.ts';
@@ -24,9 +24,15 @@ export interface RekeyDeps {
 
 /** A job larger than this is asked for unit by unit, so that one request stays within its time. */
 const MAX_USERS = 50_000;
+/** Each name is looked up in the directory; more than this take longer than a request may. */
+const MAX_NAMES = 200;
 
 const request = z.strictObject({
-  users: z.array(z.string().min(3)).min(1).max(MAX_USERS).optional(),
+  users: z
+    .array(z.string().min(3))
+    .min(1)
+    .max(MAX_NAMES, `at most ${MAX_NAMES} users can be named; ask for their org unit instead`)
+    .optional(),
   orgUnit: z.string().startsWith('/').optional(),
   group: z.string().optional(),
   all: z.literal(true).optional(),
@@ -55,6 +61,15 @@ export async function requestRekey(deps: RekeyDeps, admin: string, body: unknown
     });
   }
   const wanted = parsed.data;
+  if (wanted.invalidityDate !== undefined && wanted.reason !== 'keyCompromise') {
+    throw invalidInput(
+      'malformed-request',
+      '"invalidityDate" says when a key was compromised; the reason must be keyCompromise.',
+      {
+        details: { field: 'invalidityDate' },
+      },
+    );
+  }
   const selectors = [wanted.users, wanted.orgUnit, wanted.group, wanted.all].filter(
     (value) => value !== undefined,
   );
@@ -97,18 +112,35 @@ export async function requestRekey(deps: RekeyDeps, admin: string, body: unknown
     ...(wanted.invalidityDate === undefined ? {} : { invalidityDate: new Date(wanted.invalidityDate) }),
     users: targets,
   });
-  const cause = { source: 'admin', eventId: jobId, event: 'rekey', actor: admin } as const;
-  await deps.ledger.audit({
-    cause,
-    step: 'rekey-requested',
-    reason: `${admin} asked to re-key ${targets.length} users (${wanted.reason}).`,
-    outcome: 'done',
-    details: { jobId, users: targets.length, revocationReason: wanted.reason },
-  });
-  // The wishes are committed. Should publishing fail, the job stands and `due` finds the users all the same.
-  await deps.bus.publishHints(targets.map(({ userId }) => ({ userId, cause })));
-  deps.log.info('rekey-requested', { jobId, users: targets.length, reason: wanted.reason, admin });
+  await announce(deps, { jobId, admin, reason: wanted.reason }, targets);
   return { status: 202, body: { job: jobId } };
+}
+
+/**
+ * The job and its wishes are committed, and its users are due. From here on a failure is logged and not thrown: an
+ * admin who is told "503" asks again, and everybody is re-keyed twice.
+ */
+async function announce(
+  deps: RekeyDeps,
+  job: { readonly jobId: string; readonly admin: string; readonly reason: RevocationReason },
+  targets: readonly Target[],
+): Promise<void> {
+  const { jobId, admin, reason } = job;
+  const cause = { source: 'admin', eventId: jobId, event: 'rekey', actor: admin } as const;
+  try {
+    await deps.ledger.audit({
+      cause,
+      step: 'rekey-requested',
+      reason: `${admin} asked to re-key ${targets.length} users (${reason}).`,
+      outcome: 'done',
+      details: { jobId, users: targets.length, revocationReason: reason },
+    });
+    await deps.bus.publishHints(targets.map(({ userId }) => ({ userId, cause })));
+    deps.log.info('rekey-requested', { jobId, users: targets.length, reason, admin });
+  } catch (error) {
+    if (!isSealwrightError(error)) throw error;
+    deps.log.error('rekey-not-announced', { jobId, code: error.code, message: error.message });
+  }
 }
 
 /** Every name must be somebody the policy covers: a typo must not become a job that silently does less. */

@@ -30,14 +30,27 @@ export interface Publication {
 }
 
 const LEASE_MS = 60_000;
+const DAY_MS = 86_400_000;
 /** A revocation is hidden by caches for at most this long, in seconds. */
 const CACHE_SECONDS = 60;
+
+/** True when the public CRL lists everybody who is revoked and is good for another day. */
+export async function isCurrent(
+  deps: { readonly clock: Clock; readonly ledger: Pick<Ledger, 'latestPublishedCrl' | 'revokedLeaves'> },
+  issuerId: string,
+): Promise<boolean> {
+  const published = await deps.ledger.latestPublishedCrl(issuerId);
+  if (published?.crlDer === undefined) return false;
+  if (published.nextUpdate.getTime() - deps.clock.now().getTime() < DAY_MS) return false;
+  const { entries } = readCrl(published.crlDer);
+  return (await deps.ledger.revokedLeaves(issuerId)).every(({ serialHex }) => entries.has(serialHex));
+}
 
 /** Publishes one issuer's CRL. Throws `lease-held` (retryable) while somebody else does. */
 export async function publishCrl(
   deps: PublishCrlDeps,
   issuer: IssuerRecord,
-  cause: { eventId: string; event: string },
+  { eventId, event }: { readonly eventId: string; readonly event: string },
 ): Promise<Publication> {
   const lease = await deps.ledger.acquireLease(`issuer:${issuer.issuerId}`, LEASE_MS);
   if (lease === undefined) {
@@ -48,7 +61,7 @@ export async function publishCrl(
   try {
     const publication = await publishUnderLease(deps, lease, issuer);
     await deps.ledger.audit({
-      cause: { source: 'due', ...cause },
+      cause: { source: 'due', eventId, event },
       step: 'crl-published',
       reason: 'A revocation or the schedule asked for it.',
       outcome: 'done',
@@ -73,13 +86,15 @@ async function publishUnderLease(
 ): Promise<Publication> {
   const name = objectName(issuer.crlUrl);
   const published = await deps.bucket.read(name);
+  // Taken before the list is read: whoever is revoked in between is revoked after this CRL's time, and in the next.
+  const now = deps.clock.now();
   const previous = await deps.ledger.latestCrl(issuer.issuerId);
   const revoked = await deps.ledger.revokedLeaves(issuer.issuerId);
   // A number that was committed and then lost is burnt: numbers only grow.
   const unsigned = buildCrl({
     issuerCertificateDer: issuer.certificateDer,
     crlNumber: (previous?.crlNumber ?? 0n) + 1n,
-    now: deps.clock.now(),
+    now,
     entries: revoked,
   });
   await deps.ledger.recordCrlIntent(lease, { issuerId: issuer.issuerId, ...unsigned });

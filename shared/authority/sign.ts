@@ -4,18 +4,19 @@
  */
 import type { IssuerRecord } from '../domain/records.ts';
 import { permanent } from '../errors.ts';
+import { readCrl } from '../pki/crl-reader.ts';
 import { assertIntentMatches } from '../pki/intent.ts';
 import { issueCertificate, issueCrl } from '../pki/issue.ts';
 import { leafProfile } from '../pki/profile.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { Ledger } from '../ports/ledger.ts';
+import type { Ledger, StoredCrl } from '../ports/ledger.ts';
 import type { CaKeys } from './ca-keys.ts';
 
 export interface SignDeps {
   readonly clock: Clock;
   readonly ledger: Pick<
     Ledger,
-    'readLeafIntent' | 'recordSignedLeaf' | 'readCrl' | 'recordSignedCrl' | 'readIssuer'
+    'readLeafIntent' | 'recordSignedLeaf' | 'readCrl' | 'recordSignedCrl' | 'readIssuer' | 'revokedLeaves'
   >;
   readonly caKeys: CaKeys;
 }
@@ -26,6 +27,12 @@ export async function signLeafIntent(deps: SignDeps, serialHex: string): Promise
   if (intent === undefined)
     throw permanent('not-found', `The ledger holds no intent under serial ${serialHex}; nothing was signed.`);
   if (intent.leafDer !== undefined) return intent.leafDer;
+  if (intent.revocation !== undefined) {
+    throw permanent(
+      'intent-mismatch',
+      `Serial ${serialHex} was revoked before it was signed; nothing was signed.`,
+    );
+  }
   const issuer = await issuerOf(deps, intent.issuerId);
   assertIntentMatches(intent, issuer.certificateDer);
   const leafDer = await issueCertificate({
@@ -54,6 +61,7 @@ export async function signCrlIntent(
   }
   if (intent.crlDer !== undefined) return intent.crlDer;
   const issuer = await issuerOf(deps, issuerId);
+  await assertCrlSaysWhatLedgerSays(deps, intent);
   const crlDer = await issueCrl({
     tbsDer: intent.tbsDer,
     issuerCertificateDer: issuer.certificateDer,
@@ -62,6 +70,30 @@ export async function signCrlIntent(
   });
   await deps.ledger.recordSignedCrl(issuerId, crlNumber, crlDer);
   return crlDer;
+}
+
+/**
+ * The bytes say what their row says, and nobody who is revoked is missing: a CRL without an entry un-revokes somebody,
+ * and whoever can write an intent must not be able to do that.
+ */
+async function assertCrlSaysWhatLedgerSays(deps: SignDeps, intent: StoredCrl): Promise<void> {
+  const crl = readCrl(intent.tbsDer);
+  const differing = [
+    crl.crlNumber === intent.crlNumber ? '' : 'number',
+    crl.thisUpdate.getTime() === intent.thisUpdate.getTime() ? '' : 'thisUpdate',
+    crl.nextUpdate?.getTime() === intent.nextUpdate.getTime() ? '' : 'nextUpdate',
+  ].filter(Boolean);
+  const revoked = await deps.ledger.revokedLeaves(intent.issuerId);
+  // Revoked while the CRL was being made: the next one lists them.
+  const missing = revoked.filter(
+    ({ serialHex, revokedAt }) => revokedAt < intent.thisUpdate && !crl.entries.has(serialHex),
+  );
+  if (missing.length > 0) differing.push(`entries (${missing.length} revoked serials are missing)`);
+  if (differing.length === 0) return;
+  throw permanent(
+    'intent-mismatch',
+    `The recorded bytes of CRL ${intent.crlNumber} do not say what the ledger says (${differing.join(', ')}); nothing was signed. Find out who changed the row; the next publication makes a new one.`,
+  );
 }
 
 async function issuerOf(deps: SignDeps, issuerId: string): Promise<IssuerRecord> {

@@ -1,5 +1,6 @@
 import type { Plan, Step, StepChain, StepKind } from '../domain/step.ts';
 import { isSealwrightError, type SealwrightError } from '../errors.ts';
+import { auditEntry } from './audit-entry.ts';
 import type { StepContext, StepOutcome } from './context.ts';
 import { createKeypair } from './steps/create-keypair.ts';
 import { deleteIdentity } from './steps/delete-identity.ts';
@@ -32,10 +33,10 @@ const HANDLERS = {
   'fail-wish': failWish,
 } satisfies { [K in StepKind]: StepHandler<K> };
 
-/** Where a chain stopped, and why. */
+/** Where a chain stopped, and why. Reading comes before the first step and can stop a chain too. */
 export interface Stop {
   readonly chain: StepChain;
-  readonly step: StepKind;
+  readonly step: StepKind | 'read-directory' | 'read-gmail';
   readonly error: SealwrightError;
 }
 
@@ -82,15 +83,11 @@ async function applyStep(step: Step, context: StepContext): Promise<void> {
   deps.log.info('step-started', line);
   const handler = HANDLERS[step.kind] as StepHandler<StepKind>;
   try {
-    const { outcome, details } = await handler(step, context);
-    await deps.ledger.audit({
-      userId: facts.userId,
-      cause,
-      step: step.kind,
-      reason: step.reason,
-      outcome,
-      ...(details === undefined ? {} : { details }),
-    });
+    // Not every step writes to the ledger before it acts, and a process that slept may have been replaced: whoever has
+    // lost the lease finds out here, before the effect.
+    await deps.ledger.renewLease(context.lease, deps.leaseMs);
+    const { outcome, audited, details } = await handler(step, context);
+    if (audited !== true) await deps.ledger.audit(auditEntry(context, step, outcome, details));
     deps.log.info('step-ended', { ...line, outcome, durationMs: durationMs(), ...details });
   } catch (error) {
     const code = isSealwrightError(error) ? error.code : 'bug';
@@ -118,7 +115,11 @@ async function applyStep(step: Step, context: StepContext): Promise<void> {
 /** After the certificate chain stopped: steps that refer to nothing it still had to make. */
 function isPossible(step: Step, context: StepContext): boolean {
   if (step.kind === 'create-keypair' || step.kind === 'set-identity') {
-    return step.leaf !== 'made' || context.made.serialHex !== undefined;
+    const serialHex = step.leaf === 'made' ? context.made.serialHex : step.leaf.serialHex;
+    return (
+      serialHex !== undefined &&
+      (context.facts.leafSha256BySerial.has(serialHex) || serialHex === context.made.serialHex)
+    );
   }
   return step.kind === 'delete-identity' || step.kind === 'enable-keypair';
 }

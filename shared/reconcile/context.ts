@@ -5,8 +5,8 @@
  */
 import type { Cause } from '../domain/hint.ts';
 import type { Policy } from '../domain/policy.ts';
-import type { RandomBytes } from '../pki/serial.ts';
 import type { GenerateKey } from '../pki/key.ts';
+import type { RandomBytes } from '../pki/serial.ts';
 import type { Facts } from '../plan/facts.ts';
 import type { Bus } from '../ports/bus.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -49,5 +49,7 @@ export interface StepContext {
 /** How a step ended well. `adopted`: found done by somebody else or by an attempt whose answer was lost. */
 export interface StepOutcome {
   readonly outcome: 'done' | 'adopted' | 'already';
+  /** The step wrote its line of the audit trail itself, together with its effect. */
+  readonly audited?: true;
   readonly details?: Readonly<Record<string, string | number | boolean | null>>;
 }

@@ -2,19 +2,30 @@ import { createHash } from 'node:crypto';
 import type { DirectoryPresence } from '../domain/directory-user.ts';
 import type { GmailFacts } from '../domain/gmail.ts';
 import type { UserLedger } from '../domain/records.ts';
-import { isSealwrightError } from '../errors.ts';
+import { isSealwrightError, type SealwrightError } from '../errors.ts';
 import type { Facts } from '../plan/facts.ts';
 import { needsGmail } from '../plan/plan.ts';
 import { standingOf } from '../plan/standing.ts';
 import type { Lease } from '../ports/ledger.ts';
 import type { ReconcileDeps } from './context.ts';
 
+/** What was seen, and why Gmail could not be read where it could not: then the facts say it was not asked. */
+export interface Observation {
+  readonly facts: Facts;
+  readonly gmailFailure?: SealwrightError;
+}
+
 /**
  * Gathers the facts about one user under their lease, and writes down the sighting: addresses for the history, and
- * since when the user is outside or suspended, because grace periods count from the first time we saw it.
+ * since when the user is outside or suspended, because grace periods count from the first time we saw it. A Gmail that
+ * cannot be read is part of the answer and not thrown, because it must not delay a revocation.
  */
-export async function observe(deps: ReconcileDeps, lease: Lease, userId: string): Promise<Facts> {
-  const presence = await deps.directory.presence(userId);
+export async function observe(
+  deps: ReconcileDeps,
+  lease: Lease,
+  presence: DirectoryPresence,
+): Promise<Observation> {
+  const userId = presence.kind === 'present' ? presence.user.userId : presence.userId;
   const before = await deps.ledger.readUser(userId);
   const ledger = (await recordSighting(deps, lease, presence, before))
     ? await deps.ledger.readUser(userId)
@@ -27,11 +38,17 @@ export async function observe(deps: ReconcileDeps, lease: Lease, userId: string)
     gmail: { kind: 'unasked' },
     leafSha256BySerial: fingerprints(ledger),
   };
-  if (presence.kind !== 'present' || !needsGmail(facts, deps.policy)) return facts;
-  const gmail: GmailFacts = presence.user.mailboxReady
-    ? await observeGmail(deps, presence.user.primaryEmail)
-    : { kind: 'unavailable', code: 'mailbox-not-ready', message: 'Gmail has not made the mailbox yet.' };
-  return { ...facts, gmail };
+  if (presence.kind !== 'present' || !needsGmail(facts, deps.policy)) return { facts };
+  if (!presence.user.mailboxReady) {
+    const message = 'Gmail has not made the mailbox yet.';
+    return { facts: { ...facts, gmail: { kind: 'unavailable', code: 'mailbox-not-ready', message } } };
+  }
+  try {
+    return { facts: { ...facts, gmail: await observeGmail(deps, presence.user.primaryEmail) } };
+  } catch (error) {
+    if (!isSealwrightError(error)) throw error;
+    return { facts, gmailFailure: error };
+  }
 }
 
 /** Answers whether anything was written. Somebody no rule ever covered leaves no trace in the ledger. */

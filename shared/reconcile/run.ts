@@ -1,6 +1,8 @@
+import type { DirectoryPresence } from '../domain/directory-user.ts';
 import type { Cause } from '../domain/hint.ts';
+import type { UserRecord, UserState } from '../domain/records.ts';
 import type { Plan, Verdict } from '../domain/step.ts';
-import { isSealwrightError } from '../errors.ts';
+import { isSealwrightError, type SealwrightError } from '../errors.ts';
 import type { Facts } from '../plan/facts.ts';
 import { type GuardVerdict, guard } from '../plan/guard.ts';
 import { planFor } from '../plan/plan.ts';
@@ -55,14 +57,21 @@ async function giveBack(deps: ReconcileDeps, lease: Lease, failure: unknown): Pr
 
 async function look(deps: ReconcileDeps, lease: Lease, userId: string, cause: Cause): Promise<RunOutcome> {
   for (let round = 1; round <= MAX_ROUNDS; round += 1) {
-    const facts = await observe(deps, lease, userId);
-    const judged = await judge(deps, planFor(facts, deps.policy));
+    let presence: DirectoryPresence;
+    try {
+      presence = await deps.directory.presence(userId);
+    } catch (error) {
+      if (!isSealwrightError(error)) throw error;
+      return await unseen(deps, lease, userId, error);
+    }
+    const { facts, gmailFailure } = await observe(deps, lease, presence);
+    const judged = await judge(deps, cause, planFor(facts, deps.policy));
     const { plan } = judged;
     if (judged.kind === 'held') {
       deps.log.warning('departures-held', { eventId: cause.eventId, userId, reason: judged.reason });
       await deps.ledger.audit({ userId, cause, step: 'guard', reason: judged.reason, outcome: 'refused' });
     }
-    if (plan.steps.length === 0) {
+    if (plan.steps.length === 0 && gmailFailure === undefined) {
       const verdict =
         judged.kind === 'held'
           ? { ...plan.verdict, nextAction: 'ask-guard-again', nextActionAt: plus(facts.now, HOUR_MS) }
@@ -71,56 +80,87 @@ async function look(deps: ReconcileDeps, lease: Lease, userId: string, cause: Ca
       return { kind: 'converged', verdict };
     }
     const mailbox =
-      facts.presence.kind === 'present'
-        ? facts.presence.user.primaryEmail
-        : (facts.ledger.user?.primaryEmail ?? '');
-    const stops = await apply(plan, { deps, lease, cause, facts, mailbox, made: {} });
-    const worst = stops.find((stop) => stop.error.kind === 'retryable') ?? stops[0];
-    if (worst !== undefined) return await stop(deps, lease, facts, stops, worst);
+      presence.kind === 'present' ? presence.user.primaryEmail : (facts.ledger.user?.primaryEmail ?? '');
+    const stops: Stop[] = [...(await apply(plan, { deps, lease, cause, facts, mailbox, made: {} }))];
+    if (gmailFailure !== undefined) stops.push({ chain: 'gmail', step: 'read-gmail', error: gmailFailure });
+    if (stops.length > 0) {
+      const leaving = facts.ledger.user?.leftScopeAt !== undefined || presence.kind === 'deleted';
+      return await stop(deps, lease, userId, facts.ledger.user, stops, leaving ? 'leaving' : undefined);
+    }
   }
   throw new Error(`The plan for user ${userId} did not settle in ${MAX_ROUNDS} rounds.`);
 }
 
-async function judge(deps: ReconcileDeps, plan: Plan): Promise<GuardVerdict> {
-  const since = plus(deps.clock.now(), -HOUR_MS);
+/** A departure that is let through is written down before it begins, so that plans judged at once see each other. */
+async function judge(deps: ReconcileDeps, cause: Cause, plan: Plan): Promise<GuardVerdict> {
   const departs = plan.steps.some((step) => 'departure' in step && step.departure);
   // Counting reads the audit trail; most plans hurt nobody and need no count.
   if (!departs) return { kind: 'allowed', plan };
-  return guard(plan, await deps.ledger.departuresSince(since), deps.policy.guard);
+  const { userId } = plan;
+  const since = plus(deps.clock.now(), -HOUR_MS);
+  return await deps.ledger.judgeDeparture<GuardVerdict>({ userId, since }, (recent) => {
+    const verdict = guard(plan, recent, deps.policy.guard);
+    if (verdict.kind === 'held') return { verdict };
+    const reason = `Let through; ${recent.departures} other users departed in the last hour.`;
+    return { verdict, entry: { userId, cause, step: 'guard', reason, outcome: 'intended' } };
+  });
 }
 
 /** Nothing left to do. Somebody no rule ever covered gets no row. */
 async function settle(deps: ReconcileDeps, lease: Lease, facts: Facts, verdict: Verdict): Promise<void> {
   if (facts.ledger.user === undefined) return;
-  const waits = verdict.state === 'pending' || verdict.state === 'blocked';
   await deps.ledger.recordState(lease, {
     userId: facts.userId,
-    failures: waits ? facts.ledger.user.failures + 1 : 0,
+    failures: verdict.waits === true ? facts.ledger.user.failures + 1 : 0,
     ...verdict,
   });
 }
 
+/**
+ * The directory would not say who this is, so nothing about the user is known to have changed; what is written down is
+ * why nobody looked and when somebody will. Without a row there is nowhere to write it: then the event must come again.
+ */
+async function unseen(
+  deps: ReconcileDeps,
+  lease: Lease,
+  userId: string,
+  error: SealwrightError,
+): Promise<RunOutcome> {
+  const { user } = await deps.ledger.readUser(userId);
+  if (user === undefined) throw error;
+  const kept = user.state === 'leaving' || user.state === 'out' ? user.state : undefined;
+  return await stop(
+    deps,
+    lease,
+    userId,
+    user,
+    [{ chain: 'certificate', step: 'read-directory', error }],
+    kept,
+  );
+}
+
+/** Records what stopped and when it is tried again. `state` is the user's; undefined lets the worst failure decide. */
 async function stop(
   deps: ReconcileDeps,
   lease: Lease,
-  facts: Facts,
+  userId: string,
+  user: UserRecord | undefined,
   stops: readonly Stop[],
-  worst: Stop,
+  state: UserState | undefined,
 ): Promise<RunOutcome> {
-  const failures = (facts.ledger.user?.failures ?? 0) + 1;
-  const now = deps.clock.now();
+  const [first] = stops;
+  const worst = stops.find(({ error }) => error.kind === 'retryable') ?? first;
+  if (worst === undefined) throw new Error('A run cannot stop without a reason.');
+  const failures = (user?.failures ?? 0) + 1;
   const retryable = worst.error.kind === 'retryable';
-  const leaving = facts.ledger.user?.leftScopeAt !== undefined || facts.presence.kind === 'deleted';
   const delayMs = Math.max(slowRetryMs(failures, retryable ? 0 : HOUR_MS), worst.error.retryAfterMs ?? 0);
   const verdict: Verdict = {
-    state: leaving ? 'leaving' : retryable ? 'pending' : 'blocked',
+    state: state ?? (retryable ? 'pending' : 'blocked'),
     reason: stops.map(({ step, error }) => `${step}: ${error.message}`).join(' '),
     nextAction: `retry-${worst.step}`,
-    nextActionAt: plus(now, delayMs),
+    nextActionAt: plus(deps.clock.now(), delayMs),
   };
-  if (facts.ledger.user !== undefined) {
-    await deps.ledger.recordState(lease, { userId: facts.userId, failures, ...verdict });
-  }
+  if (user !== undefined) await deps.ledger.recordState(lease, { userId, failures, ...verdict });
   if (retryable) throw worst.error;
   return { kind: 'stopped', verdict, stops };
 }

@@ -36,7 +36,13 @@ export function googleIdTokenVerifier(endpoints: GoogleEndpoints, clock: Clock):
 }
 
 function refusal(error: unknown) {
-  if (error instanceof errors.JWKSTimeout || error instanceof TypeError) {
+  // jose throws its plain base class when the keys' address answers badly; only its subclasses are about the token.
+  const keysFailed =
+    error instanceof errors.JWKSTimeout ||
+    error instanceof errors.JWKSInvalid ||
+    !(error instanceof errors.JOSEError) ||
+    error.code === 'ERR_JOSE_GENERIC';
+  if (keysFailed) {
     return retryable('tokens-unavailable', "Google's public keys could not be fetched.", { cause: error });
   }
   if (error instanceof errors.JWTExpired)

@@ -51,8 +51,8 @@ async function readyIssuer({ deps }: StepContext): Promise<IssuerRecord> {
   if (issuer === undefined) {
     throw permanent('issuer-missing', 'There is no issuing CA yet. Make one with "sealwright ca init".');
   }
-  const crl = await deps.ledger.latestCrl(issuer.issuerId);
-  if (crl?.state !== 'published' || crl.nextUpdate.getTime() <= deps.clock.now().getTime()) {
+  const crl = await deps.ledger.latestPublishedCrl(issuer.issuerId);
+  if (crl === undefined || crl.nextUpdate.getTime() <= deps.clock.now().getTime()) {
     await deps.bus.requestCrl(issuer.issuerId);
     throw retryable(
       'issuer-not-ready',

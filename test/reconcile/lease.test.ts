@@ -1,0 +1,200 @@
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { isSealwrightError } from '../../shared/errors.ts';
+import type { Lease } from '../../shared/ports/ledger.ts';
+import { type PortCall, surround } from '../support/fakes/calls.ts';
+import { createWorld, type Materials, makeMaterials, type World } from '../support/fakes/world.ts';
+import { changesSomething, look, named } from './outcome.ts';
+import { shapeOf } from './shape.ts';
+import { JOIN, LEAVE, REKEY, USER_ID } from './workflows.ts';
+
+const SUBJECT = `user:${USER_ID}`;
+
+let materials: Materials;
+let world: World;
+beforeAll(async () => {
+  materials = await makeMaterials();
+});
+beforeEach(async () => {
+  world = await createWorld(materials);
+});
+afterEach(() => world.close());
+
+describe('a user whom somebody else works on', () => {
+  test('is left alone, and that somebody is asked to look again', async () => {
+    await JOIN.prepare(world);
+    const lease = await world.ledger.acquireLease(SUBJECT, 60_000);
+    expect(await look(world.deps)).toEqual({ kind: 'busy' });
+    expect((await world.ledger.readUser(USER_ID)).user).toBeUndefined();
+    if (lease === undefined) throw new Error('The lease was not free.');
+    expect(await world.ledger.releaseLease(lease)).toBe('look-again');
+  });
+
+  test('is looked at once more by whoever was asked meanwhile, and only once', async () => {
+    await JOIN.prepare(world);
+    const outcomes: string[] = [];
+    let looks = 0;
+    const deps = world.surrounded(async (call, perform) => {
+      if (call.method === 'presence') looks += 1;
+      if (call.method === 'createIdentity')
+        for (let hint = 0; hint < 3; hint += 1) outcomes.push((await look(world.deps)).kind);
+      return await perform();
+    });
+    expect((await look(deps)).kind).toBe('converged');
+    expect(outcomes).toEqual(['busy', 'busy', 'busy']);
+    // Two rounds of the first look, and one round of the second, which finds nothing to do.
+    expect(looks).toBe(3);
+    expect(await world.ledger.acquireLease(SUBJECT, 1_000)).toBeDefined();
+  });
+
+  test('changes meanwhile and ends as they are now', async () => {
+    await JOIN.prepare(world);
+    let renamed = false;
+    const deps = world.surrounded(async (call, perform) => {
+      const answer = await perform();
+      if (call.method === 'recordState' && !renamed) {
+        renamed = true;
+        world.directory.put({ userId: USER_ID, primaryEmail: 'ana.new@acme.example' });
+        expect((await look(world.deps)).kind).toBe('busy');
+      }
+      return answer;
+    });
+    await look(deps);
+    expect(Object.keys((await shapeOf(world)).identities)).toEqual(['ana.new@acme.example']);
+  });
+});
+
+describe('a worker that loses its lease', () => {
+  const CHANGES_GMAIL = /^(create|patch|delete|enable|disable)/;
+  const WRITES = /^(record|fulfil|fail)/;
+
+  /** Another worker takes the lease over right before the n-th call. */
+  const takeOver = async (): Promise<Lease> => {
+    await world.expireLeases();
+    const lease = await world.ledger.acquireLease(SUBJECT, 60_000);
+    if (lease === undefined) throw new Error('The lease could not be taken over.');
+    return lease;
+  };
+
+  test.each([REKEY, LEAVE])('in $name stops at once and writes nothing more', async (workflow) => {
+    await workflow.prepare(world);
+    const restore = await world.save();
+    const all: PortCall[] = [];
+    await look(
+      world.surrounded(async (call, perform) => {
+        all.push(call);
+        return await perform();
+      }),
+    );
+    const clean = await shapeOf(world);
+    let stopped = 0;
+    // The first call takes the lease, the last gives it back; a lease lost there harms nothing.
+    for (let at = 2; at < all.length; at += 1) {
+      const next = all[at - 1];
+      if (next === undefined || !changesSomething(next) || next.method === 'audit') continue;
+      await restore();
+      const where = `before call ${at}, ${next.port}.${next.method}`;
+      const after: string[] = [];
+      let made = 0;
+      let lease: Lease | undefined;
+      const error: unknown = await look(
+        world.surrounded(async (call, perform) => {
+          made += 1;
+          if (made === at) lease = await takeOver();
+          const answer = await perform();
+          if (lease !== undefined && (CHANGES_GMAIL.test(call.method) || WRITES.test(call.method)))
+            after.push(`${call.port}.${call.method}`);
+          return answer;
+        }),
+      ).then(
+        () => undefined,
+        (thrown: unknown) => thrown,
+      );
+      expect(isSealwrightError(error) && error.code, where).toBe('lease-lost');
+      // The one effect outside the ledger that was under way may still happen; nothing comes after it.
+      expect(
+        after.filter((name) => name.startsWith('ledger.')),
+        where,
+      ).toEqual([]);
+      expect(after.length, where).toBeLessThanOrEqual(1);
+      if (lease === undefined) throw new Error('The lease was never taken over.');
+      await world.ledger.releaseLease(lease);
+      await look(world.deps);
+      expect(await shapeOf(world), where).toEqual(clean);
+      stopped += 1;
+    }
+    expect(stopped).toBeGreaterThan(workflow === LEAVE ? 6 : 12);
+  });
+});
+
+describe('the heartbeat', () => {
+  /** The worker thinks its leases are short; the ledger is given a long one, so that only renewing is seen. */
+  const SHORT_MS = 9;
+
+  test('renews the lease while a call takes long', async () => {
+    await JOIN.prepare(world);
+    const beats = Promise.withResolvers<void>();
+    let renewals = 0;
+    let waiting = false;
+    const ledger = surround('ledger', world.ledger, async (call, perform) => {
+      if (call.method === 'acquireLease') return await world.ledger.acquireLease(SUBJECT, 60_000);
+      if (call.method !== 'renewLease') return await perform();
+      if (waiting) renewals += 1;
+      if (renewals === 3) beats.resolve();
+      return undefined;
+    });
+    const deps = world.surrounded(async (call, perform) => {
+      if (call.method === 'listKeypairs' && !waiting) {
+        waiting = true;
+        await beats.promise;
+      }
+      return await perform();
+    });
+    expect((await look({ ...deps, ledger, leaseMs: SHORT_MS })).kind).toBe('converged');
+  });
+
+  test('that fails makes the run fail instead of reporting success', async () => {
+    await JOIN.prepare(world);
+    await look(world.deps);
+    const failed = Promise.withResolvers<void>();
+    const ledger = surround('ledger', world.ledger, async (call, perform) => {
+      if (call.method === 'acquireLease') return await world.ledger.acquireLease(SUBJECT, 60_000);
+      if (call.method !== 'renewLease') return await perform();
+      await world.expireLeases();
+      try {
+        return await perform();
+      } finally {
+        failed.resolve();
+      }
+    });
+    const deps = world.surrounded(async (call, perform) => {
+      const answer = await perform();
+      if (call.method === 'presence') await failed.promise;
+      return answer;
+    });
+    await expect(look({ ...deps, ledger, leaseMs: SHORT_MS })).rejects.toMatchObject({ code: 'lease-lost' });
+  });
+
+  test('ends with the run', async () => {
+    await JOIN.prepare(world);
+    const cleared: unknown[] = [];
+    const realClear = globalThis.clearInterval;
+    globalThis.clearInterval = ((timer?: NodeJS.Timeout) => {
+      cleared.push(timer);
+      realClear(timer);
+    }) as typeof clearInterval;
+    try {
+      await look(world.deps);
+      await expect(
+        look(
+          world.surrounded(async (call, perform) => {
+            if (named('presence')(call)) throw new Error('bug');
+            return await perform();
+          }),
+        ),
+      ).rejects.toThrow('bug');
+    } finally {
+      globalThis.clearInterval = realClear;
+    }
+    expect(cleared).toHaveLength(2);
+  });
+});

@@ -1,0 +1,68 @@
+import type { UserState } from '../../shared/domain/records.ts';
+import type { World } from '../support/fakes/world.ts';
+import { USER_ID } from './workflows.ts';
+
+/**
+ * Everything ledger and Gmail hold of one user, without what is drawn by chance: leaves are named by their place in
+ * the order they were intended, and nothing says a serial, a key or an id of Gmail's.
+ */
+export interface Shape {
+  readonly state: UserState | undefined;
+  readonly nextAction: string | undefined;
+  readonly keys: number;
+  readonly leaves: readonly {
+    readonly state: string;
+    readonly address: string | undefined;
+    readonly revoked?: string;
+    readonly retired?: string;
+  }[];
+  readonly recordedPairs: readonly string[];
+  readonly gmailPairs: readonly string[];
+  readonly identities: Readonly<Record<string, string>>;
+  readonly openWishes: number;
+  readonly wishes: readonly string[];
+}
+
+export async function shapeOf(world: World, userId = USER_ID): Promise<Shape> {
+  const ledger = await world.ledger.readUser(userId);
+  const account = world.gmail.account(userId);
+  const place = new Map(ledger.leaves.map((leaf, index) => [leaf.serialHex, `leaf ${index + 1}`]));
+  const leafOfPair = new Map(
+    account.pairs.map((pair) => {
+      const leaf = ledger.leaves.find(
+        ({ leafDer }) => leafDer !== undefined && Buffer.compare(leafDer, pair.leafDer) === 0,
+      );
+      return [pair.keypairId, place.get(leaf?.serialHex ?? '') ?? 'foreign'];
+    }),
+  );
+  const wishes = await world.database.query<{ state: string }>(
+    'SELECT state FROM wishes WHERE user_id = $1 ORDER BY state',
+    [userId],
+  );
+  return {
+    state: ledger.user?.state,
+    nextAction: ledger.user?.nextAction,
+    keys: ledger.keys.length,
+    leaves: ledger.leaves.map((leaf) => ({
+      state: leaf.state,
+      address: leaf.addresses[0],
+      ...(leaf.revocation === undefined
+        ? {}
+        : { revoked: `${leaf.revocation.reason} at ${leaf.revocation.revokedAt.toISOString()}` }),
+      ...(leaf.retirement === undefined
+        ? {}
+        : { retired: `${leaf.retirement.reason} due ${leaf.retirement.dueAt.toISOString()}` }),
+    })),
+    recordedPairs: ledger.keypairs.map(
+      (pair) => `${pair.state}: ${place.get(pair.serialHex)} as ${leafOfPair.get(pair.keypairId ?? '')}`,
+    ),
+    gmailPairs: account.pairs.map(
+      (pair) => `${leafOfPair.get(pair.keypairId)} ${pair.enabled ? 'enabled' : 'disabled'}`,
+    ),
+    identities: Object.fromEntries(
+      [...account.identities].map(([address, pair]) => [address, leafOfPair.get(pair) ?? 'unknown']),
+    ),
+    openWishes: ledger.openWishes.length,
+    wishes: wishes.map(({ state }) => state),
+  };
+}

@@ -1,0 +1,57 @@
+import type { Database } from '../../../shared/adapters/ledger/database.ts';
+
+/**
+ * Copies every row of a ledger; the function it answers puts exactly those rows back. Only for tests: the ledger itself
+ * never takes anything back, which is why its triggers are silenced as a replica's.
+ */
+export async function copyRows(database: Database): Promise<() => Promise<void>> {
+  const copies: { table: string; rows: string }[] = [];
+  for (const table of await tables(database)) {
+    const [row] = await database.query<{ rows: string }>(
+      `SELECT coalesce(json_agg(entry), '[]')::text AS rows FROM ${table} AS entry`,
+    );
+    copies.push({ table, rows: row?.rows ?? '[]' });
+  }
+  return () =>
+    database.transaction(async (queries) => {
+      await queries.script(
+        [
+          'SET LOCAL session_replication_role = replica',
+          ...copies.map(({ table }) => `DELETE FROM ${table}`),
+        ].join(';'),
+      );
+      for (const { table, rows } of copies) {
+        if (rows === '[]') continue;
+        await queries.query(
+          `INSERT INTO ${table} OVERRIDING SYSTEM VALUE SELECT * FROM json_populate_recordset(null::${table}, $1::json)`,
+          [rows],
+        );
+      }
+    });
+}
+
+/** Everything the ledger holds as text, to look for what must not be in it. */
+export async function allText(database: Database): Promise<string> {
+  const texts: string[] = [];
+  for (const table of await tables(database)) {
+    const [row] = await database.query<{ rows: string }>(
+      `SELECT coalesce(json_agg(entry), '[]')::text AS rows FROM ${table} AS entry`,
+    );
+    texts.push(row?.rows ?? '');
+  }
+  return texts.join('\n');
+}
+
+/** Ends every lease now, as its expiry would. */
+export const expireLeases = async (database: Database): Promise<void> => {
+  await database.query(
+    'UPDATE leases SET expires_at = now() WHERE holder IS NOT NULL AND expires_at > now()',
+  );
+};
+
+const tables = async (database: Database): Promise<readonly string[]> =>
+  (
+    await database.query<{ tablename: string }>(
+      `SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'migrations' ORDER BY tablename`,
+    )
+  ).map(({ tablename }) => tablename);

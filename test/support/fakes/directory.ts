@@ -1,0 +1,93 @@
+import type { DirectoryUser } from '../../../shared/domain/directory-user.ts';
+import { isWithin } from '../../../shared/plan/scope.ts';
+import type { Directory, WatchChannel } from '../../../shared/ports/directory.ts';
+import type { ManualClock } from './clock.ts';
+import { type Saved, stateCell } from './state.ts';
+
+/** A directory in memory. Channels live for six hours at most, as Google's do. */
+export interface FakeDirectory extends Directory, Saved {
+  /** Creates or replaces a user; fields left out are those of a plain member of `/Staff`, or what they were. */
+  put(user: Partial<DirectoryUser> & Pick<DirectoryUser, 'userId'>): DirectoryUser;
+  /** Moves a user to the list of the deleted, where their addresses are remembered. */
+  remove(userId: string): void;
+  /** Takes a user from every list. */
+  forget(userId: string): void;
+  living(userId: string): DirectoryUser | undefined;
+  /** Whoever has this primary address now. */
+  owner(primaryEmail: string): DirectoryUser | undefined;
+  readonly openChannels: ReadonlyMap<
+    string,
+    WatchChannel & { readonly token: string; readonly address: string }
+  >;
+}
+
+const MAX_CHANNEL_MS = 6 * 3_600_000;
+
+export function fakeDirectory(clock: ManualClock): FakeDirectory {
+  const users = stateCell({
+    living: new Map<string, DirectoryUser>(),
+    deleted: new Map<string, DirectoryUser>(),
+  });
+  const channels = new Map<string, WatchChannel & { token: string; address: string }>();
+  const has = (user: DirectoryUser, address: string) =>
+    user.primaryEmail === address || user.aliases.includes(address);
+  return {
+    save: users.save,
+    openChannels: channels,
+    put(changes) {
+      const user: DirectoryUser = {
+        primaryEmail: `user-${changes.userId}@acme.example`,
+        aliases: [],
+        orgUnitPath: '/Staff',
+        suspended: false,
+        archived: false,
+        mailboxReady: true,
+        ...(users.now.living.get(changes.userId) ?? users.now.deleted.get(changes.userId)),
+        ...changes,
+      };
+      users.now.deleted.delete(user.userId);
+      users.now.living.set(user.userId, user);
+      return user;
+    },
+    remove(userId) {
+      const user = users.now.living.get(userId);
+      if (user === undefined) return;
+      users.now.living.delete(userId);
+      users.now.deleted.set(userId, user);
+    },
+    forget(userId) {
+      users.now.living.delete(userId);
+      users.now.deleted.delete(userId);
+    },
+    living: (userId) => users.now.living.get(userId),
+    owner: (primaryEmail) =>
+      [...users.now.living.values()].find((user) => user.primaryEmail === primaryEmail),
+    async presence(userId) {
+      const user = users.now.living.get(userId);
+      if (user !== undefined) return { kind: 'present', user };
+      const deleted = users.now.deleted.get(userId);
+      if (deleted !== undefined) return { kind: 'deleted', userId, primaryEmail: deleted.primaryEmail };
+      return { kind: 'absent', userId };
+    },
+    async resolve(address) {
+      const everybody = [...users.now.living.values(), ...users.now.deleted.values()];
+      return everybody.find((user) => has(user, address))?.userId;
+    },
+    async *usersUnder(orgUnitPath) {
+      for (const user of users.now.living.values()) if (isWithin(user.orgUnitPath, orgUnitPath)) yield user;
+    },
+    async watch({ channelId, token, address, ttlSeconds }) {
+      const ttlMs = Math.min((ttlSeconds ?? 3_600) * 1000, MAX_CHANNEL_MS);
+      const channel = {
+        channelId,
+        resourceId: `resource-of-${channelId}`,
+        expiresAt: new Date(clock.now().getTime() + ttlMs),
+      };
+      channels.set(channelId, { ...channel, token, address });
+      return channel;
+    },
+    async stopChannel({ channelId }) {
+      channels.delete(channelId);
+    },
+  };
+}

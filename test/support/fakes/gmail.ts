@@ -1,0 +1,210 @@
+import { createHash, X509Certificate } from 'node:crypto';
+import { type AsnType, Constructed, fromBER, Sequence } from 'asn1js';
+import { permanent } from '../../../shared/errors.ts';
+import type { Gmail } from '../../../shared/ports/gmail.ts';
+import type { ManualClock } from './clock.ts';
+import type { FakeDirectory } from './directory.ts';
+import { type Saved, stateCell } from './state.ts';
+
+export interface FakePair {
+  readonly keypairId: string;
+  readonly leafSha256Hex: string;
+  readonly leafDer: Uint8Array;
+  readonly addresses: readonly string[];
+  readonly wrappedKey: string;
+  readonly keyServiceUrl: string;
+  readonly enabled: boolean;
+}
+
+export interface FakeAccount {
+  readonly pairs: readonly FakePair[];
+  /** Key pair id by address: an address has one identity or none. */
+  readonly identities: ReadonlyMap<string, string>;
+}
+
+/**
+ * Gmail's client-side encryption settings in memory, as strict as Gmail is known to be: it reads the upload with
+ * a parser of its own, checks the chain to a self-signed root, has one identity per address, takes an identity only for the
+ * present primary address and an enabled pair, and answers 409 for what exists.
+ */
+export interface FakeGmail extends Gmail, Saved {
+  account(userId: string): FakeAccount;
+  /** What an admin or a user may do by hand. */
+  deleteIdentityByHand(userId: string): void;
+  disablePairsByHand(userId: string): void;
+  addForeignPair(userId: string, leafDer: Uint8Array): string;
+  setIdentityByHand(userId: string, keypairId: string): void;
+  /** Switches client-side encryption for the user off or on. */
+  setEnabled(userId: string, enabled: boolean): void;
+}
+
+interface MutableAccount {
+  pairs: FakePair[];
+  identities: Map<string, string>;
+}
+
+export function fakeGmail(directory: FakeDirectory, clock: ManualClock): FakeGmail {
+  const cell = stateCell({
+    accounts: new Map<string, MutableAccount>(),
+    switchedOff: new Set<string>(),
+    lastPair: 0,
+  });
+
+  const accountOf = (userId: string): MutableAccount => {
+    const account = cell.now.accounts.get(userId) ?? { pairs: [], identities: new Map() };
+    cell.now.accounts.set(userId, account);
+    return account;
+  };
+
+  const nextPairId = (): string => {
+    cell.now.lastPair += 1;
+    return `ANe1Bmg${cell.now.lastPair}`;
+  };
+
+  /** The account behind a mailbox that a token was delegated for. */
+  function open(mailbox: string): MutableAccount {
+    const user = directory.owner(mailbox);
+    if (user === undefined) throw permanent('delegation-refused', `There is no account ${mailbox}.`);
+    if (!user.mailboxReady || user.suspended)
+      throw permanent('mailbox-not-ready', `Mail service not enabled for ${mailbox}.`);
+    if (cell.now.switchedOff.has(user.userId))
+      throw permanent('cse-not-enabled', `Client-side encryption is off for ${mailbox}.`);
+    return accountOf(user.userId);
+  }
+
+  function usablePair(account: MutableAccount, keypairId: string): void {
+    const pair = account.pairs.find((candidate) => candidate.keypairId === keypairId);
+    if (pair === undefined) throw permanent('gmail-refused', `There is no key pair ${keypairId}.`);
+    if (!pair.enabled) throw permanent('gmail-refused', `Key pair ${keypairId} is disabled.`);
+  }
+
+  const setEnablement = (mailbox: string, keypairId: string, enabled: boolean): void => {
+    const account = open(mailbox);
+    if (!account.pairs.some((pair) => pair.keypairId === keypairId))
+      throw permanent('gmail-refused', `There is no key pair ${keypairId}.`);
+    account.pairs = account.pairs.map((pair) => (pair.keypairId === keypairId ? { ...pair, enabled } : pair));
+  };
+
+  return {
+    save: cell.save,
+    account: accountOf,
+    deleteIdentityByHand: (userId) => accountOf(userId).identities.clear(),
+    disablePairsByHand: (userId) => {
+      const account = accountOf(userId);
+      account.pairs = account.pairs.map((pair) => ({ ...pair, enabled: false }));
+    },
+    addForeignPair: (userId, leafDer) => {
+      const keypairId = nextPairId();
+      accountOf(userId).pairs.push({
+        keypairId,
+        ...describeLeaf(leafDer),
+        wrappedKey: 'foreign',
+        keyServiceUrl: 'https://other.example',
+        enabled: true,
+      });
+      return keypairId;
+    },
+    setIdentityByHand: (userId, keypairId) => {
+      const address = directory.living(userId)?.primaryEmail;
+      if (address !== undefined) accountOf(userId).identities.set(address, keypairId);
+    },
+    setEnabled: (userId, enabled) => {
+      if (enabled) cell.now.switchedOff.delete(userId);
+      else cell.now.switchedOff.add(userId);
+    },
+
+    listKeypairs: async (mailbox) =>
+      open(mailbox).pairs.map(({ keypairId, enabled, leafSha256Hex, addresses }) => ({
+        keypairId,
+        enabled,
+        leafSha256Hex,
+        subjectAddresses: addresses,
+      })),
+    listIdentities: async (mailbox) =>
+      [...open(mailbox).identities].map(([address, keypairId]) => ({
+        address,
+        use: { kind: 'dual', keypairId },
+      })),
+    createKeypair: async (mailbox, { pkcs7Pem, keyServiceUrl, wrappedKey }) => {
+      const account = open(mailbox);
+      const leaf = describeLeaf(leafOfChain(pkcs7Pem, clock.now()));
+      if (!leaf.addresses.includes(mailbox))
+        throw permanent('gmail-refused', `The certificate does not name ${mailbox}.`);
+      if (account.pairs.some((pair) => pair.leafSha256Hex === leaf.leafSha256Hex))
+        return { kind: 'already-exists' };
+      const keypairId = nextPairId();
+      account.pairs.push({ keypairId, ...leaf, keyServiceUrl, wrappedKey, enabled: true });
+      return { kind: 'created', keypairId };
+    },
+    enableKeypair: async (mailbox, keypairId) => setEnablement(mailbox, keypairId, true),
+    disableKeypair: async (mailbox, keypairId) => setEnablement(mailbox, keypairId, false),
+    createIdentity: async (mailbox, { address, use }) => {
+      const account = open(mailbox);
+      if (address !== mailbox) throw permanent('gmail-refused', `${address} is not the primary address.`);
+      if (use.kind !== 'dual') throw permanent('gmail-refused', 'This fake knows dual-use identities only.');
+      if (account.identities.has(address)) return 'already-exists';
+      usablePair(account, use.keypairId);
+      account.identities.set(address, use.keypairId);
+      return 'created';
+    },
+    patchIdentity: async (mailbox, { address, use }) => {
+      const account = open(mailbox);
+      if (use.kind !== 'dual') throw permanent('gmail-refused', 'This fake knows dual-use identities only.');
+      if (!account.identities.has(address)) return 'absent';
+      usablePair(account, use.keypairId);
+      account.identities.set(address, use.keypairId);
+      return 'patched';
+    },
+    deleteIdentity: async (mailbox, address) => {
+      open(mailbox).identities.delete(address);
+    },
+  };
+}
+
+/** The leaf of an upload whose chain is whole, in order, in date and signed from link to link. */
+function leafOfChain(pkcs7Pem: string, now: Date): Uint8Array {
+  const chain = certificatesOf(pkcs7Pem).map((der) => new X509Certificate(der));
+  const whole = chain.every((certificate, index) => {
+    const issuer = chain[index + 1] ?? certificate;
+    return (
+      isSignedBy(certificate, issuer) && certificate.validFromDate <= now && now <= certificate.validToDate
+    );
+  });
+  const [leaf] = chain;
+  if (leaf === undefined || leaf.ca || chain.length < 2 || !whole)
+    throw permanent('gmail-refused', 'The certificate chain is not whole or not valid.');
+  return new Uint8Array(leaf.raw);
+}
+
+/** Certificates of a certificates-only SignedData (RFC 5652 §5.1) in their order, as they were sent. */
+function certificatesOf(pkcs7Pem: string): readonly Uint8Array[] {
+  const base64 = /-----BEGIN PKCS7-----([\s\S]+?)-----END PKCS7-----/.exec(pkcs7Pem)?.[1];
+  if (base64 === undefined) throw permanent('gmail-refused', 'The upload is no PKCS7 PEM.');
+  const [, content] = children(fromBER(new Uint8Array(Buffer.from(base64, 'base64'))).result);
+  const [signedData] = children(content);
+  const certificates = children(signedData).find(({ idBlock }) => idBlock.tagClass === 3);
+  return children(certificates).map((certificate) => certificate.valueBeforeDecodeView);
+}
+
+const children = (value: AsnType | undefined): readonly AsnType[] =>
+  value instanceof Constructed || value instanceof Sequence ? value.valueBlock.value : [];
+
+/** CAs verify once: their signatures do not change between two uploads. */
+const verified = new Set<string>();
+
+function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  const pair = `${certificate.fingerprint256} ${issuer.fingerprint256}`;
+  if (verified.has(pair)) return true;
+  if (!certificate.checkIssued(issuer) || !certificate.verify(issuer.publicKey)) return false;
+  if (certificate.ca) verified.add(pair);
+  return true;
+}
+
+function describeLeaf(leafDer: Uint8Array) {
+  const names = new X509Certificate(leafDer).subjectAltName ?? '';
+  return {
+    leafDer,
+    leafSha256Hex: createHash('sha256').update(leafDer).digest('hex'),
+    addresses: [...names.matchAll(/email:([^,\s]+)/g)].map((match) => match[1] ?? ''),
+  };
+}

@@ -1,0 +1,32 @@
+import { createHash, createPrivateKey, createPublicKey } from 'node:crypto';
+import { permanent } from '../../../shared/errors.ts';
+import type { KeyService } from '../../../shared/ports/key-service.ts';
+
+/** A key service that keeps the key and hands out a reference to it as the wrapped key. */
+export interface FakeKeyService extends KeyService {
+  /** What was wrapped under this blob. */
+  opened(wrappedKey: string): { readonly userId: string; readonly spkiSha256Hex: string } | undefined;
+  readonly wraps: number;
+}
+
+export function fakeKeyService(): FakeKeyService {
+  const kept = new Map<string, { userId: string; spkiSha256Hex: string }>();
+  return {
+    opened: (wrappedKey) => kept.get(wrappedKey),
+    get wraps() {
+      return kept.size;
+    },
+    async wrapPrivateKey({ privateKeyDer, spkiSha256Hex, userId }) {
+      const key = createPublicKey(
+        createPrivateKey({ key: Buffer.from(privateKeyDer), format: 'der', type: 'pkcs8' }),
+      );
+      const held = createHash('sha256')
+        .update(key.export({ type: 'spki', format: 'der' }))
+        .digest('hex');
+      if (held !== spkiSha256Hex) throw permanent('key-service-refused', 'The key is not the one announced.');
+      const wrappedKey = Buffer.from(`wrapped/${kept.size + 1}/${spkiSha256Hex}`).toString('base64');
+      kept.set(wrappedKey, { userId, spkiSha256Hex });
+      return { wrappedKey, proof: 'proven' };
+    },
+  };
+}

@@ -1,0 +1,216 @@
+/**
+ * One company in memory: the real ledger on PGlite and the real signing behind it, a real CA, and fakes for everything
+ * that belongs to Google. Made for tests of the loop and of the functions.
+ */
+import { createHash } from 'node:crypto';
+import type { Database } from '../../../shared/adapters/ledger/database.ts';
+import { createLedger } from '../../../shared/adapters/ledger/ledger.ts';
+import { type CaKeys, secretManagerCaKeys } from '../../../shared/authority/ca-keys.ts';
+import { type PublishCrlDeps, publishCrl } from '../../../shared/authority/publish-crl.ts';
+import { signCrlIntent, signLeafIntent } from '../../../shared/authority/sign.ts';
+import type { Cause } from '../../../shared/domain/hint.ts';
+import type { Policy } from '../../../shared/domain/policy.ts';
+import type { IssuerRecord } from '../../../shared/domain/records.ts';
+import { readTbsCertificate } from '../../../shared/pki/certificate.ts';
+import type { Ledger } from '../../../shared/ports/ledger.ts';
+import type { Signing } from '../../../shared/ports/signing.ts';
+import type { ReconcileDeps } from '../../../shared/reconcile/context.ts';
+import {
+  CRL_URL,
+  ISSUER_URL,
+  type SampleAuthority,
+  sampleAuthority,
+  seededRandom,
+} from '../../pki/sample-authority.ts';
+import { openTestDatabase } from '../ledger.ts';
+import { type FakeBucket, fakeBucket } from './bucket.ts';
+import { type KeptBus, keptBus } from './bus.ts';
+import { type Around, surround } from './calls.ts';
+import { type ManualClock, manualClock } from './clock.ts';
+import { copyRows, expireLeases } from './database-copy.ts';
+import { type FakeDirectory, fakeDirectory } from './directory.ts';
+import { type FakeGmail, fakeGmail } from './gmail.ts';
+import { type KeyPool, keyPool } from './key-pool.ts';
+import { type FakeKeyService, fakeKeyService } from './key-service.ts';
+import { type KeptLog, keptLog } from './log.ts';
+import { type FakeSecrets, fakeSecrets } from './secrets.ts';
+
+export const START = new Date('2026-11-22T12:00:00Z');
+export const MINUTE_MS = 60_000;
+export const HOUR_MS = 3_600_000;
+export const DAY_MS = 86_400_000;
+export const KEY_SERVICE_URL = 'https://kacls.acme.example';
+export const ISSUER_ID = 'issuing-1';
+export const KEY_VERSION = 'projects/acme/secrets/issuing-key/versions/1';
+export const CAUSE: Cause = { source: 'watch', eventId: 'event-1', event: 'update' };
+
+const grace = { leaveMs: DAY_MS, suspendMs: 30 * DAY_MS, supersededMs: 3 * DAY_MS };
+
+export const POLICY: Policy = {
+  rules: [
+    {
+      name: 'staff',
+      orgUnit: '/Staff',
+      modulusBits: 2048,
+      validityDays: 365,
+      renewBeforeMs: 30 * DAY_MS,
+      keyServiceUrl: KEY_SERVICE_URL,
+      includeAliases: false,
+      grace,
+    },
+  ],
+  defaults: { grace },
+  guard: { minimumPerHour: 5, shareOfCovered: 0.05, maximumPerHour: 200 },
+};
+
+/** What takes time to make: keys. Made once per test file. */
+export interface Materials {
+  readonly authority: SampleAuthority;
+  readonly pool: KeyPool;
+}
+
+export async function makeMaterials(): Promise<Materials> {
+  const [authority, pool] = await Promise.all([sampleAuthority(), keyPool()]);
+  return { authority, pool };
+}
+
+export interface World {
+  readonly clock: ManualClock;
+  readonly database: Database;
+  readonly ledger: Ledger;
+  readonly directory: FakeDirectory;
+  readonly gmail: FakeGmail;
+  readonly keyService: FakeKeyService;
+  readonly bus: KeptBus;
+  readonly bucket: FakeBucket;
+  readonly secrets: FakeSecrets;
+  readonly caKeys: CaKeys;
+  readonly signing: Signing;
+  readonly log: KeptLog;
+  readonly issuer: IssuerRecord;
+  readonly authority: SampleAuthority;
+  readonly pool: KeyPool;
+  readonly deps: ReconcileDeps;
+  readonly crlDeps: PublishCrlDeps;
+  /** SHA-256 of every to-be-signed leaf that the CA key signed, by serial. */
+  readonly signedBySerial: ReadonlyMap<string, ReadonlySet<string>>;
+  publishCrl(): Promise<void>;
+  /** The same dependencies with `around` standing around each call to a port. */
+  surrounded(around: Around): ReconcileDeps;
+  expireLeases(): Promise<void>;
+  /** Keeps the whole state; the function it answers puts it back. */
+  save(): Promise<() => Promise<void>>;
+  close(): Promise<void>;
+}
+
+/** A company with a CA and a published CRL, and nobody in it. */
+export async function createWorld({ authority, pool }: Materials): Promise<World> {
+  const clock = manualClock(START);
+  const database = await openTestDatabase();
+  const ledger = createLedger({ database, clock });
+  const directory = fakeDirectory(clock);
+  const gmail = fakeGmail(directory, clock);
+  const keyService = fakeKeyService();
+  const bus = keptBus();
+  const bucket = fakeBucket();
+  const secrets = fakeSecrets();
+  const log = keptLog();
+  secrets.put(KEY_VERSION, authority.issuing.pkcs8Der);
+  const caKeys = secretManagerCaKeys(secrets, clock);
+  const signedBySerial = new Map<string, Set<string>>();
+  const signing: Signing = {
+    signLeaf: (serialHex) =>
+      signLeafIntent({ clock, ledger, caKeys: witnessed(caKeys, signedBySerial) }, serialHex),
+    signCrl: (issuerId, crlNumber) => signCrlIntent({ clock, ledger, caKeys }, issuerId, crlNumber),
+  };
+  const issuer: IssuerRecord = {
+    issuerId: ISSUER_ID,
+    certificateDer: authority.issuing.certificateDer,
+    chainDer: [authority.root.certificateDer],
+    keySecretVersion: KEY_VERSION,
+    crlUrl: CRL_URL,
+    issuerUrl: ISSUER_URL,
+    state: 'active',
+  };
+  await ledger.recordIssuer(issuer);
+  const deps: ReconcileDeps = {
+    clock,
+    ledger,
+    directory,
+    gmail,
+    keyService,
+    signing,
+    bus,
+    log,
+    policy: POLICY,
+    generateKey: pool.generateKey,
+    random: seededRandom('world'),
+    leaseMs: 60_000,
+  };
+  const crlDeps: PublishCrlDeps = { clock, ledger, signing, bucket, log };
+  const publish = async () => {
+    await publishCrl(crlDeps, issuer, { eventId: 'test', event: 'schedule' });
+  };
+  await publish();
+  return {
+    clock,
+    database,
+    ledger,
+    directory,
+    gmail,
+    keyService,
+    bus,
+    bucket,
+    secrets,
+    caKeys,
+    signing,
+    log,
+    issuer,
+    authority,
+    pool,
+    deps,
+    crlDeps,
+    signedBySerial,
+    publishCrl: publish,
+    surrounded: (around) => ({
+      ...deps,
+      ledger: surround('ledger', ledger, around),
+      directory: surround('directory', directory, around),
+      gmail: surround('gmail', gmail, around),
+      keyService: surround('keyService', keyService, around),
+      signing: surround('signing', signing, around),
+      bus: surround('bus', bus, around),
+      generateKey: surround('keys', { generateKey: deps.generateKey }, around).generateKey,
+    }),
+    expireLeases: () => expireLeases(database),
+    save: async () => {
+      const at = clock.now();
+      const rows = await copyRows(database);
+      const others = [directory.save(), gmail.save(), bucket.save()];
+      return async () => {
+        clock.set(at);
+        for (const restore of others) restore();
+        await rows();
+      };
+    },
+    close: () => ledger.close(),
+  };
+}
+
+/** The same keys, with a witness of what they sign. */
+function witnessed(caKeys: CaKeys, seen: Map<string, Set<string>>): CaKeys {
+  return {
+    signerOf: async (issuer) => {
+      const signer = await caKeys.signerOf(issuer);
+      return {
+        ...signer,
+        sign: (tbsDer) => {
+          const { serialHex } = readTbsCertificate(tbsDer);
+          const digests = seen.get(serialHex) ?? new Set<string>();
+          seen.set(serialHex, digests.add(createHash('sha256').update(tbsDer).digest('hex')));
+          return signer.sign(tbsDer);
+        },
+      };
+    },
+  };
+}
