@@ -36,6 +36,10 @@ export async function tellStory(system: System, artefacts: Artefacts, console: C
     kind: 'CRL of the root, DER',
     checks: [],
   });
+  artefacts.write('trust/admin-console.pem', `${pemOf(newest(eva))}${system.issuingPem}${system.rootPem}`, {
+    kind: 'the form the Admin console takes: leaf, issuing CA, root',
+    checks: [],
+  });
   for (const user of [eva, finn]) await writeUser(company, system, artefacts, user, joinedAt);
 
   console.chapter('They write to each other, and to somebody outside');
@@ -205,12 +209,6 @@ async function writeUser(
     user: view.user,
     checks: [],
   });
-  if (artefacts.count <= 5) {
-    artefacts.write('trust/admin-console.pem', `${leafPem}${system.issuingPem}${system.rootPem}`, {
-      kind: 'the form the Admin console takes: leaf, issuing CA, root',
-      checks: [],
-    });
-  }
   const keypairId = newest(view).keypairId ?? '';
   artefacts.write(`${folder}/uploaded.p7`, await company.uploadedPkcs7(view.user, keypairId), {
     kind: 'PKCS#7 exactly as Gmail got it',
