@@ -17,6 +17,8 @@ import { retrySettings } from '../shared/adapters/google/retry.ts';
 import { kaclsKeyService } from '../shared/adapters/kacls/client.ts';
 import { secretKeyEncryptionKeys } from '../shared/adapters/kacls/key-encryption-keys.ts';
 import { httpKeySetDocuments } from '../shared/adapters/kacls/key-set-fetcher.ts';
+import { httpOtherKeyServices } from '../shared/adapters/kacls/other-key-services.ts';
+import { secretTokenSigningKeys } from '../shared/adapters/kacls/token-signing-keys.ts';
 import { openPostgresLedger } from '../shared/adapters/ledger/open.ts';
 import { jsonLog } from '../shared/adapters/log.ts';
 import { pubsubBus } from '../shared/adapters/pubsub/pubsub-bus.ts';
@@ -156,23 +158,37 @@ export async function composeAdmin(settings: Settings, given: Given): Promise<Ad
 export async function composeKeyService(settings: Settings, given: Given): Promise<KeyServiceDeps> {
   const base = composeBase(settings);
   const { rootUrl } = base.endpoints;
+  const secrets = secretManager(base);
+  const { clock } = base;
+  const tokenKeys = settings.SEALWRIGHT_KEY_SERVICE_TOKEN_KEYS;
   return {
     ...base,
     addressBook: await ledgerOf(settings, given, base),
     keySetDocuments: httpKeySetDocuments(),
+    otherKeyServices: httpOtherKeyServices(),
     version: settings.K_REVISION,
     keyEncryptionKeys: secretKeyEncryptionKeys({
       versions: need(settings, 'SEALWRIGHT_KEY_SERVICE_KEYS'),
-      secrets: secretManager(base),
-      clock: base.clock,
+      secrets,
+      clock,
     }),
+    ...(tokenKeys.length === 0
+      ? {}
+      : { tokenSigningKeys: secretTokenSigningKeys({ versions: tokenKeys, secrets, clock }) }),
     settings: {
       baseUrl: need(settings, 'SEALWRIGHT_KEY_SERVICE_URL'),
       tenantId: need(settings, 'SEALWRIGHT_KEY_SERVICE_TENANT'),
       ownerDomain: need(settings, 'SEALWRIGHT_KEY_SERVICE_DOMAIN'),
       authenticationIssuers: need(settings, 'SEALWRIGHT_KEY_SERVICE_IDENTITY_PROVIDERS'),
       wrapCallers: settings.SEALWRIGHT_KEY_SERVICE_WRAP_CALLERS,
-      guests: 'refuse',
+      ...(settings.SEALWRIGHT_KEY_SERVICE_APPLICATIONS === undefined
+        ? {}
+        : { applications: settings.SEALWRIGHT_KEY_SERVICE_APPLICATIONS }),
+      privilegedIssuers: settings.SEALWRIGHT_KEY_SERVICE_ADMIN_PROVIDERS,
+      privilegedCallers: definedOnly(settings.SEALWRIGHT_KEY_SERVICE_ADMINS),
+      migrationSources: settings.SEALWRIGHT_KEY_SERVICE_MIGRATION_SOURCES,
+      migrationTargets: settings.SEALWRIGHT_KEY_SERVICE_MIGRATION_TARGETS,
+      guests: settings.SEALWRIGHT_KEY_SERVICE_GUESTS === 'true' ? 'allow' : 'refuse',
       sha1Signing: false,
       oaepMgf1: 'same',
       ...(rootUrl === undefined
@@ -250,4 +266,11 @@ function policyOf(settings: Settings): Policy {
     throw invalidInput('settings-invalid', `The policy file ${file} cannot be read.`, { cause: error });
   }
   return parsePolicy(text, file);
+}
+
+/** Drops what is absent: the settings' parser gives `undefined` where a field may only be missing. */
+function definedOnly<T extends object>(value: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, entry]) => entry !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
 }

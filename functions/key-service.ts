@@ -7,22 +7,26 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { HttpFunction } from '@google-cloud/functions-framework';
-import { invalidInput, isSealwrightError, permanent } from '../shared/errors.ts';
+import { invalidInput, isSealwrightError, permanent, type SealwrightError } from '../shared/errors.ts';
 import { type AuditLine, auditLine, cleanText } from '../shared/kacls/audit.ts';
 import type { KeyServiceContext, RandomBytes } from '../shared/kacls/context.ts';
 import { assertImplicitRejection } from '../shared/kacls/decryption.ts';
 import { ENDPOINTS, type Endpoint, MAX_BODY_BYTES } from '../shared/kacls/endpoints.ts';
 import { keySets } from '../shared/kacls/key-sets.ts';
+import { rateLimiter } from '../shared/kacls/rate-limits.ts';
 import {
-  assertKeyServiceSettings,
+  DEFAULT_RATE_LIMITS,
   type KeyServiceSettings,
   withoutTrailingSlash,
 } from '../shared/kacls/settings.ts';
+import { assertKeyServiceSettings } from '../shared/kacls/settings-check.ts';
 import type { AddressBook } from '../shared/ports/address-book.ts';
 import type { Clock } from '../shared/ports/clock.ts';
 import type { KeySetDocuments } from '../shared/ports/jwks.ts';
 import type { KeyEncryptionKeys } from '../shared/ports/key-encryption-keys.ts';
 import type { Log } from '../shared/ports/log.ts';
+import type { OtherKeyServices } from '../shared/ports/other-key-services.ts';
+import type { TokenSigningKeys } from '../shared/ports/token-signing-keys.ts';
 import {
   asHttpFunction,
   type EdgeOptions,
@@ -42,6 +46,10 @@ export interface KeyServiceDeps {
   readonly log: Log;
   /** For /status. */
   readonly version: string;
+  /** Without it certs, delegate and rewrap are not served. */
+  readonly tokenSigningKeys?: TokenSigningKeys;
+  /** Without it rewrap is not served. */
+  readonly otherKeyServices?: OtherKeyServices;
   /** Default: the runtime's own; tests may fix it. */
   readonly random?: RandomBytes;
 }
@@ -71,6 +79,15 @@ export function createKeyService(deps: KeyServiceDeps): HttpHandler {
     keySets: keySets({ documents: deps.keySetDocuments, clock: deps.clock, log: deps.log }),
     keyEncryptionKeys: deps.keyEncryptionKeys,
     addressBook: deps.addressBook,
+    tokenSigningKeys: deps.tokenSigningKeys,
+    otherKeyServices: deps.otherKeyServices,
+    rateLimits: {
+      users: rateLimiter(deps.settings.userRateLimit ?? DEFAULT_RATE_LIMITS.users, deps.clock),
+      privileged: rateLimiter(
+        deps.settings.privilegedRateLimit ?? DEFAULT_RATE_LIMITS.privileged,
+        deps.clock,
+      ),
+    },
     clock: deps.clock,
     random: deps.random ?? randomBytes,
     version: deps.version,
@@ -83,12 +100,12 @@ export function createKeyService(deps: KeyServiceDeps): HttpHandler {
     const line = auditLine();
     line.note({ correlationId, operation });
     try {
-      const endpoint = requireEndpoint(operation, call);
+      const endpoint = requireEndpoint(operation, call, context);
       const body = await runEndpoint(endpoint, call, line, context);
       if (endpoint.auditEvent !== undefined) {
         deps.log.info(endpoint.auditEvent, { ...line.facts(), outcome: 'done' });
       }
-      return { status: 200, body };
+      return { status: 200, headers: cachingHeaders(endpoint), body };
     } catch (error) {
       return refusal(error, operation, correlationId, line, deps.log);
     }
@@ -137,9 +154,16 @@ function operationOf(call: HttpCall, settings: KeyServiceSettings): string | und
   return call.path.startsWith(prefix) ? call.path.slice(prefix.length) : undefined;
 }
 
-function requireEndpoint(operation: string | undefined, call: HttpCall): Endpoint {
+function requireEndpoint(
+  operation: string | undefined,
+  call: HttpCall,
+  context: KeyServiceContext,
+): Endpoint {
   const endpoint = operation === undefined ? undefined : ENDPOINTS.get(operation);
   if (endpoint === undefined) throw permanent('not-found', 'This key service has no such operation.');
+  if (!endpoint.isConfigured(context)) {
+    throw permanent('not-found', `This key service is not configured for ${operation}.`);
+  }
   if (call.method !== endpoint.method) {
     throw invalidInput('method-not-allowed', `${operation} is called with ${endpoint.method}.`);
   }
@@ -150,6 +174,7 @@ function requireEndpoint(operation: string | undefined, call: HttpCall): Endpoin
 const CALLERS_BUSINESS: ReadonlySet<string> = new Set([
   'malformed-request',
   'request-too-large',
+  'too-many-requests',
   'unauthenticated',
   'forbidden',
   'not-found',
@@ -166,7 +191,7 @@ function refusal(
 ): HttpAnswer {
   const known = isSealwrightError(error) ? error : undefined;
   const callers = known !== undefined && CALLERS_BUSINESS.has(known.code);
-  const status = callers ? httpStatusOf(known) : known?.kind === 'retryable' ? 503 : 500;
+  const status = callers ? statusOf(known) : known?.kind === 'retryable' ? 503 : 500;
   const endpoint = operation === undefined ? undefined : ENDPOINTS.get(operation);
   const event = endpoint?.auditEvent ?? 'key-service-request-refused';
   const facts = {
@@ -186,7 +211,7 @@ function refusal(
   return {
     status,
     headers: {
-      ...(status === 503
+      ...(status === 503 || status === 429
         ? { 'retry-after': String(Math.max(1, Math.ceil((known?.retryAfterMs ?? 1000) / 1000))) }
         : {}),
       ...(status === 405 && endpoint !== undefined ? { allow: `${endpoint.method}, OPTIONS` } : {}),
@@ -194,6 +219,13 @@ function refusal(
     body: errorBody(status, message, correlationId),
   };
 }
+
+const statusOf = (error: SealwrightError): number =>
+  error.code === 'too-many-requests' ? 429 : httpStatusOf(error);
+
+/** Answers are not kept by anybody (see `commonHeaders`), except where the endpoint says so. */
+const cachingHeaders = ({ maxAgeSeconds }: Endpoint): Readonly<Record<string, string>> =>
+  maxAgeSeconds === undefined ? {} : { 'cache-control': `public, max-age=${maxAgeSeconds}` };
 
 /** https://developers.google.com/workspace/cse/reference/structured-errors */
 const errorBody = (status: number, message: string, correlationId: string) => ({

@@ -18,20 +18,22 @@ const list = z
 
 const addresses = list.transform((entries) => entries.map((entry) => entry.toLowerCase()));
 
-const authenticationIssuers = z
-  .string()
-  .default('[]')
-  .transform((text, context) => {
-    try {
-      return JSON.parse(text) as unknown;
-    } catch {
-      context.addIssue({ code: 'custom', message: 'is no JSON' });
-      return z.NEVER;
-    }
-  })
-  .pipe(
-    z.array(z.strictObject({ issuer: z.string(), jwksUrl: z.url(), audiences: z.array(z.string()).min(1) })),
-  );
+const json = (absent: string) =>
+  z
+    .string()
+    .default(absent)
+    .transform((text, context) => {
+      try {
+        return JSON.parse(text) as unknown;
+      } catch {
+        context.addIssue({ code: 'custom', message: 'is no JSON' });
+        return z.NEVER;
+      }
+    });
+
+const authenticationIssuers = json('[]').pipe(
+  z.array(z.strictObject({ issuer: z.string(), jwksUrl: z.url(), audiences: z.array(z.string()).min(1) })),
+);
 
 const schema = z.object({
   /** Google Cloud project id. */
@@ -85,6 +87,33 @@ const schema = z.object({
   SEALWRIGHT_KEY_SERVICE_WRAP_CALLERS: addresses,
   /** Full names of the key-encryption key versions in Secret Manager, newest first, comma-separated. */
   SEALWRIGHT_KEY_SERVICE_KEYS: list,
+  /**
+   * Full names of the versions of the key that signs the service's own tokens, newest first. Absent: certs, delegate and
+   * rewrap are not served.
+   */
+  SEALWRIGHT_KEY_SERVICE_TOKEN_KEYS: list,
+  /** Google applications served, comma-separated: drive, meet, calendar, gmail, gmail-sta. Absent: all. */
+  SEALWRIGHT_KEY_SERVICE_APPLICATIONS: z
+    .string()
+    .optional()
+    .transform((text) => text?.split(',').map((entry) => entry.trim()))
+    .pipe(z.array(z.enum(['drive', 'meet', 'calendar', 'gmail', 'gmail-sta'])).optional()),
+  /** JSON list as the identity providers': issuers whose tokens make somebody a key service admin. */
+  SEALWRIGHT_KEY_SERVICE_ADMIN_PROVIDERS: authenticationIssuers,
+  /** JSON `{"privilegedunwrap":["a@…"],…}`: who may use which privileged operation. Absent: nobody, none is served. */
+  SEALWRIGHT_KEY_SERVICE_ADMINS: json('{}').pipe(
+    z.strictObject({
+      privilegedwrap: z.array(z.string()).optional(),
+      privilegedunwrap: z.array(z.string()).optional(),
+      privilegedprivatekeydecrypt: z.array(z.string()).optional(),
+    }),
+  ),
+  /** Base addresses of key services that this one may fetch from when it takes over (rewrap). */
+  SEALWRIGHT_KEY_SERVICE_MIGRATION_SOURCES: list,
+  /** Base addresses of key services that may fetch from this one. */
+  SEALWRIGHT_KEY_SERVICE_MIGRATION_TARGETS: list,
+  /** `true`: people without a Google account are served. */
+  SEALWRIGHT_KEY_SERVICE_GUESTS: z.enum(['true', 'false']).default('false'),
   /** The revision's name, set by Cloud Run; shown by the key service's status. */
   K_REVISION: z.string().default('local'),
 });

@@ -35,3 +35,15 @@ export function optionalInteger(body: RequestBody, field: string): number | unde
   }
   return value;
 }
+
+const LONGEST_PERIMETER = 128;
+
+/** `perimeter_id`, empty when absent; at most 128 bytes. */
+export function optionalPerimeter(body: RequestBody): string {
+  const perimeterId = optionalText(body, 'perimeter_id') ?? '';
+  if (Buffer.byteLength(perimeterId) <= LONGEST_PERIMETER && perimeterId.isWellFormed()) return perimeterId;
+  throw invalidInput(
+    'malformed-request',
+    `"perimeter_id" must be text of at most ${LONGEST_PERIMETER} bytes.`,
+  );
+}

@@ -1,16 +1,16 @@
 /**
- * The way to a user's private key. Every check that ties the two tokens, the wrapped key and its owner together is
- * here, and an operation gets the key only when all of them held.
+ * The way to a user's private key. Every check that ties tokens, wrapped key and owner together is here, and an
+ * operation gets the key only when all of them held.
  */
 import { type KeyObject, timingSafeEqual } from 'node:crypto';
-import { permanent } from '../errors.ts';
-import { type AuthorizedUser, type KeyServiceRequest, textClaim } from './access.ts';
+import { forbidden, type KeyServiceRequest, textClaim } from './access.ts';
 import { sameIgnoringCase } from './addresses.ts';
 import { decodeBase64 } from './base64.ts';
 import type { KeyServiceContext } from './context.ts';
 import { requiredText } from './fields.ts';
 import { fromPkcs1Der, spkiSha256Of } from './private-key.ts';
 import type { Claims } from './tokens.ts';
+import { type AuthorizedUser, requirePerimeter } from './user-access.ts';
 import { openWrappedKey } from './wrapped-key.ts';
 
 /**
@@ -24,34 +24,44 @@ export async function openKeyFor(
 ): Promise<KeyObject> {
   requireOwnResource(user);
   const authorizedSpki = authorizedSpkiSha256(user.authorization);
+  const { key, userId, perimeterId } = await openNamedKey(authorizedSpki, request, context);
+  // Former addresses count: a renamed user must go on reading old mail.
+  const owners = await context.addressBook.userIdsOfAddress(user.address);
+  if (!owners.includes(userId)) throw forbidden('The wrapped key belongs to another user.');
+  requirePerimeter(user, perimeterId, context);
+  return key;
+}
+
+export interface OpenedKey {
+  readonly key: KeyObject;
+  readonly userId: string;
+  readonly perimeterId: string;
+}
+
+/**
+ * Opens `wrapped_private_key` if the key in it is the one whose SPKI hash was named; whose it is and who asks is left
+ * to the caller. Throws `forbidden` (permanent) for another key, `wrapped-key-unreadable`.
+ */
+export async function openNamedKey(
+  spkiSha256: Uint8Array,
+  request: KeyServiceRequest,
+  context: KeyServiceContext,
+): Promise<OpenedKey> {
   const opened = await openWrappedKey(requiredText(request.body, 'wrapped_private_key'), {
     keyEncryptionKeys: context.keyEncryptionKeys,
     tenantId: context.settings.tenantId,
   });
+  const { userId, perimeterId, kekId, privateKeyDer } = opened;
   try {
-    const key = fromPkcs1Der(opened.privateKeyDer);
-    const spkiSha256 = spkiSha256Of(key);
-    request.note({
-      owner: opened.userId,
-      kekId: opened.kekId,
-      perimeterId: opened.perimeterId,
-      spkiSha256Hex: spkiSha256.toString('hex'),
-    });
-    // The only thing that ties Google's permission to the blob that was sent along with it.
-    if (!timingSafeEqual(spkiSha256, authorizedSpki)) {
-      throw forbidden(
-        'The authorization token is for another key (its spki_hash is not that of the wrapped key).',
-      );
-    }
-    // Former addresses count: a renamed user must go on reading old mail.
-    const owners = await context.addressBook.userIdsOfAddress(user.address);
-    if (!owners.includes(opened.userId)) {
-      throw forbidden('The wrapped key belongs to another user.');
-    }
-    requirePerimeter(user.authorization, opened.perimeterId);
-    return key;
+    const key = fromPkcs1Der(privateKeyDer);
+    // Of the key that really came out, not of what the header says.
+    const actual = spkiSha256Of(key);
+    request.note({ owner: userId, kekId, perimeterId, spkiSha256Hex: actual.toString('hex') });
+    // The only thing that ties a permission to the blob that was sent along with it.
+    if (timingSafeEqual(actual, spkiSha256)) return { key, userId, perimeterId };
+    throw forbidden('The permission is for another key: its spki_hash is not that of the wrapped key.');
   } finally {
-    opened.privateKeyDer.fill(0);
+    privateKeyDer.fill(0);
   }
 }
 
@@ -88,15 +98,3 @@ function authorizedSpkiSha256(authorization: Claims): Buffer {
   if (hash?.length === 32) return hash;
   throw forbidden('In the authorization token, spki_hash is not a SHA-256 in standard base64.');
 }
-
-/**
- * Gmail's real tokens carry an empty perimeter_id, which says nothing. One that says something must say what the key
- * was wrapped with.
- */
-function requirePerimeter(authorization: Claims, wrappedWith: string): void {
-  const perimeter = authorization['perimeter_id'] ?? '';
-  if (perimeter === '' || perimeter === wrappedWith) return;
-  throw forbidden('The authorization token names another perimeter than the wrapped key.');
-}
-
-const forbidden = (message: string) => permanent('forbidden', message);

@@ -1,10 +1,11 @@
 /** POST privatekeysign, https://developers.google.com/workspace/cse/reference/private-key-sign */
-import type { AuthorizedUser, Operation } from './access.ts';
+import type { Operation } from './access.ts';
 import { algorithmLabel, signatureAlgorithm } from './algorithms.ts';
 import { encodeBase64 } from './base64.ts';
 import { optionalInteger, requiredBytes, requiredText } from './fields.ts';
 import { openKeyFor } from './key-use.ts';
 import { signDigest } from './signing.ts';
+import type { AuthorizedUser } from './user-access.ts';
 
 const LONGEST_DIGEST = 128;
 

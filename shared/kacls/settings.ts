@@ -1,8 +1,9 @@
 /**
  * What the key service has to be told. A plain interface; `shared/config` reads it from the environment and
- * `assertKeyServiceSettings` checks how its parts fit together. There is no switch that turns token validation off.
+ * `settings-check.ts` checks how its parts fit together. There is no switch that turns token validation off.
  */
-import { permanent } from '../errors.ts';
+import type { Perimeter } from './perimeters.ts';
+import type { RateLimit } from './rate-limits.ts';
 
 /** One identity provider whose tokens say who is sitting at the browser. */
 export interface AuthenticationIssuer {
@@ -43,7 +44,48 @@ export interface KeyServiceSettings {
    * the same names. Which of the two Gmail means is not documented.
    */
   readonly oaepMgf1: 'same' | 'sha1';
+  /**
+   * Google's applications whose authorization tokens are listened to. Default all of them. A customer who has CSE for
+   * mail alone names `gmail` and so switches wrap, unwrap and delegate off.
+   */
+  readonly applications?: readonly Application[];
+  /**
+   * Identity providers, or clients of them, for the privileged endpoints alone. An admin's token for Gmail must not
+   * open an export, so no issuer may stand here and above with the same audience. Default none.
+   */
+  readonly privilegedIssuers?: readonly AuthenticationIssuer[];
+  /** Addresses that may use each privileged endpoint. Default nobody, and then the endpoint does not exist. */
+  readonly privilegedCallers?: Readonly<Partial<Record<PrivilegedEndpoint, readonly string[]>>>;
+  /**
+   * Base addresses of key services we move away from: rewrap calls their privilegedunwrap. Exactly these are called.
+   * Default none, and then rewrap does not exist.
+   */
+  readonly migrationSources?: readonly string[];
+  /** Base addresses of key services that may have our content keys unwrapped, to move away from us. Default none. */
+  readonly migrationTargets?: readonly string[];
+  /** What a `perimeter_id` means. Default: nothing beyond being the same at wrap and use. */
+  readonly perimeters?: readonly Perimeter[];
+  /** For each person and instance. Default `DEFAULT_RATE_LIMITS.users`. */
+  readonly userRateLimit?: RateLimit;
+  /** For each admin, service account or other key service and instance. Default `DEFAULT_RATE_LIMITS.privileged`. */
+  readonly privilegedRateLimit?: RateLimit;
 }
+
+export const PRIVILEGED_ENDPOINTS = [
+  'privilegedwrap',
+  'privilegedunwrap',
+  'privilegedprivatekeydecrypt',
+] as const;
+export type PrivilegedEndpoint = (typeof PRIVILEGED_ENDPOINTS)[number];
+
+/**
+ * A person opens a folder of a few hundred mails at once and then reads on; ten keys a second for hours is no person.
+ * An export runs for days and is let through faster.
+ */
+export const DEFAULT_RATE_LIMITS = {
+  users: { burst: 300, perSecond: 10 },
+  privileged: { burst: 1000, perSecond: 100 },
+} as const satisfies Record<string, RateLimit>;
 
 /** https://developers.google.com/workspace/cse/guides/configure-service */
 export const GOOGLE_SERVICE_ACCOUNT_KEY_SETS = 'https://www.googleapis.com/service_accounts/v1/jwk/';
@@ -53,12 +95,27 @@ export const GOOGLE_ID_TOKEN_ISSUER = 'https://accounts.google.com';
 /** `aud` of every authorization token, whichever application asked for it. */
 export const AUTHORIZATION_AUDIENCE = 'cse-authorization';
 
+/** `aud` of a token with which one key service calls another. */
+export const MIGRATION_AUDIENCE = 'kacls-migration';
+/** `aud` of the tokens that delegate issues. They come back to us alone, so the name is ours to choose. */
+export const DELEGATION_AUDIENCE = 'kacls-delegation';
+
 /** Issuers of authorization tokens, by the application they speak for. Each endpoint names the ones it listens to. */
 export const AUTHORIZATION_ISSUERS = {
+  drive: 'gsuitecse-tokenissuer-drive@system.gserviceaccount.com',
+  meet: 'gsuitecse-tokenissuer-meet@system.gserviceaccount.com',
+  calendar: 'gsuitecse-tokenissuer-calendar@system.gserviceaccount.com',
   gmail: 'gsuitecse-tokenissuer-gmail@system.gserviceaccount.com',
+  /** Gmail to recipients without S/MIME ("send to anyone"); content keys, not private keys. Not in Google's table. */
+  'gmail-sta': 'gsuitecse-tokenissuer-gmail-sta@system.gserviceaccount.com',
+  migration: 'apps-security-cse-kaclscommunication@system.gserviceaccount.com',
 } as const;
 
 export type AuthorizationIssuer = keyof typeof AUTHORIZATION_ISSUERS;
+export type Application = Exclude<AuthorizationIssuer, 'migration'>;
+export const APPLICATIONS: readonly Application[] = ['drive', 'meet', 'calendar', 'gmail', 'gmail-sta'];
+/** Those that wrap content keys. */
+export const CONTENT_KEY_APPLICATIONS: readonly Application[] = ['drive', 'meet', 'calendar', 'gmail-sta'];
 
 /**
  * One trailing slash is no difference: operations are reached at base + `/` + name, so both spellings name the same
@@ -66,54 +123,3 @@ export type AuthorizationIssuer = keyof typeof AUTHORIZATION_ISSUERS;
  * normalised: case, port, escapes and scheme must match as written.
  */
 export const withoutTrailingSlash = (url: string): string => (url.endsWith('/') ? url.slice(0, -1) : url);
-
-/** Throws `settings-invalid` (permanent) with a sentence that names the field. */
-export function assertKeyServiceSettings(settings: KeyServiceSettings): void {
-  requireSecureUrl('baseUrl', settings.baseUrl);
-  const base = new URL(settings.baseUrl);
-  if (base.search !== '' || base.hash !== '' || base.username !== '' || base.pathname.includes('//')) {
-    throw invalid('baseUrl', 'must be a plain address without query, fragment, user or doubled slashes');
-  }
-  if (settings.tenantId === '' || Buffer.byteLength(settings.tenantId) > 255) {
-    throw invalid('tenantId', 'must have 1 to 255 bytes');
-  }
-  if (settings.ownerDomain === '') throw invalid('ownerDomain', 'must not be empty');
-  if (settings.authorizationKeySetRoot !== undefined) {
-    requireSecureUrl('authorizationKeySetRoot', settings.authorizationKeySetRoot);
-  }
-  if (settings.wrapCallerKeySetUrl !== undefined) {
-    requireSecureUrl('wrapCallerKeySetUrl', settings.wrapCallerKeySetUrl);
-  }
-  if (settings.authenticationIssuers.length === 0) {
-    throw invalid('authenticationIssuers', 'must name at least one identity provider');
-  }
-  const seen = new Set<string>();
-  for (const { issuer, jwksUrl, audiences } of settings.authenticationIssuers) {
-    if (issuer === '') throw invalid('authenticationIssuers', 'has an entry without an issuer');
-    if (seen.has(issuer))
-      throw invalid('authenticationIssuers', `names ${issuer} twice; list its audiences once`);
-    seen.add(issuer);
-    requireSecureUrl(`authenticationIssuers (${issuer}).jwksUrl`, jwksUrl);
-    if (audiences.length === 0 || audiences.includes('')) {
-      throw invalid('authenticationIssuers', `needs at least one audience for ${issuer}, and no empty one`);
-    }
-    // A token made for another purpose of this service must not also say who sits at the browser.
-    const ours = [AUTHORIZATION_AUDIENCE, withoutTrailingSlash(settings.baseUrl)];
-    if (audiences.some((audience) => ours.includes(withoutTrailingSlash(audience)))) {
-      throw invalid(
-        'authenticationIssuers',
-        `gives ${issuer} an audience that this service uses for other tokens`,
-      );
-    }
-  }
-}
-
-function requireSecureUrl(field: string, text: string): void {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  const loopback = url !== undefined && ['127.0.0.1', '[::1]', 'localhost'].includes(url.hostname);
-  if (url?.protocol === 'https:' || (url?.protocol === 'http:' && loopback)) return;
-  throw invalid(field, `must be an https address (plain http only on loopback), and is "${text}"`);
-}
-
-const invalid = (field: string, complaint: string) =>
-  permanent('settings-invalid', `Key service settings: ${field} ${complaint}.`, { details: { field } });

@@ -4,9 +4,11 @@
  * `jku`, `x5c`) are ignored. https://developers.google.com/workspace/cse/reference/authentication-tokens and
  * https://developers.google.com/workspace/cse/reference/authorization-tokens
  */
+import type { KeyObject } from 'node:crypto';
 import { decodeJwt, type JWTPayload, errors as jose, jwtVerify } from 'jose';
 import { invalidInput, isSealwrightError, permanent, type SealwrightError } from '../errors.ts';
 import type { Clock } from '../ports/clock.ts';
+import { duplicateMember } from './duplicate-members.ts';
 import type { RequestBody } from './fields.ts';
 import type { KeySets } from './key-sets.ts';
 
@@ -14,9 +16,11 @@ import type { KeySets } from './key-sets.ts';
 export type TokenField = 'authentication' | 'authorization';
 
 export interface TrustedIssuer {
+  /** Compared byte for byte with `iss`. */
   readonly issuer: string;
-  readonly jwksUrl: string;
   readonly audiences: readonly string[];
+  /** Where its key set is fetched; for tokens of our own, how the key with an id is had. */
+  readonly keys: string | ((keyId: string) => Promise<KeyObject | undefined>);
 }
 
 export type Claims = Readonly<JWTPayload>;
@@ -73,16 +77,22 @@ function readToken(body: RequestBody, field: TokenField): string {
 
 /** Only to choose the key set; nothing else is believed before the signature holds. */
 function unverifiedIssuer(token: string, field: TokenField): string | undefined {
+  let issuer: string | undefined;
   try {
-    return decodeJwt(token).iss;
+    issuer = decodeJwt(token).iss;
   } catch {
     throw refuse(field, `The "${field}" field holds no JSON Web Token.`);
   }
+  const [, claims = ''] = token.split('.');
+  if (duplicateMember(Buffer.from(claims, 'base64url').toString('utf8')) !== undefined) {
+    throw refuse(field, `The ${field} token has a claim twice.`);
+  }
+  return issuer;
 }
 
 async function keyOf(keyId: string | undefined, issuer: TrustedIssuer, field: TokenField, keySets: KeySets) {
   if (keyId === undefined) throw refuse(field, `The ${field} token names no key ("kid").`);
-  const key = await keySets.key(issuer.jwksUrl, keyId);
+  const key = await (typeof issuer.keys === 'string' ? keySets.key(issuer.keys, keyId) : issuer.keys(keyId));
   if (key === undefined)
     throw refuse(field, `The ${field} token is signed with a key its issuer does not publish.`);
   return key;

@@ -28,16 +28,16 @@ import type { Operation } from './access.ts';
 import { encodeBase64 } from './base64.ts';
 import type { KeyServiceContext } from './context.ts';
 import { decryptContentKey } from './decryption.ts';
-import { optionalBytes, optionalText, type RequestBody, requiredText } from './fields.ts';
+import { optionalBytes, optionalPerimeter, type RequestBody, requiredText } from './fields.ts';
+import { requireKnownPerimeter } from './perimeters.ts';
 import { fromPkcs1Der, readSuppliedPrivateKey, spkiSha256Of, toPkcs1Der } from './private-key.ts';
 import { signDigest } from './signing.ts';
 import { type OpenedWrappedKey, openWrappedKey, sealPrivateKey } from './wrapped-key.ts';
 
-const LONGEST_PERIMETER = 128;
-
 export const wrapPrivateKey: Operation<string> = async ({ body, note }, _caller, context) => {
   const userId = readUserId(body);
-  const perimeterId = readPerimeter(body);
+  const perimeterId = optionalPerimeter(body);
+  requireKnownPerimeter(context.settings.perimeters, perimeterId);
   note({ owner: userId, perimeterId });
   const supplied = readSuppliedPrivateKey(requiredText(body, 'private_key'));
   const spkiSha256 = spkiSha256Of(supplied);
@@ -125,15 +125,6 @@ function readUserId(body: RequestBody): string {
   const userId = requiredText(body, 'user_id');
   if (/^[\x21-\x7e]{1,64}$/.test(userId)) return userId;
   throw invalidInput('malformed-request', '"user_id" must be a directory id: 1 to 64 printable characters.');
-}
-
-function readPerimeter(body: RequestBody): string {
-  const perimeterId = optionalText(body, 'perimeter_id') ?? '';
-  if (Buffer.byteLength(perimeterId) <= LONGEST_PERIMETER && perimeterId.isWellFormed()) return perimeterId;
-  throw invalidInput(
-    'malformed-request',
-    `"perimeter_id" must be text of at most ${LONGEST_PERIMETER} bytes.`,
-  );
 }
 
 function requireAnnouncedKey(body: RequestBody, spkiSha256: Buffer): void {

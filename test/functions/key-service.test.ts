@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { createKeyService } from '../../functions/key-service.ts';
 import { httpKeySetDocuments } from '../../shared/adapters/kacls/key-set-fetcher.ts';
 import { permanent, retryable } from '../../shared/errors.ts';
+import type { KeyServiceSettings } from '../../shared/kacls/settings.ts';
 import { ManualClock, memoryKeks, memoryLog } from '../kacls/support.ts';
 import {
   ALICE,
@@ -19,7 +20,12 @@ import {
 } from '../kacls/world.ts';
 
 const ADMIN_CONSOLE = 'https://admin.google.com';
-const OPERATIONS = ['status', 'wrapprivatekey', 'privatekeysign', 'privatekeydecrypt'];
+const OPERATIONS = [
+  ...['wrap', 'unwrap', 'delegate', 'digest', 'rewrap', 'privilegedwrap', 'privilegedunwrap'],
+  ...['wrapprivatekey', 'rewrapprivatekey', 'privatekeysign', 'privatekeydecrypt'],
+  'privilegedprivatekeydecrypt',
+];
+const PATHS = ['status', 'certs', 'takeout_unwrap', ...OPERATIONS];
 const DIGEST = randomBytes(32).toString('base64');
 
 let keys: Keys;
@@ -45,15 +51,67 @@ describe('key service, over HTTP', () => {
       vendor_id: 'Sealwright',
       version: '1.2.3',
       name: 'Sealwright key service',
-      operations_supported: ['wrapprivatekey', 'privatekeysign', 'privatekeydecrypt'],
+      operations_supported: OPERATIONS,
     });
+  });
+
+  it.each([
+    ['mail alone', { applications: ['gmail'] }, ['wrap', 'unwrap', 'delegate']],
+    [
+      'everything but mail with S/MIME',
+      { applications: ['drive', 'meet', 'calendar', 'gmail-sta'] },
+      ['privatekeysign', 'privatekeydecrypt'],
+    ],
+    ['nobody who may have keys wrapped', { wrapCallers: [] }, ['wrapprivatekey', 'rewrapprivatekey']],
+    [
+      'no admins',
+      { privilegedCallers: {}, migrationTargets: [] },
+      ['privilegedwrap', 'privilegedunwrap', 'privilegedprivatekeydecrypt', 'takeout_unwrap'],
+    ],
+    ['no key service to move from', { migrationSources: [] }, ['rewrap']],
+    [
+      'no key service to move from or to',
+      { migrationSources: [], migrationTargets: [] },
+      ['digest', 'rewrap'],
+    ],
+  ] satisfies [string, Partial<KeyServiceSettings>, string[]][])(
+    'configured for %s, neither lists nor serves what that leaves out',
+    async (_what, settings, missing) => {
+      const smaller = await startWorld(keys, { settings });
+      try {
+        const { json } = await smaller.request('/v1/status');
+        expect(json['operations_supported']).toEqual(OPERATIONS.filter((name) => !missing.includes(name)));
+        for (const name of missing) expect(refusalProblems(await smaller.post(name, {}), 404)).toEqual([]);
+      } finally {
+        await smaller.close();
+      }
+    },
+  );
+
+  it('has no certs, no delegate and no rewrap without a signing key', async () => {
+    const smaller = await startWorld(keys, { tokenSigningKeys: null });
+    try {
+      const { json } = await smaller.request('/v1/status');
+      expect(json['operations_supported']).toEqual(
+        OPERATIONS.filter((name) => name !== 'delegate' && name !== 'rewrap'),
+      );
+      const certs = await smaller.request('/v1/certs', { headers: { origin: GMAIL_ORIGIN } });
+      expect(refusalProblems(certs, 404)).toEqual([]);
+      for (const name of ['delegate', 'rewrap']) {
+        expect(refusalProblems(await smaller.post(name, {}), 404)).toEqual([]);
+      }
+    } finally {
+      await smaller.close();
+    }
   });
 
   it.each([
     ['a POST to status', 'POST', '/v1/status', 405],
     ['a GET of privatekeysign', 'GET', '/v1/privatekeysign', 405],
     ['a PUT to wrapprivatekey', 'PUT', '/v1/wrapprivatekey', 405],
-    ['an operation that it does not have', 'POST', '/v1/wrap', 404],
+    ['a GET of wrap', 'GET', '/v1/wrap', 405],
+    ['a POST to certs', 'POST', '/v1/certs', 405],
+    ['an operation that it does not have', 'POST', '/v1/migrate', 404],
     ['an operation named like a property of every object', 'POST', '/v1/constructor', 404],
     ['an operation outside its base address', 'POST', '/privatekeysign', 404],
     ['an operation below another prefix that begins alike', 'POST', '/v11/privatekeysign', 404],
@@ -69,7 +127,7 @@ describe('key service, over HTTP', () => {
     expect(answer.headers.get('allow')).toBe('GET, OPTIONS');
   });
 
-  it.each(OPERATIONS)('answers the preflight of %s for the origin of Gmail', async (operation) => {
+  it.each(PATHS)('answers the preflight of %s for the origin of Gmail', async (operation) => {
     const { status, headers } = await world.request(`/v1/${operation}`, {
       method: 'OPTIONS',
       headers: { origin: GMAIL_ORIGIN, 'access-control-request-method': 'POST' },
@@ -132,12 +190,12 @@ describe('key service, over HTTP', () => {
     ['a body that is not JSON', '{"authentication":', 400],
     ['an empty body', '', 400],
     ['a JSON list', '[]', 400],
-    ['a token that is a number', { authentication: 7, authorization: 'x' }, 400],
+    ['a token that is a number', { authentication: 7, authorization: 7 }, 400],
     ['bytes that are no text', Uint8Array.of(0xff, 0xfe, 0x00), 400],
     ['a body of more than 32 KB', { authentication: 'a'.repeat(33 * 1024) }, 413],
     ['a body of more than a megabyte', { authentication: 'a'.repeat(1024 * 1024) }, 413],
   ])('refuses %s with the structured error', async (_what, body, status) => {
-    for (const operation of ['privatekeysign', 'privatekeydecrypt']) {
+    for (const operation of OPERATIONS.filter((name) => !name.endsWith('wrapprivatekey'))) {
       expect(refusalProblems(await world.post(operation, body), status)).toEqual([]);
     }
   });
@@ -334,6 +392,7 @@ describe('key service, in its audit log', () => {
 });
 
 describe('key service, at its start', () => {
+  const OTHER = 'https://kacls.vendor.example/v1';
   const start = (changes: Record<string, unknown>) =>
     createKeyService({
       settings: {
@@ -356,6 +415,61 @@ describe('key service, at its start', () => {
       log: memoryLog(),
       version: '0',
     });
+
+  it.each([
+    ['without TLS', 'http://kacls.example/v1'],
+    ['on this machine', 'https://localhost/v1'],
+    ['on this machine, under a name of its own', 'https://kacls.localhost/v1'],
+    ['on loopback', 'http://127.0.0.1:8080/v1'],
+    ['in numbers', 'https://93.184.216.34/v1'],
+    ['in one number', 'https://1572395042/v1'],
+    ['in hexadecimal numbers', 'https://0x5db8d822/v1'],
+    ['in numbers of version 6', 'https://[2001:db8::1]/v1'],
+    ['at the metadata server', 'https://metadata.google.internal/v1'],
+    ['at the metadata server, in numbers', 'http://169.254.169.254/v1'],
+    ['at a name without a domain', 'https://kacls/v1'],
+    ['at a name that ends in a dot', 'https://kacls.example./v1'],
+    ['in a network of its own', 'https://kacls.corp.internal/v1'],
+    ['with a user', 'https://user@kacls.example/v1'],
+    ['with a query', 'https://kacls.example/v1?x'],
+    ['with doubled slashes', 'https://kacls.example//v1'],
+    ['in capitals', 'https://KACLS.example/v1'],
+    ['with a port that goes without saying', 'https://kacls.example:443/v1'],
+    ['with a way up', 'https://kacls.example/x/../v1'],
+    ['that is this one', `${BASE_URL}/`],
+    ['that is no address', 'kacls.example'],
+  ])('refuses another key service %s, to move from or to', (_what, url) => {
+    for (const field of ['migrationSources', 'migrationTargets']) {
+      expect(() => start({ [field]: [url] })).toThrow(
+        expect.objectContaining({ code: 'settings-invalid', message: expect.stringContaining(field) }),
+      );
+    }
+  });
+
+  it('accepts other key services by their public names', () => {
+    for (const url of [
+      OTHER,
+      `${OTHER}/`,
+      'https://cse.vendor.example:8443',
+      'https://xn--bcher-kva.example/a/b',
+    ]) {
+      expect(start({ migrationSources: [url], migrationTargets: [url] })).toBeTypeOf('function');
+    }
+  });
+
+  it('accepts one on loopback only where it stands on loopback itself', () => {
+    const migrationSources = ['http://127.0.0.1:8080/old'];
+    expect(start({ migrationSources, baseUrl: 'http://127.0.0.1:8081/v1' })).toBeTypeOf('function');
+    expect(() => start({ migrationSources })).toThrow(/must be https/);
+  });
+
+  it('accepts admins of the same identity provider with a client of their own', () => {
+    const privilegedIssuers = [
+      { issuer: 'https://idp.example', jwksUrl: 'https://idp.example/keys', audiences: ['b'] },
+    ];
+    const privilegedCallers = { privilegedunwrap: ['export@acme.example'] };
+    expect(start({ privilegedIssuers, privilegedCallers })).toBeTypeOf('function');
+  });
 
   it('accepts settings without the optional fields', () => {
     expect(start({})).toBeTypeOf('function');
@@ -396,6 +510,52 @@ describe('key service, at its start', () => {
       /must be an https address/,
     ],
     ['a key set root that is no address', { authorizationKeySetRoot: 'nowhere' }, /authorizationKeySetRoot/],
+    [
+      'an issuer whose audience is that of other key services',
+      { authenticationIssuers: [{ ...idp, audiences: ['kacls-migration'] }] },
+      /uses for other tokens/,
+    ],
+    [
+      'an issuer whose audience is that of delegated tokens',
+      { authenticationIssuers: [{ ...idp, audiences: ['kacls-delegation'] }] },
+      /uses for other tokens/,
+    ],
+    [
+      'itself as an identity provider',
+      { authenticationIssuers: [{ ...idp, issuer: `${BASE_URL}/` }] },
+      /no identity provider/,
+    ],
+    [
+      'a key service as an identity provider of admins',
+      { privilegedIssuers: [{ ...idp, issuer: OTHER }], migrationTargets: [OTHER] },
+      /no identity provider/,
+    ],
+    [
+      'admins who come with the audience of everybody',
+      { privilegedIssuers: [idp] },
+      /shares the audience a .* register a client for admins alone/,
+    ],
+    [
+      'admins for whom nobody vouches',
+      { privilegedCallers: { privilegedwrap: ['a@acme.example'] } },
+      /privilegedIssuers says nowhere/,
+    ],
+    ['admins of an unknown endpoint', { privilegedCallers: { unwrap: [] } }, /names unwrap/],
+    [
+      'an admin without an address',
+      { privilegedIssuers: [{ ...idp, audiences: ['b'] }], privilegedCallers: { privilegedwrap: [''] } },
+      /empty address/,
+    ],
+    ['no application', { applications: [] }, /at least one application/],
+    ['an application that does not exist', { applications: ['sheets'] }, /names sheets/],
+    ['a perimeter named twice', { perimeters: [{ id: 'a' }, { id: 'a' }] }, /names "a" twice/],
+    ['a perimeter with too long an id', { perimeters: [{ id: 'x'.repeat(129) }] }, /128 bytes/],
+    ['a rate limit that lets nobody through', { userRateLimit: { burst: 0, perSecond: 1 } }, /userRateLimit/],
+    [
+      'a rate limit that never refills',
+      { privilegedRateLimit: { burst: 1, perSecond: 0 } },
+      /privilegedRateLimit/,
+    ],
   ])('refuses %s and names the field', (_what, changes, message) => {
     expect(() => start(changes)).toThrow(
       expect.objectContaining({ code: 'settings-invalid', message: expect.stringMatching(message) }),

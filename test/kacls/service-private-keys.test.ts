@@ -12,7 +12,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { memoryKeks, type RsaPair } from './support.ts';
+import { memoryKeks, type RsaPair, rsaPair } from './support.ts';
 import {
   ALICE,
   ALICE_BEFORE,
@@ -32,13 +32,13 @@ import {
 const SIGNED_ATTRIBUTES = Buffer.from('314b301806092a864886f70d010903310b06092a864886f70d010701', 'hex');
 const digestOf = (hash: string) => createHash(hash).update(SIGNED_ATTRIBUTES).digest();
 
-let keys: Keys;
+let keys: Keys & { readonly aliceLarge: RsaPair };
 let world: World;
 let wrapped: { alice: string; aliceLarge: string; bob: string };
 let folder: string;
 
 beforeAll(async () => {
-  keys = await makeKeys();
+  keys = { ...(await makeKeys()), aliceLarge: await rsaPair(4096) };
   world = await startWorld(keys, { settings: { sha1Signing: true } });
   wrapped = {
     alice: await world.wrappedKey(keys.alice, ALICE.userId),

@@ -413,8 +413,8 @@ describe('wrapprivatekey, admitting its callers', () => {
     expect(await wrap(await world.wrapAuthentication({}, keys.stranger))).toBe(401);
   });
 
-  it('admits nobody where the list is empty', async () => {
+  it('admits nobody where the list is empty: then there is no such endpoint', async () => {
     await restart({ settings: { wrapCallers: [] } });
-    expect(await wrap(await world.wrapAuthentication())).toBe(403);
+    expect(await wrap(await world.wrapAuthentication())).toBe(404);
   });
 });

@@ -3,10 +3,11 @@ import { generateKeyPair, type KeyObject } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { promisify } from 'node:util';
-import { SignJWT } from 'jose';
+import { calculateJwkThumbprint, SignJWT } from 'jose';
 import type { Clock } from '../../shared/ports/clock.ts';
 import type { KeyEncryptionKeys } from '../../shared/ports/key-encryption-keys.ts';
 import type { Log } from '../../shared/ports/log.ts';
+import type { TokenSigningKeys } from '../../shared/ports/token-signing-keys.ts';
 
 const generate = promisify(generateKeyPair);
 
@@ -60,6 +61,20 @@ export function memoryKeks(
       return newest;
     },
     byId: async (id) => entries.find((entry) => entry.id === id)?.key,
+  };
+}
+
+/** Keys for the service's own tokens in memory, the signing one first; ids are the thumbprints jose computes. */
+export function memorySigningKeys(pairs: readonly RsaPair[]): TokenSigningKeys {
+  const idOf = (pair: RsaPair) => calculateJwkThumbprint(pair.publicKey.export({ format: 'jwk' }));
+  return {
+    async current() {
+      const [pair] = pairs;
+      if (pair === undefined) throw new Error('This test has no signing key.');
+      return { keyId: await idOf(pair), privateKey: pair.privateKey };
+    },
+    published: () =>
+      Promise.all(pairs.map(async (pair) => ({ keyId: await idOf(pair), publicKey: pair.publicKey }))),
   };
 }
 

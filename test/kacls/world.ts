@@ -5,9 +5,12 @@ import { http } from '@google-cloud/functions-framework';
 import { getTestServer } from '@google-cloud/functions-framework/testing';
 import { keyServiceFunction } from '../../functions/key-service.ts';
 import { httpKeySetDocuments } from '../../shared/adapters/kacls/key-set-fetcher.ts';
+import { httpOtherKeyServices } from '../../shared/adapters/kacls/other-key-services.ts';
 import type { KeyServiceSettings } from '../../shared/kacls/settings.ts';
 import type { AddressBook } from '../../shared/ports/address-book.ts';
 import type { KeyEncryptionKeys } from '../../shared/ports/key-encryption-keys.ts';
+import type { OtherKeyServices } from '../../shared/ports/other-key-services.ts';
+import type { TokenSigningKeys } from '../../shared/ports/token-signing-keys.ts';
 import {
   jwkOf,
   type KeySetServer,
@@ -15,6 +18,7 @@ import {
   ManualClock,
   memoryKeks,
   memoryLog,
+  memorySigningKeys,
   type RsaPair,
   rsaPair,
   signToken,
@@ -25,8 +29,16 @@ export const GMAIL_ORIGIN = 'https://client-side-encryption.google.com';
 export const WRAP_CALLER = 'reconciler@acme-pki.iam.gserviceaccount.com';
 export const GMAIL_ISSUER = 'gsuitecse-tokenissuer-gmail@system.gserviceaccount.com';
 export const DRIVE_ISSUER = 'gsuitecse-tokenissuer-drive@system.gserviceaccount.com';
+export const MIGRATION_ISSUER = 'apps-security-cse-kaclscommunication@system.gserviceaccount.com';
+export const APPLICATION_ISSUERS = ['drive', 'meet', 'calendar', 'gmail', 'gmail-sta'].map(
+  (name) => `gsuitecse-tokenissuer-${name}@system.gserviceaccount.com`,
+);
+export const FILE = '//googleapis.com/drive/files/1ZRzC';
 export const IDP = 'https://login.acme.example';
 export const SECOND_IDP = 'https://partner.example/idp';
+export const ADMIN_IDP = 'https://admins.acme.example';
+export const ADMIN_CLIENT = 'export-tool-client-id';
+export const ADMIN = 'export@acme.example';
 export const WEB_CLIENT = 'web-client-id';
 export const PHONE_CLIENT = 'phone-client-id';
 
@@ -41,17 +53,19 @@ export interface Answer {
 
 /** Keys are slow to make: one set for each test file. */
 export async function makeKeys() {
-  const [idp, secondIdp, gmail, google, stranger, alice, aliceLarge, bob] = await Promise.all([
-    rsaPair(2048),
-    rsaPair(2048),
-    rsaPair(2048),
-    rsaPair(2048),
-    rsaPair(2048),
-    rsaPair(2048),
-    rsaPair(4096),
-    rsaPair(2048),
-  ]);
-  return { idp, secondIdp, gmail, google, stranger, alice, aliceLarge, bob };
+  const names = [
+    'idp',
+    'secondIdp',
+    'admins',
+    'gmail',
+    'google',
+    'ours',
+    'stranger',
+    'alice',
+    'bob',
+  ] as const;
+  const pairs = await Promise.all(names.map(async (name) => [name, await rsaPair(2048)] as const));
+  return Object.fromEntries(pairs) as Record<(typeof names)[number], RsaPair>;
 }
 export type Keys = Awaited<ReturnType<typeof makeKeys>>;
 
@@ -64,6 +78,12 @@ export interface WorldOptions {
   readonly settings?: Partial<KeyServiceSettings>;
   readonly keks?: KeyEncryptionKeys;
   readonly addressBook?: AddressBook;
+  /** Null: this service has no signing key. */
+  readonly tokenSigningKeys?: TokenSigningKeys | null;
+  readonly otherKeyServices?: OtherKeyServices;
+  readonly keySetTimeoutMs?: number;
+  /** For fetching key sets; a test that has two services under invented names routes them here. */
+  readonly fetch?: typeof fetch;
 }
 
 let worlds = 0;
@@ -77,7 +97,8 @@ export async function startWorld(keys: Keys, options: WorldOptions = {}) {
   keySets.published.set('/idp', [jwkOf(keys.idp, 'idp-1')]);
   keySets.published.set('/second-idp', [jwkOf(keys.secondIdp, 'second-1')]);
   keySets.published.set('/google', [jwkOf(keys.google, 'google-1')]);
-  for (const issuer of [GMAIL_ISSUER, DRIVE_ISSUER]) {
+  keySets.published.set('/admins', [jwkOf(keys.admins, 'admins-1')]);
+  for (const issuer of [...APPLICATION_ISSUERS, MIGRATION_ISSUER]) {
     keySets.published.set(`/jwk/${issuer}`, [jwkOf(keys.gmail, 'gmail-1')]);
   }
   const addresses = new Map([
@@ -94,13 +115,26 @@ export async function startWorld(keys: Keys, options: WorldOptions = {}) {
       { issuer: SECOND_IDP, jwksUrl: `${keySets.root}/second-idp`, audiences: ['partner-client'] },
     ],
     authorizationKeySetRoot: `${keySets.root}/jwk/`,
+    privilegedIssuers: [{ issuer: ADMIN_IDP, jwksUrl: `${keySets.root}/admins`, audiences: [ADMIN_CLIENT] }],
+    privilegedCallers: {
+      privilegedwrap: [ADMIN],
+      privilegedunwrap: [ADMIN],
+      privilegedprivatekeydecrypt: [ADMIN],
+    },
+    migrationSources: ['https://old-kacls.example/v1'],
+    migrationTargets: ['https://next-kacls.example/v1'],
     wrapCallers: [WRAP_CALLER],
     wrapCallerKeySetUrl: `${keySets.root}/google`,
     guests: 'refuse',
     sha1Signing: false,
     oaepMgf1: 'same',
+    // Tests are no persons and may ask as fast as they can; those of the limits set their own.
+    userRateLimit: { burst: 1e6, perSecond: 1e6 },
+    privilegedRateLimit: { burst: 1e6, perSecond: 1e6 },
     ...options.settings,
   };
+  const signingKeys =
+    options.tokenSigningKeys === undefined ? memorySigningKeys([keys.ours]) : options.tokenSigningKeys;
   const name = `key-service-test-${++worlds}`;
   http(
     name,
@@ -110,7 +144,12 @@ export async function startWorld(keys: Keys, options: WorldOptions = {}) {
       addressBook: options.addressBook ?? {
         userIdsOfAddress: async (address) => addresses.get(address) ?? [],
       },
-      keySetDocuments: httpKeySetDocuments(),
+      keySetDocuments: httpKeySetDocuments({
+        timeoutMs: options.keySetTimeoutMs ?? 3000,
+        ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
+      }),
+      ...(signingKeys === null ? {} : { tokenSigningKeys: signingKeys }),
+      otherKeyServices: options.otherKeyServices ?? httpOtherKeyServices(),
       clock,
       log,
       version: '1.2.3',
@@ -134,7 +173,7 @@ export async function startWorld(keys: Keys, options: WorldOptions = {}) {
       aud: 'cse-authorization',
       email: address,
       role: 'signer',
-      kacls_url: BASE_URL,
+      kacls_url: settings.baseUrl,
       perimeter_id: '',
       message_id: '<CAE1@mail.gmail.com>',
       resource_name: resourceName(address),
@@ -145,11 +184,48 @@ export async function startWorld(keys: Keys, options: WorldOptions = {}) {
     });
   };
 
+  /** Drive's word for Alice reading and writing one file. */
+  const fileAuthorization = (changes: ClaimChanges = {}, pair: RsaPair = keys.gmail, kid = 'gmail-1') =>
+    signToken(pair, kid, {
+      iss: DRIVE_ISSUER,
+      aud: 'cse-authorization',
+      email: ALICE.address,
+      role: 'writer',
+      kacls_url: settings.baseUrl,
+      resource_name: FILE,
+      ...validity(),
+      ...changes,
+    });
+
+  /** Google's word while the customer changes the key service. */
+  const migrationAuthorization = (changes: ClaimChanges = {}, pair: RsaPair = keys.gmail, kid = 'gmail-1') =>
+    signToken(pair, kid, {
+      iss: MIGRATION_ISSUER,
+      aud: 'cse-authorization',
+      email: 'nobody@acme.example',
+      role: 'verifier',
+      kacls_url: settings.baseUrl,
+      resource_name: FILE,
+      ...validity(),
+      ...changes,
+    });
+
+  /** The admins' identity provider's word for one who may use every privileged endpoint. */
+  const adminAuthentication = (changes: ClaimChanges = {}, pair: RsaPair = keys.admins, kid = 'admins-1') =>
+    signToken(pair, kid, {
+      iss: ADMIN_IDP,
+      aud: ADMIN_CLIENT,
+      email: ADMIN,
+      email_verified: true,
+      ...validity(),
+      ...changes,
+    });
+
   /** Google's word for the reconciler's service account. */
   const wrapAuthentication = (changes: ClaimChanges = {}, pair: RsaPair = keys.google, kid = 'google-1') =>
     signToken(pair, kid, {
       iss: 'https://accounts.google.com',
-      aud: BASE_URL,
+      aud: settings.baseUrl,
       email: WRAP_CALLER,
       email_verified: true,
       ...validity(),
@@ -182,6 +258,17 @@ export async function startWorld(keys: Keys, options: WorldOptions = {}) {
     });
   }
 
+  /** What Alice's client would be answered for a content key of a file. */
+  async function wrapContentKey(contentKey: Uint8Array, claims: ClaimChanges = {}): Promise<string> {
+    const answer = await post('wrap', {
+      authentication: await authentication(),
+      authorization: await fileAuthorization(claims),
+      key: Buffer.from(contentKey).toString('base64'),
+      reason: 'write',
+    });
+    return String(answer.json['wrapped_key']);
+  }
+
   async function wrappedKey(pair: RsaPair, userId: string, more: Body = {}): Promise<string> {
     return String((await wrap(pair, userId, more)).json['wrapped_private_key']);
   }
@@ -196,6 +283,10 @@ export async function startWorld(keys: Keys, options: WorldOptions = {}) {
     authentication,
     authorization,
     wrapAuthentication,
+    fileAuthorization,
+    migrationAuthorization,
+    adminAuthentication,
+    wrapContentKey,
     request,
     post,
     wrap,

@@ -1,0 +1,65 @@
+/**
+ * Rotation of key-encryption keys. A new key wraps from then on; what an older one wrapped opens as long as that key is
+ * configured. To retire it, every blob under it is re-wrapped, and what Gmail keeps is replaced by the caller.
+ */
+import { timingSafeEqual } from 'node:crypto';
+import type { KeyEncryptionKeys } from '../ports/key-encryption-keys.ts';
+import type { Operation } from './access.ts';
+import type { RandomBytes } from './context.ts';
+import { requiredText } from './fields.ts';
+import { openWrappedKey, sealPrivateKey } from './wrapped-key.ts';
+
+export interface Rewrapped {
+  /** The same blob where it already was under the current key. */
+  readonly wrappedKey: string;
+  readonly fromKekId: string;
+  readonly toKekId: string;
+}
+
+/**
+ * Wraps the private key of a blob under the current key-encryption key, with the same owner, perimeter and SPKI hash,
+ * and opens it again before it answers. Throws `wrapped-key-unreadable`: permanent, and naming the key, when the
+ * key-encryption key is lost; nothing else is then tried.
+ */
+export async function rewrapPrivateKey(
+  wrapped: string,
+  deps: {
+    readonly keyEncryptionKeys: KeyEncryptionKeys;
+    readonly tenantId: string;
+    readonly random: RandomBytes;
+  },
+): Promise<Rewrapped> {
+  const opened = await openWrappedKey(wrapped, deps);
+  try {
+    const kek = await deps.keyEncryptionKeys.current();
+    const moved = { fromKekId: opened.kekId, toKekId: kek.id };
+    if (opened.kekId === kek.id) return { wrappedKey: wrapped, ...moved };
+    const wrappedKey = sealPrivateKey(opened.privateKeyDer, opened, { ...deps, kek });
+    const again = await openWrappedKey(wrappedKey, deps);
+    const same =
+      again.privateKeyDer.length === opened.privateKeyDer.length &&
+      timingSafeEqual(again.privateKeyDer, opened.privateKeyDer);
+    again.privateKeyDer.fill(0);
+    if (!same) throw new Error('A private key came out of re-wrapping as another.');
+    return { wrappedKey, ...moved };
+  } finally {
+    opened.privateKeyDer.fill(0);
+  }
+}
+
+/**
+ * POST rewrapprivatekey, an operation of our own: `wrapped_private_key` in, the same field under the current
+ * key-encryption key out. It shows nothing of the key, so whoever may have keys wrapped may have them re-wrapped.
+ */
+export const rewrapPrivateKeyOperation: Operation<string> = async ({ body, note }, _caller, context) => {
+  const { wrappedKey, fromKekId, toKekId } = await rewrapPrivateKey(
+    requiredText(body, 'wrapped_private_key'),
+    {
+      keyEncryptionKeys: context.keyEncryptionKeys,
+      tenantId: context.settings.tenantId,
+      random: context.random,
+    },
+  );
+  note({ fromKekId, kekId: toKekId });
+  return { wrapped_private_key: wrappedKey };
+};
