@@ -8,6 +8,8 @@ locals {
     "issuing-ca-key" = ["sign"]
     # Versions are 32 raw bytes.
     "key-encryption-key" = ["key-service"]
+    # Versions are PKCS#8. Signs the key service's own tokens, for other key services and delegation.
+    "key-service-token-key" = ["key-service"]
     # Whoever sets up the CA makes the tables too.
     "database-url" = concat(local.function_names, ["set-up"])
     # The database server's own CA certificate, which its TLS certificate is checked against. Not secret.

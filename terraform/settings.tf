@@ -114,6 +114,19 @@ locals {
           audiences = provider.audiences
         }
       ])
+      SEALWRIGHT_KEY_SERVICE_APPLICATIONS = join(",", var.key_service.applications)
+      SEALWRIGHT_KEY_SERVICE_TOKEN_KEYS = join(",", [
+        for version in var.key_service.token_key_versions :
+        "projects/${var.project.id}/secrets/key-service-token-key/versions/${version}"
+      ])
+      SEALWRIGHT_KEY_SERVICE_ADMIN_PROVIDERS = jsonencode([
+        for provider in var.key_service.admin_providers :
+        { issuer = provider.issuer, jwksUrl = provider.jwks_url, audiences = provider.audiences }
+      ])
+      SEALWRIGHT_KEY_SERVICE_ADMINS            = jsonencode(var.key_service.admins)
+      SEALWRIGHT_KEY_SERVICE_MIGRATION_SOURCES = join(",", var.key_service.migration_sources)
+      SEALWRIGHT_KEY_SERVICE_MIGRATION_TARGETS = join(",", var.key_service.migration_targets)
+      SEALWRIGHT_KEY_SERVICE_GUESTS            = tostring(var.key_service.guests)
     }
   }
 }

@@ -116,7 +116,31 @@ variable "key_service" {
       jwks_url  = string
       audiences = list(string)
     }))
+    # Google applications served; all of them when empty. Gmail's S/MIME needs only gmail.
+    applications = optional(list(string), ["gmail"])
+    # Versions of the secret key-service-token-key, newest first; empty: certs, delegate and rewrap are not served.
+    token_key_versions = optional(list(number), [])
+    # Who may use the privileged operations, by operation, and whose tokens say so; nobody unless told.
+    admin_providers = optional(list(object({
+      issuer    = string
+      jwks_url  = string
+      audiences = list(string)
+    })), [])
+    admins = optional(map(list(string)), {})
+    # Base addresses of the key services to take over from, and of those that may take over from this one.
+    migration_sources = optional(list(string), [])
+    migration_targets = optional(list(string), [])
+    # Whether people without a Google account are served.
+    guests = optional(bool, false)
   })
+
+  validation {
+    condition = alltrue([
+      for application in var.key_service.applications :
+      contains(["drive", "meet", "calendar", "gmail", "gmail-sta"], application)
+    ])
+    error_message = "key_service.applications are among drive, meet, calendar, gmail, gmail-sta."
+  }
 
   validation {
     condition     = length(var.key_service.tenant_id) > 0 && length(var.key_service.tenant_id) <= 255

@@ -75,6 +75,13 @@ const SAMPLE: Environment = {
   SEALWRIGHT_KEY_SERVICE_DOMAIN: 'a.example',
   SEALWRIGHT_KEY_SERVICE_KEYS: 'projects/p/secrets/k/versions/1',
   SEALWRIGHT_KEY_SERVICE_WRAP_CALLERS: 'a@a.example',
+  SEALWRIGHT_KEY_SERVICE_APPLICATIONS: 'gmail',
+  SEALWRIGHT_KEY_SERVICE_TOKEN_KEYS: '',
+  SEALWRIGHT_KEY_SERVICE_ADMIN_PROVIDERS: '[]',
+  SEALWRIGHT_KEY_SERVICE_ADMINS: '{}',
+  SEALWRIGHT_KEY_SERVICE_MIGRATION_SOURCES: '',
+  SEALWRIGHT_KEY_SERVICE_MIGRATION_TARGETS: '',
+  SEALWRIGHT_KEY_SERVICE_GUESTS: 'false',
   SEALWRIGHT_KEY_SERVICE_IDENTITY_PROVIDERS:
     '[{"issuer":"https://i.example","jwksUrl":"https://i.example/k","audiences":["c"]}]',
 };
@@ -101,7 +108,17 @@ describe('settings in Terraform', () => {
   test.each(FUNCTION_NAMES)(
     'are for %s without one that it could start without by accident',
     async (name) => {
-      const withDefaults = ['SEALWRIGHT_BEHIND_IAM', 'SEALWRIGHT_KEY_SERVICE_WRAP_CALLERS'];
+      const withDefaults = [
+        'SEALWRIGHT_BEHIND_IAM',
+        'SEALWRIGHT_KEY_SERVICE_WRAP_CALLERS',
+        'SEALWRIGHT_KEY_SERVICE_APPLICATIONS',
+        'SEALWRIGHT_KEY_SERVICE_TOKEN_KEYS',
+        'SEALWRIGHT_KEY_SERVICE_ADMIN_PROVIDERS',
+        'SEALWRIGHT_KEY_SERVICE_ADMINS',
+        'SEALWRIGHT_KEY_SERVICE_MIGRATION_SOURCES',
+        'SEALWRIGHT_KEY_SERVICE_MIGRATION_TARGETS',
+        'SEALWRIGHT_KEY_SERVICE_GUESTS',
+      ];
       for (const missing of keysOf(name).filter((key) => !withDefaults.includes(key))) {
         const environment = sampleOf(keysOf(name).filter((key) => key !== missing));
         await expect(settingsReadBy(name, environment)).rejects.toThrow(`The setting ${missing} is missing`);
