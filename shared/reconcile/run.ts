@@ -62,7 +62,7 @@ async function look(deps: ReconcileDeps, lease: Lease, userId: string, cause: Ca
       presence = await deps.directory.presence(userId);
     } catch (error) {
       if (!isSealwrightError(error)) throw error;
-      return await unseen(deps, lease, userId, error);
+      return await unseen(deps, lease, userId, cause, error);
     }
     const { facts, gmailFailure } = await observe(deps, lease, presence);
     const judged = await judge(deps, cause, planFor(facts, deps.policy));
@@ -117,26 +117,25 @@ async function settle(deps: ReconcileDeps, lease: Lease, facts: Facts, verdict: 
 }
 
 /**
- * The directory would not say who this is, so nothing about the user is known to have changed; what is written down is
- * why nobody looked and when somebody will. Without a row there is nowhere to write it: then the event must come again.
+ * The directory would not say who this is. Revocations that were decided or reported before need no directory and go
+ * on; otherwise nothing is known to have changed, and what is written down is why nobody looked and when somebody will.
+ * Without a row there is nowhere to write it: then the event must come again.
  */
 async function unseen(
   deps: ReconcileDeps,
   lease: Lease,
   userId: string,
+  cause: Cause,
   error: SealwrightError,
 ): Promise<RunOutcome> {
-  const { user } = await deps.ledger.readUser(userId);
+  const { facts } = await observe(deps, lease, { kind: 'absent', userId });
+  const { user } = facts.ledger;
   if (user === undefined) throw error;
+  const stops: Stop[] = [{ chain: 'certificate', step: 'read-directory', error }];
+  const context = { deps, lease, cause, facts, mailbox: user.primaryEmail, made: {} };
+  stops.push(...(await apply(planFor(facts, deps.policy), context)));
   const kept = user.state === 'leaving' || user.state === 'out' ? user.state : undefined;
-  return await stop(
-    deps,
-    lease,
-    userId,
-    user,
-    [{ chain: 'certificate', step: 'read-directory', error }],
-    kept,
-  );
+  return await stop(deps, lease, userId, user, stops, kept);
 }
 
 /** Records what stopped and when it is tried again. `state` is the user's; undefined lets the worst failure decide. */

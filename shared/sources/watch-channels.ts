@@ -90,12 +90,14 @@ async function stopAll(
   deps: WatchChannelDeps,
   channels: readonly { readonly channelId: string; readonly resourceId: string; readonly expiresAt: Date }[],
 ): Promise<number> {
+  let stopped = 0;
   for (const channel of channels) {
     try {
       if (channel.resourceId !== '' && channel.expiresAt.getTime() > deps.clock.now().getTime()) {
         await deps.directory.stopChannel(channel);
       }
       await deps.ledger.forgetChannel(channel.channelId);
+      stopped += 1;
     } catch (error) {
       if (!isSealwrightError(error)) throw error;
       deps.log.warning('channel-not-stopped', {
@@ -105,5 +107,5 @@ async function stopAll(
       });
     }
   }
-  return channels.length;
+  return stopped;
 }

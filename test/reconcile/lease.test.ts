@@ -90,7 +90,7 @@ describe('a worker that loses its lease', () => {
     // The first call takes the lease, the last gives it back; a lease lost there harms nothing.
     for (let at = 2; at < all.length; at += 1) {
       const next = all[at - 1];
-      if (next === undefined || !changesSomething(next) || next.method === 'audit') continue;
+      if (next === undefined || !changesSomething(next)) continue;
       await restore();
       const where = `before call ${at}, ${next.port}.${next.method}`;
       const after: string[] = [];
@@ -110,19 +110,19 @@ describe('a worker that loses its lease', () => {
         (thrown: unknown) => thrown,
       );
       expect(isSealwrightError(error) && error.code, where).toBe('lease-lost');
-      // The one effect outside the ledger that was under way may still happen; nothing comes after it.
+      // The one effect outside the ledger that was under way may still happen; a step that has not begun may not.
       expect(
         after.filter((name) => name.startsWith('ledger.')),
         where,
       ).toEqual([]);
-      expect(after.length, where).toBeLessThanOrEqual(1);
+      expect(after.length, where).toBeLessThanOrEqual(next.method === 'audit' ? 0 : 1);
       if (lease === undefined) throw new Error('The lease was never taken over.');
       await world.ledger.releaseLease(lease);
       await look(world.deps);
       expect(await shapeOf(world), where).toEqual(clean);
       stopped += 1;
     }
-    expect(stopped).toBeGreaterThan(workflow === LEAVE ? 6 : 12);
+    expect(stopped).toBeGreaterThan(workflow === LEAVE ? 6 : 18);
   });
 });
 
@@ -153,8 +153,8 @@ describe('the heartbeat', () => {
   });
 
   test('that fails makes the run fail instead of reporting success', async () => {
-    await JOIN.prepare(world);
-    await look(world.deps);
+    // Nothing is written about somebody no rule covers, so that only the heartbeat can notice.
+    world.directory.put({ userId: USER_ID, orgUnitPath: '/Contractors' });
     const failed = Promise.withResolvers<void>();
     const ledger = surround('ledger', world.ledger, async (call, perform) => {
       if (call.method === 'acquireLease') return await world.ledger.acquireLease(SUBJECT, 60_000);

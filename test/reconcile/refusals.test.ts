@@ -53,7 +53,7 @@ const momentsOf = ({ port, method }: PortCall) =>
     ? (['before', 'after'] as const)
     : (['before'] as const);
 
-describe.each([JOIN, COMPROMISE, LEAVE])('$name', (workflow) => {
+describe.each([JOIN, LEAVE])('$name', (workflow) => {
   test('that meets what may pass throws it, says what it waits for, and ends well the next time', async () => {
     const { restore, calls, clean } = await undisturbed(workflow);
     let tried = 0;
@@ -117,6 +117,40 @@ describe('somebody the ledger does not know yet, whom the directory will not nam
       expect(await rowOf(world)).toBeUndefined();
     },
   );
+});
+
+describe('a directory that will not answer', () => {
+  test.each([PASSING['directory'], LASTING['directory']])(
+    'delays no revocation that was decided or reported before (%s)',
+    async (error) => {
+      if (error === undefined) throw new Error('no error');
+      const deps = world.surrounded(failing(error, named('presence')));
+      await COMPROMISE.prepare(world);
+      await look(deps).catch(() => undefined);
+      expect(await revocationsOf(world)).toEqual(['keyCompromise']);
+      expect(world.bus.crlRequests).toHaveLength(1);
+      expect((await rowOf(world))?.nextAction).toBe('retry-read-directory');
+      // The new key waits for the directory: nobody knows now whether they may have one.
+      expect((await world.ledger.readUser(USER_ID)).openWishes).toHaveLength(1);
+      await look(world.deps);
+      expect(await shapeOf(world)).toMatchObject({ state: 'ready', identities: { [ADDRESS]: 'leaf 2' } });
+    },
+  );
+
+  test('makes nobody leave', async () => {
+    await LEAVE.prepare(world);
+    const error = PASSING['directory'] ?? expect.unreachable();
+    await expect(look(world.surrounded(failing(error, named('presence'))))).rejects.toBe(error);
+    expect(await revocationsOf(world)).toEqual([undefined]);
+  });
+
+  test('leaves somebody who is out, out', async () => {
+    await LEAVE.prepare(world);
+    await look(world.deps);
+    const error = LASTING['directory'] ?? expect.unreachable();
+    await look(world.surrounded(failing(error, named('presence'))));
+    expect(await rowOf(world)).toMatchObject({ state: 'out', nextAction: 'retry-read-directory' });
+  });
 });
 
 describe('the two chains', () => {
