@@ -29,18 +29,29 @@ export interface AdminDeps extends Omit<RekeyDeps, 'ledger'>, Omit<AdminReadDeps
 export function createAdmin(deps: AdminDeps): HttpHandler {
   return async (call) => {
     const admin = await authenticateAdmin(deps, call);
-    const [, version, resource, id] = call.path.split('/').map(decoded);
+    const [, version, resource, id, ...beyond] = call.path.split('/').map(decoded);
+    for (const value of call.query.values()) refuseNul(value);
     if (version !== 'v1') throw permanent('not-found', 'The admin API lives under /v1.');
-    if (resource === 'rekey' && id === undefined) {
-      allow(call, 'POST');
-      return await requestRekey(deps, admin, parseJsonObject(call.body));
+    if (beyond.length > 0) throw unknownPath(call);
+    switch (resource) {
+      case 'rekey':
+        if (id !== undefined) throw unknownPath(call);
+        allow(call, 'POST');
+        return await requestRekey(deps, admin, parseJsonObject(call.body));
+      case 'jobs':
+        if (id === undefined) throw unknownPath(call);
+        allow(call, 'GET');
+        return await readJob(deps, id);
+      case 'users':
+        allow(call, 'GET');
+        return id === undefined ? await readUsers(deps, call.query) : await readUser(deps, id);
+      case 'audit':
+        if (id !== undefined) throw unknownPath(call);
+        allow(call, 'GET');
+        return await readAudit(deps, call.query);
+      default:
+        throw unknownPath(call);
     }
-    allow(call, 'GET');
-    if (resource === 'jobs' && id !== undefined) return await readJob(deps, id);
-    if (resource === 'users')
-      return id === undefined ? await readUsers(deps, call.query) : await readUser(deps, id);
-    if (resource === 'audit' && id === undefined) return await readAudit(deps, call.query);
-    throw permanent('not-found', `The admin API has no ${call.path}.`);
   };
 }
 
@@ -71,10 +82,22 @@ function allow(call: HttpCall, method: string): void {
   if (call.method !== method) throw permanent('method-not-allowed', `${call.path} takes ${method}.`);
 }
 
+const unknownPath = (call: HttpCall) => permanent('not-found', `The admin API has no ${call.path}.`);
+
 function decoded(segment: string): string {
+  let text: string;
   try {
-    return decodeURIComponent(segment);
+    text = decodeURIComponent(segment);
   } catch (error) {
     throw invalidInput('malformed-request', 'The path holds a broken percent escape.', { cause: error });
+  }
+  refuseNul(text);
+  return text;
+}
+
+/** The one character that PostgreSQL does not take. */
+function refuseNul(text: string): void {
+  if (text.includes('\0')) {
+    throw invalidInput('malformed-request', 'The address holds a NUL character, which no name has.');
   }
 }

@@ -23,7 +23,7 @@ export function createDirectoryEvent(deps: DirectoryEventDeps): HttpHandler {
     await authenticateCaller(call.headers, deps.callers, deps.idTokens);
     const message = parsePushEnvelope(parseJsonObject(call.body));
     const hints = await understand(deps, message);
-    for (const hint of hints) await follow(deps, hint, message);
+    await allOf(hints, (hint) => follow(deps, hint, message));
     return { status: 204 };
   };
 }
@@ -54,7 +54,21 @@ async function follow(deps: DirectoryEventDeps, hint: Hint, message: PushedMessa
     await deps.ledger.audit({ cause: hint.cause, step: 'hint-ignored', reason, outcome: 'ignored' });
     deps.log.warning('hint-ignored', { eventId: hint.cause.eventId, reason });
   }
-  for (const userId of userIds) await lookAt(deps, userId, hint, message);
+  await allOf(userIds, (userId) => lookAt(deps, userId, hint, message));
+}
+
+/** Fails only when it is through: a user who cannot be finished must not keep the next one's departure waiting. */
+async function allOf<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const failures: unknown[] = [];
+  for (const item of items) {
+    try {
+      await work(item);
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  // A bug is told before anything that may pass by itself.
+  if (failures.length > 0) throw failures.find((failure) => !isSealwrightError(failure)) ?? failures[0];
 }
 
 async function lookAt(

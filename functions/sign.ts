@@ -30,7 +30,8 @@ export function createSign(deps: SignFunctionDeps): HttpHandler {
       }
       case '/v1/crl': {
         const issuerId = field(body, 'issuerId', /^[\w.-]{1,128}$/);
-        const crlNumber = field(body, 'crlNumber', /^\d{1,40}$/);
+        // Eighteen digits always fit the ledger's 64 bits; CRLs are numbered from 1.
+        const crlNumber = field(body, 'crlNumber', /^\d{1,18}$/);
         const crl = await signCrlIntent(deps, issuerId, BigInt(crlNumber));
         deps.log.info('signed', { kind: 'crl', issuerId, crlNumber, caller });
         return { status: 200, body: { crl: Buffer.from(crl).toString('base64') } };

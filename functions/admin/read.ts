@@ -20,6 +20,8 @@ export async function readJob(deps: AdminReadDeps, jobId: string): Promise<HttpA
 /** `{"users":[…],"next"}`: pass `next` as `after` for the following page. */
 export async function readUsers(deps: AdminReadDeps, query: URLSearchParams): Promise<HttpAnswer> {
   const after = query.get('after');
+  if (after !== null && !/^\d{1,32}$/.test(after))
+    throw invalidInput('malformed-request', '"after" must be a user id.');
   const limit = pageSize(query);
   const page = await deps.ledger.users({ limit, ...(after === null ? {} : { afterUserId: after }) });
   const last = page.at(-1)?.user?.userId;
@@ -47,7 +49,8 @@ export async function readAudit(deps: AdminReadDeps, query: URLSearchParams): Pr
     user === null || /^\d+$/.test(user) ? user : await deps.ledger.userIdOfAddress(user.toLowerCase());
   if (userId === undefined) throw permanent('not-found', `The ledger knows nobody called ${user}.`);
   const after = query.get('after');
-  if (after !== null && !/^\d+$/.test(after))
+  // Eighteen digits always fit the ledger's 64 bits.
+  if (after !== null && !/^\d{1,18}$/.test(after))
     throw invalidInput('malformed-request', '"after" must be an entry number.');
   const limit = pageSize(query);
   const entries = await deps.ledger.auditTrail({
@@ -109,8 +112,8 @@ function detail(ledger: UserLedger) {
 function pageSize(query: URLSearchParams): number {
   const text = query.get('limit');
   if (text === null) return DEFAULT_PAGE;
-  const limit = Number(text);
-  if (!Number.isInteger(limit) || limit < 1 || limit > MAX_PAGE) {
+  const limit = /^\d{1,4}$/.test(text) ? Number(text) : 0;
+  if (limit < 1 || limit > MAX_PAGE) {
     throw invalidInput('malformed-request', `"limit" must be a whole number from 1 to ${MAX_PAGE}.`);
   }
   return limit;

@@ -40,9 +40,18 @@ const request = z.strictObject({
     error: `must be one of ${Object.keys(REVOCATION_REASONS).join(', ')}`,
   }),
   /** When the key is thought to have been compromised, RFC 5280 §5.3.2. */
-  invalidityDate: z.iso.datetime({ offset: true }).optional(),
+  invalidityDate: z.iso
+    .datetime({ offset: true })
+    .refine(hasUsualYear, 'must lie in the years 1950 to 9999')
+    .optional(),
   dryRun: z.boolean().default(false),
 });
+
+/** Neither a year 0 nor a year 10000, which an offset can make of 9999, can be written to the ledger or a CRL. */
+function hasUsualYear(instant: string): boolean {
+  const year = new Date(instant).getUTCFullYear();
+  return year >= 1950 && year <= 9999;
+}
 
 interface Target {
   readonly userId: string;

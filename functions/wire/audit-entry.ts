@@ -66,4 +66,6 @@ const record = (value: unknown): Readonly<Record<string, unknown>> =>
 const list = (value: unknown): readonly Readonly<Record<string, unknown>>[] =>
   Array.isArray(value) ? value.map(record) : [];
 
-const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
+/** PostgreSQL takes every character but NUL; an entry that holds one somewhere still says whom to look at. */
+const text = (value: unknown): string | undefined =>
+  typeof value === 'string' ? value.replaceAll('\0', '\uFFFD') : undefined;

@@ -28,7 +28,7 @@ function parseHint(body: Readonly<Record<string, unknown>>, messageId: string): 
   const cause = parseCause(body['cause'], messageId);
   const { userId, address } = body;
   if (typeof userId === 'string' && /^\d{1,32}$/.test(userId)) return { userId, cause };
-  if (typeof address === 'string' && address.includes('@')) return { address: address.toLowerCase(), cause };
+  if (isText(address) && address.includes('@')) return { address: address.toLowerCase(), cause };
   throw invalidInput(
     'malformed-event',
     `Message ${messageId} names no user: it needs "userId" (digits) or "address".`,
@@ -38,13 +38,11 @@ function parseHint(body: Readonly<Record<string, unknown>>, messageId: string): 
 function parseCause(value: unknown, messageId: string): Cause {
   const cause = value as Partial<Record<keyof Cause, unknown>> | null | undefined;
   const { source, eventId, event, actor } = cause ?? {};
-  if (
-    typeof source !== 'string' ||
-    !SOURCES.has(source) ||
-    typeof eventId !== 'string' ||
-    typeof event !== 'string'
-  ) {
+  if (typeof source !== 'string' || !SOURCES.has(source) || !isText(eventId) || !isText(event)) {
     throw invalidInput('malformed-event', `Message ${messageId} has no valid "cause".`);
   }
-  return { source: source as HintSource, eventId, event, ...(typeof actor === 'string' ? { actor } : {}) };
+  return { source: source as HintSource, eventId, event, ...(isText(actor) ? { actor } : {}) };
 }
+
+/** PostgreSQL takes every character but NUL. */
+const isText = (value: unknown): value is string => typeof value === 'string' && !value.includes('\0');

@@ -30,19 +30,37 @@ export interface HttpAnswer {
 export type HttpHandler = (call: HttpCall) => Promise<HttpAnswer>;
 
 const ORIGINAL_CONTENT_TYPE = 'x-sealwright-original-content-type';
+/** Express answers a target with a broken percent escape itself: HTML, and outside production a stack trace. */
+const targetsHiddenFromExpress = new WeakMap<IncomingMessage, string>();
 let receivingRaw = false;
 
-/** Once per process, before the first request: bodies reach our handlers as bytes, whatever their content type. */
+/**
+ * Once per process, before the first request: bodies reach our handlers as bytes, whatever their content type, and
+ * paths as they were sent, whatever their escapes.
+ */
 export function receiveBodiesRaw(): void {
   if (receivingRaw) return;
   receivingRaw = true;
   subscribe('http.server.request.start', (message) => {
     const { request } = message as { request: IncomingMessage };
+    if (request.url !== undefined && !isDecodable(request.url)) {
+      targetsHiddenFromExpress.set(request, request.url);
+      request.url = '/';
+    }
     const contentType = request.headers['content-type'];
     if (contentType === undefined) return;
     request.headers[ORIGINAL_CONTENT_TYPE] = contentType;
     request.headers['content-type'] = 'application/octet-stream';
   });
+}
+
+function isDecodable(target: string): boolean {
+  try {
+    decodeURIComponent(target.split('?', 1)[0] ?? '');
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 export interface EdgeOptions {
@@ -104,7 +122,8 @@ export function asHttpFunction(handler: HttpHandler, options: EdgeOptions): Http
 
 function toCall(request: Request): HttpCall {
   // Not parsed as a URL: a target such as `//host/path` would be one with another host, or none at all.
-  const [path = '/', query = ''] = request.url.split(/\?(.*)/s, 2);
+  const target = targetsHiddenFromExpress.get(request) ?? request.url;
+  const [path = '/', query = ''] = target.split(/\?(.*)/s, 2);
   const raw = (request as Request & { rawBody?: Buffer }).rawBody;
   const { [ORIGINAL_CONTENT_TYPE]: original, ...headers } = request.headers;
   if (typeof original === 'string') headers['content-type'] = original;

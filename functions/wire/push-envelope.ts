@@ -16,7 +16,7 @@ export function parsePushEnvelope(body: Readonly<Record<string, unknown>>): Push
   }
   const fields = message as Record<string, unknown>;
   const messageId = fields['messageId'] ?? fields['message_id'];
-  if (typeof messageId !== 'string' || messageId === '') {
+  if (typeof messageId !== 'string' || messageId === '' || messageId.includes('\0')) {
     throw invalidInput('malformed-event', 'The pushed message has no "messageId".');
   }
   const data = fields['data'] ?? '';

@@ -1,0 +1,508 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { createDirectoryEvent } from '../../functions/directory-event.ts';
+import { permanent } from '../../shared/errors.ts';
+import type { Around } from '../support/fakes/calls.ts';
+import { createWorld, makeMaterials, type World } from '../support/fakes/world.ts';
+import {
+  bearer,
+  CALLER,
+  CALLER_CLAIMS,
+  callerHeaders,
+  itRefusesStrangers,
+  itVerifiesWholly,
+  privately,
+} from './support/callers.ts';
+import { failing } from './support/failing.ts';
+import { type GoogleKeys, googleKeys, strippedOfSignature } from './support/google-keys.ts';
+import { type AuditEvent, logEntry, parameter, push } from './support/pushes.ts';
+import { rewinder } from './support/rewind.ts';
+import { type Answer, refusal, type Served, serveHandler } from './support/served.ts';
+
+const ANA = { userId: '100000000000000000001', primaryEmail: 'ana@acme.example' };
+const BEA = { userId: '100000000000000000002', primaryEmail: 'bea@acme.example' };
+const CAUSE = { source: 'watch', eventId: 'channel-1:42', event: 'update' } as const;
+
+let keys: GoogleKeys;
+let world: World;
+let rewind: () => Promise<void>;
+let served: Served;
+
+beforeAll(async () => {
+  world = await createWorld(await makeMaterials());
+  rewind = await rewinder(world);
+  keys = await googleKeys(world.clock);
+});
+afterAll(async () => {
+  await keys.close();
+  await world.close();
+});
+
+const start = (around?: Around, rule: { behindIam?: boolean } = {}): Promise<Served> => {
+  const deps = around === undefined ? world.deps : world.surrounded(around);
+  return serveHandler(createDirectoryEvent({ ...deps, ...privately(keys, world.clock, rule) }), world.log);
+};
+
+/** For requests that leave nothing behind. */
+const inOneWorld = (rule: { behindIam?: boolean } = {}): void => {
+  beforeAll(async () => {
+    await rewind();
+    served = await start(undefined, rule);
+  });
+  afterAll(() => served.close());
+  beforeEach(() => {
+    world.log.lines.length = 0;
+  });
+};
+
+/** For each test the world as it was at first. */
+const inFreshWorlds = (): void => {
+  beforeEach(async () => {
+    await rewind();
+    served = await start();
+  });
+  afterEach(() => served.close());
+};
+
+const deliver = async (body: string, to = served): Promise<Answer> =>
+  to.request('/', { headers: await callerHeaders(keys), body });
+const hint = (whom: { userId: string } | { address: string }, messageId?: string) =>
+  push({ version: 1, ...whom, cause: CAUSE }, messageId);
+const audited = (...events: readonly AuditEvent[]) => push(logEntry(events));
+const about = (eventName: string, address: string): AuditEvent => ({
+  eventName,
+  parameter: [parameter('USER_EMAIL', address)],
+});
+
+const stateOf = async (userId: string) => (await world.ledger.readUser(userId)).user?.state;
+const trail = async () => await world.ledger.auditTrail({ limit: 100 });
+const ignored = async () => (await trail()).filter(({ step }) => step === 'hint-ignored');
+const looked = () => world.log.of('look-started').map(({ fields }) => fields['userId']);
+const outcomes = () => world.log.of('look-ended').map(({ fields }) => fields['outcome']);
+
+const call = (headers: Readonly<Record<string, string>>) =>
+  served.request('/', { headers, body: hint({ userId: ANA.userId }) });
+
+describe('directory-event, where nobody verifies before it, refuses a request', () => {
+  inOneWorld();
+  afterEach(() => {
+    expect(looked()).toEqual([]);
+    expect(JSON.stringify(world.log.lines)).not.toContain('eyJ');
+  });
+
+  itRefusesStrangers(() => keys, call);
+  itVerifiesWholly(() => keys, call);
+});
+
+describe('directory-event, behind Cloud Run’s IAM,', () => {
+  inOneWorld({ behindIam: true });
+
+  it('takes the token as Cloud Run leaves it, without its signature', async () => {
+    const token = strippedOfSignature(await keys.token(CALLER_CLAIMS));
+    expect((await call(bearer(token))).status).toBe(204);
+    expect(looked()).toEqual([ANA.userId]);
+  });
+
+  it('takes a token for several audiences of which it is one', async () => {
+    const aud = ['https://other.acme.example/', CALLER_CLAIMS.aud];
+    const token = strippedOfSignature(await keys.token({ ...CALLER_CLAIMS, aud }));
+    expect((await call(bearer(token))).status).toBe(204);
+  });
+
+  describe('refuses a request', () => {
+    itRefusesStrangers(() => keys, call);
+  });
+});
+
+describe('directory-event, called,', () => {
+  inOneWorld();
+
+  it('takes the token of X-Serverless-Authorization before that of Authorization', async () => {
+    const token = await keys.token(CALLER_CLAIMS);
+    const headers = { 'x-serverless-authorization': `Bearer ${token}`, ...bearer('of-somebody-else') };
+    expect((await call(headers)).status).toBe(204);
+  });
+
+  it('takes the caller’s address in any case', async () => {
+    const token = await keys.token({ ...CALLER_CLAIMS, email: CALLER.toUpperCase() });
+    expect((await call(bearer(token))).status).toBe(204);
+  });
+
+  it('answers 503 while Google’s keys cannot be had, because then nobody knows who calls', async () => {
+    // A verifier that has not fetched them yet.
+    const fresh = await start();
+    keys.down = true;
+    try {
+      const answer = await deliver(hint({ userId: ANA.userId }), fresh);
+      expect(answer).toMatchObject(refusal(503, 'tokens-unavailable'));
+      expect(looked()).toEqual([]);
+    } finally {
+      keys.down = false;
+      await fresh.close();
+    }
+  });
+});
+
+describe('directory-event, given what is no push, answers 400 to', () => {
+  inOneWorld();
+  it.each([
+    ['a body that is not JSON', 'message=1', 'malformed-request'],
+    ['an empty body', '', 'malformed-request'],
+    ['a JSON list', '[{"message":{}}]', 'malformed-request'],
+    ['an envelope without a message', '{"subscription":"projects/a/subscriptions/b"}', 'malformed-event'],
+    ['a message that is a text', '{"message":"hello"}', 'malformed-event'],
+    ['a message without an id', '{"message":{"data":"e30="}}', 'malformed-event'],
+    [
+      'a message whose id holds a NUL',
+      '{"message":{"messageId":"\\u0000","data":"e30="}}',
+      'malformed-event',
+    ],
+    ['a message with data that is no text', '{"message":{"messageId":"1","data":{}}}', 'malformed-event'],
+  ])('%s', async (_what, body, reason) => {
+    expect(await deliver(body)).toMatchObject(refusal(400, reason));
+    expect(await ignored()).toEqual([]);
+  });
+});
+
+describe('directory-event, given a message that nobody can ever understand, acknowledges it and writes down', () => {
+  inOneWorld();
+  let before: number;
+  beforeEach(async () => {
+    before = (await ignored()).length;
+  });
+  const ignoredNow = async () => (await ignored()).slice(before);
+
+  it.each([
+    ['data that is not JSON', 'hello', 'Message message-1 carries no JSON.'],
+    ['no data', '', 'Message message-1 carries no JSON.'],
+    ['a JSON list', [], 'Message message-1 carries no JSON object.'],
+    ['a JSON null', 'null', 'Message message-1 carries no JSON object.'],
+    [
+      'a hint of another version',
+      { version: 2, userId: ANA.userId, cause: CAUSE },
+      'Message message-1 is neither a log entry nor a hint of version 1.',
+    ],
+    [
+      'a hint of no version',
+      { userId: ANA.userId, cause: CAUSE },
+      'Message message-1 is neither a log entry nor a hint of version 1.',
+    ],
+    ['a hint without a cause', { version: 1, userId: ANA.userId }, 'Message message-1 has no valid "cause".'],
+    [
+      'a hint with an unknown source',
+      { version: 1, userId: ANA.userId, cause: { ...CAUSE, source: 'rumour' } },
+      'Message message-1 has no valid "cause".',
+    ],
+    [
+      'a hint about nobody',
+      { version: 1, cause: CAUSE },
+      'Message message-1 names no user: it needs "userId" (digits) or "address".',
+    ],
+    [
+      'a hint about an id that is none',
+      { version: 1, userId: 'ana', cause: CAUSE },
+      'Message message-1 names no user: it needs "userId" (digits) or "address".',
+    ],
+    [
+      'a hint about an address that is none',
+      { version: 1, address: 'ana', cause: CAUSE },
+      'Message message-1 names no user: it needs "userId" (digits) or "address".',
+    ],
+    [
+      'a log entry without events',
+      logEntry([], 'google.admin.AdminService.changePassword'),
+      'Method google.admin.AdminService.changePassword carries no events.',
+    ],
+    [
+      'a log entry of a method without a name',
+      { protoPayload: {} },
+      'Method without a name carries no events.',
+    ],
+    [
+      'a log entry whose payload is a text',
+      { protoPayload: 'x' },
+      'Method without a name carries no events.',
+    ],
+    [
+      'a log entry about another event',
+      logEntry([about('CHANGE_PASSWORD', ANA.primaryEmail)]),
+      'Event CHANGE_PASSWORD names no user this product follows.',
+    ],
+    [
+      'a log entry that names no user',
+      logEntry([{ eventName: 'CREATE_USER', parameter: [parameter('ORG_UNIT_NAME', '/Staff')] }]),
+      'Event CREATE_USER names no user this product follows.',
+    ],
+  ])('%s', async (_what, data, reason) => {
+    expect((await deliver(push(data))).status).toBe(204);
+    expect(await ignoredNow()).toMatchObject([
+      {
+        cause: { source: 'audit', eventId: 'message-1', event: 'ignored' },
+        reason,
+        outcome: 'ignored',
+      },
+    ]);
+    expect(world.log.of('event-ignored')).toMatchObject([{ severity: 'warning', fields: { reason } }]);
+    expect(looked()).toEqual([]);
+  });
+
+  it.each([
+    ['a hint whose address', { version: 1, address: 'a\u0000@acme.example', cause: CAUSE }],
+    ['a hint whose cause', { version: 1, userId: ANA.userId, cause: { ...CAUSE, eventId: '\u0000' } }],
+    ['a log entry whose event', logEntry([{ eventName: 'X\u0000' }])],
+    ['a log entry whose method', logEntry([], 'x\u0000')],
+    ['a log entry whose address', logEntry([about('CREATE_USER', 'a\u0000@acme.example')])],
+    ['a log entry whose id', { ...logEntry([about('CREATE_USER', 'a@acme.example')]), insertId: '\u0000' }],
+  ])('%s holds a NUL, which no database takes', async (_what, data) => {
+    expect((await deliver(push(data))).status).toBe(204);
+    expect(await ignoredNow()).toHaveLength(1);
+    expect(looked()).toEqual([]);
+  });
+});
+
+describe('directory-event, given a hint,', () => {
+  inFreshWorlds();
+
+  it('looks at the user and makes them ready', async () => {
+    world.directory.put(ANA);
+    expect(await deliver(hint({ userId: ANA.userId }))).toMatchObject({ status: 204, text: '' });
+    expect(await stateOf(ANA.userId)).toBe('ready');
+    expect(world.gmail.account(ANA.userId).identities.has(ANA.primaryEmail)).toBe(true);
+    expect(world.log.of('look-ended')).toMatchObject([
+      {
+        fields: {
+          eventId: 'channel-1:42',
+          source: 'watch',
+          sourceEvent: 'update',
+          userId: ANA.userId,
+          attempt: 1,
+          outcome: 'converged',
+          state: 'ready',
+        },
+      },
+    ]);
+  });
+
+  it('writes the cause with every step into the audit trail', async () => {
+    world.directory.put(ANA);
+    await deliver(hint({ userId: ANA.userId }));
+    const ours = await world.ledger.auditTrail({ userId: ANA.userId, limit: 100 });
+    expect(ours.length).toBeGreaterThan(3);
+    expect(ours.every(({ cause }) => cause.eventId === 'channel-1:42')).toBe(true);
+  });
+
+  it('does nothing more when the same message comes twice', async () => {
+    world.directory.put(ANA);
+    await deliver(hint({ userId: ANA.userId }));
+    const once = (await trail()).length;
+    expect((await deliver(hint({ userId: ANA.userId }))).status).toBe(204);
+    expect((await trail()).length).toBe(once);
+    expect(world.gmail.account(ANA.userId).pairs).toHaveLength(1);
+  });
+
+  it('about an address, finds who has it, in any case', async () => {
+    world.directory.put({ ...ANA, aliases: ['ana.alias@acme.example'] });
+    await deliver(hint({ address: 'Ana.Alias@Acme.Example' }));
+    expect(looked()).toEqual([ANA.userId]);
+  });
+
+  it('about an address that nobody has or had, acknowledges and writes that down under its cause', async () => {
+    expect((await deliver(hint({ address: 'nobody@acme.example' }))).status).toBe(204);
+    expect(await ignored()).toMatchObject([
+      { cause: CAUSE, reason: 'Nobody has or had the address nobody@acme.example.', outcome: 'ignored' },
+    ]);
+  });
+
+  it('about somebody whom neither directory nor ledger know, acknowledges and leaves no trace of them', async () => {
+    expect((await deliver(hint({ userId: '999' }))).status).toBe(204);
+    expect(outcomes()).toEqual(['converged']);
+    expect(await world.ledger.users()).toEqual([]);
+  });
+
+  it('about somebody whom no rule covers, leaves no trace of them', async () => {
+    world.directory.put({ ...ANA, orgUnitPath: '/Contractors' });
+    expect((await deliver(hint({ userId: ANA.userId }))).status).toBe(204);
+    expect(await world.ledger.users()).toEqual([]);
+  });
+
+  it('about an address that moved to somebody else, looks at both', async () => {
+    world.directory.put(ANA);
+    await deliver(hint({ userId: ANA.userId }));
+    world.directory.remove(ANA.userId);
+    world.directory.forget(ANA.userId);
+    world.directory.put({ ...BEA, primaryEmail: ANA.primaryEmail });
+    world.log.lines.length = 0;
+    await deliver(hint({ address: ANA.primaryEmail }));
+    expect(looked()).toEqual([BEA.userId, ANA.userId]);
+  });
+
+  it('about an address that moved, looks at the one before also when the one now cannot be finished', async () => {
+    world.directory.put(ANA);
+    await deliver(hint({ userId: ANA.userId }));
+    world.directory.remove(ANA.userId);
+    world.directory.put({ ...BEA, primaryEmail: ANA.primaryEmail });
+    const away = failing('createKeypair', 'gmail-unavailable');
+    const disturbed = await start(away.around);
+    world.log.lines.length = 0;
+    try {
+      expect(await deliver(hint({ address: ANA.primaryEmail }), disturbed)).toMatchObject(
+        refusal(503, 'gmail-unavailable'),
+      );
+      expect(looked()).toEqual([BEA.userId, ANA.userId]);
+      expect(await stateOf(ANA.userId)).toBe('out');
+    } finally {
+      await disturbed.close();
+    }
+  });
+
+  it('about a user somebody else works on, acknowledges and asks that one to look once more', async () => {
+    world.directory.put(ANA);
+    const lease = await world.ledger.acquireLease(`user:${ANA.userId}`, 60_000);
+    expect(lease).toBeDefined();
+    expect((await deliver(hint({ userId: ANA.userId }))).status).toBe(204);
+    expect(outcomes()).toEqual(['busy']);
+    expect(world.gmail.account(ANA.userId).pairs).toEqual([]);
+    if (lease !== undefined) expect(await world.ledger.releaseLease(lease)).toBe('look-again');
+  });
+
+  it('that needs a human, acknowledges and says what for', async () => {
+    world.directory.put(ANA);
+    const refusing = failing('signLeaf', 'ca-key-unusable', permanent('ca-key-unusable', 'Wrong CA key.'));
+    const disturbed = await start(refusing.around);
+    try {
+      expect((await deliver(hint({ userId: ANA.userId }), disturbed)).status).toBe(204);
+      expect((await world.ledger.readUser(ANA.userId)).user).toMatchObject({
+        state: 'blocked',
+        reason: expect.stringContaining('Wrong CA key.'),
+      });
+      expect(outcomes()).toEqual(['stopped']);
+    } finally {
+      await disturbed.close();
+    }
+  });
+
+  it('answers a bug with 500 and none of its text, so that the message comes again', async () => {
+    world.directory.put(ANA);
+    const disturbed = await start(failing('readUser', 'conflict', new Error('inner text')).around);
+    try {
+      const answer = await deliver(hint({ userId: ANA.userId }), disturbed);
+      expect(answer).toMatchObject(refusal(500, 'internal'));
+      expect(answer.text).not.toContain('inner text');
+    } finally {
+      await disturbed.close();
+    }
+  });
+});
+
+describe('directory-event, given a log entry,', () => {
+  inFreshWorlds();
+
+  it('looks at every user its events name, under the id that Google gave the entry', async () => {
+    world.directory.put(ANA);
+    world.directory.put(BEA);
+    const body = audited(
+      about('SUSPEND_USER', ANA.primaryEmail),
+      about('CHANGE_PASSWORD', 'cem@acme.example'),
+      about('MOVE_USER_TO_ORG_UNIT', BEA.primaryEmail),
+    );
+    expect((await deliver(body)).status).toBe(204);
+    expect(world.log.of('look-started')).toMatchObject([
+      { fields: { userId: ANA.userId, eventId: 'insert-1', source: 'audit', sourceEvent: 'SUSPEND_USER' } },
+      { fields: { userId: BEA.userId, eventId: 'insert-1', sourceEvent: 'MOVE_USER_TO_ORG_UNIT' } },
+    ]);
+    expect(await ignored()).toMatchObject([
+      { reason: 'Event CHANGE_PASSWORD names no user this product follows.' },
+    ]);
+    const [step] = await world.ledger.auditTrail({ userId: ANA.userId, limit: 1 });
+    expect(step?.cause.actor).toBe('admin@acme.example');
+  });
+
+  it('looks at the second user also when the first cannot be finished, and asks for the entry again', async () => {
+    world.directory.put(ANA);
+    world.directory.put(BEA);
+    const away = failing('presence', 'directory-unavailable');
+    const onlyAna: Around = (call, perform) =>
+      call.method === 'presence' && call.args[0] !== ANA.userId ? perform() : away.around(call, perform);
+    const disturbed = await start(onlyAna);
+    const body = audited(about('CREATE_USER', ANA.primaryEmail), about('CREATE_USER', BEA.primaryEmail));
+    try {
+      expect(await deliver(body, disturbed)).toMatchObject(refusal(503, 'directory-unavailable'));
+      expect(await stateOf(BEA.userId)).toBe('ready');
+      away.on = false;
+      expect((await deliver(body, disturbed)).status).toBe(204);
+      expect(await stateOf(ANA.userId)).toBe('ready');
+    } finally {
+      await disturbed.close();
+    }
+  });
+
+  const values = [
+    parameter('ORG_UNIT_NAME', '/Staff'),
+    parameter('USER_EMAIL', 'ANA@acme.example'),
+    parameter('NEW_VALUE', '/Staff/Legal'),
+  ];
+  it.each([
+    ['first', [1, 0, 2]],
+    ['in the middle', [0, 1, 2]],
+    ['last', [2, 0, 1]],
+  ])('finds the address when it stands %s among the parameters', async (_where, order) => {
+    world.directory.put(ANA);
+    const parameters = order.flatMap((index) => values[index] ?? []);
+    await deliver(audited({ eventName: 'MOVE_USER_TO_ORG_UNIT', parameter: parameters }));
+    expect(looked()).toEqual([ANA.userId]);
+  });
+
+  it.each([
+    ['new address', 'ana.new@acme.example', 'ana@acme.example', 'ana.new@acme.example'],
+    ['old address where the new value is none', 'ana.new', 'ana@acme.example', 'ana@acme.example'],
+  ])('of a rename, finds the user by the %s', async (_which, newValue, oldAddress, present) => {
+    world.directory.put({ ...ANA, primaryEmail: present });
+    const parameters = [parameter('NEW_VALUE', newValue), parameter('USER_EMAIL', oldAddress)];
+    await deliver(audited({ eventName: 'RENAME_USER', parameter: parameters }));
+    expect(looked()).toEqual([ANA.userId]);
+  });
+
+  it('about a deleted user, finds them by the address they had', async () => {
+    world.directory.put(ANA);
+    await deliver(hint({ userId: ANA.userId }));
+    world.directory.remove(ANA.userId);
+    world.directory.forget(ANA.userId);
+    world.log.lines.length = 0;
+    await deliver(audited(about('DELETE_USER', ANA.primaryEmail)));
+    expect(looked()).toEqual([ANA.userId]);
+  });
+});
+
+describe('directory-event, after an answer of 503 with Retry-After, succeeds with the same delivery once', () => {
+  inFreshWorlds();
+
+  it.each([
+    ['the directory resolves addresses', 'resolve', 'directory-unavailable'],
+    ['the directory answers', 'presence', 'directory-unavailable'],
+    ['Gmail lists', 'listKeypairs', 'gmail-unavailable'],
+    ['Gmail writes', 'createKeypair', 'gmail-unavailable'],
+    ['the key service wraps', 'wrapPrivateKey', 'key-service-unavailable'],
+    ['the signer signs', 'signLeaf', 'signing-unavailable'],
+    ['the ledger gives leases', 'acquireLease', 'ledger-unavailable'],
+    ['the ledger can be read', 'readUser', 'ledger-unavailable'],
+    ['the ledger can be written', 'recordLeafIntent', 'ledger-unavailable'],
+    ['the lease is not lost on the way', 'recordSighting', 'lease-lost'],
+  ] as const)('%s', async (_what, method, code) => {
+    world.directory.put(ANA);
+    const away = failing(method, code);
+    const disturbed = await start(away.around);
+    const body = hint({ address: ANA.primaryEmail });
+    try {
+      const answer = await deliver(body, disturbed);
+      expect(answer).toMatchObject(refusal(503, code));
+      expect(answer.headers.get('retry-after')).toBe('7');
+      expect(await stateOf(ANA.userId)).not.toBe('ready');
+      if (code === 'lease-lost') await world.expireLeases();
+      away.on = false;
+      expect((await deliver(body, disturbed)).status).toBe(204);
+      expect(await stateOf(ANA.userId)).toBe('ready');
+      expect(world.gmail.account(ANA.userId).pairs).toHaveLength(1);
+    } finally {
+      await disturbed.close();
+    }
+  });
+});

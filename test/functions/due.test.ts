@@ -1,0 +1,287 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { createDue } from '../../functions/due.ts';
+import { permanent } from '../../shared/errors.ts';
+import { type Around, surround } from '../support/fakes/calls.ts';
+import {
+  createWorld,
+  DAY_MS,
+  HOUR_MS,
+  ISSUER_ID,
+  MINUTE_MS,
+  makeMaterials,
+  START,
+  type World,
+} from '../support/fakes/world.ts';
+import {
+  bearer,
+  CALLER_CLAIMS,
+  callerHeaders,
+  itRefusesStrangers,
+  itVerifiesWholly,
+  privately,
+} from './support/callers.ts';
+import { failing } from './support/failing.ts';
+import { type GoogleKeys, googleKeys } from './support/google-keys.ts';
+import { rewinder } from './support/rewind.ts';
+import { refusal, type Served, serveHandler } from './support/served.ts';
+
+const ANA = '100000000000000000001';
+const BEA = '100000000000000000002';
+const RECEIVER = 'https://watch.acme.example/';
+
+let keys: GoogleKeys;
+let world: World;
+let rewind: () => Promise<void>;
+let served: Served;
+
+beforeAll(async () => {
+  world = await createWorld(await makeMaterials());
+  rewind = await rewinder(world);
+  keys = await googleKeys(world.clock);
+});
+afterAll(async () => {
+  await keys.close();
+  await world.close();
+});
+/** For requests that leave nothing behind. */
+const inOneWorld = (): void => {
+  beforeAll(async () => {
+    await rewind();
+    served = await start();
+  });
+  afterAll(() => served.close());
+};
+
+/** For each test the world as it was at first. */
+const inFreshWorlds = (): void => {
+  beforeEach(async () => {
+    await rewind();
+    served = await start();
+  });
+  afterEach(() => served.close());
+};
+
+let channelsMade = 0;
+function start(around: Around = (_call, perform) => perform()): Promise<Served> {
+  const { clock, log } = world;
+  const ledger = surround('ledger', world.ledger, around);
+  const bus = surround('bus', world.bus, around);
+  const directory = surround('directory', world.directory, around);
+  const channels = {
+    clock,
+    log,
+    ledger,
+    directory,
+    receiverUrl: RECEIVER,
+    randomBytes: world.deps.random,
+    randomId: () => {
+      channelsMade += 1;
+      return `channel-${channelsMade}`;
+    },
+  };
+  return serveHandler(createDue({ ...privately(keys, clock), clock, log, ledger, bus, channels }), log);
+}
+
+const run = async (on = served) => on.request('/', { headers: await callerHeaders(keys) });
+
+/** A user whose next action is due at this instant. */
+async function plan(userId: string, nextAction: string, nextActionAt: Date): Promise<void> {
+  const lease = await world.ledger.acquireLease(`user:${userId}`, 60_000);
+  if (lease === undefined) throw new Error('The lease is not free.');
+  await world.ledger.recordSighting(lease, {
+    userId,
+    primaryEmail: `user-${userId}@acme.example`,
+    aliases: [],
+  });
+  const state = { userId, state: 'ready', reason: 'Well.', failures: 0, nextAction, nextActionAt } as const;
+  await world.ledger.recordState(lease, state);
+  await world.ledger.releaseLease(lease);
+}
+
+const later = (milliseconds: number) => new Date(START.getTime() + milliseconds);
+
+describe('due', () => {
+  inFreshWorlds();
+
+  it('hints nobody and opens a channel when nothing is due', async () => {
+    await plan(ANA, 'renew', later(1));
+    const answer = await run();
+    expect(answer).toMatchObject({
+      status: 200,
+      json: { users: 0, channels: { open: 1, opened: 1, stopped: 0 } },
+    });
+    expect(world.bus.hints).toEqual([]);
+    expect(world.bus.crlRequests).toEqual([]);
+  });
+
+  it('hints at whoever’s time has come, from the very instant, with what is due', async () => {
+    await plan(ANA, 'renew', START);
+    await plan(BEA, 'revoke-leaf', later(-HOUR_MS));
+    expect(await run()).toMatchObject({ status: 200, json: { users: 2 } });
+    const eventId = `due-${START.toISOString()}`;
+    expect(world.bus.hints).toEqual([
+      { userId: BEA, cause: { source: 'due', eventId, event: 'revoke-leaf' } },
+      { userId: ANA, cause: { source: 'due', eventId, event: 'renew' } },
+    ]);
+  });
+
+  it('hints again a minute later at who is still due', async () => {
+    await plan(ANA, 'renew', START);
+    await run();
+    world.clock.advance(MINUTE_MS);
+    await run();
+    expect(world.bus.hints.map((hint) => hint.cause.eventId)).toEqual([
+      'due-2026-11-22T12:00:00.000Z',
+      'due-2026-11-22T12:01:00.000Z',
+    ]);
+  });
+
+  it('hints at a user whose worker died, who is in no row but the lease’s', async () => {
+    await world.ledger.acquireLease(`user:${ANA}`, 60_000);
+    await world.expireLeases();
+    await run();
+    expect(world.bus.hints).toMatchObject([{ userId: ANA, cause: { source: 'due', event: 'resume' } }]);
+  });
+
+  it('hints at a user who was asked about while the worker died', async () => {
+    await world.ledger.acquireLease(`user:${ANA}`, 60_000);
+    await world.ledger.acquireLease(`user:${ANA}`, 60_000);
+    await world.expireLeases();
+    await run();
+    expect(world.bus.hints).toMatchObject([{ userId: ANA, cause: { event: 'look-again' } }]);
+  });
+
+  it('hints at a thousand users a run, and says how many', async () => {
+    const asked: unknown[] = [];
+    const many = await start(async (call, perform) => {
+      if (call.method !== 'dueUsers') return await perform();
+      asked.push(call.args[0]);
+      return Array.from({ length: 1_000 }, (_unused, index) => ({
+        userId: String(index),
+        nextAction: 'renew',
+      }));
+    });
+    try {
+      expect(await run(many)).toMatchObject({ status: 200, json: { users: 1_000 } });
+      expect(asked).toEqual([1_000]);
+      expect(world.bus.hints).toHaveLength(1_000);
+    } finally {
+      await many.close();
+    }
+  });
+});
+
+describe('due asks for an issuer’s CRL', () => {
+  inFreshWorlds();
+
+  it('when it has not a day left, and not before', async () => {
+    const published = await world.ledger.latestPublishedCrl(ISSUER_ID);
+    const end = published?.nextUpdate.getTime() ?? Number.NaN;
+    world.clock.set(new Date(end - DAY_MS));
+    await keepingTime();
+    expect(world.bus.crlRequests).toEqual([]);
+    world.clock.advance(1);
+    await keepingTime();
+    expect(world.bus.crlRequests).toEqual([ISSUER_ID]);
+  });
+
+  it('when it was never published', async () => {
+    await world.ledger.recordIssuer({
+      ...world.issuer,
+      issuerId: 'issuing-2',
+      crlUrl: 'http://pki.acme.example/issuing-2.crl',
+      state: 'retiring',
+    });
+    await run();
+    expect(world.bus.crlRequests).toEqual(['issuing-2']);
+  });
+
+  it('never when the issuer is retired', async () => {
+    await world.ledger.recordIssuer({ ...world.issuer, issuerId: 'issuing-0', state: 'retired' });
+    await run();
+    expect(world.bus.crlRequests).toEqual([]);
+  });
+
+  /** A run by a caller whose token is as old as the clock says. */
+  async function keepingTime(): Promise<void> {
+    const now = Math.floor(world.clock.now().getTime() / 1000);
+    const token = await keys.token({ ...CALLER_CLAIMS, iat: now, exp: now + 3600 });
+    expect((await served.request('/', { headers: bearer(token) })).status).toBe(200);
+  }
+});
+
+describe('due keeps the notification channel', () => {
+  inFreshWorlds();
+
+  it('and asks the directory for no second one while the first lasts', async () => {
+    await run();
+    expect(await run()).toMatchObject({ json: { channels: { open: 1, opened: 0, stopped: 0 } } });
+    expect([...world.directory.openChannels.values()]).toMatchObject([{ address: RECEIVER }]);
+  });
+
+  it('and hints all the same when the directory refuses one', async () => {
+    await plan(ANA, 'renew', START);
+    const refused = permanent('directory-refused', 'Push is not allowed for this domain.');
+    const disturbed = await start(failing('watch', 'directory-refused', refused).around);
+    try {
+      expect(await run(disturbed)).toMatchObject({
+        status: 200,
+        json: { users: 1, channels: { open: 0, opened: 0 } },
+      });
+      expect(world.log.of('channel-refused')).toHaveLength(1);
+    } finally {
+      await disturbed.close();
+    }
+  });
+
+  it('also while Pub/Sub is away, because a channel that ends loses notifications', async () => {
+    await plan(ANA, 'renew', START);
+    const away = failing('publishHints', 'bus-unavailable');
+    const disturbed = await start(away.around);
+    try {
+      expect(await run(disturbed)).toMatchObject(refusal(503, 'bus-unavailable'));
+      expect(world.directory.openChannels.size).toBe(1);
+    } finally {
+      await disturbed.close();
+    }
+  });
+});
+
+describe('due, after an answer of 503 with Retry-After, hints at the same users once', () => {
+  inFreshWorlds();
+
+  it.each([
+    ['Pub/Sub is back', 'publishHints', 'bus-unavailable'],
+    ['Pub/Sub takes publication requests again', 'requestCrl', 'bus-unavailable'],
+    ['the ledger is back', 'dueUsers', 'ledger-unavailable'],
+    ['the ledger answers for issuers', 'issuers', 'ledger-unavailable'],
+    ['the ledger answers for channels', 'channels', 'ledger-unavailable'],
+  ] as const)('%s', async (_what, method, code) => {
+    await plan(ANA, 'renew', START);
+    await world.ledger.recordIssuer({ ...world.issuer, issuerId: 'issuing-2', state: 'retiring' });
+    const away = failing(method, code);
+    const disturbed = await start(away.around);
+    try {
+      const answer = await run(disturbed);
+      expect(answer).toMatchObject(refusal(503, code));
+      expect(answer.headers.get('retry-after')).toBe('7');
+      away.on = false;
+      expect((await run(disturbed)).status).toBe(200);
+      expect(world.bus.hints.map((hint) => ('userId' in hint ? hint.userId : ''))).toContain(ANA);
+      expect(world.bus.crlRequests).toContain('issuing-2');
+      expect(world.directory.openChannels.size).toBe(1);
+    } finally {
+      await disturbed.close();
+    }
+  });
+});
+
+describe('due refuses a request', () => {
+  inOneWorld();
+  const call = (headers: Readonly<Record<string, string>>) => served.request('/', { headers });
+  afterEach(() => {
+    expect(world.directory.openChannels.size).toBe(0);
+  });
+  itRefusesStrangers(() => keys, call);
+  itVerifiesWholly(() => keys, call);
+});

@@ -1,0 +1,46 @@
+/** Pub/Sub pushes and audit log entries in the shape Google gives them. */
+
+/** https://cloud.google.com/pubsub/docs/push#receive_push, with the keys in both spellings. */
+export const push = (data: unknown, messageId = 'message-1'): string =>
+  JSON.stringify({
+    message: {
+      attributes: { kind: 'hint' },
+      data: Buffer.from(typeof data === 'string' ? data : JSON.stringify(data)).toString('base64'),
+      messageId,
+      message_id: messageId,
+      publishTime: '2026-11-22T12:00:00.123Z',
+      publish_time: '2026-11-22T12:00:00.123Z',
+    },
+    subscription: 'projects/acme-sealwright/subscriptions/directory-events',
+    deliveryAttempt: 1,
+  });
+
+export interface AuditEvent {
+  readonly eventName: string;
+  readonly parameter?: readonly { readonly name: string; readonly value: string }[];
+}
+
+/** https://cloud.google.com/logging/docs/audit/gsuite-audit-logging */
+export const logEntry = (events: readonly AuditEvent[], methodName = 'google.admin.AdminService.x') => ({
+  protoPayload: {
+    '@type': 'type.googleapis.com/google.cloud.audit.AuditLog',
+    authenticationInfo: { principalEmail: 'admin@acme.example' },
+    requestMetadata: { callerIp: '192.0.2.7' },
+    serviceName: 'admin.googleapis.com',
+    methodName,
+    resourceName: 'organizations/123456789012/userSettings',
+    metadata: {
+      '@type': 'type.googleapis.com/ccc_hosted_reporting.ActivityProto',
+      activityId: { timeUsec: '1795348800000000', uniqQualifier: '-1' },
+      event: events.map((event) => ({ eventType: 'USER_SETTINGS', ...event })),
+    },
+  },
+  insertId: 'insert-1',
+  resource: { type: 'audited_resource', labels: { service: 'admin.googleapis.com', method: methodName } },
+  timestamp: '2026-11-22T11:59:59.000Z',
+  severity: 'NOTICE',
+  logName: 'organizations/123456789012/logs/cloudaudit.googleapis.com%2Factivity',
+  receiveTimestamp: '2026-11-22T12:00:00.000Z',
+});
+
+export const parameter = (name: string, value: string) => ({ name, value, type: 'TYPE_STRING' });

@@ -1,0 +1,129 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { parseAuditEntry } from '../../../functions/wire/audit-entry.ts';
+import { logEntry, parameter } from '../support/pushes.ts';
+
+const understood = (...events: Parameters<typeof logEntry>[0]) =>
+  parseAuditEntry(logEntry(events), 'message-1');
+const addressesOf = (...events: Parameters<typeof logEntry>[0]) =>
+  understood(...events).hints.map((hint) => ('address' in hint ? hint.address : undefined));
+
+const FOLLOWED = [
+  'CREATE_USER',
+  'DELETE_USER',
+  'UNDELETE_USER',
+  'SUSPEND_USER',
+  'UNSUSPEND_USER',
+  'ARCHIVE_USER',
+  'UNARCHIVE_USER',
+  'RENAME_USER',
+  'MOVE_USER_TO_ORG_UNIT',
+  'ADD_NICKNAME',
+  'REMOVE_NICKNAME',
+  'GMAIL_RESET_USER',
+  'USER_LICENSE_ASSIGNMENT',
+  'USER_LICENSE_REVOKE',
+  'ADD_GROUP_MEMBER',
+  'REMOVE_GROUP_MEMBER',
+];
+
+describe('an audit log entry', () => {
+  test.each(FOLLOWED)('of %s names the user', (eventName) => {
+    expect(understood({ eventName, parameter: [parameter('USER_EMAIL', 'Ana@Acme.Example')] })).toEqual({
+      hints: [
+        {
+          address: 'ana@acme.example',
+          cause: { source: 'audit', eventId: 'insert-1', event: eventName, actor: 'admin@acme.example' },
+        },
+      ],
+      ignored: [],
+    });
+  });
+
+  test('with several events names the user of each', () => {
+    const events = ['a', 'b', 'c'].map((name) => ({
+      eventName: 'SUSPEND_USER',
+      parameter: [parameter('USER_EMAIL', `${name}@acme.example`)],
+    }));
+    expect(addressesOf(...events)).toEqual(['a@acme.example', 'b@acme.example', 'c@acme.example']);
+  });
+
+  test('is read whatever the order of its parameters', () => {
+    const parameters = [
+      parameter('ORG_UNIT_NAME', '/'),
+      parameter('NEW_VALUE', '/Staff'),
+      parameter('USER_EMAIL', 'ana@acme.example'),
+      parameter('EVENT_ID', 'x'),
+    ];
+    fc.assert(
+      fc.property(fc.shuffledSubarray(parameters, { minLength: 4 }), (shuffled) => {
+        expect(addressesOf({ eventName: 'MOVE_USER_TO_ORG_UNIT', parameter: shuffled })).toEqual([
+          'ana@acme.example',
+        ]);
+      }),
+    );
+  });
+
+  test('of a rename names the new address, which is the one that answers', () => {
+    const rename = { eventName: 'RENAME_USER' };
+    const before = parameter('USER_EMAIL', 'old@acme.example');
+    expect(
+      addressesOf({ ...rename, parameter: [before, parameter('NEW_VALUE', 'new@acme.example')] }),
+    ).toEqual(['new@acme.example']);
+    expect(addressesOf({ ...rename, parameter: [before, parameter('NEW_VALUE', 'new')] })).toEqual([
+      'old@acme.example',
+    ]);
+    expect(addressesOf({ ...rename, parameter: [before] })).toEqual(['old@acme.example']);
+  });
+
+  test('of another event takes no address from NEW_VALUE', () => {
+    const sent = [parameter('USER_EMAIL', 'ana@acme.example'), parameter('NEW_VALUE', 'other@acme.example')];
+    expect(addressesOf({ eventName: 'ADD_NICKNAME', parameter: sent })).toEqual(['ana@acme.example']);
+  });
+
+  test('without an id of its own is known by the message', () => {
+    const { insertId: _, ...entry } = logEntry([
+      { eventName: 'CREATE_USER', parameter: [parameter('USER_EMAIL', 'ana@acme.example')] },
+    ]);
+    expect(parseAuditEntry(entry, 'message-7').hints[0]?.cause.eventId).toBe('message-7');
+  });
+
+  test.each([
+    [
+      'an event this product does not follow',
+      'CHANGE_PASSWORD',
+      [parameter('USER_EMAIL', 'ana@acme.example')],
+    ],
+    ['an event without parameters', 'CREATE_USER', []],
+    ['an event about no user', 'CREATE_USER', [parameter('USER_EMAIL', 'no address')]],
+    [
+      'an event called like a property of every object',
+      'constructor',
+      [parameter('USER_EMAIL', 'ana@acme.example')],
+    ],
+  ])('with %s says so and names nobody', (_what, eventName, sent) => {
+    expect(understood({ eventName, parameter: sent })).toEqual({
+      hints: [],
+      ignored: [`Event ${eventName} names no user this product follows.`],
+    });
+  });
+
+  test('without events says which method it is about', () => {
+    expect(parseAuditEntry(logEntry([], 'google.login.LoginService.loginSuccess'), 'message-1')).toEqual({
+      hints: [],
+      ignored: ['Method google.login.LoginService.loginSuccess carries no events.'],
+    });
+    expect(parseAuditEntry({ protoPayload: {} }, 'message-1').ignored).toEqual([
+      'Method without a name carries no events.',
+    ]);
+  });
+
+  test('with one event it follows and one it does not names one and says the other', () => {
+    const result = understood(
+      { eventName: 'CHANGE_PASSWORD', parameter: [parameter('USER_EMAIL', 'b@acme.example')] },
+      { eventName: 'CREATE_USER', parameter: [parameter('USER_EMAIL', 'ana@acme.example')] },
+    );
+    expect(result.hints).toHaveLength(1);
+    expect(result.ignored).toHaveLength(1);
+  });
+});
