@@ -6,9 +6,10 @@ import { permanent } from '../errors.ts';
 import { issuerKeyIdentifier, keyIdentifier, readIssuer } from './certificate.ts';
 import { buildCrl } from './crl.ts';
 import { issueCertificate, issueCrl } from './issue.ts';
-import { type GenerateKey, generateRsaKey } from './key.ts';
+import { type GenerateKey, generateEcKey, generateRsaKey } from './key.ts';
 import { type CaSubject, encodeCaSubject } from './name.ts';
 import { ISSUING, ISSUING_YEARS, ROOT, ROOT_YEARS } from './profile.ts';
+import type { Curve } from './public-key.ts';
 import { drawSerial, type RandomBytes } from './serial.ts';
 import { type Signer, signerFromPkcs8 } from './signer.ts';
 import { encodeExtensions, encodeTbs } from './tbs.ts';
@@ -16,7 +17,7 @@ import { validityOfYears, within } from './validity.ts';
 
 export interface RootRequest {
   readonly subject: CaSubject;
-  /** Holds the root's own key; sha384WithRSA by custom. */
+  /** Holds the root's own key; sha384WithRSA by custom, or P-384. */
   readonly signer: Signer;
   readonly serialHex: string;
   readonly now: Date;
@@ -119,6 +120,8 @@ export interface AuthorityRequest {
   readonly random: RandomBytes;
   /** Default 4096: the S/MIME Baseline Requirements want no less for CA keys made today. */
   readonly modulusBits?: number;
+  /** EC keys on this curve for both CAs, instead of RSA. */
+  readonly curve?: Curve;
   readonly generateKey?: GenerateKey;
   readonly trial?: boolean;
 }
@@ -141,10 +144,11 @@ export interface Authority {
 /** A whole new CA: root, its first CRL (number 1), and an issuing CA. Throws as `makeRoot` and `makeIssuing`. */
 export async function createAuthority(request: AuthorityRequest): Promise<Authority> {
   const generateKey = request.generateKey ?? generateRsaKey;
-  const modulusBits = request.modulusBits ?? 4096;
-  const { country, organization, now, random } = request;
-  const [rootKey, issuingKey] = await Promise.all([generateKey(modulusBits), generateKey(modulusBits)]);
-  const signer = signerFromPkcs8(rootKey.pkcs8Der, { algorithm: 'sha384WithRSA' });
+  const { country, organization, now, random, curve } = request;
+  const makeKey = () =>
+    curve === undefined ? generateKey(request.modulusBits ?? 4096) : generateEcKey(curve);
+  const [rootKey, issuingKey] = await Promise.all([makeKey(), makeKey()]);
+  const signer = signerFromPkcs8(rootKey.pkcs8Der, curve === undefined ? { algorithm: 'sha384WithRSA' } : {});
   const rootDer = await makeRoot({
     subject: { country, organization, commonName: request.rootName },
     signer,

@@ -5,7 +5,6 @@
 import { createHash } from 'node:crypto';
 import { permanent } from '../errors.ts';
 import {
-  DerCursor,
   DerError,
   type Element,
   inside,
@@ -18,6 +17,7 @@ import {
   readWhole,
 } from './der-reader.ts';
 import { type DecodedExtensions, decodeExtensions } from './extensions-reader.ts';
+import { rememberingLast } from './last-read.ts';
 
 export interface RawExtension {
   readonly oid: string;
@@ -134,22 +134,24 @@ export interface IssuerCertificate {
 }
 
 /** Throws `issuer-not-ready` (permanent), for certificates that come from our own ledger or settings. */
-export function readIssuer(certificateDer: Uint8Array): IssuerCertificate {
-  try {
-    const certificate = readCertificate(certificateDer);
-    const { decoded, malformed } = decodeExtensions(certificate.extensions);
-    const [first] = malformed;
-    if (first !== undefined) throw new DerError(`extension ${first.oid}: ${first.why}`, 0);
-    return { certificate, extensions: decoded };
-  } catch (error) {
-    if (!(error instanceof DerError)) throw error;
-    throw permanent(
-      'issuer-not-ready',
-      `The issuer's certificate cannot be read: ${error.message}. Record the issuer again from its original file.`,
-      { cause: error },
-    );
-  }
-}
+export const readIssuer: (certificateDer: Uint8Array) => IssuerCertificate = rememberingLast(
+  (certificateDer) => {
+    try {
+      const certificate = readCertificate(certificateDer);
+      const { decoded, malformed } = decodeExtensions(certificate.extensions);
+      const [first] = malformed;
+      if (first !== undefined) throw new DerError(`extension ${first.oid}: ${first.why}`, 0);
+      return { certificate, extensions: decoded };
+    } catch (error) {
+      if (!(error instanceof DerError)) throw error;
+      throw permanent(
+        'issuer-not-ready',
+        `The issuer's certificate cannot be read: ${error.message}. Record the issuer again from its original file.`,
+        { cause: error },
+      );
+    }
+  },
+);
 
 /** The issuer's subject key identifier; throws `issuer-not-ready` where its certificate has none. */
 export function issuerKeyIdentifier(issuer: IssuerCertificate): Uint8Array {
@@ -177,26 +179,4 @@ export function keyIdentifier(spkiDer: Uint8Array): Uint8Array {
   return new Uint8Array(createHash('sha256').update(key).digest().subarray(0, 20));
 }
 
-/** rsaEncryption with an explicit NULL: the only encoding S/MIME Baseline Requirements 7.1.3.1.1 allow. */
-export const RSA_KEY_ALGORITHM: Uint8Array = Buffer.from('300d06092a864886f70d0101010500', 'hex');
-
-export interface RsaPublicKey {
-  readonly algorithmDer: Uint8Array;
-  readonly modulus: bigint;
-  readonly exponent: bigint;
-}
-
-/** Reads a SubjectPublicKeyInfo as RSA (RFC 8017 appendix A.1.1). Throws `DerError`. */
-export function readRsaPublicKey(spkiDer: Uint8Array): RsaPublicKey {
-  const spki = inside(readWhole(spkiDer, 'SEQUENCE', 'the public key'));
-  const algorithmDer = spki.take('SEQUENCE').der;
-  const bits = readBitString(spki.take('BIT STRING'));
-  spki.end('the public key');
-  const cursor = new DerCursor(bits);
-  const key = inside(cursor.take('SEQUENCE'));
-  cursor.end('the RSA public key');
-  const modulus = readInteger(key.next());
-  const exponent = readInteger(key.next());
-  key.end('the RSA public key');
-  return { algorithmDer, modulus, exponent };
-}
+export { RSA_KEY_ALGORITHM, type RsaPublicKey, readRsaPublicKey } from './public-key.ts';

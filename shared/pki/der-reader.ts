@@ -204,11 +204,34 @@ export function readNamedBits(element: Element): readonly number[] {
 
 export function readOid(element: Element): string {
   const { content } = expectTag(element, 'OBJECT IDENTIFIER');
+  let text = '';
+  let arc = 0;
+  let open = false;
+  for (const octet of content) {
+    if (!open && octet === 0x80) throw new DerError('an arc is not in its shortest form', element.offset);
+    // UUIDs as arcs (under 2.25) do not fit a number; they are rare, and BigInt costs ten times as much.
+    if (arc > LARGEST_BEFORE_SHIFT) return readLongOid(content, element.offset);
+    arc = arc * 0x80 + (octet & 0x7f);
+    open = octet >= 0x80;
+    if (!open) {
+      text += text === '' ? firstArcs(arc) : `.${arc}`;
+      arc = 0;
+    }
+  }
+  if (open || text === '') throw new DerError('an OBJECT IDENTIFIER is cut short', element.offset);
+  return text;
+}
+
+const LARGEST_BEFORE_SHIFT = Math.floor(Number.MAX_SAFE_INTEGER / 0x80) - 1;
+
+function readLongOid(content: Uint8Array, offset: number): string {
   const arcs: bigint[] = [];
   let arc = 0n;
   let open = false;
   for (const octet of content) {
-    if (!open && octet === 0x80) throw new DerError('an arc is not in its shortest form', element.offset);
+    if (!open && octet === 0x80) throw new DerError('an arc is not in its shortest form', offset);
+    // Quadratic in the length of an arc, so an arc of a megabyte must not come this far.
+    if (arc > 1n << 256n) throw new DerError('an arc is beyond all use', offset);
     arc = (arc << 7n) | BigInt(octet & 0x7f);
     open = octet >= 0x80;
     if (!open) {
@@ -217,9 +240,15 @@ export function readOid(element: Element): string {
     }
   }
   const [head, ...rest] = arcs;
-  if (open || head === undefined) throw new DerError('an OBJECT IDENTIFIER is cut short', element.offset);
+  if (open || head === undefined) throw new DerError('an OBJECT IDENTIFIER is cut short', offset);
   const first = head < 40n ? 0n : head < 80n ? 1n : 2n;
   return [first, head - first * 40n, ...rest].join('.');
+}
+
+/** The first two arcs share one number (X.690 §8.19.4). */
+function firstArcs(number: number): string {
+  const first = Math.min(2, Math.floor(number / 40));
+  return `${first}.${number - first * 40}`;
 }
 
 /** A Time of RFC 5280: `YYMMDDHHMMSSZ` or `YYYYMMDDHHMMSSZ`, nothing else (no fractions, no offsets). */

@@ -18,6 +18,7 @@ const TAG = {
   utf8String: 0x0c,
   printableString: 0x13,
   ia5String: 0x16,
+  bmpString: 0x1e,
   utcTime: 0x17,
   generalizedTime: 0x18,
   sequence: 0x30,
@@ -41,7 +42,7 @@ export function tlv(tag: number, ...contents: readonly Uint8Array[]): Uint8Array
 
 export const sequence = (...contents: readonly Uint8Array[]) => tlv(TAG.sequence, ...contents);
 
-/** SET OF with one member; for more, DER would want them sorted, and nothing here needs that. */
+/** SET OF with one member, as names have it. */
 export const setOfOne = (member: Uint8Array) => tlv(TAG.set, member);
 
 /** `[number]`, constructed: an EXPLICIT tag around contents, or an IMPLICIT one over a constructed type. */
@@ -111,6 +112,12 @@ export function isDottedOid(text: string): boolean {
   const [first, second] = text.split('.');
   return first === '2' || Number(second) < 40;
 }
+
+/** SET OF, its members in the order of their encodings, as DER wants them (X.690 §11.6). */
+export const setOf = (members: readonly Uint8Array[]) => tlv(TAG.set, ...members.toSorted(Buffer.compare));
+
+/** BMPString: UTF-16, high octet first. */
+export const bmpString = (text: string) => tlv(TAG.bmpString, Buffer.from(text, 'utf16le').swap16());
 
 export const utf8String = (text: string) => tlv(TAG.utf8String, Buffer.from(text, 'utf8'));
 

@@ -44,6 +44,8 @@ export interface DecodedExtensions {
     readonly hasMore: boolean;
   };
   readonly subjectAltName?: readonly GeneralName[];
+  /** There is nothing to decode: the extension is a NULL. */
+  readonly ocspNoCheck?: true;
 }
 
 export interface MalformedExtension {
@@ -90,6 +92,11 @@ const DECODERS: { readonly [Name in ExtensionName]: Decoder<Name> } = {
     return { keyIdentifier, hasMore: !body.atEnd };
   },
   subjectAltName: (cursor) => listOf(cursor, readGeneralName),
+  ocspNoCheck: (cursor) => {
+    const element = cursor.take('NULL');
+    if (element.content.length > 0) throw new DerError('a NULL has contents', element.offset);
+    return true;
+  },
 };
 
 const USAGE_BY_BIT = new Map<number, KeyUsage>(

@@ -3,7 +3,7 @@
  * it; the *to-be-signed* bytes (TBS) are what a signature covers; a *profile* says what a certificate must look like,
  * the *linter* says whether it does; a *signer* is whatever holds an issuer's key.
  *
- * This file has the only two places where something gets signed. Each lints the exact bytes, signs them, checks that
+ * This file has the two places where something gets signed (`crl-stream.ts` is the second one's twin for long lists). Each lints the exact bytes, signs them, checks that
  * the result still contains exactly those bytes and verifies under the issuer's certificate, and only then lets it
  * out. There is no path to a signature around the linter, for no issuer and no kind of artefact.
  *
@@ -17,8 +17,9 @@ import { readIssuer, readTbsCertificate } from './certificate.ts';
 import { tbsMatches } from './chain.ts';
 import { assembleCrl } from './crl.ts';
 import { readCrlHeader, verifyCrl } from './crl-reader.ts';
-import { sameBytes } from './der-reader.ts';
 import { assertLintClean } from './finding.ts';
+import { assertIssuersKey } from './issuers-key.ts';
+import { rememberingLast } from './last-read.ts';
 import { lintCertificate } from './lint.ts';
 import { lintCrl } from './lint-crl.ts';
 import type { CertificateProfile } from './profile.ts';
@@ -74,9 +75,14 @@ export async function issueCertificate(request: CertificateToSign): Promise<Uint
 /** Issued by that certificate, and the signature verifies, in OpenSSL's view. */
 function openSslAccepts(certificateDer: Uint8Array, issuerDer: Uint8Array): boolean {
   const certificate = new X509Certificate(certificateDer);
-  const issuer = new X509Certificate(issuerDer);
-  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+  const { issuer, publicKey } = openSslIssuer(issuerDer);
+  return certificate.checkIssued(issuer) && certificate.verify(publicKey);
 }
+
+const openSslIssuer = rememberingLast((issuerDer) => {
+  const issuer = new X509Certificate(issuerDer);
+  return { issuer, publicKey: issuer.publicKey };
+});
 
 export interface CrlToSign {
   /** DER of TBSCertList. */
@@ -114,10 +120,5 @@ function assertAlgorithm(algorithmDer: Uint8Array, signer: Signer, subject: stri
 }
 
 function assertSigner(issuerCertificateDer: Uint8Array | undefined, signer: Signer): void {
-  if (issuerCertificateDer === undefined) return;
-  if (sameBytes(readIssuer(issuerCertificateDer).certificate.spkiDer, signer.spkiDer)) return;
-  throw permanent(
-    'ca-key-unusable',
-    "The signer's key is not the issuer's: pin the secret version that was made with this issuer. Nothing was signed.",
-  );
+  if (issuerCertificateDer !== undefined) assertIssuersKey(readIssuer(issuerCertificateDer), signer);
 }

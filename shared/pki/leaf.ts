@@ -3,14 +3,15 @@
  * are committed to the ledger first, and the private `sign` function signs exactly them.
  */
 import { permanent } from '../errors.ts';
-import type { SignatureAlgorithm } from './algorithm.ts';
-import { issuerKeyIdentifier, keyIdentifier, readIssuer } from './certificate.ts';
+import { type SignatureAlgorithm, signatureAlgorithmFor } from './algorithm.ts';
+import { type IssuerCertificate, issuerKeyIdentifier, keyIdentifier, readIssuer } from './certificate.ts';
 import { DerError } from './der-reader.ts';
 import { assertLintClean } from './finding.ts';
 import { lintCertificate } from './lint.ts';
 import { addressForm, sameAddress } from './mailbox-address.ts';
-import { encodeMailboxSubject } from './name.ts';
+import { RESERVED_POLICY_ARC } from './oids.ts';
 import { type CertificateProfile, DUAL_USE_RSA } from './profile.ts';
+import { encodeLeafSubject, MAILBOX_TEMPLATE, type SubjectTemplate, subjectPlan } from './subject.ts';
 import { encodeExtensions, encodeTbs } from './tbs.ts';
 import { leafValidity } from './validity.ts';
 
@@ -38,13 +39,25 @@ export interface LeafRequest {
   readonly validityDays: number;
   /** Default: dual use, RSA. */
   readonly profile?: CertificateProfile;
+  /** What the subject says; must fit the profile. Default: the primary address alone. */
+  readonly subject?: LeafSubject;
   /**
-   * Default: every policy of the issuer's certificate, which is where the tenant's own OID is decided once and for
-   * all leaves. Given, it must be a subset of those.
+   * Default: every policy of the issuer's certificate that fits the profile's subject, which is where the tenant's own
+   * OID is decided once and for all leaves. Given, it must be a subset of those.
    */
   readonly policyOids?: readonly string[];
-  /** How the issuer will sign; the algorithm is part of the signed bytes. Default sha256WithRSA. */
+  /**
+   * How the issuer will sign; the algorithm is part of the signed bytes. Default sha256WithRSA, or the ECDSA algorithm
+   * of the issuer's curve.
+   */
   readonly signatureAlgorithm?: SignatureAlgorithm;
+}
+
+export interface LeafSubject {
+  readonly template: SubjectTemplate;
+  /** From the directory, as far as the template asks for them. */
+  readonly givenName?: string;
+  readonly familyName?: string;
 }
 
 /** A leaf waiting for its signature; what an intent records. */
@@ -63,7 +76,8 @@ export interface UnsignedLeaf {
  * Builds and lints. notBefore is five minutes before `now`, rounded down to a second; notAfter is the last second of
  * `validityDays` days from there, or the issuer's notAfter if that is earlier.
  *
- * Throws (all permanent) `policy-invalid` for an impossible number of days, `issuer-not-ready` for an issuer that has
+ * Throws (all permanent) `policy-invalid` for an impossible number of days or subject
+ * template, `issuer-not-ready` for an issuer that has
  * expired or cannot be read, `lint-failed` naming each broken rule: among them an address or a URL that cannot be
  * printed, and a key of the wrong kind.
  */
@@ -72,12 +86,11 @@ export function buildLeaf(request: LeafRequest): UnsignedLeaf {
   const issuer = readIssuer(request.issuer.certificateDer);
   const addresses = printedAddresses(request.addresses);
   const { notBefore, notAfter } = leafValidity(request.now, request.validityDays, issuer.certificate);
-  const subjectDer = encodeMailboxSubject(addresses[0]);
+  const subjectDer = subjectOf(profile, request.subject, addresses[0]);
   const values = {
     subjectKeyIdentifier: leafKeyIdentifier(request.spkiDer),
     authorityKeyIdentifier: issuerKeyIdentifier(issuer),
-    policyOids:
-      request.policyOids ?? issuer.extensions.certificatePolicies?.map((policy) => policy.oid) ?? [],
+    policyOids: request.policyOids ?? policiesFor(profile, issuer),
     crlUrls: [request.issuer.crlUrl],
     issuerUrls: [request.issuer.issuerUrl],
     ocspUrls: request.issuer.ocspUrl === undefined ? [] : [request.issuer.ocspUrl],
@@ -85,7 +98,7 @@ export function buildLeaf(request: LeafRequest): UnsignedLeaf {
   };
   const tbsDer = encodeTbs({
     serialHex: request.serialHex,
-    signatureAlgorithm: request.signatureAlgorithm ?? 'sha256WithRSA',
+    signatureAlgorithm: request.signatureAlgorithm ?? signatureAlgorithmFor(issuer.certificate.spkiDer),
     issuerDer: issuer.certificate.subjectDer,
     notBefore,
     notAfter,
@@ -102,6 +115,29 @@ export function buildLeaf(request: LeafRequest): UnsignedLeaf {
     `the leaf ${request.serialHex}`,
   );
   return { tbsDer, serialHex: request.serialHex, profile: profile.name, addresses, notBefore, notAfter };
+}
+
+function subjectOf(
+  profile: CertificateProfile,
+  subject: LeafSubject | undefined,
+  primaryAddress: string,
+): Uint8Array {
+  const plan = subjectPlan(subject?.template ?? MAILBOX_TEMPLATE);
+  if (plan.kind !== profile.subject.value) {
+    throw permanent(
+      'policy-invalid',
+      `The profile "${profile.name}" wants a ${profile.subject.value} subject and the template makes a ${plan.kind} one: change one of them.`,
+    );
+  }
+  const { template: _template, ...names } = subject ?? { template: MAILBOX_TEMPLATE };
+  return encodeLeafSubject(plan, { primaryAddress, ...names });
+}
+
+/** A policy of the CA/Browser Forum claims how the subject was validated, so it is printed only where that is so. */
+function policiesFor(profile: CertificateProfile, issuer: IssuerCertificate): readonly string[] {
+  return (issuer.extensions.certificatePolicies ?? [])
+    .map(({ oid }) => oid)
+    .filter((oid) => !oid.startsWith(RESERVED_POLICY_ARC) || profile.reservedPolicies.value.includes(oid));
 }
 
 function leafKeyIdentifier(spkiDer: Uint8Array): Uint8Array {

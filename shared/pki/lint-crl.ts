@@ -3,19 +3,22 @@
  * Reads with the strict reader, in one pass, without keeping entries.
  */
 import { REVOCATION_REASONS } from '../domain/revocation-reason.ts';
-import { signatureAlgorithmOf } from './algorithm.ts';
+import { fitsKey, signatureAlgorithmOf } from './algorithm.ts';
 import { type IssuerCertificate, readIssuer } from './certificate.ts';
 import {
   type CrlHeader,
-  crlEntries,
+  commonEntryEnd,
+  compareSerials,
   crlKeyIdentifier,
   crlNumberOf,
   type RawCrlEntry,
   readCrlHeader,
+  readEntry,
   readRevocation,
 } from './crl-reader.ts';
 import { crlSchedule } from './crl-schedule.ts';
-import { DerError, sameBytes, toHex } from './der-reader.ts';
+import { sequence } from './der.ts';
+import { DerCursor, DerError, sameBytes, toHex } from './der-reader.ts';
 import type { Finding } from './finding.ts';
 import { CRL_OIDS, EXTENSION_OIDS } from './oids.ts';
 import type { Rule } from './rules.ts';
@@ -26,80 +29,96 @@ export const CRL_RULES = {
   'crl-der': {
     sentence: 'The CRL is DER with nothing left over; no list of extensions is empty.',
     source: 'RFC 5280 §5.1',
+    scope: 'rfc',
     fix: bug,
   },
-  'crl-version': { sentence: 'The version is 2.', source: 'RFC 5280 §5.1.2.1', fix: bug },
+  'crl-version': { sentence: 'The version is 2.', source: 'RFC 5280 §5.1.2.1', scope: 'rfc', fix: bug },
   'crl-signature-algorithm': {
-    sentence: 'The signature algorithm is RSA with SHA-256, SHA-384 or SHA-512, the same inside and outside.',
+    sentence:
+      'The signature algorithm is RSA or ECDSA with SHA-256 or stronger, for the issuer’s key, the same inside and outside.',
     source: 'SMBR 7.1.3.2; RFC 5280 §5.1.1.2',
-    fix: 'Sign with RSA PKCS#1 v1.5 and SHA-256 or stronger.',
+    scope: 'smbr',
+    fix: 'Sign with the algorithm of the issuer’s key and SHA-256 or stronger.',
   },
   'crl-issuer-dn': {
     sentence: 'The issuer name is byte for byte the subject of the issuer’s certificate.',
     source: 'RFC 5280 §5.1.2.3; SMBR 7.1.4.1',
+    scope: 'rfc',
     fix: 'Check that the CRL is built for the issuer it is published for.',
   },
   'crl-issuer-may-sign': {
     sentence: 'The issuer’s key usage has cRLSign.',
     source: 'RFC 5280 §4.2.1.3',
+    scope: 'rfc',
     fix: 'Use an issuing CA made by this product.',
   },
   'crl-this-update': {
     sentence: 'thisUpdate is at most a minute after the signing time and at most 24 hours before it.',
     source: 'ours: a CRL is signed when it is built',
+    scope: 'ours',
     fix: 'Build the CRL again; if it is fresh, check the clock.',
   },
   'crl-next-update': {
     sentence:
       'nextUpdate is there, after the signing time, at most ten days (a root’s: twelve months) after thisUpdate.',
     source: 'SMBR 4.9.7; RFC 5280 §5.1.2.5',
+    scope: 'smbr',
     fix: 'Build the CRL again with the schedule of its issuer.',
   },
   'crl-time-encoding': {
     sentence: 'Times are UTCTime through 2049 and GeneralizedTime after.',
     source: 'RFC 5280 §5.1.2.4 to §5.1.2.6',
+    scope: 'rfc',
     fix: bug,
   },
   'crl-extensions': {
     sentence:
       'There are exactly an authority key identifier and a CRL number, neither critical: no issuingDistributionPoint, no delta.',
     source: 'RFC 5280 §5.2; ours: NSS and dirmngr refuse a critical issuingDistributionPoint',
+    scope: 'rfc',
     fix: 'Publish one full CRL per issuer.',
   },
   'crl-authority-key-identifier': {
     sentence: 'The authority key identifier is the issuer’s key identifier.',
     source: 'RFC 5280 §5.2.1',
+    scope: 'rfc',
     fix: 'Check that the CRL is built for the issuer it is published for.',
   },
   'crl-number': {
     sentence: 'The CRL number is not negative and has at most 20 octets.',
     source: 'RFC 5280 §5.2.3',
+    scope: 'rfc',
     fix: 'Take the next number from the ledger.',
   },
   'crl-empty-list': {
     sentence: 'Where nothing is revoked the list is absent, not empty.',
     source: 'RFC 5280 §5.1.2.6',
+    scope: 'rfc',
     fix: bug,
   },
   'crl-entry-serial': {
     sentence: 'Each serial is positive and at most 20 octets.',
     source: 'RFC 5280 §4.1.2.2',
+    scope: 'rfc',
     fix: 'Look for a serial in the ledger that was not drawn by this product.',
   },
   'crl-entry-order': {
     sentence: 'Serials ascend, so none is listed twice.',
     source: 'ours: the same ledger gives the same bytes',
+    scope: 'ours',
     fix: 'Read the revoked leaves from the ledger in order of serial.',
   },
   'crl-entry-extensions': {
     sentence: 'An entry has a reason and perhaps an invalidity date, each once, neither critical.',
     source: 'RFC 5280 §5.3; SMBR 7.2.2',
+    scope: 'rfc',
     fix: bug,
   },
   'crl-entry-reason': {
     sentence:
       'The reason is keyCompromise, affiliationChanged, superseded, cessationOfOperation or privilegeWithdrawn.',
     source: 'SMBR 7.2.2 (never unspecified, no certificateHold)',
+    scope: 'smbr',
     fix: 'Revoke with one of these reasons.',
   },
 } as const satisfies Record<string, Rule>;
@@ -116,22 +135,83 @@ export interface CrlLintContext {
  * Lints a CRL or a TBSCertList, DER; answers at most one finding for each broken rule, the first. Throws
  * `issuer-not-ready` for an issuer's certificate that cannot be read.
  */
-export function lintCrl(der: Uint8Array, context: CrlLintContext): readonly Finding[] {
+export const lintCrl = (der: Uint8Array, context: CrlLintContext): readonly Finding[] =>
+  lint(context, () => {
+    const header = readCrlHeader(der);
+    const list = header.revokedCertificates?.content;
+    return { header, blocks: list === undefined ? undefined : [list] };
+  });
+
+/** A TBSCertList in pieces, as `streamCrl` makes it. */
+export interface CrlParts {
+  /** From the beginning to the header of revokedCertificates, that included. */
+  readonly head: Uint8Array;
+  /** How much of `head` is the header of revokedCertificates; 0 where the list is absent. */
+  readonly listHeaderLength: number;
+  /** The entries; each block holds whole ones. */
+  readonly blocks: readonly Uint8Array[];
+  /** crlExtensions. */
+  readonly tail: Uint8Array;
+}
+
+/** The same for a TBSCertList in pieces: what it finds is what it would find in their concatenation. */
+export const lintCrlParts = (parts: CrlParts, context: CrlLintContext): readonly Finding[] =>
+  lint(context, () => {
+    const { head, listHeaderLength, blocks, tail } = parts;
+    const bodyLength = blocks.reduce((sum, block) => sum + block.length, 0);
+    const outer = readHeader(head, 0);
+    const listAt = head.length - listHeaderLength;
+    if (outer.tag !== 0x30 || outer.end !== head.length + bodyLength + tail.length) {
+      throw new DerError('the CRL does not end where its length says', 0);
+    }
+    if (listHeaderLength > 0) {
+      const list = readHeader(head, listAt);
+      if (list.tag !== 0x30 || list.contentAt !== head.length || list.end !== head.length + bodyLength) {
+        throw new DerError('the list of entries does not end where its length says', listAt);
+      }
+    } else if (bodyLength > 0) {
+      throw new DerError('there are entries and no list', listAt);
+    }
+    // The strict reader takes whole buffers; it is given everything but the entries.
+    const header = readCrlHeader(sequence(head.subarray(outer.contentAt, listAt), tail));
+    return { header, blocks: listHeaderLength === 0 ? undefined : blocks };
+  });
+
+/** Tag and length of an element whose contents need not be there. Throws `DerError`. */
+function readHeader(bytes: Uint8Array, at: number) {
+  const tag = bytes[at] ?? 0;
+  const first = bytes[at + 1] ?? 0x80;
+  if (first < 0x80) return { tag, contentAt: at + 2, end: at + 2 + first };
+  const octets = first & 0x7f;
+  let length = 0;
+  for (let index = 0; index < octets; index += 1) length = length * 0x100 + (bytes[at + 2 + index] ?? 0);
+  if (octets === 0 || octets > 4 || length < 0x80 || length < 0x100 ** (octets - 1)) {
+    throw new DerError('a length is not in its shortest form', at);
+  }
+  return { tag, contentAt: at + 2 + octets, end: at + 2 + octets + length };
+}
+
+interface CrlInPieces {
+  readonly header: CrlHeader;
+  /** Undefined where the list is absent. */
+  readonly blocks: readonly Uint8Array[] | undefined;
+}
+
+function lint(context: CrlLintContext, read: () => CrlInPieces): readonly Finding[] {
   const issuer = readIssuer(context.issuerCertificateDer);
   const found = new Map<CrlRuleId, string>();
   const note: Note = (rule, holds, what) => {
     if (!holds && !found.has(rule)) found.set(rule, what());
   };
   try {
-    const header = readCrlHeader(der);
+    const { header, blocks } = read();
     checkHeader(header, issuer, context.signingTime, note);
-    let previous: bigint | undefined;
-    for (const entry of crlEntries(header)) {
-      const serial = BigInt(`0x${entry.serialHex}`);
-      note('crl-entry-order', previous === undefined || serial > previous, () => `serial ${entry.serialHex}`);
-      previous = serial;
-      checkEntry(entry, note);
-    }
+    note(
+      'crl-empty-list',
+      blocks === undefined || blocks.some(({ length }) => length > 0),
+      () => 'an empty list',
+    );
+    checkEntries(blocks ?? [], note);
   } catch (error) {
     if (!(error instanceof DerError)) throw error;
     note('crl-der', false, () => error.message);
@@ -141,17 +221,55 @@ export function lintCrl(der: Uint8Array, context: CrlLintContext): readonly Find
 
 type Note = (rule: CrlRuleId, holds: boolean, what: () => string) => void;
 
+/** Every entry of every block; one of the common form is looked at where it lies, any other is taken apart. */
+function checkEntries(blocks: readonly Uint8Array[], note: Note): void {
+  /** Where the entry before lies, if it was of the common form; `previous` is its serial if it was not. */
+  let previousBlock: Uint8Array | undefined;
+  let previousAt = 0;
+  let previous: bigint | undefined;
+  for (const block of blocks) {
+    for (let at = 0; at < block.length; ) {
+      const end = commonEntryEnd(block, at);
+      if (
+        end > 0 &&
+        previousBlock !== undefined &&
+        compareSerials(previousBlock, previousAt, block, at) < 0 &&
+        REASON_CODES.has(block[end - 1] ?? 0)
+      ) {
+        previousBlock = block;
+        previousAt = at;
+        at = end;
+        continue;
+      }
+      const { entry, length } = readEntry(new DerCursor(block.subarray(at), at));
+      if (previousBlock !== undefined) previous = serialAt(previousBlock, previousAt);
+      const serial = BigInt(`0x${entry.serialHex}`);
+      note('crl-entry-order', previous === undefined || serial > previous, () => `serial ${entry.serialHex}`);
+      checkEntry(entry, note);
+      previousBlock = end > 0 ? block : undefined;
+      previousAt = at;
+      previous = serial;
+      at += length;
+    }
+  }
+}
+
+const serialAt = (block: Uint8Array, at: number): bigint =>
+  BigInt(`0x${readEntry(new DerCursor(block.subarray(at), at)).entry.serialHex}`);
+
 const HOURS_24_MS = 24 * 3_600_000;
 /** Builder and signer run on different machines, whose clocks are never quite the same. */
 const CLOCK_TOLERANCE_MS = 60_000;
-const REASON_CODES: readonly number[] = Object.values(REVOCATION_REASONS);
+const REASON_CODES: ReadonlySet<number> = new Set(Object.values(REVOCATION_REASONS));
 
 function checkHeader(header: CrlHeader, issuer: IssuerCertificate, signingTime: Date, note: Note): void {
   const { thisUpdate, nextUpdate, extensions } = header;
+  const algorithm = signatureAlgorithmOf(header.signatureAlgorithmDer);
   note('crl-version', header.version === 2, () => `version ${header.version}`);
   note(
     'crl-signature-algorithm',
-    signatureAlgorithmOf(header.signatureAlgorithmDer) !== undefined &&
+    algorithm !== undefined &&
+      fitsKey(algorithm, issuer.certificate.spkiDer) &&
       (header.signed === undefined || sameBytes(header.signed.algorithmDer, header.signatureAlgorithmDer)),
     () => toHex(header.signatureAlgorithmDer),
   );
@@ -189,11 +307,6 @@ function checkHeader(header: CrlHeader, issuer: IssuerCertificate, signingTime: 
       extensions.map(({ oid, critical }) => `${oid}${critical ? ', critical' : ''}`).join(' + ') || 'none',
   );
   checkHeaderValues(header, issuer, note);
-  note(
-    'crl-empty-list',
-    header.revokedCertificates === undefined || header.revokedCertificates.content.length > 0,
-    () => 'an empty list',
-  );
 }
 
 const CRL_EXTENSIONS = [EXTENSION_OIDS.authorityKeyIdentifier, CRL_OIDS.cRLNumber].toSorted();
@@ -238,7 +351,7 @@ function checkEntry(entry: RawCrlEntry, note: Note): void {
   const { reasonCode } = readRevocation(entry);
   note(
     'crl-entry-reason',
-    reasonCode === undefined || REASON_CODES.includes(reasonCode),
+    reasonCode === undefined || REASON_CODES.has(reasonCode),
     () => `${serialHex}: reason ${reasonCode}`,
   );
 }

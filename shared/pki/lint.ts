@@ -6,16 +6,13 @@
  * answers is the monitor's business.
  */
 import { X509Certificate } from 'node:crypto';
-import { signatureAlgorithmOf } from './algorithm.ts';
+import { fitsKey, signatureAlgorithmOf } from './algorithm.ts';
 import {
   type Certificate,
   type IssuerCertificate,
   keyIdentifier,
-  RSA_KEY_ALGORITHM,
-  type RsaPublicKey,
   readCertificate,
   readIssuer,
-  readRsaPublicKey,
   readTbsCertificate,
   type TbsCertificate,
 } from './certificate.ts';
@@ -28,6 +25,7 @@ import {
   type MalformedExtension,
 } from './extensions-reader.ts';
 import type { Finding } from './finding.ts';
+import { rememberingLast } from './last-read.ts';
 import { addressForm, sameAddress } from './mailbox-address.ts';
 import { COMMON_NAME_MAXIMUM, type NameAttribute, readName } from './name.ts';
 import {
@@ -41,10 +39,12 @@ import {
   RESERVED_POLICY_ARC,
 } from './oids.ts';
 import type { CertificateProfile } from './profile.ts';
+import { describeKey, modulusBits, type PublicKey, RSA_KEY_ALGORITHM, readPublicKey } from './public-key.ts';
 import { isLoopbackUrl, type UrlRule, urlProblem } from './public-url.ts';
 import { RULES, type RuleId } from './rules.ts';
 import { isDrawnSerial } from './serial.ts';
 import { assembleCertificate } from './tbs.ts';
+import { weakKey } from './weak-key.ts';
 
 export interface LintContext {
   readonly profile: CertificateProfile;
@@ -80,7 +80,8 @@ interface Facts {
   readonly extensions: DecodedExtensions;
   readonly malformed: readonly MalformedExtension[];
   readonly subject: readonly NameAttribute[];
-  readonly key: RsaPublicKey | undefined;
+  /** Undefined where the bytes are no SubjectPublicKeyInfo. */
+  readonly key: PublicKey | undefined;
   readonly addresses: readonly string[];
   /** Every address printed for machines: CRL, issuer, OCSP. */
   readonly urls: readonly string[];
@@ -105,14 +106,14 @@ function gatherFacts(der: Uint8Array, context: LintContext): Facts | { readonly 
       extensions: decoded,
       malformed,
       subject: readName(tbs.subjectDer),
-      key: rsaKey(tbs.spkiDer),
+      key: publicKey(tbs.spkiDer),
       addresses: addressesOf(tbs),
       urls: printedUrls(decoded),
       issuer,
       profile: context.profile,
       signingTime: context.signingTime,
       loopbackAllowed:
-        context.profile.kind === 'leaf'
+        context.profile.kind === 'leaf' || context.profile.kind === 'service'
           ? issuer !== undefined && printedUrls(issuer.extensions).some(isLoopbackUrl)
           : (context.trial ?? false),
     };
@@ -129,9 +130,9 @@ const UNSIGNED = new Uint8Array(256);
 const isWholeCertificate = (der: Uint8Array) =>
   inside(readWhole(der, 'SEQUENCE', 'the certificate')).peek() === 0x30;
 
-function rsaKey(spkiDer: Uint8Array): RsaPublicKey | undefined {
+function publicKey(spkiDer: Uint8Array): PublicKey | undefined {
   try {
-    return readRsaPublicKey(spkiDer);
+    return readPublicKey(spkiDer);
   } catch (error) {
     if (error instanceof DerError) return undefined;
     throw error;
@@ -173,9 +174,12 @@ const GENERIC_CA_NAMES = new Set([
 
 const HOURS_48_MS = 48 * 3_600_000;
 
-/** S/MIME Baseline Requirements 7.1.6.1: mailbox-validated, multipurpose and strict. */
-const RESERVED_ALLOWED = ['2.23.140.1.5.1.2', '2.23.140.1.5.1.3'];
 const isReserved = (oid: string) => oid.startsWith(RESERVED_POLICY_ARC);
+
+const STATED_ELSEWHERE: ReadonlySet<string> = new Set(['small-modulus', 'even-modulus', 'bad-exponent']);
+
+/** One certificate is linted three times on its way, and looking for close primes costs as much as half a signature. */
+const weaknessOf = rememberingLast((spkiDer) => weakKey(spkiDer));
 
 const CHECKS: { readonly [Id in RuleId]: Check } = {
   'strict-der': ({ malformed }) => malformed.map(({ oid, why }) => `extension ${oid}: ${why}`),
@@ -199,6 +203,13 @@ const CHECKS: { readonly [Id in RuleId]: Check } = {
         'another algorithm outside than inside',
       ),
     ];
+  },
+  'signature-fits-key': ({ tbs, issuer }) => {
+    const algorithm = signatureAlgorithmOf(tbs.signatureAlgorithmDer);
+    const signerDer = issuer?.certificate.spkiDer ?? tbs.spkiDer;
+    const signer = publicKey(signerDer);
+    if (algorithm === undefined || signer === undefined || signer.kind === 'other') return [];
+    return unless(fitsKey(algorithm, signerDer), `${algorithm} by ${describeKey(signer)}`);
   },
   'issuer-dn': ({ tbs, issuer }) =>
     unless(
@@ -235,20 +246,36 @@ const CHECKS: { readonly [Id in RuleId]: Check } = {
     [tbs.notBefore, tbs.notAfter]
       .filter(({ at, form }) => at.getUTCFullYear() < 2050 !== (form === 'utc'))
       .map(({ at, form }) => `${form} time for ${at.getUTCFullYear()}`),
-  'spki-algorithm': ({ key }) => {
-    if (key === undefined) return ['a key that is not RSA'];
-    return unless(sameBytes(key.algorithmDer, RSA_KEY_ALGORITHM), toHex(key.algorithmDer));
-  },
-  'rsa-modulus': ({ key, profile }) => {
-    if (key === undefined) return [];
-    const bits = key.modulus > 0n ? key.modulus.toString(2).length : 0;
+  'spki-algorithm': ({ key, profile }) => {
+    if (key === undefined) return ['a public key that cannot be read'];
+    if (key.kind === 'other') return [key.description];
+    if (key.kind === 'ec')
+      return unless(profile.curves.value.length > 0, `${key.curve}, where RSA is wanted`);
     return [
-      ...unless(profile.modulusBits.value.includes(bits), `${bits} bits`),
+      ...unless(profile.modulusBits.value.length > 0, 'RSA, where EC is wanted'),
+      ...unless(sameBytes(key.algorithmDer, RSA_KEY_ALGORITHM), toHex(key.algorithmDer)),
+    ];
+  },
+  'rsa-modulus': ({ key, profile: { modulusBits: sizes } }) => {
+    if (key?.kind !== 'rsa') return [];
+    const bits = modulusBits(key.modulus);
+    return [
+      ...unless(sizes.value.length === 0 || sizes.value.includes(bits), `${bits} bits`),
       ...unless((key.modulus & 1n) === 1n, 'an even modulus'),
     ];
   },
   'rsa-exponent': ({ key }) =>
-    key === undefined ? [] : unless(key.exponent === 65_537n, `exponent ${key.exponent}`),
+    key?.kind !== 'rsa' ? [] : unless(key.exponent === 65_537n, `exponent ${key.exponent}`),
+  'ec-curve': ({ key, profile: { curves } }) =>
+    key?.kind !== 'ec' || curves.value.length === 0
+      ? []
+      : unless(curves.value.includes(key.curve), key.curve),
+  'key-weak': ({ tbs, key }) => {
+    if (key?.kind !== 'rsa') return [];
+    const found = weaknessOf(tbs.spkiDer);
+    // Size, parity and exponent have rules of their own.
+    return found === undefined || STATED_ELSEWHERE.has(found.id) ? [] : [found.sentence];
+  },
   'key-not-issuers': ({ tbs, issuer }) =>
     unless(issuer === undefined || !sameBytes(tbs.spkiDer, issuer.certificate.spkiDer), 'the issuer’s key'),
   'subject-ca': ({ subject, profile }) => (profile.subject.value === 'ca' ? caObjections(subject) : []),
@@ -260,19 +287,31 @@ const CHECKS: { readonly [Id in RuleId]: Check } = {
         more.length === 0 &&
         (attribute.oid === ATTRIBUTE_OIDS.commonName || attribute.oid === ATTRIBUTE_OIDS.emailAddress) &&
         addressForm(attribute.value).kind === 'address',
-      subject.length === 0 ? 'an empty subject' : describeName(subject),
+      subject.length === 0 ? 'an empty subject' : describeAttributes(subject),
     );
+  },
+  'subject-sponsor': ({ subject, profile }) => {
+    if (profile.subject.value !== 'sponsor') return [];
+    const found = subject.map(({ oid }) => oid).filter((oid) => oid !== ATTRIBUTE_OIDS.countryName);
+    return [
+      ...unless(sameMembers(found, SPONSOR_ATTRIBUTES), describeAttributes(subject)),
+      ...subject
+        .filter(({ value }) => !/[\p{L}\p{N}]/u.test(value))
+        .map(({ oid, value }) => `${oid} is "${value}"`),
+    ];
   },
   'subject-length': ({ subject }) =>
     subject
       .filter(({ oid, value }) => [...value].length > (LENGTH_LIMITS.get(oid) ?? Number.POSITIVE_INFINITY))
       .map(({ oid, value }) => `${oid} of ${[...value].length} characters`),
   'subject-address-in-san': ({ subject, addresses, profile }) =>
-    profile.subject.value === 'mailbox'
-      ? subject
+    profile.subject.value === 'ca'
+      ? []
+      : subject
+          // In a sponsor's subject only what looks like an address is one.
+          .filter(({ value }) => profile.subject.value === 'mailbox' || value.includes('@'))
           .filter(({ value }) => value !== addresses[0])
-          .map(({ value }) => `"${value}" is not the first address`)
-      : [],
+          .map(({ value }) => `"${value}" is not the first address`),
   'self-signed': ({ tbs, profile }) =>
     unless(profile.kind !== 'root' || sameBytes(tbs.issuerDer, tbs.subjectDer), 'another issuer name'),
   'extension-missing': ({ tbs, profile }) =>
@@ -317,10 +356,10 @@ const CHECKS: { readonly [Id in RuleId]: Check } = {
     policies === undefined || policies.some(({ oid }) => oid !== ANY_POLICY && !isReserved(oid))
       ? []
       : ['no policy of our own'],
-  'policy-reserved': ({ extensions: { certificatePolicies = [] } }) => {
+  'policy-reserved': ({ extensions: { certificatePolicies = [] }, profile }) => {
     const reserved = certificatePolicies.map(({ oid }) => oid).filter(isReserved);
     return unless(
-      reserved.length <= 1 && reserved.every((oid) => RESERVED_ALLOWED.includes(oid)),
+      reserved.length <= 1 && reserved.every((oid) => profile.reservedPolicies.value.includes(oid)),
       reserved.join(' + '),
     );
   },
@@ -329,7 +368,7 @@ const CHECKS: { readonly [Id in RuleId]: Check } = {
   'policy-duplicate': ({ extensions: { certificatePolicies = [] } }) =>
     certificatePolicies.map(({ oid }) => oid).filter((oid, index, all) => all.indexOf(oid) !== index),
   'policy-in-issuer': ({ extensions: { certificatePolicies = [] }, issuer, profile }) => {
-    if (issuer === undefined || profile.kind !== 'leaf') return [];
+    if (issuer === undefined || profile.kind === 'issuing') return [];
     const allowed = (issuer.extensions.certificatePolicies ?? []).map(({ oid }) => oid);
     return certificatePolicies.map(({ oid }) => oid).filter((oid) => !allowed.includes(oid));
   },
@@ -397,10 +436,20 @@ const ACCESS_METHODS: readonly string[] = Object.values(ACCESS_METHOD_OIDS);
 const LENGTH_LIMITS = new Map<string, number>([
   [ATTRIBUTE_OIDS.commonName, COMMON_NAME_MAXIMUM],
   [ATTRIBUTE_OIDS.organizationName, 64],
+  [ATTRIBUTE_OIDS.givenName, 64],
+  [ATTRIBUTE_OIDS.surname, 64],
   [ATTRIBUTE_OIDS.emailAddress, 255],
 ]);
 
-const describeName = (name: readonly NameAttribute[]) =>
+const SPONSOR_ATTRIBUTES: readonly string[] = [
+  ATTRIBUTE_OIDS.organizationName,
+  ATTRIBUTE_OIDS.organizationIdentifier,
+  ATTRIBUTE_OIDS.givenName,
+  ATTRIBUTE_OIDS.surname,
+  ATTRIBUTE_OIDS.commonName,
+];
+
+const describeAttributes = (name: readonly NameAttribute[]) =>
   name.map(({ oid, value }) => `${oid}=${value}`).join(', ');
 
 const sameMembers = (left: readonly string[], right: readonly string[]) =>
@@ -414,7 +463,7 @@ function caObjections(subject: readonly NameAttribute[]): readonly string[] {
     commonName?.oid !== ATTRIBUTE_OIDS.commonName ||
     more.length > 0
   ) {
-    return [describeName(subject)];
+    return [describeAttributes(subject)];
   }
   return [
     ...unless(/^[A-Z]{2}$/.test(country.value), `country "${country.value}"`),
@@ -439,6 +488,8 @@ function issuerObjections(
     ...unless(profile.kind !== 'issuing' || room >= 1, 'the issuer’s path length leaves no room for a CA'),
     ...unless(
       extKeyUsage === undefined ||
+        // OCSP and audit signers are authorized by being issued directly (RFC 6960 §4.2.2.2), not by their issuer's list.
+        profile.kind === 'service' ||
         (extensions.extKeyUsage ?? []).every((purpose) => extKeyUsage.includes(purpose)),
       'the issuer is not meant for this extended key usage',
     ),

@@ -1,4 +1,4 @@
-/** Distinguished names (RFC 5280 §4.1.2.4): the two shapes we write, and a reader for any. */
+/** Distinguished names (RFC 5280 §4.1.2.4): the shapes we write, and a reader for any. */
 import { ia5String, oid, printableString, sequence, setOfOne, utf8String } from './der.ts';
 import { DerCursor, inside, readOid, TAGS } from './der-reader.ts';
 import { ATTRIBUTE_OIDS } from './oids.ts';
@@ -39,6 +39,31 @@ export const encodeMailboxSubject = (primaryAddress: string): Uint8Array =>
     ? sequence(relative(ATTRIBUTE_OIDS.commonName, utf8String(primaryAddress)))
     : sequence(relative(ATTRIBUTE_OIDS.emailAddress, ia5String(primaryAddress)));
 
+/** What a sponsor-validated leaf says of its holder (SMBR 7.1.4.2.5): a person, and the organization that vouches. */
+export interface SponsorSubject {
+  readonly country?: string;
+  readonly organization: string;
+  /** Where the organization is registered and under which number, such as `NTRDE-HRB123456` or `VATDE-123456789`. */
+  readonly organizationIdentifier: string;
+  readonly givenName: string;
+  readonly surname: string;
+  /** The person's name or the primary address. */
+  readonly commonName: string;
+}
+
+/** C, O, organizationIdentifier, GN, SN, CN, DER; no OU, no street. */
+export const encodeSponsorSubject = (subject: SponsorSubject): Uint8Array =>
+  sequence(
+    ...(subject.country === undefined
+      ? []
+      : [relative(ATTRIBUTE_OIDS.countryName, printableString(subject.country))]),
+    relative(ATTRIBUTE_OIDS.organizationName, utf8String(subject.organization)),
+    relative(ATTRIBUTE_OIDS.organizationIdentifier, utf8String(subject.organizationIdentifier)),
+    relative(ATTRIBUTE_OIDS.givenName, utf8String(subject.givenName)),
+    relative(ATTRIBUTE_OIDS.surname, utf8String(subject.surname)),
+    relative(ATTRIBUTE_OIDS.commonName, utf8String(subject.commonName)),
+  );
+
 export interface NameAttribute {
   readonly oid: string;
   readonly value: string;
@@ -61,6 +86,15 @@ export function readName(nameDer: Uint8Array): readonly NameAttribute[] {
     }
   }
   return attributes;
+}
+
+/** A Name in one line: the common name if there is one, else all attributes. */
+export function describeName(name: readonly NameAttribute[]): string {
+  const commonName = name.find(({ oid: type }) => type === ATTRIBUTE_OIDS.commonName);
+  if (commonName !== undefined) return commonName.value;
+  return name.length === 0
+    ? '(no subject)'
+    : name.map(({ oid: type, value }) => `${type}=${value}`).join(', ');
 }
 
 function readText(tag: number, content: Uint8Array): string {

@@ -11,6 +11,8 @@ export const EXTENSION_OIDS = {
   authorityKeyIdentifier: '2.5.29.35',
   extKeyUsage: '2.5.29.37',
   authorityInfoAccess: '1.3.6.1.5.5.7.1.1',
+  /** id-pkix-ocsp-nocheck (RFC 6960 §4.2.2.2.1). */
+  ocspNoCheck: '1.3.6.1.5.5.7.48.1.5',
 } as const;
 
 export type ExtensionName = keyof typeof EXTENSION_OIDS;
@@ -23,10 +25,20 @@ export const CRL_OIDS = {
   issuingDistributionPoint: '2.5.29.28',
 } as const;
 
-/** Extended key usages (RFC 5280 §4.2.1.12). */
+/** Extended key usages we certify (RFC 5280 §4.2.1.12; documentSigning is RFC 9336's). */
 export const KEY_PURPOSE_OIDS = {
   emailProtection: '1.3.6.1.5.5.7.3.4',
+  ocspSigning: '1.3.6.1.5.5.7.3.9',
+  documentSigning: '1.3.6.1.5.5.7.3.36',
 } as const;
+
+/** Extended key usages that an S/MIME certificate or its issuer must not have (Google A.4 and A.5; SMBR 7.1.2). */
+export const FORBIDDEN_PURPOSE_OIDS: Readonly<Record<string, string>> = {
+  serverAuth: '1.3.6.1.5.5.7.3.1',
+  codeSigning: '1.3.6.1.5.5.7.3.3',
+  timeStamping: '1.3.6.1.5.5.7.3.8',
+  anyExtendedKeyUsage: '2.5.29.37.0',
+};
 
 export type KeyPurpose = keyof typeof KEY_PURPOSE_OIDS;
 
@@ -37,8 +49,12 @@ export const ACCESS_METHOD_OIDS = {
 
 export const ATTRIBUTE_OIDS = {
   commonName: '2.5.4.3',
+  surname: '2.5.4.4',
   countryName: '2.5.4.6',
   organizationName: '2.5.4.10',
+  organizationalUnitName: '2.5.4.11',
+  givenName: '2.5.4.42',
+  organizationIdentifier: '2.5.4.97',
   emailAddress: '1.2.840.113549.1.9.1',
 } as const;
 
@@ -49,6 +65,12 @@ export const CPS_QUALIFIER = '1.3.6.1.5.5.7.2.1';
 
 /** The arc of the CA/Browser Forum's reserved S/MIME policies (S/MIME Baseline Requirements 7.1.6.1). */
 export const RESERVED_POLICY_ARC = '2.23.140.1.5.';
+
+/** The reserved policies a leaf may name: strict and multipurpose; Legacy ended on 2025-07-15 (SMBR 7.1.6.1). */
+export const RESERVED_POLICIES = {
+  mailbox: ['2.23.140.1.5.1.2', '2.23.140.1.5.1.3'],
+  sponsor: ['2.23.140.1.5.3.2', '2.23.140.1.5.3.3'],
+} as const;
 
 /**
  * A policy OID for trials and samples, under the enterprise number that RFC 5612 sets aside for documentation. A real

@@ -1,7 +1,14 @@
 /** PEM (RFC 7468): base64 in lines of 64 between two labels. */
 import { permanent } from '../errors.ts';
 
-export type PemLabel = 'CERTIFICATE' | 'X509 CRL' | 'PKCS7' | 'PRIVATE KEY' | 'PUBLIC KEY';
+export type PemLabel =
+  | 'CERTIFICATE'
+  | 'X509 CRL'
+  | 'PKCS7'
+  | 'CMS'
+  | 'PRIVATE KEY'
+  | 'ENCRYPTED PRIVATE KEY'
+  | 'PUBLIC KEY';
 
 /** Strict text encoding of RFC 7468 §3; ends with a line break. */
 export function derToPem(label: PemLabel, der: Uint8Array): string {

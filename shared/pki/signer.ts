@@ -4,10 +4,23 @@
  * A signer answers a signature only after checking it against its public key: a key damaged in storage, or a fault in
  * the middle of an RSA computation, must not leave a signature behind (a faulty CRT signature gives the key away).
  */
-import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
+import {
+  createPrivateKey,
+  createPublicKey,
+  createSign,
+  createVerify,
+  type KeyObject,
+  sign,
+  verify,
+} from 'node:crypto';
 import { promisify } from 'node:util';
 import { permanent } from '../errors.ts';
-import { SIGNATURE_ALGORITHMS, type SignatureAlgorithm } from './algorithm.ts';
+import {
+  fitsKey,
+  SIGNATURE_ALGORITHMS,
+  type SignatureAlgorithm,
+  signatureAlgorithmFor,
+} from './algorithm.ts';
 import { readIssuer, sha256Hex } from './certificate.ts';
 import { sameBytes } from './der-reader.ts';
 
@@ -17,10 +30,16 @@ export interface Signer {
   readonly spkiDer: Uint8Array;
   /** Signs these bytes; throws `ca-key-unusable` when the key cannot, or gives a signature that does not verify. */
   sign(bytes: Uint8Array): Promise<Uint8Array>;
+  /**
+   * Signs the concatenation of these parts without making it; for CRLs too long to be copied. A signer without it is
+   * given one buffer. Throws as `sign`.
+   */
+  signParts?(parts: Iterable<Uint8Array>): Promise<Uint8Array>;
 }
 
 export interface SignerOptions {
-  readonly algorithm: SignatureAlgorithm;
+  /** Default: sha256WithRSA, or the ECDSA algorithm of the key's curve. */
+  readonly algorithm?: SignatureAlgorithm;
   /** The certificate this key must belong to; leave out only while making a CA that has none yet. */
   readonly certificateDer?: Uint8Array;
 }
@@ -28,30 +47,65 @@ export interface SignerOptions {
 const signAsync = promisify<string, Uint8Array, KeyObject, Buffer>(sign);
 
 /**
- * A signer over an unencrypted PKCS#8 RSA key, DER. Throws `ca-key-unusable` when the bytes are not such a key or the
- * key is not the certificate's. Messages never carry key material; they do carry fingerprints of public keys.
+ * A signer over an unencrypted PKCS#8 key, RSA, P-256 or P-384, DER. ECDSA signatures come out in DER, as certificates
+ * hold them. Throws `ca-key-unusable` when the bytes are not such a key, the algorithm is not the key's, or the key is
+ * not the certificate's. Messages never carry key material; they do carry fingerprints of public keys.
  */
-export function signerFromPkcs8(pkcs8Der: Uint8Array, options: SignerOptions): Signer {
+export function signerFromPkcs8(pkcs8Der: Uint8Array, options: SignerOptions = {}): Signer {
   const privateKey = readPrivateKey(pkcs8Der);
   const publicKey = createPublicKey(privateKey);
   const spkiDer = new Uint8Array(publicKey.export({ type: 'spki', format: 'der' }));
   if (options.certificateDer !== undefined) assertKeyOf(options.certificateDer, spkiDer);
-  const { hash } = SIGNATURE_ALGORITHMS[options.algorithm];
+  const algorithm = options.algorithm ?? signatureAlgorithmFor(spkiDer);
+  if (!fitsKey(algorithm, spkiDer)) {
+    throw permanent(
+      'ca-key-unusable',
+      `A key of type ${nameOf(privateKey)} cannot sign with ${algorithm}: ask for the algorithm of its kind and curve.`,
+    );
+  }
+  const { hash } = SIGNATURE_ALGORITHMS[algorithm];
+  const checked = (signature: Uint8Array | undefined, verifies: (signature: Uint8Array) => boolean) => {
+    if (signature === undefined || !verifies(signature)) {
+      throw permanent(
+        'ca-key-unusable',
+        `The CA key (SPKI SHA-256 ${sha256Hex(spkiDer)}) does not give a valid signature: the stored key is damaged. Restore it from its backup and pin that version.`,
+      );
+    }
+    return new Uint8Array(signature);
+  };
   return {
-    algorithm: options.algorithm,
+    algorithm,
     spkiDer,
-    sign: async (bytes) => {
-      const signature = await signAsync(hash, bytes, privateKey).catch(() => undefined);
-      if (signature === undefined || !verify(hash, bytes, publicKey, signature)) {
-        throw permanent(
-          'ca-key-unusable',
-          `The CA key (SPKI SHA-256 ${sha256Hex(spkiDer)}) does not give a valid signature: the stored key is damaged. Restore it from its backup and pin that version.`,
-        );
+    sign: async (bytes) =>
+      checked(await signAsync(hash, bytes, privateKey).catch(() => undefined), (signature) =>
+        verify(hash, bytes, publicKey, signature),
+      ),
+    signParts: async (parts) => {
+      const signing = createSign(hash);
+      const verifying = createVerify(hash);
+      for (const part of parts) {
+        signing.update(part);
+        verifying.update(part);
       }
-      return new Uint8Array(signature);
+      return checked(
+        attempt(() => signing.sign(privateKey)),
+        (signature) => verifying.verify(publicKey, signature),
+      );
     },
   };
 }
+
+function attempt(run: () => Uint8Array): Uint8Array | undefined {
+  try {
+    return run();
+  } catch {
+    return undefined;
+  }
+}
+
+/** "rsa", "ec prime256v1". */
+const nameOf = (key: KeyObject): string =>
+  [key.asymmetricKeyType, key.asymmetricKeyDetails?.namedCurve].filter(Boolean).join(' ') || 'unknown';
 
 function readPrivateKey(pkcs8Der: Uint8Array): KeyObject {
   let key: KeyObject;
@@ -64,10 +118,12 @@ function readPrivateKey(pkcs8Der: Uint8Array): KeyObject {
       'The CA key cannot be read: the secret does not hold an unencrypted PKCS#8 key in DER. Restore it from its backup and pin that version.',
     );
   }
-  if (key.asymmetricKeyType !== 'rsa') {
+  const { asymmetricKeyType: type, asymmetricKeyDetails } = key;
+  const curve = asymmetricKeyDetails?.namedCurve;
+  if (type !== 'rsa' && !(type === 'ec' && (curve === 'prime256v1' || curve === 'secp384r1'))) {
     throw permanent(
       'ca-key-unusable',
-      `The CA key is of type ${key.asymmetricKeyType ?? 'unknown'}, where an RSA key is needed: pin the version that holds the issuer's key.`,
+      `The CA key is of type ${nameOf(key)}, where RSA, P-256 or P-384 is needed: pin the version that holds the issuer's key.`,
     );
   }
   return key;

@@ -12,6 +12,7 @@ import {
   integer,
   integerFromHex,
   namedBits,
+  nullValue,
   octetString,
   oid,
   sequence,
@@ -126,6 +127,8 @@ function encodeValue(name: ExtensionName, profile: CertificateProfile, values: E
       return sequence(
         ...need(values.addresses, name).map((address) => contextPrimitive(1, ia5Bytes(address))),
       );
+    case 'ocspNoCheck':
+      return nullValue();
     default:
       return name satisfies never;
   }

@@ -10,14 +10,12 @@ import {
   integer,
   isDottedOid,
   namedBits,
-  octetString,
   oid,
   printableString,
   sequence,
   time,
   tlv,
 } from '../../shared/pki/der.ts';
-import { DerBuffer } from '../../shared/pki/der-buffer.ts';
 import {
   DerCursor,
   DerError,
@@ -117,24 +115,6 @@ describe('the DER writer', () => {
       expect(isDottedOid(text)).toBe(false);
     },
   );
-});
-
-describe('the growing buffer', () => {
-  it('holds the concatenation of everything written to it', () => {
-    const writes = fc.array(fc.uint8Array({ maxLength: 3000 }), { maxLength: 20 });
-    fc.assert(
-      fc.property(writes, (chunks) => {
-        const buffer = new DerBuffer();
-        for (const chunk of chunks) {
-          buffer.appendHeader(0x04, chunk.length);
-          buffer.appendHex(Buffer.from(chunk).toString('hex'));
-          buffer.append(octetString(chunk));
-        }
-        const expected = Buffer.concat(chunks.flatMap((chunk) => [octetString(chunk), octetString(chunk)]));
-        expect(Buffer.from(buffer.bytes)).toEqual(expected);
-      }),
-    );
-  });
 });
 
 describe('the DER reader', () => {

@@ -32,6 +32,7 @@ import { RULES, type RuleId } from '../../shared/pki/rules.ts';
 import { assembleCertificate } from '../../shared/pki/tbs.ts';
 import { tbsParts, withExtension, withMoreExtension, withParts } from './mutate.ts';
 import { DAY, NOW, type SampleAuthority, sampleAuthority } from './sample-authority.ts';
+import { rocaModulus, withoutSmallFactors } from './weak-moduli.ts';
 
 let ca: SampleAuthority;
 let leaf: Uint8Array;
@@ -91,8 +92,8 @@ const rsaSpki = (
   exponent: bigint,
   algorithm = sequence(oid('1.2.840.113549.1.1.1'), nullValue()),
 ) => sequence(algorithm, bitString(sequence(integer(modulus), integer(exponent))));
-/** An odd number of so many bits; nobody multiplies it, so it need not be a product of primes. */
-const oddOfBits = (bits: number) => (1n << BigInt(bits - 1)) + 12_345n;
+/** An odd number of so many bits without small factors; nobody multiplies it, so it need not be a product of primes. */
+const oddOfBits = (bits: number) => withoutSmallFactors((1n << BigInt(bits - 1)) + 12_345n);
 
 /** A leaf over another key, with the key identifier that belongs to it. */
 const withKey = (spki: Uint8Array) =>
@@ -253,6 +254,16 @@ const LEAF_MUTANTS: readonly Mutant[] = [
     rules: ['rsa-modulus'],
   },
   { what: 'an exponent of 3', der: () => withKey(rsaSpki(oddOfBits(2048), 3n)), rules: ['rsa-exponent'] },
+  {
+    what: 'a key that an Infineon chip made',
+    der: () => withKey(rsaSpki(rocaModulus(), 65_537n)),
+    rules: ['key-weak'],
+  },
+  {
+    what: 'ECDSA by an issuer with an RSA key',
+    der: () => withParts(leaf, { algorithm: SIGNATURE_ALGORITHMS.ecdsaWithSha256.der }),
+    rules: ['signature-fits-key'],
+  },
   {
     what: 'its issuer’s own key',
     der: () => withKey(readTbsCertificate(issuing).spkiDer),
@@ -758,8 +769,10 @@ describe('the linter', () => {
     },
   );
 
-  it('is shown to refuse each of its rules by one of these mutants', () => {
+  it('is shown to refuse each of its rules by one of these mutants, or beside the profiles they need', () => {
     const shown = [...LEAF_MUTANTS, ...CA_MUTANTS].flatMap(({ rules }) => rules);
+    // `profiles.test.ts` has the mutants of sponsor-validated and of EC leaves.
+    shown.push('subject-sponsor', 'ec-curve');
     expect(Object.keys(RULES).filter((rule) => !shown.includes(rule as RuleId))).toEqual([]);
   });
 

@@ -3,26 +3,72 @@ import {
   type CertificateProfile,
   DUAL_USE_RSA,
   defineProfile,
-  ISSUING,
+  LEAF_PROFILES,
   leafProfile,
-  ROOT,
+  leafProfileFor,
+  OCSP_SIGNER,
+  PROFILES,
+  serviceProfile,
 } from '../../shared/pki/profile.ts';
 import { RULES } from '../../shared/pki/rules.ts';
 
 describe('a profile', () => {
-  test.each([ROOT, ISSUING, DUAL_USE_RSA])('($name) names an existing rule in every row', (profile) => {
+  test.each(PROFILES)('($name) names an existing rule in every row', (profile) => {
     const rules = Object.values(profile).flatMap((row: unknown) =>
       typeof row === 'object' && row !== null && 'rule' in row ? [row.rule] : [],
     );
-    expect(rules).toHaveLength(8);
+    expect(rules).toHaveLength(10);
     for (const rule of rules) expect(Object.keys(RULES)).toContain(rule);
+  });
+
+  it('has a name of its own, which is how an intent records it', () => {
+    expect(new Set(PROFILES.map(({ name }) => name)).size).toBe(PROFILES.length);
+  });
+
+  it('for users comes for every use, kind of key and kind of subject', () => {
+    expect(LEAF_PROFILES.map(({ name }) => name)).toEqual([
+      'dual-use-rsa/1',
+      'dual-use-rsa-sponsor/1',
+      'dual-use-ec/1',
+      'dual-use-ec-sponsor/1',
+      'signing-rsa/1',
+      'signing-rsa-sponsor/1',
+      'signing-ec/1',
+      'signing-ec-sponsor/1',
+      'encryption-rsa/1',
+      'encryption-rsa-sponsor/1',
+      'encryption-ec/1',
+      'encryption-ec-sponsor/1',
+    ]);
+  });
+
+  test.each([
+    ['dual-use', 'rsa', ['digitalSignature', 'keyEncipherment']],
+    ['dual-use', 'ec', ['digitalSignature', 'keyAgreement']],
+    ['signing', 'rsa', ['digitalSignature']],
+    ['signing', 'ec', ['digitalSignature']],
+    ['encryption', 'rsa', ['keyEncipherment']],
+    ['encryption', 'ec', ['keyAgreement']],
+  ] as const)('for %s with %s has the key usage of the strict column', (use, key, usage) => {
+    expect(leafProfileFor(use, key).keyUsage.value).toEqual(usage);
+  });
+
+  it('of an OCSP signer has nocheck and no address that could revoke it', () => {
+    expect(serviceProfile('ocsp-signer/1')).toBe(OCSP_SIGNER);
+    expect(Object.keys(OCSP_SIGNER.extensions.value).toSorted()).toEqual([
+      'authorityKeyIdentifier',
+      'extKeyUsage',
+      'keyUsage',
+      'ocspNoCheck',
+      'subjectKeyIdentifier',
+    ]);
   });
 
   it('for leaves is found by the name an intent recorded', () => {
     expect(leafProfile('dual-use-rsa/1')).toBe(DUAL_USE_RSA);
   });
 
-  test.each(['root/1', 'issuing/1', 'dual-use-rsa/0', ''])(
+  test.each(['root/1', 'issuing/1', 'ocsp-signer/1', 'dual-use-rsa/0', ''])(
     'named "%s" cannot be issued as a leaf',
     (name) => {
       expect(() => leafProfile(name)).toThrow(expect.objectContaining({ code: 'lint-failed' }));
@@ -54,12 +100,24 @@ describe('a profile', () => {
     );
   });
 
-  it('for encryption only is a change of one row', () => {
-    const profile = defineProfile({
-      ...DUAL_USE_RSA,
-      name: 'encryption-rsa/1',
-      keyUsage: { value: ['keyEncipherment'], rule: 'key-usage' },
-    });
-    expect(profile.keyUsage.value).toEqual(['keyEncipherment']);
+  test.each([
+    ['RSA with keyAgreement', { keyUsage: { value: ['keyAgreement'], rule: 'key-usage' } }],
+    [
+      'no kind of key',
+      { modulusBits: { value: [], rule: 'rsa-modulus' }, curves: { value: [], rule: 'ec-curve' } },
+    ],
+    ['EC with keyEncipherment', { curves: { value: ['P-256'], rule: 'ec-curve' } }],
+  ] as const satisfies readonly (readonly [string, Partial<CertificateProfile>])[])(
+    'with %s contradicts itself too',
+    (_what, change) => {
+      expect(() => defineProfile({ ...DUAL_USE_RSA, ...change })).toThrow('contradicts itself');
+    },
+  );
+
+  it('of an OCSP signer without nocheck contradicts itself', () => {
+    const { ocspNoCheck: _removed, ...value } = OCSP_SIGNER.extensions.value;
+    expect(() => defineProfile({ ...OCSP_SIGNER, extensions: { ...OCSP_SIGNER.extensions, value } })).toThrow(
+      'nocheck',
+    );
   });
 });

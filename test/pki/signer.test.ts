@@ -1,7 +1,7 @@
 import { createPublicKey, generateKeyPairSync, verify } from 'node:crypto';
 import { beforeAll, describe, expect, it, test } from 'vitest';
 import { isSealwrightError } from '../../shared/errors.ts';
-import { generateRsaKey, type RsaKey } from '../../shared/pki/key.ts';
+import { generateEcKey, generateRsaKey, type RsaKey } from '../../shared/pki/key.ts';
 import { signerFromPkcs8 } from '../../shared/pki/signer.ts';
 import { type SampleAuthority, sampleAuthority } from './sample-authority.ts';
 
@@ -48,13 +48,45 @@ describe('a signer', () => {
     );
   });
 
-  it('is refused for a key that is not RSA, naming the type', () => {
+  test.each([
+    ['P-256', 'ecdsaWithSha256', 'sha256'],
+    ['P-384', 'ecdsaWithSha384', 'sha384'],
+  ] as const)('for a key on %s signs with %s, in DER, without being told', async (curve, algorithm, hash) => {
+    const { pkcs8Der, spkiDer } = await generateEcKey(curve);
+    const signer = signerFromPkcs8(pkcs8Der);
+    expect(signer.algorithm).toBe(algorithm);
+    const key = createPublicKey({ key: Buffer.from(spkiDer), format: 'der', type: 'spki' });
+    const signature = await signer.sign(message);
+    expect(verify(hash, message, { key, dsaEncoding: 'der' }, signature)).toBe(true);
+  });
+
+  it.each(['rsa', 'ec'] as const)('(%s) signs parts as it signs their concatenation', async (kind) => {
+    const { pkcs8Der } = kind === 'rsa' ? other : await generateEcKey('P-384');
+    const signer = signerFromPkcs8(pkcs8Der);
+    const parts = [message.subarray(0, 3), new Uint8Array(), message.subarray(3)];
+    const signature = (await signer.signParts?.(parts)) ?? new Uint8Array();
+    const key = createPublicKey({ key: Buffer.from(signer.spkiDer), format: 'der', type: 'spki' });
+    expect(verify(kind === 'rsa' ? 'sha256' : 'sha384', message, key, signature)).toBe(true);
+  });
+
+  test.each([
+    ['P-256', 'ecdsaWithSha384'],
+    ['P-384', 'ecdsaWithSha256'],
+    ['P-256', 'sha256WithRSA'],
+  ] as const)('for a key on %s never signs with %s', async (curve, algorithm) => {
+    const { pkcs8Der } = await generateEcKey(curve);
+    expect(() => signerFromPkcs8(pkcs8Der, { algorithm })).toThrow(
+      expect.objectContaining({ code: 'ca-key-unusable', message: expect.stringContaining(algorithm) }),
+    );
+  });
+
+  it('is refused for a key on a curve that Google does not list, naming it', () => {
     const { privateKey } = generateKeyPairSync('ec', {
-      namedCurve: 'P-256',
+      namedCurve: 'P-521',
       publicKeyEncoding: { type: 'spki', format: 'der' },
       privateKeyEncoding: { type: 'pkcs8', format: 'der' },
     });
-    expect(refusalOf(privateKey).message).toContain('of type ec');
+    expect(refusalOf(privateKey).message).toContain('of type ec secp521r1');
   });
 
   test.each([

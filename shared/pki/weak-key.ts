@@ -1,0 +1,186 @@
+/**
+ * Public keys that somebody else can turn into private ones, by faults that are known (S/MIME Baseline Requirements
+ * 6.1.1.3: a CA refuses keys that are known to be weak). Everything here is read off the public key.
+ *
+ * Not covered: the Debian keys of 2008 (CVE-2008-0166), which take a list of fingerprints.
+ */
+import { modulusBits, readPublicKey } from './public-key.ts';
+
+export type WeaknessId =
+  | 'small-modulus'
+  | 'even-modulus'
+  | 'small-factor'
+  | 'bad-exponent'
+  | 'roca'
+  | 'close-primes'
+  | 'shared-modulus'
+  | 'shared-prime';
+
+export interface Weakness {
+  readonly id: WeaknessId;
+  /** What is wrong and what to do, as a sentence. */
+  readonly sentence: string;
+}
+
+/**
+ * The first weakness of a key, or undefined. `known` are other public keys (SubjectPublicKeyInfo) it must share nothing
+ * with; the very same key among them is no finding. EC keys have none of these faults. Throws `DerError` for bytes
+ * that are no SubjectPublicKeyInfo.
+ */
+export function weakKey(spkiDer: Uint8Array, known: Iterable<Uint8Array> = []): Weakness | undefined {
+  const key = readPublicKey(spkiDer);
+  if (key.kind !== 'rsa') return undefined;
+  return weakNumbers(key.modulus, key.exponent) ?? sharedWith(key.modulus, key.exponent, known);
+}
+
+const weakness = (id: WeaknessId, what: string): Weakness => ({
+  id,
+  sentence: `${what}; make a new key with a current library or device and certify that one.`,
+});
+
+/** Below this a modulus has been factored or soon will be. */
+const SMALLEST_MODULUS_BITS = 2048;
+/** Anything longer would only cost time; OpenSSL stops here too. */
+const LARGEST_MODULUS_BITS = 16_384;
+
+function weakNumbers(modulus: bigint, exponent: bigint): Weakness | undefined {
+  const bits = modulusBits(modulus);
+  if (bits < SMALLEST_MODULUS_BITS || bits > LARGEST_MODULUS_BITS) {
+    return weakness('small-modulus', `The modulus has ${bits} bits, where 2048 to 4096 are right`);
+  }
+  if ((modulus & 1n) === 0n)
+    return weakness('even-modulus', 'The modulus is even, so it is no product of two large primes');
+  if (exponent < 65_537n || (exponent & 1n) === 0n || exponent >= 1n << 256n) {
+    return weakness(
+      'bad-exponent',
+      `The public exponent is ${exponent < 1n << 64n ? exponent : 'enormous'}, where an odd one from 65537 to 2^256 is wanted`,
+    );
+  }
+  const factor = smallFactor(modulus);
+  if (factor !== undefined) return weakness('small-factor', `The modulus is divisible by ${factor}`);
+  if (hasRocaFingerprint(modulus)) {
+    return weakness(
+      'roca',
+      'The key was made by an Infineon chip of the years whose keys can be computed from their public half (ROCA, CVE-2017-15361)',
+    );
+  }
+  if (hasClosePrimes(modulus)) {
+    return weakness(
+      'close-primes',
+      'The two primes lie so close together that Fermat’s method finds them at once (CVE-2022-26320)',
+    );
+  }
+  return undefined;
+}
+
+function primesBelow(limit: number): readonly number[] {
+  const primes: number[] = [];
+  for (let candidate = 2; candidate < limit; candidate += 1) {
+    if (primes.every((prime) => candidate % prime !== 0)) primes.push(candidate);
+  }
+  return primes;
+}
+
+const ODD_PRIMES = primesBelow(752).slice(1);
+const product = (primes: readonly number[]) => primes.reduce((result, prime) => result * BigInt(prime), 1n);
+const PRODUCT = product(ODD_PRIMES);
+
+/** Trial division, as SP 800-89 §5.3.3 wants it (primes up to 751), by one long division. */
+function smallFactor(modulus: bigint): number | undefined {
+  const rest = modulus % PRODUCT;
+  return ODD_PRIMES.find((prime) => rest % BigInt(prime) === 0n);
+}
+
+/**
+ * ROCA's fingerprint (Nemec and others, "The Return of Coppersmith's Attack", 2017, §3): the faulty library made both
+ * primes as k·M + 65537^a mod M with M the product of the first primes, so modulo each of those primes the modulus is a
+ * power of 65537. For primes to 167, where the powers of 65537 are not everything, chance does that once in 2^27 or
+ * so; a key of the library does it always.
+ */
+const ROCA_PRIMES = ODD_PRIMES.filter((prime) => prime <= 167).map((prime) => ({
+  prime: BigInt(prime),
+  powers: powersOf65537(prime),
+}));
+const ROCA_PRODUCT = product(ODD_PRIMES.filter((prime) => prime <= 167));
+
+function powersOf65537(prime: number): ReadonlySet<number> {
+  const powers = new Set<number>();
+  for (let power = 1; !powers.has(power); power = (power * (65_537 % prime)) % prime) powers.add(power);
+  return powers;
+}
+
+function hasRocaFingerprint(modulus: bigint): boolean {
+  const rest = modulus % ROCA_PRODUCT;
+  return ROCA_PRIMES.every(({ prime, powers }) => powers.has(Number(rest % prime)));
+}
+
+/**
+ * Fermat's method, a few steps: n = a² − b² with a just above √n. Real keys have primes that differ in their first
+ * hundred bits (FIPS 186-5 A.1.3), which would take more than 2^900 steps; every published weak key fell in under
+ * twenty (https://fermatattack.secvuln.info).
+ */
+const FERMAT_STEPS = 100;
+
+function hasClosePrimes(modulus: bigint): boolean {
+  let a = squareRoot(modulus);
+  if (a * a < modulus) a += 1n;
+  let rest = a * a - modulus;
+  for (let step = 0; step < FERMAT_STEPS; step += 1) {
+    if (isSquare(rest)) return true;
+    rest += 2n * a + 1n;
+    a += 1n;
+  }
+  return false;
+}
+
+/** Squares modulo 64 and modulo 3·3·5·7·11: nine numbers in a thousand pass both, so the root is seldom taken. */
+const SQUARES_64 = residues(64);
+const SQUARES_3465 = residues(3465);
+
+function residues(modulus: number): ReadonlySet<number> {
+  return new Set(Array.from({ length: modulus }, (_, root) => (root * root) % modulus));
+}
+
+function isSquare(value: bigint): boolean {
+  if (!SQUARES_64.has(Number(value & 63n)) || !SQUARES_3465.has(Number(value % 3465n))) return false;
+  const root = squareRoot(value);
+  return root * root === value;
+}
+
+/** Rounded down; Newton's method from a power of two that is surely too large. */
+function squareRoot(value: bigint): bigint {
+  if (value < 2n) return value;
+  let root = 1n << BigInt(Math.ceil(modulusBits(value) / 2));
+  for (;;) {
+    const next = (root + value / root) >> 1n;
+    if (next >= root) return root;
+    root = next;
+  }
+}
+
+function sharedWith(modulus: bigint, exponent: bigint, known: Iterable<Uint8Array>): Weakness | undefined {
+  for (const other of known) {
+    const key = readPublicKey(other);
+    if (key.kind !== 'rsa' || key.modulus <= 0n) continue;
+    if (key.modulus === modulus) {
+      if (key.exponent === exponent) continue;
+      return weakness(
+        'shared-modulus',
+        'Another key has the same modulus, so whoever holds one can compute the other',
+      );
+    }
+    if (greatestCommonDivisor(key.modulus, modulus) !== 1n) {
+      return weakness(
+        'shared-prime',
+        'The modulus shares a prime with another key’s, so both can be computed from their public halves',
+      );
+    }
+  }
+  return undefined;
+}
+
+function greatestCommonDivisor(left: bigint, right: bigint): bigint {
+  let [a, b] = [left, right];
+  while (b !== 0n) [a, b] = [b, a % b];
+  return a;
+}

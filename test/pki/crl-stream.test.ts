@@ -1,0 +1,294 @@
+import { webcrypto } from 'node:crypto';
+import fc from 'fast-check';
+// reflect-metadata comes first: @peculiar/x509 needs it when it loads.
+import 'reflect-metadata';
+import * as x509 from '@peculiar/x509';
+import * as asn1js from 'asn1js';
+import { afterEach, beforeAll, describe, expect, it, test, vi } from 'vitest';
+import { buildCrl, type CrlEntry } from '../../shared/pki/crl.ts';
+import { CrlBody } from '../../shared/pki/crl-body.ts';
+import { readCrl, verifyCrl } from '../../shared/pki/crl-reader.ts';
+import { streamCrl } from '../../shared/pki/crl-stream.ts';
+import { issueCrl } from '../../shared/pki/issue.ts';
+import { lintCrl, lintCrlParts } from '../../shared/pki/lint-crl.ts';
+import { derToPem } from '../../shared/pki/pem.ts';
+import { drawSerial } from '../../shared/pki/serial.ts';
+import { openssl, opensslInstalled } from './openssl.ts';
+import { NOW, type SampleAuthority, sampleAuthority, seededRandom } from './sample-authority.ts';
+
+let ca: SampleAuthority;
+beforeAll(async () => {
+  ca = await sampleAuthority();
+});
+
+function entriesOf(count: number): readonly CrlEntry[] {
+  const random = seededRandom(`stream/${count}`);
+  return Array.from({ length: count }, () => drawSerial(random))
+    .toSorted()
+    .map((serialHex, index) => ({
+      serialHex,
+      revokedAt: new Date(NOW.getTime() - index * 61_000),
+      reason: index % 2 === 0 ? 'superseded' : 'keyCompromise',
+      ...(index % 7 === 0 ? { invalidityDate: new Date(NOW.getTime() - index * 1000) } : {}),
+    }));
+}
+
+const stream = (entries: Iterable<CrlEntry> | AsyncIterable<CrlEntry>) =>
+  streamCrl({
+    issuerCertificateDer: ca.issuing.certificateDer,
+    crlNumber: 7n,
+    now: NOW,
+    entries,
+    signer: ca.issuingSigner,
+  });
+
+const whole = async (entries: readonly CrlEntry[]) => {
+  const { tbsDer } = buildCrl({
+    issuerCertificateDer: ca.issuing.certificateDer,
+    crlNumber: 7n,
+    now: NOW,
+    entries,
+  });
+  return issueCrl({
+    tbsDer,
+    issuerCertificateDer: ca.issuing.certificateDer,
+    signer: ca.issuingSigner,
+    signingTime: NOW,
+  });
+};
+
+describe('a CRL in pieces', () => {
+  // 25,000 entries are 1.3 MB, more than one block.
+  test.each([0, 1, 2, 300, 25_000])('of %i entries is byte for byte the one in one buffer', async (count) => {
+    const entries = entriesOf(count);
+    const { parts, byteLength, entryCount } = await stream(entries);
+    const crlDer = Buffer.concat(parts);
+    expect(crlDer.equals(Buffer.from(await whole(entries)))).toBe(true);
+    expect([byteLength, entryCount]).toEqual([crlDer.length, count]);
+    expect(verifyCrl(crlDer, ca.issuing.certificateDer)).toBe(true);
+  });
+
+  it('takes its entries from an asynchronous source, such as a cursor over the ledger', async () => {
+    async function* cursor() {
+      for (const entry of entriesOf(50)) yield entry;
+    }
+    expect(readCrl(Buffer.concat((await stream(cursor())).parts)).entries.size).toBe(50);
+  });
+
+  it('is signed by a signer that takes one buffer only', async () => {
+    const { signParts: _none, ...signer } = ca.issuingSigner;
+    const { parts } = await streamCrl({
+      issuerCertificateDer: ca.issuing.certificateDer,
+      crlNumber: 7n,
+      now: NOW,
+      entries: entriesOf(3),
+      signer,
+    });
+    expect(verifyCrl(Buffer.concat(parts), ca.issuing.certificateDer)).toBe(true);
+  });
+
+  it('is not signed with a key that is not the issuer’s', async () => {
+    const request = { issuerCertificateDer: ca.issuing.certificateDer, crlNumber: 7n, now: NOW, entries: [] };
+    await expect(streamCrl({ ...request, signer: ca.rootSigner })).rejects.toMatchObject({
+      code: 'ca-key-unusable',
+    });
+  });
+
+  it('holds entries in blocks that never move, none across two', () => {
+    const body = new CrlBody();
+    for (const entry of entriesOf(25_000)) body.append(entry);
+    const { blocks } = body;
+    expect(blocks.length).toBeGreaterThan(1);
+    for (const block of blocks) expect(block[0]).toBe(0x30);
+    expect(blocks.reduce((sum, { length }) => sum + length, 0)).toBe(body.byteLength);
+  });
+});
+
+describe('linting a CRL in pieces', () => {
+  const context = () => ({ issuerCertificateDer: ca.issuing.certificateDer, signingTime: NOW });
+
+  /** The pieces that `streamCrl` signs: without the outermost header in front and the signature behind. */
+  const pieces = async (count: number) => {
+    const { parts } = await stream(entriesOf(count));
+    const [head = new Uint8Array(), ...rest] = parts.slice(1, -1);
+    const tail = rest.at(-1) ?? new Uint8Array();
+    return { head, listHeaderLength: 4, blocks: rest.slice(0, -1), tail };
+  };
+
+  it('finds what it finds in the whole, whichever byte is changed', async () => {
+    const { head, listHeaderLength, blocks, tail } = await pieces(20);
+    const all = [head, ...blocks, tail];
+    const length = all.reduce((sum, part) => sum + part.length, 0);
+    fc.assert(
+      fc.property(fc.nat(length - 1), fc.integer({ min: 1, max: 255 }), (index, change) => {
+        let left = index;
+        const changed = all.map((part) => {
+          const copy = Uint8Array.from(part);
+          if (left >= 0 && left < copy.length) copy[left] = (copy[left] ?? 0) ^ change;
+          left -= part.length;
+          return copy;
+        });
+        const [newHead = head, ...rest] = changed;
+        const inPieces = lintCrlParts(
+          { head: newHead, listHeaderLength, blocks: rest.slice(0, -1), tail: rest.at(-1) ?? tail },
+          context(),
+        );
+        const inOne = lintCrl(Buffer.concat(changed), context());
+        // Where the frame itself is broken both say so, if not always with the same rule first.
+        expect(inPieces.length > 0).toBe(inOne.length > 0);
+      }),
+      { numRuns: 800, seed: 20261122 },
+    );
+  });
+
+  test.each([
+    [
+      'a length that is not the sum',
+      (parts: Awaited<ReturnType<typeof pieces>>) => ({ ...parts, tail: parts.tail.subarray(0, -1) }),
+    ],
+    [
+      'entries without a list',
+      (parts: Awaited<ReturnType<typeof pieces>>) => ({ ...parts, listHeaderLength: 0 }),
+    ],
+  ])('refuses %s', async (_what, change) => {
+    expect(lintCrlParts(change(await pieces(20)), context()).map(({ rule }) => rule)).toContain('crl-der');
+  });
+});
+
+describe('the quick way through entries', () => {
+  it('sees what the slow way sees, in serials of every length', () => {
+    const serial = fc.bigInt({ min: 1n, max: (1n << 159n) - 1n }).map((value) => {
+      const hex = value.toString(16);
+      const even = hex.length % 2 === 0 ? hex : `0${hex}`;
+      return /^[89a-f]/.test(even) ? `00${even}` : even;
+    });
+    fc.assert(
+      fc.property(fc.uniqueArray(serial, { minLength: 1, maxLength: 40 }), (serials) => {
+        const entries = serials
+          .toSorted((one, other) => (BigInt(`0x${one}`) < BigInt(`0x${other}`) ? -1 : 1))
+          .map((serialHex): CrlEntry => ({ serialHex, revokedAt: NOW, reason: 'superseded' }));
+        const { tbsDer } = buildCrl({
+          issuerCertificateDer: ca.issuing.certificateDer,
+          crlNumber: 1n,
+          now: NOW,
+          entries,
+        });
+        const read = readCrl(tbsDer).entries;
+        expect([...read.keys()]).toEqual(entries.map(({ serialHex }) => serialHex));
+        for (const { serialHex } of entries) expect(read.get(serialHex)?.reason).toBe('superseded');
+        expect(read.has('7f'.repeat(20))).toBe(serials.includes('7f'.repeat(20)));
+        expect([...read.values()]).toHaveLength(read.size);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test.each([
+    ['29 February of a leap year', '240229', true],
+    ['29 February of another', '250229', false],
+    ['31 April', '250431', false],
+    ['month 13', '251301', false],
+    ['day 0', '250100', false],
+    ['letters', '25ab01', false],
+  ])('takes %s for what it is', async (_what, day, good) => {
+    const { tbsDer } = buildCrl({
+      issuerCertificateDer: ca.issuing.certificateDer,
+      crlNumber: 1n,
+      now: NOW,
+      entries: ['11', '12'].map((serialHex) => ({
+        serialHex,
+        revokedAt: new Date('2025-01-01T00:00:00Z'),
+        reason: 'superseded' as const,
+      })),
+    });
+    const changed = Buffer.from(tbsDer);
+    changed.write(day, changed.lastIndexOf('250101000000Z'), 'latin1');
+    const findings = lintCrl(changed, { issuerCertificateDer: ca.issuing.certificateDer, signingTime: NOW });
+    expect(findings.length === 0).toBe(good);
+  });
+});
+
+/**
+ * Why CRLs are not made with the library at hand, shown by counting. When these tests fail the library has changed, and
+ * `docs/decisions` may be looked at again.
+ */
+describe('@peculiar/x509 2.2.0', () => {
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
+  const theirs = async (entries: readonly x509.X509CrlEntryParams[]) => {
+    const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+    const { privateKey } = await webcrypto.subtle.generateKey(algorithm, false, ['sign', 'verify']);
+    return x509.X509CrlGenerator.create(
+      {
+        issuer: 'CN=Sample',
+        thisUpdate: NOW,
+        nextUpdate: new Date(NOW.getTime() + 86_400_000),
+        entries: [...entries],
+        signingAlgorithm: algorithm,
+        signingKey: privateKey as x509.X509CrlCreateParams['signingKey'],
+      },
+      webcrypto as Parameters<typeof x509.X509CrlGenerator.create>[1],
+    );
+  };
+
+  const emptySequences = (block: asn1js.BaseBlock): number =>
+    block instanceof asn1js.Sequence
+      ? (block.valueBlock.value.length === 0 ? 1 : 0) +
+        block.valueBlock.value.reduce((sum, child) => sum + emptySequences(child), 0)
+      : 0;
+
+  it('writes an empty list of extensions for an entry without a reason, which RFC 5280 does not allow; ours never has one', async () => {
+    const bad = await theirs([{ serialNumber: '11', revocationDate: NOW }]);
+    expect(emptySequences(asn1js.fromBER(bad.rawData).result)).toBe(1);
+    expect(() => readCrl(new Uint8Array(bad.rawData))).toThrow('a list of extensions is empty');
+    expect(emptySequences(asn1js.fromBER(await whole(entriesOf(20))).result)).toBe(0);
+  });
+
+  it('compares each entry with all before it; ours looks at each once', async () => {
+    let comparisons = 0;
+    const find = Array.prototype.findIndex;
+    vi.spyOn(Array.prototype, 'findIndex').mockImplementation(function (this: unknown[], test, self) {
+      return find.call(
+        this,
+        (item, index, list) => {
+          comparisons += 1;
+          return test(item, index, list);
+        },
+        self,
+      );
+    });
+    const count = 200;
+    await theirs(entriesOf(count).map(({ serialHex }) => ({ serialNumber: serialHex, revocationDate: NOW })));
+    expect(comparisons).toBeGreaterThanOrEqual((count * (count - 1)) / 2);
+    comparisons = 0;
+    let looks = 0;
+    const counted = entriesOf(count).map((entry) => ({
+      ...entry,
+      get serialHex() {
+        looks += 1;
+        return entry.serialHex;
+      },
+    }));
+    buildCrl({ issuerCertificateDer: ca.issuing.certificateDer, crlNumber: 1n, now: NOW, entries: counted });
+    expect(looks).toBe(count);
+    expect(comparisons).toBeLessThan(count);
+  });
+});
+
+describe.skipIf(!opensslInstalled)('OpenSSL', () => {
+  it('lists every serial of a CRL in pieces and verifies its signature', async () => {
+    const entries = entriesOf(25_000);
+    const { text } = openssl(
+      ['crl', '-in', 'a.crl', '-inform', 'DER', '-noout', '-text', '-CAfile', 'issuing.pem'],
+      {
+        'a.crl': Buffer.concat((await stream(entries)).parts),
+        'issuing.pem': derToPem('CERTIFICATE', ca.issuing.certificateDer),
+      },
+    );
+    expect(text).toContain('verify OK');
+    expect(text.match(/Serial Number: /g)).toHaveLength(25_000);
+    expect(text).toContain(entries.at(-1)?.serialHex.toUpperCase());
+  });
+});
