@@ -84,7 +84,7 @@ async function storeRootKey(
   deps: InitDeps,
   terminal: Terminal,
 ): Promise<void> {
-  const pem = await encryptPrivateKey(made.rootPkcs8Der, passphrase, deps.random);
+  const pem = encryptPrivateKey(made.rootPkcs8Der, passphrase, deps.random);
   made.rootPkcs8Der.fill(0);
   try {
     folder.writeKey(pem);

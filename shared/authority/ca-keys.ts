@@ -25,10 +25,7 @@ export function secretManagerCaKeys(secrets: Secrets, clock: Clock): CaKeys {
       kept.delete(issuer.keySecretVersion);
       const pkcs8Der = await secrets.read(issuer.keySecretVersion);
       try {
-        const signer = signerFromPkcs8(pkcs8Der, {
-          algorithm: 'sha256WithRSA',
-          certificateDer: issuer.certificateDer,
-        });
+        const signer = signerFromPkcs8(pkcs8Der, { certificateDer: issuer.certificateDer });
         kept.set(issuer.keySecretVersion, { signer, until: clock.now().getTime() + KEPT_MS });
         return signer;
       } finally {

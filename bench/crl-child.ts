@@ -1,0 +1,82 @@
+/**
+ * One CRL in a process of its own, so that its memory can be told: `crl-child.ts MODE COUNT FOLDER`. MODE is `cursor`
+ * (serials of 18 bytes, a thousand at a time, as a cursor over the ledger gives them), `index` (OpenSSL's index.txt, read
+ * as openssl reads it) or `buffer` (as `cursor`, through the one buffer that an intent records). Prints JSON.
+ */
+import { createReadStream, openSync, readFileSync, readSync, writevSync } from 'node:fs';
+import { join } from 'node:path';
+import { buildCrl, type CrlEntry } from '../shared/pki/crl.ts';
+import { streamCrl } from '../shared/pki/crl-stream.ts';
+import { issueCrl } from '../shared/pki/issue.ts';
+import { signerFromPkcs8 } from '../shared/pki/signer.ts';
+
+const [, , mode = 'cursor', count = '0', folder = '.'] = process.argv;
+const issuerCertificateDer = readFileSync(join(folder, 'issuing.der'));
+const signer = signerFromPkcs8(readFileSync(join(folder, 'issuing.p8')), {
+  certificateDer: issuerCertificateDer,
+});
+const now = new Date(readFileSync(join(folder, 'now.txt'), 'utf8'));
+
+function* paged(): Generator<CrlEntry> {
+  const revokedAt = new Date(now.getTime() - 3_600_000);
+  const file = openSync(join(folder, `serials-${count}.bin`), 'r');
+  const page = Buffer.alloc(18 * 1000);
+  for (let read = readSync(file, page); read > 0; read = readSync(file, page)) {
+    for (let at = 0; at < read; at += 18) {
+      yield { serialHex: page.toString('hex', at, at + 18), revokedAt, reason: 'superseded' };
+    }
+  }
+}
+
+/** `R <expiry> <revocation>,superseded <SERIAL> unknown <subject>`, tab-separated. */
+async function* indexed(): AsyncGenerator<CrlEntry> {
+  let rest = '';
+  const stream = createReadStream(join(folder, `index-${count}.txt`), {
+    encoding: 'latin1',
+    highWaterMark: 1 << 18,
+  });
+  for await (const chunk of stream) {
+    const text = rest + String(chunk);
+    let from = 0;
+    for (let to = text.indexOf('\n'); to >= 0; to = text.indexOf('\n', from)) {
+      const [, , revoked = '', serial = ''] = text.slice(from, to).split('\t');
+      yield { serialHex: serial.toLowerCase(), revokedAt: opensslTime(revoked), reason: 'superseded' };
+      from = to + 1;
+    }
+    rest = text.slice(from);
+  }
+}
+
+const two = (text: string, at: number) => Number(text.slice(at, at + 2));
+
+/** `YYMMDDHHMMSSZ,reason`. */
+const opensslTime = (text: string): Date =>
+  new Date(
+    Date.UTC(2000 + two(text, 0), two(text, 2) - 1, two(text, 4), two(text, 6), two(text, 8), two(text, 10)),
+  );
+
+async function parts(): Promise<readonly Uint8Array[]> {
+  const request = { issuerCertificateDer, crlNumber: 1n, now };
+  if (mode === 'buffer') {
+    const { tbsDer } = buildCrl({ ...request, entries: paged() });
+    return [await issueCrl({ tbsDer, issuerCertificateDer, signer, signingTime: now })];
+  }
+  const entries = mode === 'index' ? indexed() : paged();
+  return (await streamCrl({ ...request, entries, signer })).parts;
+}
+
+/** VmHWM rather than ru_maxrss, which on Linux begins with what the parent had when it forked. */
+function peakMb(): number {
+  try {
+    const [, kilobytes] = /VmHWM:\s+(\d+) kB/.exec(readFileSync('/proc/self/status', 'latin1')) ?? [];
+    if (kilobytes !== undefined) return Number(kilobytes) / 1024;
+  } catch {
+    // Not Linux.
+  }
+  return process.resourceUsage().maxRSS / 1024;
+}
+
+const started = performance.now();
+const made = await parts();
+writevSync(openSync(join(folder, `ours-${mode}-${count}.crl`), 'w'), made);
+console.log(JSON.stringify({ buildMs: performance.now() - started, peakMb: peakMb() }));

@@ -1,0 +1,75 @@
+/**
+ * A hundred thousand and more damaged certificates, PEM chains, PKCS#7 and PKCS#12 files and CRLs through the parsers of
+ * what comes from outside: `node --expose-gc bench/fuzz-pki.ts [inputs] [seed]`. A crash is anything thrown that is not one of our
+ * errors; a hang is an input that takes over a second; memory is the heap after a collection, at a tenth of the way and
+ * at the end. Exit status 1 when there is any of the three.
+ */
+import { mutate, numbersFrom } from '../test/pki/mutations.ts';
+import { isAnswer, type Parser, parsers } from '../test/pki/parsers.ts';
+
+const inputs = Number(process.argv[2] ?? 120_000);
+const seed = Number(process.argv[3] ?? 20_261_122);
+const HANG_MS = 1000;
+const GROWTH_MB = 16;
+
+interface Count {
+  readonly name: string;
+  tried: number;
+  accepted: number;
+  refused: number;
+  slowestMs: number;
+  readonly crashes: string[];
+}
+
+const all = await parsers();
+const next = numbersFrom(seed);
+const counts = new Map(all.map(({ name }) => [name, emptyCount(name)]));
+let early = heapMb();
+for (let input = 0; input < inputs; input += 1) {
+  const parser = all[input % all.length];
+  if (parser !== undefined) tryOne(parser);
+  if (input === Math.floor(inputs / 10)) early = heapMb();
+}
+const growth = heapMb() - early;
+
+for (const { crashes, slowestMs, ...count } of counts.values()) {
+  console.log(JSON.stringify({ ...count, slowestMs: Math.round(slowestMs), crashes: crashes.length }));
+  for (const crash of crashes.slice(0, 5)) console.log(crash);
+}
+const total = [...counts.values()];
+const crashed = total.reduce((sum, { crashes }) => sum + crashes.length, 0);
+const hung = total.filter(({ slowestMs }) => slowestMs > HANG_MS).length;
+console.log(
+  JSON.stringify({ inputs, seed, crashed, parsersThatHung: hung, heapGrowthMb: Number(growth.toFixed(1)) }),
+);
+process.exitCode = crashed === 0 && hung === 0 && growth < GROWTH_MB ? 0 : 1;
+
+function emptyCount(name: string): Count {
+  return { name, tried: 0, accepted: 0, refused: 0, slowestMs: 0, crashes: [] };
+}
+
+function tryOne(parser: Parser): void {
+  const count = counts.get(parser.name) ?? emptyCount(parser.name);
+  const sample = parser.samples[next(parser.samples.length)] ?? new Uint8Array();
+  const bytes = mutate(parser.samples, sample, next);
+  const started = performance.now();
+  count.tried += 1;
+  try {
+    parser.parse(bytes);
+    count.accepted += 1;
+  } catch (error) {
+    if (isAnswer(error)) count.refused += 1;
+    else {
+      count.crashes.push(
+        `${error instanceof Error ? error.stack : String(error)} for ${Buffer.from(bytes).toString('base64')}`,
+      );
+    }
+  }
+  count.slowestMs = Math.max(count.slowestMs, performance.now() - started);
+}
+
+/** Without `--expose-gc` the figure has whatever the collector has left lying about. */
+function heapMb(): number {
+  globalThis.gc?.();
+  return process.memoryUsage().heapUsed / 2 ** 20;
+}
