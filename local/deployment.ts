@@ -30,6 +30,7 @@ export interface DeploymentOptions {
   readonly stateDir: string;
   readonly clockFile: string;
   readonly sockets: Readonly<Record<FunctionName, string>>;
+  readonly mailboxDelayMs?: number | undefined;
 }
 
 /** Who may invoke a private function; `public` ones are open to the internet and check callers themselves. */
@@ -56,6 +57,7 @@ export function emulatorOptions(options: DeploymentOptions): EmulatorOptions {
       organizationNumber: COMPANY.organizationNumber,
       auditTopic: TOPICS.directoryEvents,
       roles: { [ACCOUNTS.directory]: 'read-only' },
+      mailboxDelayMs: options.mailboxDelayMs ?? 0,
     },
     identity: {
       projectId: COMPANY.project,
@@ -70,7 +72,7 @@ export function emulatorOptions(options: DeploymentOptions): EmulatorOptions {
       ...[ACCOUNTS.directoryWatch, ACCOUNTS.due, ACCOUNTS.admin].map((email) =>
         publisher(TOPICS.directoryEvents, member(email)),
       ),
-      ...[ACCOUNTS.directoryEvent, ACCOUNTS.setUp].map((email) =>
+      ...[ACCOUNTS.directoryEvent, ACCOUNTS.due, ACCOUNTS.setUp].map((email) =>
         publisher(TOPICS.crlRequests, member(email)),
       ),
       publisher(TOPICS.deadLetters, pubsubServiceAgent(COMPANY.projectNumber)),

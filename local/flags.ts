@@ -12,6 +12,10 @@ export interface StartFlags {
   readonly stateDir: string;
   readonly empty: boolean;
   readonly databaseUrl: string | undefined;
+  /** From a user's creation to their mailbox, by the emulator's clock; 0 unless told. No flag: the stories set it. */
+  readonly mailboxDelayMs?: number;
+  /** Size of the users' keys in the sample policy; 3072 unless told. No flag: smaller ones make the stories faster. */
+  readonly keySize?: 2048 | 3072;
 }
 
 const HELP = `npm start -- [--port-base N] [--state DIR] [--empty] [--database URL]`;
@@ -31,7 +35,9 @@ export function parseStartFlags(args: readonly string[]): StartFlags {
       },
     }));
   } catch (error) {
-    throw new UsageError(`${error instanceof Error ? error.message : String(error)} Usage: ${HELP}`);
+    // Node's own words, without the advice that follows.
+    const [what] = (error instanceof Error ? error.message : String(error)).split('. ');
+    throw new UsageError(`${what}; usage: ${HELP}`);
   }
   const portBase = Number(values['port-base'] ?? '8600');
   if (!Number.isInteger(portBase) || portBase < 1024 || portBase + HIGHEST_OFFSET > 65_535) {

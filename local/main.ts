@@ -10,13 +10,15 @@ async function main(): Promise<void> {
   const flags = parseStartFlags(process.argv.slice(2));
   const startedMs = performance.now();
   const alive = setInterval(() => say('… still starting'), 2_000);
+  const starting = startSystem(flags, say);
+  const isEnding = endOnSignals(starting);
   let system: System;
   try {
-    system = await startSystem(flags, say);
+    system = await starting;
   } finally {
     clearInterval(alive);
   }
-  endOnSignals(system);
+  if (isEnding()) return;
   if (!flags.empty) await createSampleUsers(system.ready);
   system.onFunctionsRestart((pid) => say(`The functions ended and were started again (pid ${pid}).`));
   const { google, admin, keyService, crl } = system.ready;
@@ -30,22 +32,26 @@ async function main(): Promise<void> {
   process.stdout.write(`${JSON.stringify(system.ready)}\n`);
 }
 
-function endOnSignals(system: System): void {
+/** Also while it still starts: then it ends as soon as there is something to end. Answers whether it is ending. */
+function endOnSignals(starting: Promise<System>): () => boolean {
   let ending = false;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
       if (ending) return;
       ending = true;
       say('Ending…');
-      system.stop().then(
-        () => process.exit(0),
-        (error: unknown) => {
-          say(`It did not end cleanly: ${error instanceof Error ? error.message : String(error)}`);
-          process.exit(1);
-        },
-      );
+      starting
+        .then((system) => system.stop())
+        .then(
+          () => process.exit(0),
+          (error: unknown) => {
+            say(`It did not end cleanly: ${error instanceof Error ? error.message : String(error)}`);
+            process.exit(1);
+          },
+        );
     });
   }
+  return () => ending;
 }
 
 main().catch((error: unknown) => {

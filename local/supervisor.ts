@@ -25,6 +25,7 @@ export async function superviseFunctions(order: FunctionsOrder, logFile: string)
   const log = createWriteStream(logFile, { flags: 'a' });
   const restartListeners: ((pid: number) => void)[] = [];
   let child: ChildProcess;
+  let ended: Promise<void> = Promise.resolve();
   let stopping = false;
   let failures = 0;
   let timer: NodeJS.Timeout | undefined;
@@ -36,6 +37,16 @@ export async function superviseFunctions(order: FunctionsOrder, logFile: string)
       execArgv: ['--disable-warning=ExperimentalWarning'],
     });
     const started = child;
+    const lifetime = (event: string, fields: Readonly<Record<string, unknown>>) =>
+      log.write(`${JSON.stringify({ severity: 'INFO', event, pid: started.pid, ...fields })}\n`);
+    lifetime('functions-started', {});
+    // After `close` nothing more of this process comes through the pipes: the line ends its part of the log.
+    ended = new Promise((resolve) => {
+      started.once('close', (code, signal) => {
+        lifetime('functions-ended', { code, signal });
+        resolve();
+      });
+    });
     started.stdout?.pipe(log, { end: false });
     started.stderr?.pipe(log, { end: false });
     started.send(order);
@@ -86,11 +97,8 @@ export async function superviseFunctions(order: FunctionsOrder, logFile: string)
     async stop() {
       stopping = true;
       clearTimeout(timer);
-      if (child.exitCode === null && child.signalCode === null) {
-        const ended = new Promise((resolve) => child.once('exit', resolve));
-        child.kill('SIGTERM');
-        await ended;
-      }
+      if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
+      await ended;
       await new Promise<void>((resolve) => log.end(resolve));
     },
   };

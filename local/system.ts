@@ -3,11 +3,13 @@
  * `npm start`, the demo and the stories in the tests stand on.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createEmulator, type Emulator } from '../emulator/emulator.ts';
 import { FUNCTION_NAMES, type FunctionName } from '../functions/catalog.ts';
+import { lockFolder } from '../shared/adapters/ledger/folder-lock.ts';
+import { isSealwrightError } from '../shared/errors.ts';
 import { ACCOUNTS, COMPANY, loopbackUrl, ORG_UNITS, SECRETS, TOPICS } from './company.ts';
 import { emulatorOptions, subscriptions } from './deployment.ts';
 import { adminAudience, functionUrl, type LocalEnvironment } from './environment.ts';
@@ -43,21 +45,24 @@ export interface System {
 
 /** Throws `UsageError` for what the caller must change: a taken port, an unusable state folder. */
 export async function startSystem(flags: StartFlags, progress: (text: string) => void): Promise<System> {
-  const stateDir = usableFolder(flags.stateDir);
+  const { stateDir } = flags;
+  const unlock = lockState(stateDir);
   const clockFile = join(stateDir, 'clock-offset');
   const socketDir = mkdtempSync(join(tmpdir(), 'sealwright-'));
   const sockets = Object.fromEntries(
     FUNCTION_NAMES.map((name) => [name, join(socketDir, `${name}.sock`)]),
   ) as Record<FunctionName, string>;
   const { portBase, mailboxDelayMs } = flags;
-  const emulator = openEmulator({ portBase, stateDir, clockFile, sockets, mailboxDelayMs });
+  let emulator: Emulator | undefined;
   let functions: Supervisor | undefined;
   const stop = async () => {
     await functions?.stop();
-    await emulator.stop();
+    await emulator?.stop();
     rmSync(socketDir, { recursive: true, force: true });
+    unlock();
   };
   try {
+    emulator = openEmulator({ portBase, stateDir, clockFile, sockets, mailboxDelayMs });
     await emulator.start().catch((error: unknown) => {
       throw portError(error, flags.portBase);
     });
@@ -66,7 +71,7 @@ export async function startSystem(flags: StartFlags, progress: (text: string) =>
     const local: LocalEnvironment = {
       portBase: flags.portBase,
       clockFile,
-      policyFile: writePolicy(stateDir, flags.portBase),
+      policyFile: writePolicy(flags),
       keyEncryptionKeys,
       databaseUrl: flags.databaseUrl,
     };
@@ -99,14 +104,14 @@ export async function startSystem(flags: StartFlags, progress: (text: string) =>
   }
 }
 
-function usableFolder(folder: string): string {
+/** Makes the folder, keeps every other system out of it, and answers how to let go of it. */
+function lockState(folder: string): () => void {
   try {
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(join(folder, 'started'), `${new Date().toISOString()}\n`);
-    return folder;
+    return lockFolder(folder, 'state folder');
   } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
     throw new UsageError(
-      `The state folder ${folder} cannot be written: ${error instanceof Error ? error.message : String(error)}.`,
+      isSealwrightError(error) ? message : `The state folder ${folder} cannot be written: ${message}.`,
     );
   }
 }
@@ -119,8 +124,10 @@ function openEmulator(options: Parameters<typeof emulatorOptions>[0]): Emulator 
   }
 }
 
+/** The system's error may be the cause of one that names the service. */
 function portError(error: unknown, portBase: number): unknown {
-  const { code, port } = error as { code?: string; port?: number };
+  const origin = error instanceof Error && error.cause !== undefined ? error.cause : error;
+  const { code, port } = origin as { code?: string; port?: number };
   if (code !== 'EADDRINUSE') return error;
   return new UsageError(`Port ${port ?? portBase} on 127.0.0.1 is taken; choose others with --port-base N.`);
 }
@@ -148,9 +155,9 @@ function prepareTenant(emulator: Emulator, flags: StartFlags): readonly string[]
   return [`projects/${COMPANY.project}/secrets/${SECRETS.keyEncryptionKey}/versions/1`];
 }
 
-function writePolicy(stateDir: string, portBase: number): string {
+function writePolicy({ stateDir, portBase, keySize }: StartFlags): string {
   const file = join(stateDir, 'policy.yaml');
-  writeFileSync(file, policyText(functionUrl(portBase, 'key-service')));
+  writeFileSync(file, policyText(functionUrl(portBase, 'key-service'), keySize));
   return file;
 }
 

@@ -132,6 +132,12 @@ export class Front {
       caller = admitted?.email;
       const injected = faults.find((fault) => fault.status !== undefined);
       if (injected !== undefined) throw faultError(injected);
+      const rubbish = faults.find((fault) => fault.body !== undefined);
+      if (rubbish?.body !== undefined) {
+        request.resume();
+        response.writeHead(200, { 'content-type': 'text/html; charset=UTF-8' }).end(rubbish.body);
+        return { status: 200, caller };
+      }
       return await this.#forward(request, response, {
         caller,
         header: admitted?.header ?? {},

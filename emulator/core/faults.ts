@@ -12,6 +12,8 @@ export interface CallFault {
   readonly message?: string;
   readonly retryAfterSeconds?: number;
   readonly latencyMs?: number;
+  /** Answers 200 with this text and does nothing: what a captive portal or a broken server says. */
+  readonly body?: string;
   /** Ends the connection before the effect, or after it (the lost reply). */
   readonly cut?: 'before' | 'after';
 }
@@ -115,6 +117,7 @@ function callFaults(value: unknown): readonly CallFault[] {
     'message',
     'retryAfterSeconds',
     'latencyMs',
+    'body',
     'cut',
   ]);
   return value.map((entry: unknown, index) => {
@@ -169,6 +172,7 @@ const CALL_FAULT_RULES: readonly (readonly [
   ],
   ['reason', isText],
   ['message', isText],
+  ['body', isText],
   ['retryAfterSeconds', isLength],
   ['latencyMs', isLength],
 ];

@@ -109,6 +109,11 @@ async function run(
       caller = parts.tokens.authorize(context.request.headers.authorization, route.scopes);
     const refusal = faults.find((fault) => fault.status !== undefined);
     if (refusal !== undefined) throw faultError(refusal);
+    const rubbish = faults.find((fault) => fault.body !== undefined);
+    if (rubbish?.body !== undefined) {
+      const headers = { 'content-type': 'text/html; charset=UTF-8' };
+      return { answer: { status: 200, headers, body: Buffer.from(rubbish.body) }, caller };
+    }
     const aborted = new AbortController();
     context.response.on('close', () => aborted.abort());
     const call: Call = {

@@ -1,0 +1,15 @@
+import { randomInt } from 'node:crypto';
+
+/** A seed to print, so that a run that went wrong can be had again. */
+export const newSeed = (): number => randomInt(2 ** 31);
+
+/** Mulberry32: numbers from 0 (inclusive) to 1 (exclusive), the same for the same seed. */
+export function chance(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
