@@ -75,6 +75,8 @@ describe('several processes on one PostgreSQL', () => {
   const seen = async (userId: string) => {
     const lease = await takeOnceFree(`user:${userId}`);
     await ledger.recordSighting(lease, { userId, primaryEmail: `${userId}@acme.example`, aliases: [] });
+    // A first look that came to its end; before that the user is due by themselves.
+    await ledger.recordState(lease, { userId, state: 'ready', reason: 'All in place.', failures: 0 });
     await ledger.releaseLease(lease);
     return lease.fence;
   };
