@@ -40,7 +40,9 @@ export function forward(
       socketPath: forwarding.socketPath,
       method: incoming.method,
       path: incoming.url,
-      headers: forwarding.headers,
+      // A function that may close the connection after a quick answer breaks the end of our request, and with it the
+      // answer (EPIPE). So it is asked to leave the closing to us; an agent of its own does that after the answer.
+      headers: { ...forwarding.headers, connection: 'keep-alive' },
       agent: false,
       setHost: false,
     });

@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import {
@@ -129,6 +130,36 @@ describe('the front of a public service', () => {
     expect(response.headers.get('x-own')).toBe('a');
     expect(response.headers.getSetCookie()).toEqual(['a=1', 'b=2']);
     expect(await response.text()).toBe('PUT /v1/users?x=%2F&y=1 kept body');
+  });
+
+  // A child process, because the race is between two: one that reads the body and one that ends the request.
+  it('passes on every answer of a function that answers the moment it has the body', {
+    timeout: 60_000,
+  }, async () => {
+    const source = `
+      const server = require('node:http').createServer((incoming, response) => {
+        incoming.once('data', () => response.writeHead(400).end('no'));
+      });
+      server.listen(process.argv[1], () => console.log('listening'));
+      setInterval(() => server.getConnections((_, open) => console.error(String(open))), 50);`;
+    const child = spawn(process.execPath, ['-e', source, socketPath], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let connections = '';
+    child.stderr.on('data', (chunk: Buffer) => {
+      connections = chunk.toString().trim().split('\n').at(-1) ?? '';
+    });
+    try {
+      await once(child.stdout, 'data');
+      const url = await open();
+      for (let call = 0; call < 200; call += 1) {
+        const response = await fetch(url, { method: 'POST', body: 'x'.repeat(50) });
+        expect(`${response.status} ${await response.text()}`).toBe('400 no');
+      }
+      // The front closes each connection once it has the answer.
+      await until(() => connections === '0');
+    } finally {
+      child.kill('SIGKILL');
+      await once(child, 'close');
+    }
   });
 
   it('passes tokens on untouched and unchecked', async () => {
