@@ -36,19 +36,23 @@ export interface CampaignResult {
 }
 
 /** Each of these calls takes so much longer, in milliseconds, so that joins last as long as the killing does. */
-const LATENCY_MS = 150;
+const LATENCY_MS = 200;
 const SLOW = ['gmail.users.settings.cse.*', 'kacls.wrapprivatekey', 'functions.sign', 'directory.users.get'];
 /**
- * A kill comes after a random number of steps were begun or ended, up to this many for each user who is not ready, and a
- * random moment more. Most processes so die before they have done what they began, and the joins creep forward over many lives.
+ * A kill comes after a random number of steps were begun or ended, up to so many for each user who is not ready, and a
+ * random moment more. A process begins a step for every one of them first; the lower number so holds the joins up when
+ * they run ahead of the killing, the higher one lets them go on.
  */
-const STEP_LINES_PER_USER = 2;
+const STEP_LINES_PER_USER = { holdUp: 0.8, letGo: 1.4 };
 const LONGEST_MOMENT_MS = 200;
 /** Of ten kills one waits for no work, only for a longer moment. */
 const IDLE_KILLS = 0.1;
 const LONGEST_IDLE_MS = 1_500;
-/** Work that takes longer than this to come about is not waited for. */
-const PATIENCE_MS = 5_000;
+/**
+ * Work that takes longer than this to come about is not waited for. The embedded ledger ends the leases of the dead when
+ * it is opened; on a PostgreSQL, which others may share, they run out by themselves, and nobody is worked on before.
+ */
+const PATIENCE_MS = { embedded: 5_000, postgres: 90_000 };
 const SETTLE_MS = 240_000;
 const LEAVER = 'leaver';
 
@@ -118,7 +122,7 @@ class Campaign {
     for (let kill = 1; kill <= this.#options.kills; kill += 1) {
       const pid = system.functionsPid();
       const idle = this.#random() < IDLE_KILLS;
-      const lines = 1 + Math.floor(this.#random() * STEP_LINES_PER_USER * (await this.#unfinished()));
+      const lines = 1 + Math.floor(this.#random() * (await this.#mostLines(kill)));
       const momentMs = this.#random() * (idle ? LONGEST_IDLE_MS : LONGEST_MOMENT_MS);
       if (!idle) await this.#work(pid, lines);
       await new Promise((resolve) => setTimeout(resolve, momentMs));
@@ -139,9 +143,18 @@ class Campaign {
     return moments;
   }
 
+  async #mostLines(kill: number): Promise<number> {
+    const { kills, users } = this.#options;
+    const unfinished = await this.#unfinished();
+    const areJoinsAhead = unfinished / users < 1 - (kill - 1) / kills;
+    return unfinished * (areJoinsAhead ? STEP_LINES_PER_USER.holdUp : STEP_LINES_PER_USER.letGo);
+  }
+
   /** Waits until the process has begun or ended so many steps, or has had time enough. */
   async #work(pid: number, lines: number): Promise<void> {
-    const endsMs = performance.now() + PATIENCE_MS;
+    const { databaseUrl } = this.#options;
+    const patienceMs = databaseUrl === undefined ? PATIENCE_MS.embedded : PATIENCE_MS.postgres;
+    const endsMs = performance.now() + patienceMs;
     while (performance.now() < endsMs) {
       const lifetime = readLifetimes(this.#story.system.logFile).find((candidate) => candidate.pid === pid);
       if ((lifetime?.stepLines ?? 0) >= lines) return;
