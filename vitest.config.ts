@@ -7,7 +7,5 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 60_000,
     pool: 'forks',
-    // Both cores of a small machine; by default one is left idle.
-    maxWorkers: 2,
   },
 });
