@@ -114,7 +114,9 @@ function worksBothWays(key: KeyObject, context: KeyServiceContext): boolean {
     const decrypted = decryptContentKey(key, { scheme: 'oaep', hash: 'sha256' }, encrypted, {
       oaepMgf1: 'same',
     });
-    return verify('sha256', nonce, publicKey, signature) && decrypted.equals(nonce);
+    const fits = decrypted.equals(nonce);
+    decrypted.fill(0);
+    return fits && verify('sha256', nonce, publicKey, signature);
   } catch {
     // A key whose parts do not fit together makes OpenSSL fail in many ways; all mean the same here.
     return false;
