@@ -112,6 +112,8 @@ export interface IssuerRecord {
   readonly crlUrl: string;
   /** Address printed into leaves as caIssuers; plain http. */
   readonly issuerUrl: string;
+  /** Address printed into leaves as OCSP responder; plain http. Absent: its leaves name none. */
+  readonly ocspUrl?: string;
   readonly state: 'active' | 'retiring' | 'retired';
 }
 

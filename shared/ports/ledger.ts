@@ -19,6 +19,8 @@ import type {
   WrapProof,
 } from '../domain/records.ts';
 import type { RevocationReason } from '../domain/revocation-reason.ts';
+import type { IssuerAddresses } from './ledger/issuer-addresses.ts';
+import type { OcspLedger } from './ledger/ocsp.ts';
 
 export interface Lease {
   readonly subject: string;
@@ -100,7 +102,7 @@ export interface JobProgress {
   }[];
 }
 
-export interface Ledger {
+export interface Ledger extends OcspLedger, IssuerAddresses {
   // --- leases -------------------------------------------------------------------------------------------------
   /**
    * Takes the lease on `user:ID` or `issuer:ID`, or answers undefined when somebody else holds it (and, for users, asks

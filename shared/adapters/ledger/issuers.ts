@@ -3,7 +3,7 @@ import type { IssuerRecord } from '../../domain/records.ts';
 import { permanent } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Ledger } from '../../ports/ledger.ts';
-import { sameBytes } from './columns.ts';
+import { optional, sameBytes } from './columns.ts';
 import { consistently, type Database, type Parameter, type Queries, StatementRefused } from './database.ts';
 
 interface IssuerRow {
@@ -12,6 +12,7 @@ interface IssuerRow {
   readonly key_secret_version: string;
   readonly crl_url: string;
   readonly issuer_url: string;
+  readonly ocsp_url: string | null;
   readonly state: IssuerRecord['state'];
 }
 
@@ -27,7 +28,7 @@ const readIssuers = async (
   parameters: readonly Parameter[],
 ): Promise<readonly IssuerRecord[]> => {
   const rows = await queries.query<IssuerRow>(
-    `SELECT issuer_id, certificate_der, key_secret_version, crl_url, issuer_url, state
+    `SELECT issuer_id, certificate_der, key_secret_version, crl_url, issuer_url, ocsp_url, state
        FROM issuers WHERE ${condition} ORDER BY recorded_at, issuer_id`,
     parameters,
   );
@@ -42,6 +43,7 @@ const readIssuers = async (
     keySecretVersion: row.key_secret_version,
     crlUrl: row.crl_url,
     issuerUrl: row.issuer_url,
+    ...optional('ocspUrl', row.ocsp_url),
     state: row.state,
   }));
 };
@@ -64,17 +66,19 @@ export const issuers = (
       }
       try {
         await queries.query(
-          `INSERT INTO issuers (issuer_id, certificate_der, key_secret_version, crl_url, issuer_url, state, recorded_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7)
+          `INSERT INTO issuers (issuer_id, certificate_der, key_secret_version, crl_url, issuer_url, ocsp_url, state,
+                                recorded_at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
            ON CONFLICT (issuer_id) DO UPDATE SET
              key_secret_version = excluded.key_secret_version, crl_url = excluded.crl_url,
-             issuer_url = excluded.issuer_url, state = excluded.state`,
+             issuer_url = excluded.issuer_url, ocsp_url = excluded.ocsp_url, state = excluded.state`,
           [
             issuer.issuerId,
             issuer.certificateDer,
             issuer.keySecretVersion,
             issuer.crlUrl,
             issuer.issuerUrl,
+            issuer.ocspUrl ?? null,
             issuer.state,
             clock.now(),
           ],

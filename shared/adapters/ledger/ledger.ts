@@ -2,7 +2,7 @@
  * The ledger in SQL: PostgreSQL for real, PGlite for the trial, one SQL for both.
  *
  * Words are those of `shared/ports/ledger.ts` and `migrations/0001-ledger.sql`. Each noun has a file: leases, users, keys,
- * leaves, keypairs, wishes, issuers, crls, channels, audit. `database.ts` is what they need of a database, with
+ * leaves, keypairs, wishes, issuers and their addresses, crls, OCSP, channels, audit. `database.ts` is what they need of a database, with
  * two implementations, `postgres.ts` and `embedded.ts`; `migrate.ts` brings a database to the schema.
  *
  * What it will not do: decide anything, talk to anybody but the database, or change what must not change. The last
@@ -15,11 +15,14 @@ import { audit } from './audit.ts';
 import { channels } from './channels.ts';
 import { crls } from './crls.ts';
 import type { Database } from './database.ts';
+import { issuerAddresses } from './issuer-addresses.ts';
 import { issuers } from './issuers.ts';
 import { keypairs } from './keypairs.ts';
 import { keys } from './keys.ts';
 import { leases } from './leases.ts';
 import { leaves } from './leaves.ts';
+import { ocspAnswers, ocspBatches } from './ocsp-answers.ts';
+import { ocspSigners } from './ocsp-signers.ts';
 import { users } from './users.ts';
 import { wishes } from './wishes.ts';
 
@@ -40,7 +43,11 @@ export const createLedger = ({ database, clock, randomId = randomUUID }: LedgerO
   ...keypairs(database, clock),
   ...wishes(database, clock, randomId),
   ...issuers(database, clock),
+  ...issuerAddresses(database, clock),
   ...crls(database, clock),
+  ...ocspSigners(database, clock),
+  ...ocspAnswers(database, clock),
+  ...ocspBatches(database, clock),
   ...channels(database),
   ...audit(database, clock),
   close: () => database.close(),

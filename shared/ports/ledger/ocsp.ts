@@ -1,0 +1,126 @@
+/**
+ * What the ledger keeps of OCSP: delegated signers, what is about to be signed, and the newest answer about each serial.
+ * A *batch* is one use of a signer's key. An answer is never replaced by an older one, nor *revoked* by *good*.
+ */
+import type { Revocation } from '../../domain/records.ts';
+
+/** The digest that names issuer and key in a CertID. Clients of RFC 9919 use SHA-256, older ones SHA-1. */
+export type CertIdHash = 'sha1' | 'sha256';
+
+/** A delegated OCSP signer's certificate before it is signed. */
+export interface OcspSignerIntent {
+  readonly serialHex: string;
+  readonly issuerId: string;
+  readonly spkiDer: Uint8Array;
+  /** Full resource name of the pinned Secret Manager version holding its PKCS#8 key. */
+  readonly keySecretVersion: string;
+  readonly profile: string;
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+  /** DER of TBSCertificate, the exact bytes that will be signed. */
+  readonly tbsDer: Uint8Array;
+}
+
+export interface StoredOcspSigner extends OcspSignerIntent {
+  readonly certificateDer?: Uint8Array;
+}
+
+/** One answer before it is signed. */
+export interface OcspIntent {
+  readonly serialHex: string;
+  readonly hash: CertIdHash;
+  /** DER of ResponseData, the exact bytes that will be signed. */
+  readonly tbsDer: Uint8Array;
+}
+
+/** A certificate that an answer is needed about, as the ledger has it now. */
+export interface OcspSubject {
+  readonly serialHex: string;
+  readonly notAfter: Date;
+  readonly revocation?: Revocation;
+}
+
+/** What `sign` reads again before it uses the signer's key. */
+export interface StoredOcspBatch {
+  readonly batchId: bigint;
+  readonly issuerId: string;
+  readonly signer: StoredOcspSigner;
+  readonly isSigned: boolean;
+  /** None once the batch is signed. */
+  readonly intents: readonly (OcspIntent & {
+    /** Absent where no certificate with this serial was ever signed or revoked. */
+    readonly subject?: OcspSubject;
+  })[];
+}
+
+export interface SignedOcspAnswer {
+  readonly serialHex: string;
+  readonly hash: CertIdHash;
+  readonly status: 'good' | 'revoked';
+  readonly thisUpdate: Date;
+  readonly nextUpdate: Date;
+  /** Of the certificate it is about. */
+  readonly notAfter: Date;
+  /** DER of OCSPResponse. */
+  readonly answerDer: Uint8Array;
+}
+
+/** All that the public responder may ask of the ledger: reading, and of nothing but answers and issuers' certificates. */
+export interface OcspAnswers {
+  /** Issuers that are not retired. */
+  ocspIssuers(): Promise<readonly { readonly issuerId: string; readonly certificateDer: Uint8Array }[]>;
+  readOcspAnswer(
+    issuerId: string,
+    serialHex: string,
+    hash: CertIdHash,
+  ): Promise<
+    | {
+        readonly status: 'good' | 'revoked';
+        readonly thisUpdate: Date;
+        readonly nextUpdate: Date;
+        readonly notAfter: Date;
+        readonly answerDer: Uint8Array;
+      }
+    | undefined
+  >;
+}
+
+export interface OcspLedger extends OcspAnswers {
+  /** Commits serial and to-be-signed bytes together. A serial that exists is a `conflict`: draw another. */
+  recordOcspSignerIntent(intent: OcspSignerIntent): Promise<void>;
+  readOcspSigner(serialHex: string): Promise<StoredOcspSigner | undefined>;
+  /** Called by `sign` alone. The first write wins; writing the same bytes again is done already. */
+  recordSignedOcspSigner(serialHex: string, certificateDer: Uint8Array): Promise<void>;
+  /** Signers of an issuer that end after now, the one that ends last first, signed or not. */
+  ocspSigners(issuerId: string): Promise<readonly StoredOcspSigner[]>;
+  /**
+   * Certificates of an issuer, leaves and OCSP signers, that have not ended, were signed or revoked, and of which an
+   * answer is missing, says something else than the ledger, or was made at or before `madeBefore`. Those whose revocation
+   * is not in their answer come from `behind: true`; without it all come, by serial.
+   */
+  ocspSubjects(filter: {
+    issuerId: string;
+    madeBefore: Date;
+    behind?: boolean;
+    afterSerialHex?: string;
+    limit: number;
+  }): Promise<readonly OcspSubject[]>;
+  /** These serials as the ledger has them now; those that were neither signed nor revoked are left out. */
+  readOcspSubjects(issuerId: string, serialsHex: readonly string[]): Promise<readonly OcspSubject[]>;
+  /** Commits what will be signed; answers the batch. */
+  recordOcspBatch(batch: {
+    issuerId: string;
+    signerSerialHex: string;
+    intents: readonly OcspIntent[];
+  }): Promise<bigint>;
+  readOcspBatch(batchId: bigint): Promise<StoredOcspBatch | undefined>;
+  /**
+   * Called by `sign` alone. Answers that are older than what is there, or *good* about somebody revoked meanwhile, are
+   * left out; answers how many were taken.
+   */
+  recordSignedOcspBatch(batchId: bigint, answers: readonly SignedOcspAnswer[]): Promise<number>;
+  /** When the oldest answer about a certificate that has not ended was made, and how many there are; for alarms. */
+  oldestOcspAnswer(
+    issuerId: string,
+  ): Promise<{ readonly thisUpdate: Date; readonly nextUpdate: Date } | undefined>;
+}
