@@ -5,6 +5,7 @@
  */
 import { createServer, type Server } from 'node:http';
 import { type AdminConsole, createAdminConsole } from './admin-console/index.ts';
+import { type CloudKms, createCloudKms } from './cloud-kms/index.ts';
 import { type CloudRunService, createCloudRun } from './cloud-run/index.ts';
 import { createControls } from './controls/index.ts';
 import { AccessTokens } from './core/access-tokens.ts';
@@ -35,6 +36,8 @@ export interface EmulatorOptions {
   readonly identity: IdentitySettings;
   readonly pubsubBindings: readonly PubsubBinding[];
   readonly secretBindings: readonly Binding[];
+  /** Roles of Cloud KMS on the whole project. */
+  readonly kmsBindings: readonly Binding[];
   readonly buckets: readonly BucketSettings[];
   /** The public bucket and the loopback port that stands for its load balancer. */
   readonly publicSite: { readonly bucket: string; readonly port: number };
@@ -51,6 +54,7 @@ export interface Emulator {
   readonly identity: Identity;
   readonly pubsub: Pubsub;
   readonly secrets: SecretManager;
+  readonly kms: CloudKms;
   readonly adminConsole: AdminConsole;
   readonly scheduler: Scheduler;
   /** True when the state file held a tenant already. */
@@ -101,6 +105,13 @@ export function createEmulator(options: EmulatorOptions): Emulator {
       bindings: options.secretBindings,
     },
   });
+  const kms = createCloudKms(context, {
+    settings: {
+      projectId: options.identity.projectId,
+      projectNumber: options.identity.projectNumber,
+      bindings: options.kmsBindings,
+    },
+  });
   const storage = createStorage(context, { buckets: options.buckets });
   const adminConsole = createAdminConsole(context, { accounts: directory });
   const gmail = createGmail(context, { accounts: directory, administration: adminConsole, hosts: hostNames });
@@ -112,7 +123,18 @@ export function createEmulator(options: EmulatorOptions): Emulator {
   const cloudRun = createCloudRun(context, { calls, idTokens }, options.services);
   const scheduler = createScheduler(context, { idTokens, jobs: options.jobs, hostNames });
 
-  const rooms = [directory, identity, pubsub, secrets, storage, adminConsole, gmail, mailClient, scheduler];
+  const rooms = [
+    directory,
+    identity,
+    pubsub,
+    secrets,
+    kms,
+    storage,
+    adminConsole,
+    gmail,
+    mailClient,
+    scheduler,
+  ];
   const routes: Route[] = rooms.flatMap((room) => room.routes);
   const controls = createControls(context, {
     calls,
@@ -134,6 +156,7 @@ export function createEmulator(options: EmulatorOptions): Emulator {
     identity,
     pubsub,
     secrets,
+    kms,
     adminConsole,
     scheduler,
     continued,

@@ -88,6 +88,7 @@ export function emulatorOptions(options: DeploymentOptions): EmulatorOptions {
       },
     ],
     secretBindings: [],
+    kmsBindings: [],
     buckets: [
       {
         name: COMPANY.bucket,

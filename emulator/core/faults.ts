@@ -27,6 +27,19 @@ export interface Faults {
     readonly delayMs: number;
   };
   readonly directory: { readonly truncatePages: number; readonly emptyPages: number };
+  /** Answers of Cloud KMS that a client must notice: probabilities. */
+  readonly cloudKms: {
+    /** A signature over another digest. */
+    readonly wrongDigest: number;
+    /** Another plaintext, with the checksum of that. */
+    readonly wrongPlaintext: number;
+    /** A checksum that does not fit the bytes answered. */
+    readonly wrongCrc32c: number;
+    /** The answer does not confirm the checksums it was sent. */
+    readonly unverified: number;
+    /** The answer names another version. */
+    readonly otherVersion: number;
+  };
   readonly calls: readonly CallFault[];
   /** Quotas are enforced only when on. */
   readonly quotas: boolean;
@@ -36,6 +49,7 @@ const NONE: Faults = {
   seed: 1,
   events: { duplicate: 0, reorder: 0, drop: 0, delayMs: 0 },
   directory: { truncatePages: 0, emptyPages: 0 },
+  cloudKms: { wrongDigest: 0, wrongPlaintext: 0, wrongCrc32c: 0, unverified: 0, otherVersion: 0 },
   calls: [],
   quotas: false,
 };
@@ -52,7 +66,7 @@ export class FaultSwitches {
 
   /** `POST /_emulator/faults`: merges what is given over what is in force; `reset` starts from none. */
   apply(request: Readonly<Record<string, unknown>>): Faults {
-    const known = new Set(['reset', 'seed', 'events', 'directory', 'calls', 'quotas']);
+    const known = new Set(['reset', 'seed', 'events', 'directory', 'cloudKms', 'calls', 'quotas']);
     const unknown = Object.keys(request).find((key) => !known.has(key));
     if (unknown !== undefined)
       throw invalidArgument(`Unknown field "${unknown}"; known are ${[...known].join(', ')}.`);
@@ -67,6 +81,10 @@ export class FaultSwitches {
       directory: {
         ...base.directory,
         ...numbers(request['directory'], 'directory', ['truncatePages', 'emptyPages'], []),
+      },
+      cloudKms: {
+        ...base.cloudKms,
+        ...numbers(request['cloudKms'], 'cloudKms', Object.keys(NONE.cloudKms), []),
       },
       calls: request['calls'] === undefined ? base.calls : callFaults(request['calls']),
       quotas: flag(request['quotas'], 'quotas') ?? base.quotas,

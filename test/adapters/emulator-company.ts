@@ -4,6 +4,7 @@
  */
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { type CloudKms, createCloudKms } from '../../emulator/cloud-kms/index.ts';
 import { AccessTokens } from '../../emulator/core/access-tokens.ts';
 import { CallLog } from '../../emulator/core/call-log.ts';
 import { EmulatorClock } from '../../emulator/core/clock.ts';
@@ -41,6 +42,7 @@ export interface Company {
   readonly directory: Directory;
   readonly identity: Identity;
   readonly pubsub: Pubsub;
+  readonly kms: CloudKms;
   readonly endpoints: GoogleEndpoints;
   /** Waits are kept short: the emulator answers at once. */
   readonly retry: RetrySettings;
@@ -115,6 +117,9 @@ export async function openCompany(): Promise<Company> {
       bindings: [{ role: 'roles/secretmanager.admin', members: member }],
     },
   });
+  const kms = createCloudKms(context, {
+    settings: { projectId: PROJECT, projectNumber: PROJECT_NUMBER, bindings: [] },
+  });
   const storage = createStorage(context, {
     buckets: [{ name: 'acme-pki', objectAdmins: [FUNCTION] }],
   });
@@ -136,7 +141,7 @@ export async function openCompany(): Promise<Company> {
     },
     hosts: { resolve: (url) => new URL(url.pathname, rootOf(crlServer)) },
   });
-  const rooms = [directory, identity, pubsub, secrets, storage, gmail];
+  const rooms = [directory, identity, pubsub, secrets, kms, storage, gmail];
   const server = await listen(
     createEmulatorServer({ clock, tokens, faults, calls, routes: rooms.flatMap((room) => [...room.routes]) }),
   );
@@ -152,6 +157,7 @@ export async function openCompany(): Promise<Company> {
     directory,
     identity,
     pubsub,
+    kms,
     endpoints: { rootUrl },
     retry: retrySettings(clock, { firstWaitMs: 1, longestWaitMs: 5 }),
     cse,
