@@ -73,14 +73,19 @@ function taken(file: string, policy: Policy): Outcome {
       table<PolicyRule>(
         [
           { title: 'RULE', value: ({ name }) => name },
-          { title: 'ORG UNIT', value: ({ orgUnit }) => orgUnit },
+          { title: 'COVERS', value: ({ scope }) => (scope.kind === 'org-unit' ? scope.path : scope.address) },
+          { title: 'MODE', value: ({ observeOnly }) => (observeOnly ? 'observe' : 'act') },
+          { title: 'PROFILE', value: ({ profile }) => profile },
           { title: 'KEY', value: ({ modulusBits }) => `RSA ${modulusBits}` },
           { title: 'VALID', value: ({ validityDays }) => `${validityDays}d` },
           { title: 'RENEW', value: ({ renewBeforeMs }) => `${duration(renewBeforeMs)} before` },
-          { title: 'ALIASES', value: ({ includeAliases }) => (includeAliases ? 'yes' : 'no') },
+          { title: 'ALIASES', value: ({ aliases }) => aliases },
           { title: 'LEAVE', value: ({ grace }) => duration(grace.leaveMs) },
           { title: 'SUSPENDED', value: ({ grace }) => duration(grace.suspendMs) },
-          { title: 'SUPERSEDED', value: ({ grace }) => duration(grace.supersededMs) },
+          {
+            title: 'SUPERSEDED',
+            value: ({ grace }) => (grace.supersededMs === undefined ? 'never' : duration(grace.supersededMs)),
+          },
           { title: 'KEY SERVICE', value: ({ keyServiceUrl }) => keyServiceUrl },
         ],
         rules,

@@ -188,4 +188,4 @@ async function usersUnder(deps: RekeyDeps, orgUnit: string): Promise<readonly Ta
 }
 
 const isCovered = (policy: Policy, user: DirectoryUser): boolean =>
-  ruleCovering(policy, user.orgUnitPath) !== undefined && !user.archived;
+  ruleCovering(policy, user, undefined) !== undefined && !user.archived;

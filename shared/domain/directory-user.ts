@@ -12,6 +12,8 @@ export interface DirectoryUser {
   readonly archived: boolean;
   /** False for minutes after creation, until Gmail has made the mailbox. */
   readonly mailboxReady: boolean;
+  /** Present for super admins. */
+  readonly superAdmin?: true;
   readonly givenName?: string;
   readonly familyName?: string;
 }
@@ -22,5 +24,11 @@ export interface DirectoryUser {
  */
 export type DirectoryPresence =
   | { readonly kind: 'present'; readonly user: DirectoryUser }
-  | { readonly kind: 'deleted'; readonly userId: string; readonly primaryEmail: string }
+  | {
+      readonly kind: 'deleted';
+      readonly userId: string;
+      readonly primaryEmail: string;
+      /** Absent when the directory did not say. */
+      readonly deletedAt?: Date;
+    }
   | { readonly kind: 'absent'; readonly userId: string };

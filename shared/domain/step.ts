@@ -125,4 +125,8 @@ export interface Plan {
   readonly userId: string;
   readonly steps: readonly Step[];
   readonly verdict: Verdict;
+  /** The account is protected, and as what (`a super admin`): its departures wait for a human whatever the limits say. */
+  readonly protectedAs?: string;
+  /** The rule in force only observes: the plan is recorded and nothing of it is done. */
+  readonly observeOnly?: true;
 }

@@ -6,12 +6,15 @@
  */
 import type { DirectoryPresence } from '../domain/directory-user.ts';
 import type { GmailFacts } from '../domain/gmail.ts';
+import type { Place } from '../domain/place.ts';
 import type { UserLedger } from '../domain/records.ts';
 
 export interface Facts {
   readonly userId: string;
   readonly now: Date;
   readonly presence: DirectoryPresence;
+  /** Where a present user is among the policy's units and groups; absent only for a draft without pins. */
+  readonly place?: Place;
   readonly ledger: UserLedger;
   readonly gmail: GmailFacts;
   /** SHA-256 of each signed leaf's DER, lower-case hex, by serial: how Gmail's keypairs are told apart. */

@@ -6,7 +6,7 @@ import { deleteIdentities, failWishes, revokeAll } from './rules/departure.ts';
 import { convergeGmail } from './rules/gmail.ts';
 import { issuance } from './rules/issuance.ts';
 import { retireReplaced, serialsRevokedBy, urgentRevocations } from './rules/retirement.ts';
-import { type Standing, standingOf } from './standing.ts';
+import { isObserveOnly, protectionIn, type Standing, standingOf } from './standing.ts';
 import { earliest, LOOK_FOR_ABSENT_MS, PATIENCE_MS, plus, renewalTime, slowRetryMs } from './timing.ts';
 
 /**
@@ -16,7 +16,14 @@ import { earliest, LOOK_FOR_ABSENT_MS, PATIENCE_MS, plus, renewalTime, slowRetry
 export function planFor(facts: Facts, policy: Policy): Plan {
   const standing = standingOf(facts, policy);
   const { steps, verdict } = planStanding(facts, standing);
-  return { userId: facts.userId, steps, verdict };
+  const protectedAs = protectionIn(facts, policy);
+  return {
+    userId: facts.userId,
+    steps,
+    verdict,
+    ...(protectedAs === undefined ? {} : { protectedAs }),
+    ...(isObserveOnly(standing, facts, policy) ? { observeOnly: true } : {}),
+  };
 }
 
 interface Outcome {
@@ -33,27 +40,48 @@ function planStanding(facts: Facts, standing: Standing): Outcome {
         dueAt: plus(standing.since, standing.graceMs),
         revocationReason: 'privilegeWithdrawn',
         reason: 'The account is suspended',
-        identities: 'park',
+        identities: standing.terms.identity === 'keep' ? 'park' : 'delete',
       });
     case 'outside':
       return planLeaver(facts, {
         dueAt: plus(standing.since, standing.graceMs),
         revocationReason: 'affiliationChanged',
         reason: `Left the scope: ${standing.why}`,
-        identities: 'delete',
+        identities: standing.terms.identity === 'keep' ? 'park' : 'delete',
       });
     case 'deleted':
       return planLeaver(facts, {
-        dueAt: facts.now,
+        dueAt: plus(standing.since, standing.graceMs),
         revocationReason: 'cessationOfOperation',
         reason: 'The account was deleted',
         identities: 'gone',
       });
+    case 'frozen':
+      return planFrozen(facts, standing);
     case 'absent':
       return planAbsent(facts);
     default:
       return standing satisfies never;
   }
+}
+
+/** Only what was decided before goes on; the rest waits for an admin to activate a policy that names what there is. */
+function planFrozen(facts: Facts, { rule, why }: Extract<Standing, { kind: 'frozen' }>): Outcome {
+  const known = facts.ledger.user !== undefined;
+  const retirement = earliest(...liveLeaves(facts).map((leaf) => leaf.retirement?.dueAt));
+  return {
+    steps: urgentRevocations(facts),
+    verdict: {
+      state: known ? 'blocked' : 'out',
+      reason: `Rule "${rule.name}" cannot be judged: ${why} is gone from the directory. Nobody leaves and nobody joins under it until a policy is activated that names what there is.`,
+      ...(known
+        ? {
+            nextAction: 'look-at-policy',
+            nextActionAt: earliest(plus(facts.now, LOOK_FOR_ABSENT_MS), retirement) ?? facts.now,
+          }
+        : {}),
+    },
+  };
 }
 
 /**

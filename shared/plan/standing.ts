@@ -1,7 +1,7 @@
 import type { DirectoryUser } from '../domain/directory-user.ts';
-import type { Policy, PolicyRule } from '../domain/policy.ts';
+import type { DepartureRules, DepartureTerms, Policy, PolicyRule } from '../domain/policy.ts';
 import type { Facts } from './facts.ts';
-import { ruleCovering } from './scope.ts';
+import { protectionOf, ruleCovering, scopeName, vanishedExclusion, vanishedScope } from './scope.ts';
 
 /** What directory and policy make of a user, before anything is compared with the ledger. */
 export type Standing =
@@ -9,8 +9,10 @@ export type Standing =
   | {
       readonly kind: 'suspended';
       readonly user: DirectoryUser;
+      readonly rule: PolicyRule;
       readonly since: Date;
       readonly graceMs: number;
+      readonly terms: DepartureTerms;
     }
   /** No rule covers them (any more), or they are archived, which counts as leaving. */
   | {
@@ -18,32 +20,80 @@ export type Standing =
       readonly user: DirectoryUser;
       readonly since: Date;
       readonly graceMs: number;
+      readonly terms: DepartureTerms;
       readonly why: string;
     }
-  | { readonly kind: 'deleted' }
+  /**
+   * Who they are depends on a unit or group that the directory has no more. Nothing is concluded: nobody departs and
+   * nobody joins until an admin activates a policy that names what there is.
+   */
+  | { readonly kind: 'frozen'; readonly user: DirectoryUser; readonly rule: PolicyRule; readonly why: string }
+  | { readonly kind: 'deleted'; readonly since: Date; readonly graceMs: number }
   /** In no list. By itself this proves nothing and does nothing. */
   | { readonly kind: 'absent' };
 
 export function standingOf(facts: Facts, policy: Policy): Standing {
-  const { presence, ledger, now } = facts;
-  if (presence.kind !== 'present') return { kind: presence.kind };
+  const { presence, ledger, now, place } = facts;
+  if (presence.kind === 'absent') return { kind: 'absent' };
+  if (presence.kind === 'deleted') {
+    // Without a date the deletion counts as long past: a grace period must not lose a revocation.
+    const since = presence.deletedAt ?? new Date(0);
+    return { kind: 'deleted', since, graceMs: departureRules(facts, policy).grace.deleteMs };
+  }
   const { user } = presence;
-  const rule = ruleCovering(policy, user.orgUnitPath);
-  const grace = (rule ?? lastRule(policy, ledger.user?.ruleName) ?? policy.defaults).grace;
-  if (rule === undefined || user.archived) {
-    return {
-      kind: 'outside',
-      user,
-      since: ledger.user?.leftScopeAt ?? now,
-      graceMs: grace.leaveMs,
-      why: user.archived ? 'the account is archived' : `no rule covers ${user.orgUnitPath}`,
-    };
+  const rule = ruleCovering(policy, user, place);
+  const last = lastRule(policy, ledger.user?.ruleName);
+  const { grace, onLeave, onArchive } = rule ?? last ?? policy.defaults;
+  const since = ledger.user?.leftScopeAt ?? now;
+  if (user.archived) {
+    const why = 'the account is archived';
+    return { kind: 'outside', user, since, graceMs: grace.archiveMs, terms: onArchive, why };
+  }
+  if (rule === undefined) {
+    const gone = last === undefined ? undefined : vanishedScope(last, place);
+    if (last !== undefined && gone !== undefined) return { kind: 'frozen', user, rule: last, why: gone };
+    const why = notCovered(last, user);
+    return { kind: 'outside', user, since, graceMs: grace.leaveMs, terms: onLeave, why };
   }
   if (user.suspended) {
-    return { kind: 'suspended', user, since: ledger.user?.suspendedAt ?? now, graceMs: grace.suspendMs };
+    const suspendedAt = ledger.user?.suspendedAt ?? now;
+    const { onSuspend: terms } = rule;
+    return { kind: 'suspended', user, rule, since: suspendedAt, graceMs: grace.suspendMs, terms };
   }
+  const unknown = rule === last ? undefined : vanishedExclusion(rule, place);
+  if (unknown !== undefined) return { kind: 'frozen', user, rule, why: unknown };
   return { kind: 'covered', user, rule };
 }
+
+/** By whose terms a user departs: the rule that covered them last. */
+export function departureRules(facts: Facts, policy: Policy): DepartureRules {
+  return lastRule(policy, facts.ledger.user?.ruleName) ?? policy.defaults;
+}
+
+/** Why this account's departures wait for a human; undefined when they do not. */
+export function protectionIn(facts: Facts, policy: Policy): string | undefined {
+  const { presence, place } = facts;
+  if (presence.kind === 'present') return protectionOf(policy, presence.user, place);
+  if (presence.kind === 'deleted') return protectionOf(policy, presence, undefinedPlace);
+  return undefined;
+}
+
+/** A deleted account is in no unit and no group: only those named by address or id stay protected. */
+const undefinedPlace = { unitIds: [], groupIds: new Set<string>(), vanishedIds: new Set<string>() };
+
+/** Whether the rule in force for the user only observes: the covering one, or the one they leave. */
+export function isObserveOnly(standing: Standing, facts: Facts, policy: Policy): boolean {
+  const rule =
+    standing.kind === 'covered' || standing.kind === 'suspended'
+      ? standing.rule
+      : lastRule(policy, facts.ledger.user?.ruleName);
+  return rule?.observeOnly === true;
+}
+
+const notCovered = (last: PolicyRule | undefined, user: DirectoryUser): string =>
+  last?.scope.kind === 'group'
+    ? `no longer in ${scopeName(last)}, and no rule covers ${user.orgUnitPath}`
+    : `no rule covers ${user.orgUnitPath}`;
 
 function lastRule(policy: Policy, name: string | undefined): PolicyRule | undefined {
   return policy.rules.find((rule) => rule.name === name);

@@ -6,15 +6,17 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 
 /**
- * When a leaf is renewed: `renewBefore` ahead of its end, and up to a third of that earlier still, drawn from its
+ * When a leaf is renewed: `renewBefore` ahead of its end, and up to `renewSpread` earlier still, drawn from its
  * serial. Serials are random, so certificates issued in one hour renew over days. A leaf that its issuer's own end made
- * short is never due at birth: the window is at most half of the leaf's life, two thirds of it with the spread.
+ * short is never due at birth: the window is at most half of the leaf's life, at most two thirds of it with the spread.
  */
 export function renewalTime(leaf: LeafRecord, rule: PolicyRule): Date {
   const lifetimeMs = leaf.notAfter.getTime() - leaf.notBefore.getTime();
   const windowMs = Math.min(rule.renewBeforeMs, lifetimeMs / 2);
+  const shortened = rule.renewBeforeMs === 0 ? 1 : windowMs / rule.renewBeforeMs;
+  const spreadMs = Math.min(rule.renewSpreadMs * shortened, (lifetimeMs * 2) / 3 - windowMs);
   const fraction = Number.parseInt(leaf.serialHex.slice(-8), 16) / 0x1_0000_0000;
-  return new Date(leaf.notAfter.getTime() - windowMs - Math.floor((fraction * windowMs) / 3));
+  return new Date(leaf.notAfter.getTime() - windowMs - Math.floor(fraction * spreadMs));
 }
 
 /**

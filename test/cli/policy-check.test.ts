@@ -48,9 +48,9 @@ describe('sealwright policy check', () => {
     const { exit, stdout, stderr } = await launch(['policy', 'check', file]);
     expect([exit, stderr]).toEqual([0, '']);
     expect(stdout).toBe(`\
-RULE   ORG UNIT      KEY       VALID  RENEW       ALIASES  LEAVE  SUSPENDED  SUPERSEDED  KEY SERVICE
-staff  /Staff        RSA 3072  365d   30d before  no       1d     30d        3d          https://kacls.acme.example/v1
-legal  /Staff/Legal  RSA 4096  180d   36h before  yes      0s     7d         90m         https://kacls.acme.example/v1
+RULE   COVERS        MODE  PROFILE   KEY       VALID  RENEW       ALIASES  LEAVE  SUSPENDED  SUPERSEDED  KEY SERVICE
+staff  /Staff        act   dual-use  RSA 3072  365d   30d before  no       1d     30d        3d          https://kacls.acme.example/v1
+legal  /Staff/Legal  act   dual-use  RSA 4096  180d   36h before  next     0s     7d         90m         https://kacls.acme.example/v1
 
 Guard  departures an hour: 5 or 2.5 % of the covered users, whichever is more, and at most 200
 ${file} is a good policy with 2 rules.
@@ -83,8 +83,8 @@ ${file} is a good policy with 2 rules.
       begin('FILE:4:5: orgUnit: an org unit is an absolute path'),
       begin('FILE:6:5: unknown field "keysize"; did you mean'),
       begin('FILE:7:5: validity: Gmail takes at most 27'),
-      'FILE:8:5: "orgUnit" is missing',
       begin('FILE:8:5: keyService:'),
+      'FILE:8:5: the rule names neither an "orgUnit" nor a "group" to cover',
     ]);
     expect(lines.at(-1)).toBe('5 mistakes; a function with this policy would not start.');
   });

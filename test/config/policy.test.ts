@@ -1,6 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { parsePolicy } from '../../shared/config/policy.ts';
 import { SealwrightError } from '../../shared/errors.ts';
+import { policyOf, policyRule } from '../support/policy.ts';
+
+const DAY_MS = 86_400_000;
 
 const minimal = `version: 1
 rules:
@@ -21,22 +24,7 @@ function mistakes(text: string): string {
 
 describe('a policy file', () => {
   test('with only what is needed gets the documented defaults', () => {
-    expect(parsePolicy(minimal)).toEqual({
-      rules: [
-        {
-          name: 'staff',
-          orgUnit: '/Staff',
-          modulusBits: 3072,
-          validityDays: 365,
-          renewBeforeMs: 30 * 86_400_000,
-          keyServiceUrl: 'https://kacls.acme.example',
-          includeAliases: false,
-          grace: { leaveMs: 86_400_000, suspendMs: 30 * 86_400_000, supersededMs: 3 * 86_400_000 },
-        },
-      ],
-      defaults: { grace: { leaveMs: 86_400_000, suspendMs: 30 * 86_400_000, supersededMs: 3 * 86_400_000 } },
-      guard: { minimumPerHour: 5, shareOfCovered: 0.05, maximumPerHour: 200 },
-    });
+    expect(parsePolicy(minimal)).toEqual(policyOf([policyRule()]));
   });
 
   test('with a typo is refused with line, column and the field that was meant', () => {
@@ -65,8 +53,44 @@ describe('a policy file', () => {
     ['validity: soon', '"soon" is no length of time'],
     ['renewBefore: 274d', 'renewBefore must be less than three quarters of validity'],
     ['validity: 40d', 'renewBefore must be less than three quarters of validity'],
+    ['renewSpread: 340d', 'renewBefore and renewSpread together must be less than validity'],
+    ['group: a@acme.example', 'names both an orgUnit and a group'],
+    [
+      'exclude: { orgUnits: [/Other] }',
+      'policy.yaml:6:27: /Other is not below /Staff, so excluding it does nothing',
+    ],
+    ['exclude: { orgUnits: [/] }', 'excluding / leaves nobody of /Staff'],
+    ['exclude: { users: [zoe] }', 'a user is named by an address'],
+    ['exclude: { groups: [legal] }', 'a group is named by its address'],
+    ['grace: { superseded: 366d }', 'superseded is longer than validity'],
+    ['grace: { superseded: soon }', 'superseded is a length of time such as 72h, or never'],
+    ['onLeave: { identity: keep, keyPair: disable }', 'nothing could be sent with it'],
+    ['aliases: maybe', 'aliases is no, next (in the next certificate) or at-once'],
+    ['mode: dry-run', 'mode: '],
   ])('with %s is refused, saying %s', (line, message) => {
     expect(mistakes(`${minimal}    ${line}\n`)).toContain(message);
+  });
+
+  test.each([
+    ['guard: { minimumPerHour: 300 }', 'minimumPerHour (300) is more than maximumPerHour (200)'],
+    ['guard: { sharePercent: 101 }', 'sharePercent: '],
+    ['protected: { user: [a@acme.example] }', 'unknown field "user"; did you mean "users"?'],
+  ])('with %s is refused, saying %s', (line, message) => {
+    expect(mistakes(`${minimal}${line}\n`)).toContain(message);
+  });
+
+  test('whose rule covers nobody is refused at the rule, together with other mistakes', () => {
+    const message = mistakes('version: 1\nrules:\n  - name: staff\n    keySize: 1\n');
+    expect(message).toContain('policy.yaml:3:5: the rule names neither an "orgUnit" nor a "group" to cover');
+    expect(message).toContain('keySize is 2048, 3072 or 4096');
+  });
+
+  test('that covers one group twice is refused, without regard to case', () => {
+    const rule = (name: string, group: string) =>
+      `  - name: ${name}\n    group: ${group}\n    keyService: https://kacls.acme.example\n`;
+    expect(
+      mistakes(`version: 1\nrules:\n${rule('a', 'x@acme.example')}${rule('b', 'X@ACME.example')}`),
+    ).toContain('policy.yaml:7:5: two rules cover x@acme.example');
   });
 
   test('that covers one unit twice is refused, without regard to case', () => {
@@ -75,6 +99,70 @@ describe('a policy file', () => {
         `${minimal}  - name: again\n    orgUnit: /STAFF\n    keyService: https://kacls.acme.example\n`,
       ),
     ).toContain('policy.yaml:7:5: two rules cover /STAFF');
+  });
+
+  test('takes every field', () => {
+    const text = `version: 1
+rules:
+  - name: legal
+    group: Legal@Acme.example
+    exclude: { orgUnits: [/Staff/Interns], groups: [Temps@acme.example], users: [Zoe@acme.example, "111222333444555"] }
+    mode: observe
+    profile: split
+    keySize: 4096
+    validity: 180d
+    renewBefore: 20d
+    renewSpread: 15d
+    renewKey: same
+    keyService: https://kacls.acme.example
+    aliases: at-once
+    grace: { leave: 1h, suspended: 2d, archived: 3d, deleted: 4d, superseded: never }
+    onLeave: { identity: keep }
+    onSuspend: { identity: delete, keyPair: disable }
+    onArchive: { keyPair: disable }
+protected: { users: [ceo@acme.example], groups: [board@acme.example], orgUnits: [/Board], superAdmins: true }
+`;
+    const policy = parsePolicy(text);
+    expect(policy.rules).toEqual([
+      policyRule({
+        name: 'legal',
+        scope: { kind: 'group', address: 'legal@acme.example' },
+        exclude: {
+          orgUnits: [{ path: '/Staff/Interns' }],
+          groups: [{ address: 'temps@acme.example' }],
+          users: ['zoe@acme.example', '111222333444555'],
+        },
+        observeOnly: true,
+        profile: 'split',
+        modulusBits: 4096,
+        validityDays: 180,
+        renewBeforeMs: 20 * DAY_MS,
+        renewSpreadMs: 15 * DAY_MS,
+        renewKey: 'same',
+        aliases: 'at-once',
+        grace: {
+          leaveMs: 3_600_000,
+          suspendMs: 2 * DAY_MS,
+          archiveMs: 3 * DAY_MS,
+          deleteMs: 4 * DAY_MS,
+          supersededMs: undefined,
+        },
+        onLeave: { identity: 'keep', keypair: 'keep' },
+        onSuspend: { identity: 'delete', keypair: 'disable' },
+        onArchive: { identity: 'delete', keypair: 'disable' },
+      }),
+    ]);
+    expect(policy.protected).toEqual({
+      orgUnits: [{ path: '/Board' }],
+      groups: [{ address: 'board@acme.example' }],
+      users: ['ceo@acme.example'],
+      superAdmins: true,
+    });
+  });
+
+  test('written for an earlier version, with aliases true or false, still means the same', () => {
+    expect(parsePolicy(`${minimal}    aliases: true\n`).rules[0]?.aliases).toBe('next');
+    expect(parsePolicy(`${minimal}    aliases: false\n`).rules[0]?.aliases).toBe('no');
   });
 
   test('that is no YAML is refused with its line', () => {

@@ -4,6 +4,7 @@ import type { GmailFacts, GmailIdentity, GmailKeypair } from '../../shared/domai
 import type { Policy } from '../../shared/domain/policy.ts';
 import type { LeafRecord, UserKeyRecord, UserRecord, WishRecord } from '../../shared/domain/records.ts';
 import type { Facts } from '../../shared/plan/facts.ts';
+import { policyOf, policyRule } from '../support/policy.ts';
 
 export const DAY_MS = 86_400_000;
 export const HOUR_MS = 3_600_000;
@@ -14,24 +15,7 @@ export const ADDRESS = 'ana@acme.example';
 
 export const later = (milliseconds: number, from = NOW) => new Date(from.getTime() + milliseconds);
 
-const grace = { leaveMs: DAY_MS, suspendMs: 30 * DAY_MS, supersededMs: 3 * DAY_MS };
-
-export const policy: Policy = {
-  rules: [
-    {
-      name: 'staff',
-      orgUnit: '/Staff',
-      modulusBits: 3072,
-      validityDays: 365,
-      renewBeforeMs: 30 * DAY_MS,
-      keyServiceUrl: KEY_SERVICE,
-      includeAliases: false,
-      grace,
-    },
-  ],
-  defaults: { grace },
-  guard: { minimumPerHour: 5, shareOfCovered: 0.05, maximumPerHour: 200 },
-};
+export const policy: Policy = policyOf([policyRule({ keyServiceUrl: KEY_SERVICE })]);
 
 export const directoryUser = (changes: Partial<DirectoryUser> = {}): DirectoryUser => ({
   userId: USER_ID,

@@ -47,7 +47,7 @@ export function issuance(facts: Facts, user: DirectoryUser, rule: PolicyRule): I
         kind: 'issue-leaf',
         chain: 'certificate',
         key: key === undefined ? 'made' : { keyId: key.keyId },
-        addresses: rule.includeAliases ? [user.primaryEmail, ...user.aliases] : [user.primaryEmail],
+        addresses: rule.aliases === 'no' ? [user.primaryEmail] : [user.primaryEmail, ...user.aliases],
         validityDays: rule.validityDays,
         reason,
       },

@@ -60,7 +60,8 @@ function revokeRetired(facts: Facts): readonly RevokeLeafStep[] {
 }
 
 /**
- * Decides when replaced leaves are revoked: after a re-key and a rename when the overlap ends. A leaf replaced by
+ * Decides when replaced leaves are revoked: after a re-key and a rename when the overlap ends, never where policy lets
+ * them run out. A leaf replaced by
  * renewal or by another key service runs out by itself.
  */
 export function retireReplaced(
@@ -74,10 +75,12 @@ export function retireReplaced(
     current === 'made' ? undefined : facts.ledger.leaves.find((leaf) => leaf.serialHex === current.serialHex);
   const rekeyed =
     wish !== undefined || (currentLeaf !== undefined && keyOf(facts, currentLeaf)?.wishId !== undefined);
+  const overlapMs = rule.grace.supersededMs;
   return liveLeaves(facts)
     .filter((leaf) => leaf.serialHex !== currentLeaf?.serialHex && leaf.retirement === undefined)
     .flatMap((leaf): Step[] => {
       if (isAbandoned(facts, leaf)) return [revokeAbandoned(leaf)];
+      if (overlapMs === undefined) return [];
       const renamed = leaf.addresses[0] !== user.primaryEmail;
       if (!renamed && !(rekeyed && isOlder(facts, leaf, currentLeaf))) return [];
       return [
@@ -86,7 +89,7 @@ export function retireReplaced(
           chain: 'certificate',
           serialHex: leaf.serialHex,
           revocationReason: renamed ? 'superseded' : (wish?.reason ?? 'superseded'),
-          dueAt: plus(facts.now, rule.grace.supersededMs),
+          dueAt: plus(facts.now, overlapMs),
           reason: renamed ? `The primary address is now ${user.primaryEmail}.` : 'A re-key replaced it.',
         },
       ];

@@ -1,5 +1,5 @@
 import type { DirectoryUser } from '../../../shared/domain/directory-user.ts';
-import { isWithin } from '../../../shared/plan/scope.ts';
+import { isWithin } from '../../../shared/domain/org-unit-path.ts';
 import type { Directory, WatchChannel } from '../../../shared/ports/directory.ts';
 import type { ManualClock } from './clock.ts';
 import { type Saved, stateCell } from './state.ts';

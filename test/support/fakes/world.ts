@@ -23,6 +23,7 @@ import {
   seededRandom,
 } from '../../pki/sample-authority.ts';
 import { openTestDatabase } from '../ledger.ts';
+import { policyOf, policyRule } from '../policy.ts';
 import { type FakeBucket, fakeBucket } from './bucket.ts';
 import { type KeptBus, keptBus } from './bus.ts';
 import { type Around, surround } from './calls.ts';
@@ -44,24 +45,7 @@ export const ISSUER_ID = 'issuing-1';
 export const KEY_VERSION = 'projects/acme/secrets/issuing-key/versions/1';
 export const CAUSE: Cause = { source: 'watch', eventId: 'event-1', event: 'update' };
 
-const grace = { leaveMs: DAY_MS, suspendMs: 30 * DAY_MS, supersededMs: 3 * DAY_MS };
-
-export const POLICY: Policy = {
-  rules: [
-    {
-      name: 'staff',
-      orgUnit: '/Staff',
-      modulusBits: 2048,
-      validityDays: 365,
-      renewBeforeMs: 30 * DAY_MS,
-      keyServiceUrl: KEY_SERVICE_URL,
-      includeAliases: false,
-      grace,
-    },
-  ],
-  defaults: { grace },
-  guard: { minimumPerHour: 5, shareOfCovered: 0.05, maximumPerHour: 200 },
-};
+export const POLICY: Policy = policyOf([policyRule({ modulusBits: 2048, keyServiceUrl: KEY_SERVICE_URL })]);
 
 /** What takes time to make: keys. Made once per test file. */
 export interface Materials {

@@ -1,0 +1,126 @@
+/** What fits the schema field by field and yet makes no sense as a whole. */
+import { isWithin } from '../domain/org-unit-path.ts';
+import { DAY_MS } from './duration.ts';
+import type { PolicyFile, RuleEntry } from './policy-schema.ts';
+
+export interface Contradiction {
+  /** Where in the file. */
+  readonly path: readonly PropertyKey[];
+  readonly message: string;
+}
+
+export function contradictionsOf(policy: PolicyFile): readonly Contradiction[] {
+  return [
+    ...policy.rules.flatMap((entry, index) =>
+      [
+        ...scopeOf(entry, policy.rules.slice(0, index)),
+        ...excludeOf(entry),
+        ...timesOf(entry),
+        ...termsOf(entry),
+      ].map(({ path, message }) => ({ path: ['rules', index, ...path], message })),
+    ),
+    ...guardOf(policy),
+  ];
+}
+
+/** Where somebody was left out by mistake is worth a refusal: exactly one scope, one rule for each. */
+function scopeOf(entry: RuleEntry, earlier: readonly RuleEntry[]): Contradiction[] {
+  const found: Contradiction[] = [];
+  if (earlier.some((other) => other.name === entry.name)) {
+    found.push({ path: ['name'], message: `two rules are called "${entry.name}"` });
+  }
+  if (entry.orgUnit !== undefined && entry.group !== undefined) {
+    found.push({
+      path: ['group'],
+      message: `rule "${entry.name}" names both an orgUnit and a group; write a rule for each`,
+    });
+  }
+  const { orgUnit, group } = entry;
+  if (orgUnit !== undefined && earlier.some((other) => sameUnit(other.orgUnit, orgUnit))) {
+    found.push({ path: ['orgUnit'], message: `two rules cover ${orgUnit}` });
+  }
+  if (group !== undefined && earlier.some((other) => other.group === group)) {
+    found.push({ path: ['group'], message: `two rules cover ${group}` });
+  }
+  return found;
+}
+
+function excludeOf({ orgUnit, group, exclude }: RuleEntry): Contradiction[] {
+  const units = exclude.orgUnits.flatMap((unit, index): Contradiction[] => {
+    const path = ['exclude', 'orgUnits', index];
+    if (orgUnit === undefined) return [];
+    if (isWithin(orgUnit, unit)) {
+      return [{ path, message: `excluding ${unit} leaves nobody of ${orgUnit}` }];
+    }
+    if (isWithin(unit, orgUnit)) return [];
+    return [{ path, message: `${unit} is not below ${orgUnit}, so excluding it does nothing` }];
+  });
+  const groups = exclude.groups.flatMap((name, index): Contradiction[] =>
+    name === group
+      ? [{ path: ['exclude', 'groups', index], message: `excluding ${name} leaves nobody of ${group}` }]
+      : [],
+  );
+  return [...units, ...groups];
+}
+
+function timesOf(entry: RuleEntry): Contradiction[] {
+  const validityMs = entry.validity * DAY_MS;
+  const { superseded } = entry.grace;
+  const found: Contradiction[] = [];
+  if (entry.renewBefore + renewSpreadMs(entry) >= validityMs) {
+    found.push({
+      path: [entry.renewSpread === undefined ? 'renewBefore' : 'renewSpread'],
+      message:
+        entry.renewSpread === undefined
+          ? 'renewBefore must be less than three quarters of validity: renewals begin up to a third earlier, and a certificate must not be due at birth'
+          : 'renewBefore and renewSpread together must be less than validity: a certificate must not be due at birth',
+    });
+  }
+  if (superseded !== 'never' && superseded > validityMs) {
+    found.push({
+      path: ['grace', 'superseded'],
+      message: 'superseded is longer than validity: the replaced certificate ends before; write never',
+    });
+  }
+  return found;
+}
+
+const WHEN = ['onLeave', 'onSuspend', 'onArchive'] as const;
+
+function termsOf(entry: RuleEntry): Contradiction[] {
+  return WHEN.filter((when) => entry[when].identity === 'keep' && entry[when].keyPair === 'disable').map(
+    (when) => ({
+      path: [when, 'keyPair'],
+      message: `${when} keeps the identity and disables its key pair: nothing could be sent with it; delete the identity or keep the pair`,
+    }),
+  );
+}
+
+function guardOf({ guard }: PolicyFile): Contradiction[] {
+  return guard.minimumPerHour > guard.maximumPerHour
+    ? [
+        {
+          path: ['guard', 'minimumPerHour'],
+          message: `minimumPerHour (${guard.minimumPerHour}) is more than maximumPerHour (${guard.maximumPerHour})`,
+        },
+      ]
+    : [];
+}
+
+/** Rules without a scope; asked of the file as it was read, so that it is said together with other mistakes. */
+export function missingScopes(file: unknown): readonly Contradiction[] {
+  const rules = (file as { rules?: unknown } | null)?.rules;
+  if (!Array.isArray(rules)) return [];
+  return rules.flatMap((entry: unknown, index): Contradiction[] =>
+    entry !== null && typeof entry === 'object' && !('orgUnit' in entry) && !('group' in entry)
+      ? [{ path: ['rules', index], message: 'the rule names neither an "orgUnit" nor a "group" to cover' }]
+      : [],
+  );
+}
+
+/** Default: a third of `renewBefore`. */
+export const renewSpreadMs = ({ renewBefore, renewSpread }: RuleEntry): number =>
+  renewSpread ?? Math.floor(renewBefore / 3);
+
+const sameUnit = (one: string | undefined, other: string): boolean =>
+  one !== undefined && isWithin(one, other) && isWithin(other, one);

@@ -1,0 +1,200 @@
+/** The policy file's shape, field by field; `docs/policy.md` describes each for an admin, `docs/policy.schema.json` for editors. */
+import { z } from 'zod';
+import { DAY_MS, HOUR_MS, parseDuration } from './duration.ts';
+
+/** Google's 27 months can be as few as 819 days. */
+const MAX_VALIDITY_DAYS = 819;
+
+const LENGTH = 'A length of time: a number and a unit, such as 30d, 72h, 15m or 0s.';
+
+const duration = z
+  .string()
+  .meta({ description: LENGTH, pattern: '^[0-9]+[smhd]$' })
+  .transform((text, context) => {
+    const milliseconds = parseDuration(text);
+    if (milliseconds !== undefined) return milliseconds;
+    context.addIssue({
+      code: 'custom',
+      message: `"${text}" is no length of time; write a number and a unit, such as 30d, 72h, 15m or 0s`,
+    });
+    return z.NEVER;
+  });
+
+const days = duration.transform((milliseconds, context) => {
+  if (milliseconds % DAY_MS === 0 && milliseconds > 0) return milliseconds / DAY_MS;
+  context.addIssue({
+    code: 'custom',
+    message: 'validity is counted in whole days, at least one, such as 365d',
+  });
+  return z.NEVER;
+});
+
+const orgUnit = z
+  .string()
+  .regex(
+    /^\/(?:[^/]+(?:\/[^/]+)*)?$/,
+    'an org unit is an absolute path without a slash at its end, such as /Staff or /Staff/Legal',
+  );
+
+const ADDRESS = /^[^\s@]+@[^\s@]+\.[^\s@]+$/;
+
+const group = z
+  .string()
+  .regex(ADDRESS, 'a group is named by its address, such as legal@example.com')
+  .transform((address) => address.toLowerCase());
+
+const user = z
+  .union([z.string().regex(ADDRESS), z.string().regex(/^\d{5,32}$/)], {
+    error:
+      'a user is named by an address, such as ana@example.com, or by the directory id in quotes, such as "111222333444555"',
+  })
+  .transform((name) => name.toLowerCase());
+
+const selection = {
+  orgUnits: z.array(orgUnit).default([]),
+  groups: z.array(group).default([]),
+  users: z.array(user).default([]),
+};
+
+const grace = z.strictObject({
+  leave: duration.default(24 * HOUR_MS).describe('From leaving scope to revocation. Default 24h.'),
+  suspended: duration.default(30 * DAY_MS).describe('From suspension to revocation. Default 30d.'),
+  archived: duration.optional().describe('From archiving to revocation. Default: as leave.'),
+  deleted: duration.default(0).describe('From deletion to revocation. Default 0s.'),
+  superseded: z
+    .union([z.literal('never'), duration], {
+      error: 'superseded is a length of time such as 72h, or never: the replaced certificate runs out',
+    })
+    .default(72 * HOUR_MS)
+    .describe('From re-key or rename to revocation of the replaced certificate. Default 72h.'),
+});
+
+const terms = (identity: 'delete' | 'keep') =>
+  z
+    .strictObject({
+      identity: z.enum(['delete', 'keep']).default(identity),
+      keyPair: z.enum(['keep', 'disable']).default('keep'),
+    })
+    .default({ identity, keyPair: 'keep' });
+
+const ALIASES = { true: 'next', false: 'no' } as const;
+
+const exclude = z.strictObject(selection);
+
+export const RULE = z.strictObject({
+  name: z
+    .string()
+    .min(1)
+    .describe('The ledger remembers it: who leaves departs by the terms of the rule of this name.'),
+  orgUnit: orgUnit.optional().describe('This unit and everything below it. Or else: group.'),
+  group: group.optional().describe('The members of this group, nested ones included. Or else: orgUnit.'),
+  exclude: exclude.default({ orgUnits: [], groups: [], users: [] }).describe('Not covered by this rule.'),
+  mode: z
+    .enum(['act', 'observe'])
+    .default('act')
+    .describe('observe: plans are made and recorded, nothing is done. Default act.'),
+  profile: z
+    .enum(['dual-use', 'split'])
+    .default('dual-use')
+    .describe('split: one certificate signs, another is encrypted to. Default dual-use.'),
+  keySize: z
+    .union([z.literal(2048), z.literal(3072), z.literal(4096)], {
+      error: 'keySize is 2048, 3072 or 4096 (RSA)',
+    })
+    .default(3072),
+  validity: days
+    .pipe(
+      z
+        .number()
+        .max(
+          MAX_VALIDITY_DAYS,
+          `Gmail takes at most 27 months, which can be as few as ${MAX_VALIDITY_DAYS}d`,
+        ),
+    )
+    .default(365),
+  renewBefore: duration
+    .default(30 * DAY_MS)
+    .describe('Renewed at the latest this long before the end. Default 30d.'),
+  renewSpread: duration
+    .optional()
+    .describe(
+      'Renewals begin up to this much earlier, each at its own time. Default: a third of renewBefore.',
+    ),
+  renewKey: z
+    .enum(['new', 'same'])
+    .default('new')
+    .describe('Whether a renewal makes a new key. Default new.'),
+  keyService: z
+    .url({ error: 'keyService is the base address of the key service, as registered in the Admin console' })
+    .describe('Base address of the key service, as registered in the Admin console.'),
+  aliases: z
+    .union([z.boolean().transform((on) => ALIASES[`${on}`]), z.enum(['no', 'next', 'at-once'])], {
+      error: 'aliases is no, next (in the next certificate) or at-once (a new one when they change)',
+    })
+    .default('no')
+    .describe('Aliases in certificates: no, next or at-once. Default no.'),
+  grace: grace.default({
+    leave: 24 * HOUR_MS,
+    suspended: 30 * DAY_MS,
+    deleted: 0,
+    superseded: 72 * HOUR_MS,
+  }),
+  onLeave: terms('delete').describe('What happens in Gmail to who leaves scope.'),
+  onSuspend: terms('keep').describe(
+    'What happens in Gmail when the grace period of a suspended account ends.',
+  ),
+  onArchive: terms('delete').describe('What happens in Gmail to an archived account.'),
+});
+
+const PROTECTED = z.strictObject({
+  ...selection,
+  superAdmins: z.boolean().default(false).describe('Every super admin. Default false.'),
+});
+
+const GUARD = z.strictObject({
+  minimumPerHour: z
+    .number()
+    .int()
+    .min(0)
+    .default(5)
+    .describe('Departures an hour that are always let through. Default 5.'),
+  sharePercent: z
+    .number()
+    .min(0)
+    .max(100)
+    .default(5)
+    .describe('Percent of covered users that may depart in an hour. Default 5.'),
+  maximumPerHour: z
+    .number()
+    .int()
+    .min(1)
+    .default(200)
+    .describe('Departures an hour beyond which everything is held. Default 200.'),
+});
+
+export const FILE = z.strictObject({
+  version: z.literal(1, { error: 'version is 1' }),
+  rules: z.array(RULE).min(1, 'a policy needs at least one rule'),
+  protected: PROTECTED.default({ orgUnits: [], groups: [], users: [], superAdmins: false }).describe(
+    'Accounts whose departures always wait for a human.',
+  ),
+  guard: GUARD.default({ minimumPerHour: 5, sharePercent: 5, maximumPerHour: 200 }),
+});
+
+export type PolicyFile = z.output<typeof FILE>;
+export type RuleEntry = z.output<typeof RULE>;
+
+const TERMS = ['identity', 'keyPair'];
+
+/** The fields known under each key of the file, `''` for its top, for suggestions. */
+export const KNOWN_FIELDS: Readonly<Record<string, readonly string[]>> = {
+  '': Object.keys(FILE.shape),
+  rules: Object.keys(RULE.shape),
+  exclude: Object.keys(exclude.shape),
+  grace: Object.keys(grace.shape),
+  onLeave: TERMS,
+  onSuspend: TERMS,
+  onArchive: TERMS,
+  protected: Object.keys(PROTECTED.shape),
+  guard: Object.keys(GUARD.shape),
+};

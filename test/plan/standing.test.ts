@@ -1,0 +1,149 @@
+import { describe, expect, test } from 'vitest';
+import type { Place } from '../../shared/domain/place.ts';
+import { EMPTY_SELECTION } from '../../shared/domain/place.ts';
+import type { UserLedger } from '../../shared/domain/records.ts';
+import type { Facts } from '../../shared/plan/facts.ts';
+import { planFor } from '../../shared/plan/plan.ts';
+import { standingOf } from '../../shared/plan/standing.ts';
+import { DEPARTURES, policyOf, policyRule } from '../support/policy.ts';
+import { DAY_MS, directoryUser, facts as factsOf, HOUR_MS, later, leaf, userKey, userRow } from './facts.ts';
+
+const facts = (changes: Partial<Facts> & Partial<UserLedger>): Facts => {
+  const { user, keys = [], leaves = [], ...rest } = changes;
+  return factsOf({ ...rest, ledger: { user, keys, leaves, keypairs: [], openWishes: [] } });
+};
+
+const place = (changes: Partial<Place> = {}): Place => ({
+  unitIds: ['id:other', 'id:root'],
+  groupIds: new Set(),
+  vanishedIds: new Set(),
+  ...changes,
+});
+
+const unit = policyRule({
+  name: 'staff',
+  scope: { kind: 'org-unit', path: '/Staff', orgUnitId: 'id:staff' },
+});
+const group = policyRule({
+  name: 'pilots',
+  scope: { kind: 'group', address: 'pilots@acme.example', groupId: 'g-pilots' },
+  exclude: { ...EMPTY_SELECTION, groups: [{ address: 'temps@acme.example', groupId: 'g-temps' }] },
+});
+const policy = policyOf([unit, group]);
+
+describe('somebody whose rule names a unit or group that the directory has no more', () => {
+  const gone = place({ vanishedIds: new Set(['id:staff']) });
+  const present = (changes = {}) => ({
+    kind: 'present' as const,
+    user: directoryUser({ orgUnitPath: '/Other', ...changes }),
+  });
+  const held = {
+    user: userRow({ ruleName: 'staff', leftScopeAt: later(-90 * DAY_MS) }),
+    keys: [userKey('k1')],
+    leaves: [leaf('0a', 'k1')],
+  };
+
+  test('neither leaves nor is renewed, and an admin sees why', () => {
+    const plan = planFor(facts({ presence: present(), place: gone, ...held }), policy);
+    expect(plan.steps).toEqual([]);
+    expect(plan.verdict).toMatchObject({ state: 'blocked', nextAction: 'look-at-policy' });
+    expect(plan.verdict.reason).toContain('org unit /Staff (id:staff) is gone from the directory');
+  });
+
+  test('still loses what was decided to be revoked before', () => {
+    const retired = leaf('0a', 'k1', { retirement: { reason: 'superseded', dueAt: later(-1) } });
+    const plan = planFor(facts({ presence: present(), place: gone, ...held, leaves: [retired] }), policy);
+    expect(plan.steps.map((step) => step.kind)).toEqual(['revoke-leaf']);
+  });
+
+  test('is covered all the same when another rule covers them', () => {
+    const both = place({ vanishedIds: new Set(['id:staff']), groupIds: new Set(['g-pilots']) });
+    expect(standingOf(facts({ presence: present(), place: both, ...held }), policy)).toMatchObject({
+      kind: 'covered',
+      rule: { name: 'pilots' },
+    });
+  });
+
+  test('leaves when the account is archived, which needs no unit', () => {
+    const standing = standingOf(
+      facts({ presence: present({ archived: true }), place: gone, ...held }),
+      policy,
+    );
+    expect(standing).toMatchObject({ kind: 'outside', why: 'the account is archived' });
+  });
+
+  test('leaves when the unit is still there', () => {
+    expect(standingOf(facts({ presence: present(), place: place(), ...held }), policy).kind).toBe('outside');
+  });
+
+  test('does not join under a rule that excludes a vanished group, and stays if they had joined before', () => {
+    const unknown = place({ groupIds: new Set(['g-pilots']), vanishedIds: new Set(['g-temps']) });
+    const newcomer = facts({ presence: present(), place: unknown });
+    expect(standingOf(newcomer, policy)).toMatchObject({ kind: 'frozen', rule: { name: 'pilots' } });
+    expect(planFor(newcomer, policy)).toMatchObject({ steps: [], verdict: { state: 'out' } });
+    const member = facts({ presence: present(), place: unknown, user: userRow({ ruleName: 'pilots' }) });
+    expect(standingOf(member, policy).kind).toBe('covered');
+  });
+});
+
+describe('somebody who departs', () => {
+  const terms = { identity: 'keep', keypair: 'disable' } as const;
+  const rule = policyRule({
+    ...DEPARTURES,
+    grace: {
+      leaveMs: HOUR_MS,
+      suspendMs: 2 * HOUR_MS,
+      archiveMs: 3 * HOUR_MS,
+      deleteMs: 4 * HOUR_MS,
+      supersededMs: 0,
+    },
+    onLeave: terms,
+  });
+  const departing = policyOf([rule]);
+  const user = userRow({ ruleName: 'staff' });
+
+  test('by leaving does so by the terms of the rule that covered them last', () => {
+    const presence = { kind: 'present' as const, user: directoryUser({ orgUnitPath: '/Other' }) };
+    expect(standingOf(facts({ presence, user }), departing)).toMatchObject({ graceMs: HOUR_MS, terms });
+  });
+
+  test.each([
+    ['archived', { archived: true }, 3 * HOUR_MS, rule.onArchive],
+    ['suspended', { suspended: true }, 2 * HOUR_MS, rule.onSuspend],
+  ] as const)('by being %s has that grace period and those terms', (_how, change, graceMs, expected) => {
+    const presence = { kind: 'present' as const, user: directoryUser(change) };
+    expect(standingOf(facts({ presence, user }), departing)).toMatchObject({ graceMs, terms: expected });
+  });
+
+  test.each([
+    ['a grace period that runs', later(-4 * HOUR_MS + 1), []],
+    ['a grace period that is over', later(-4 * HOUR_MS), ['revoke-leaf']],
+    ['no date of deletion', undefined, ['revoke-leaf']],
+  ] as const)('by being deleted, with %s, has the steps %j', (_what, deletedAt, kinds) => {
+    const presence = {
+      kind: 'deleted' as const,
+      userId: user.userId,
+      primaryEmail: user.primaryEmail,
+      ...(deletedAt === undefined ? {} : { deletedAt }),
+    };
+    const holding = { user, keys: [userKey('k1')], leaves: [leaf('0a', 'k1')] };
+    const plan = planFor(facts({ presence, ...holding }), departing);
+    expect(plan.steps.map((step) => step.kind)).toEqual(kinds);
+  });
+});
+
+describe('a plan', () => {
+  const watched = policyOf([policyRule({ observeOnly: true })], {
+    protected: { ...EMPTY_SELECTION, users: ['ana@acme.example'], superAdmins: false },
+  });
+
+  test('says that its account is protected and that its rule only observes', () => {
+    const plan = planFor(facts({ presence: { kind: 'present', user: directoryUser() } }), watched);
+    expect(plan).toMatchObject({ protectedAs: 'the user ana@acme.example', observeOnly: true });
+  });
+
+  test('of a deleted account that is named by its address is protected still', () => {
+    const presence = { kind: 'deleted' as const, userId: '1', primaryEmail: 'ana@acme.example' };
+    expect(planFor(facts({ presence }), watched).protectedAs).toBe('the user ana@acme.example');
+  });
+});
