@@ -11,9 +11,16 @@ import type { RevocationReason } from './revocation-reason.ts';
 /** `proven`: the key service opened its own blob and used the key. `unproven`: nobody has seen it open yet. */
 export type WrapProof = 'proven' | 'unproven';
 
+/**
+ * What a key is for. Gmail takes one key for both, or a signing and an encryption key side by side; the encryption key
+ * may be escrowed, a signing key never.
+ */
+export type KeyPurpose = 'dual-use' | 'signing' | 'encryption';
+
 export interface UserKeyRecord {
   readonly keyId: string;
   readonly userId: string;
+  readonly purpose: KeyPurpose;
   readonly spkiSha256Hex: string;
   readonly spkiDer: Uint8Array;
   readonly modulusBits: number;
@@ -47,6 +54,8 @@ export interface LeafRecord {
   readonly issuerId: string;
   readonly userId: string;
   readonly keyId: string;
+  /** That of its key. */
+  readonly purpose: KeyPurpose;
   readonly state: LeafState;
   /** Addresses in the subjectAltName, primary first, lower case. */
   readonly addresses: readonly string[];
@@ -67,7 +76,12 @@ export interface KeypairRecord {
   readonly state: KeypairState;
   /** Gmail's id, present once `created`. */
   readonly keypairId?: string;
+  /** Present while it is disabled because we disabled it. One disabled by hand has none. */
+  readonly disabled?: { readonly at: Date; readonly because: DisableCause };
 }
+
+/** Why we disabled a pair: its user left, its key was reported compromised, an admin asked for it. */
+export type DisableCause = 'left' | 'compromised' | 'admin';
 
 /** An admin's wish that a user be re-keyed; stays open until a key made for it is the identity's. */
 export interface WishRecord {
@@ -78,6 +92,8 @@ export interface WishRecord {
   readonly requestedBy: string;
   readonly requestedAt: Date;
   readonly invalidityDate?: Date;
+  /** The admin wants the pairs that are replaced disabled: what was encrypted to them becomes unreadable in Gmail. */
+  readonly disableKeypairs?: boolean;
 }
 
 /** `ready | pending | blocked | leaving | out`, design section 5: whatever stops half-way says so here. */
@@ -124,4 +140,29 @@ export interface UserLedger {
   readonly leaves: readonly LeafRecord[];
   readonly keypairs: readonly KeypairRecord[];
   readonly openWishes: readonly WishRecord[];
+  /** What an admin should know and what is not over yet, oldest first. */
+  readonly notices: readonly NoticeRecord[];
+}
+
+/**
+ * Something an admin should know about a user that changes nothing by itself: a certificate near its end that could
+ * not be renewed, a key pair that Sealwright did not make. `key` tells one from another and stays the same from look to
+ * look; each is told once.
+ */
+export interface Notice {
+  readonly key: string;
+  readonly kind: NoticeKind;
+  /** A sentence. */
+  readonly message: string;
+}
+
+export type NoticeKind =
+  | 'certificate-expiring'
+  | 'foreign-keypair'
+  | 'foreign-identity'
+  | 'keypair-disabled'
+  | 'address-reassigned';
+
+export interface NoticeRecord extends Notice {
+  readonly since: Date;
 }

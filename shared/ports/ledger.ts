@@ -19,7 +19,10 @@ import type {
   WrapProof,
 } from '../domain/records.ts';
 import type { RevocationReason } from '../domain/revocation-reason.ts';
+import type { AddressClaims } from './ledger/address-claims.ts';
 import type { IssuerAddresses } from './ledger/issuer-addresses.ts';
+import type { KeypairEnablement } from './ledger/keypair-enablement.ts';
+import type { Notices } from './ledger/notices.ts';
 import type { OcspLedger } from './ledger/ocsp.ts';
 
 export interface Lease {
@@ -102,7 +105,7 @@ export interface JobProgress {
   }[];
 }
 
-export interface Ledger extends OcspLedger, IssuerAddresses {
+export interface Ledger extends AddressClaims, IssuerAddresses, KeypairEnablement, Notices, OcspLedger {
   // --- leases -------------------------------------------------------------------------------------------------
   /**
    * Takes the lease on `user:ID` or `issuer:ID`, or answers undefined when somebody else holds it (and, for users, asks
@@ -184,6 +187,8 @@ export interface Ledger extends OcspLedger, IssuerAddresses {
     requestedBy: string;
     reason: RevocationReason;
     invalidityDate?: Date;
+    /** Disable the pairs that are replaced. Default false. */
+    disableKeypairs?: boolean;
     users: readonly { readonly userId: string; readonly primaryEmail: string }[];
   }): Promise<{ readonly jobId: string; readonly wishes: readonly WishRecord[] }>;
   fulfilWish(lease: Lease, wishId: string): Promise<void>;

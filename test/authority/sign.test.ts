@@ -66,6 +66,7 @@ async function intend(): Promise<LeafIntent> {
     userId: USER_ID,
     spkiSha256Hex: 'ab'.repeat(32),
     spkiDer: userKey.spkiDer,
+    purpose: 'dual-use',
     modulusBits: 2048,
     keyServiceUrl: KEY_SERVICE_URL,
     wrappedKey: 'blob',

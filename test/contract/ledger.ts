@@ -113,6 +113,7 @@ export const ledgerContract = (open: () => Promise<Database>): void => {
     userId,
     spkiSha256Hex: createHash('sha256').update(keyId).digest('hex'),
     spkiDer: bytes(`spki of ${keyId}`),
+    purpose: 'dual-use' as const,
     modulusBits: 3072,
     keyServiceUrl: 'https://kacls.acme.example/v1',
     wrappedKey: `wrapped ${keyId}`,
@@ -264,6 +265,7 @@ export const ledgerContract = (open: () => Promise<Database>): void => {
   });
 
   describe('a write', () => {
+    const notice = { key: 'a', kind: 'foreign-keypair', message: 'A pair.' } as const;
     const userWrites: Record<string, (lease: Lease, serialHex: string, wishId: string) => Promise<unknown>> =
       {
         recordSighting: (lease) =>
@@ -278,6 +280,8 @@ export const ledgerContract = (open: () => Promise<Database>): void => {
           ledger.recordRevocation(lease, { serialHex, reason: 'superseded' }),
         recordKeypairIntent: (lease, serialHex) => ledger.recordKeypairIntent(lease, serialHex),
         recordKeypair: (lease, serialHex) => ledger.recordKeypair(lease, { serialHex, keypairId: 'pair-1' }),
+        recordNotices: (lease) =>
+          ledger.recordNotices(lease, { userId: '1', kinds: ['foreign-keypair'], notices: [notice] }),
         fulfilWish: (lease, _serialHex, wishId) => ledger.fulfilWish(lease, wishId),
         failWish: (lease, _serialHex, wishId) => ledger.failWish(lease, wishId, 'It cannot be done.'),
       };
@@ -359,7 +363,7 @@ export const ledgerContract = (open: () => Promise<Database>): void => {
         nextActionAt: START,
       });
       // Should the first look die, somebody else is told to take one.
-      expect(rest).toEqual({ keys: [], leaves: [], keypairs: [], openWishes: [] });
+      expect(rest).toEqual({ keys: [], leaves: [], keypairs: [], openWishes: [], notices: [] });
     });
 
     it('keeps when the user was first seen outside and suspended, until they are not', async () => {
@@ -605,6 +609,7 @@ export const ledgerContract = (open: () => Promise<Database>): void => {
         issuerId: ISSUER.issuerId,
         userId: '1',
         keyId: 'key-1',
+        purpose: 'dual-use',
         state: 'intended',
         addresses: ['1@acme.example'],
         notBefore: START,
@@ -1293,6 +1298,7 @@ export const ledgerContract = (open: () => Promise<Database>): void => {
         leaves: [],
         keypairs: [],
         openWishes: [],
+        notices: [],
       });
     });
   });

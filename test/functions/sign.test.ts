@@ -73,6 +73,7 @@ const intendLeaf = () =>
       userId: USER_ID,
       spkiSha256Hex: 'ab'.repeat(32),
       spkiDer: world.authority.userKey.spkiDer,
+      purpose: 'dual-use',
       modulusBits: 2048,
       keyServiceUrl: KEY_SERVICE_URL,
       wrappedKey: 'blob',

@@ -47,6 +47,7 @@ class World {
       userId: '1',
       spkiSha256Hex: createHash('sha256').update('spki').digest('hex'),
       spkiDer: bytes('spki'),
+      purpose: 'dual-use',
       modulusBits: 3072,
       keyServiceUrl: 'https://kacls.acme.example/v1',
       wrappedKey: 'wrapped',

@@ -31,6 +31,7 @@ export const directoryUser = (changes: Partial<DirectoryUser> = {}): DirectoryUs
 export const userKey = (keyId: string, changes: Partial<UserKeyRecord> = {}): UserKeyRecord => ({
   keyId,
   userId: USER_ID,
+  purpose: 'dual-use',
   spkiSha256Hex: keyId.padEnd(64, '0'),
   spkiDer: new Uint8Array(),
   modulusBits: 3072,
@@ -46,6 +47,7 @@ export const leaf = (serialHex: string, keyId: string, changes: Partial<LeafReco
   issuerId: 'issuer',
   userId: USER_ID,
   keyId,
+  purpose: 'dual-use',
   state: 'signed',
   addresses: [ADDRESS],
   notBefore: later(-10 * DAY_MS),
@@ -110,6 +112,7 @@ export function facts(changes: Partial<Facts> = {}): Facts {
     leaves: [],
     keypairs: [],
     openWishes: [],
+    notices: [],
   };
   return {
     userId: USER_ID,
@@ -137,6 +140,7 @@ export function settled(changes: Partial<Facts> = {}): Facts {
       leaves: [leaf('0a01', 'k1')],
       keypairs: [{ serialHex: '0a01', userId: USER_ID, state: 'created', keypairId: 'pair-1' }],
       openWishes: [],
+      notices: [],
     },
     gmail: observed([keypair('pair-1', fingerprint('0a01'))], [identity('pair-1')]),
     ...changes,

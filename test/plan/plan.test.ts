@@ -68,7 +68,7 @@ describe('a plan', () => {
   test('for somebody no rule ever covered does nothing', () => {
     const stranger = facts({
       presence: { kind: 'present', user: directoryUser({ orgUnitPath: '/Contractors' }) },
-      ledger: { user: undefined, keys: [], leaves: [], keypairs: [], openWishes: [] },
+      ledger: { user: undefined, keys: [], leaves: [], keypairs: [], openWishes: [], notices: [] },
       gmail: { kind: 'unasked' },
     });
     expect(plan(stranger)).toMatchObject({ steps: [], verdict: { state: 'out' } });
@@ -95,6 +95,7 @@ describe('a plan after a crash', () => {
         leaves: [],
         keypairs: [],
         openWishes: [],
+        notices: [],
       },
     });
     expect(kinds(plan(input).steps)).toEqual(['issue-leaf', 'create-keypair', 'set-identity']);
@@ -109,6 +110,7 @@ describe('a plan after a crash', () => {
         leaves: [leaf('0a01', 'k1', { state: 'intended', intendedAt: later(-intendedAgoMs) })],
         keypairs: [],
         openWishes: [],
+        notices: [],
       },
     });
 
@@ -142,6 +144,7 @@ describe('a plan that finds a key without a certificate', () => {
         })),
         keypairs: [],
         openWishes: [],
+        notices: [],
       },
     });
 
@@ -444,6 +447,7 @@ describe('a plan while Gmail cannot answer', () => {
           leaves: [],
           keypairs: [],
           openWishes: [],
+          notices: [],
         },
       }),
     );

@@ -1,7 +1,8 @@
 /** Keypairs: what we asked Gmail to make for a leaf, and the id it answered. */
-import type { KeypairRecord, KeypairState } from '../../domain/records.ts';
+import type { DisableCause, KeypairRecord, KeypairState } from '../../domain/records.ts';
 import { permanent, type SealwrightError } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
+import type { KeypairEnablement } from '../../ports/ledger/keypair-enablement.ts';
 import type { Ledger } from '../../ports/ledger.ts';
 import { byUser, optional } from './columns.ts';
 import { type Database, type Queries, StatementRefused } from './database.ts';
@@ -12,6 +13,8 @@ interface KeypairRow {
   readonly user_id: string;
   readonly state: KeypairState;
   readonly keypair_id: string | null;
+  readonly disabled_at: Date | null;
+  readonly disabled_because: DisableCause | null;
 }
 
 const keypairRecord = (row: KeypairRow): KeypairRecord => ({
@@ -19,13 +22,17 @@ const keypairRecord = (row: KeypairRow): KeypairRecord => ({
   userId: row.user_id,
   state: row.state,
   ...optional('keypairId', row.keypair_id),
+  ...(row.disabled_at === null || row.disabled_because === null
+    ? {}
+    : { disabled: { at: row.disabled_at, because: row.disabled_because } }),
 });
 
 /** Keypairs of each user, in the order of their leaves. */
 export const readKeypairs = async (queries: Queries, userIds: readonly string[]) =>
   byUser(
     await queries.query<KeypairRow>(
-      `SELECT pair.serial_hex, pair.user_id, pair.state, pair.keypair_id
+      `SELECT pair.serial_hex, pair.user_id, pair.state, pair.keypair_id, pair.disabled_at,
+              pair.disabled_because
          FROM keypairs AS pair JOIN leaves AS leaf USING (serial_hex)
         WHERE pair.user_id = ANY($1) ORDER BY leaf.position`,
       [userIds],
@@ -40,10 +47,15 @@ const noSignedLeaf = (serialHex: string, userId: string): SealwrightError =>
     { details: { serialHex, userId } },
   );
 
+const noKeypair = (serialHex: string, userId: string): SealwrightError =>
+  permanent('not-found', `The ledger has no keypair for serial ${serialHex} of user ${userId}.`, {
+    details: { serialHex, userId },
+  });
+
 export const keypairs = (
   database: Database,
   clock: Clock,
-): Pick<Ledger, 'recordKeypairIntent' | 'recordKeypair'> => ({
+): Pick<Ledger, 'recordKeypairIntent' | 'recordKeypair'> & KeypairEnablement => ({
   recordKeypairIntent: (lease, serialHex) =>
     underUserLease(database, lease, async (queries, userId) => {
       const signed = await queries.query(
@@ -85,5 +97,26 @@ export const keypairs = (
         }
         throw error;
       }
+    }),
+
+  recordKeypairDisabled: (lease, { serialHex, because }) =>
+    underUserLease(database, lease, async (queries, userId) => {
+      const rows = await queries.query(
+        `UPDATE keypairs SET disabled_at = coalesce(disabled_at, $3),
+                             disabled_because = coalesce(disabled_because, $4)
+          WHERE serial_hex = $1 AND user_id = $2 RETURNING serial_hex`,
+        [serialHex, userId, clock.now(), because],
+      );
+      if (rows.length === 0) throw noKeypair(serialHex, userId);
+    }),
+
+  recordKeypairEnabled: (lease, serialHex) =>
+    underUserLease(database, lease, async (queries, userId) => {
+      const rows = await queries.query(
+        `UPDATE keypairs SET disabled_at = NULL, disabled_because = NULL
+          WHERE serial_hex = $1 AND user_id = $2 RETURNING serial_hex`,
+        [serialHex, userId],
+      );
+      if (rows.length === 0) throw noKeypair(serialHex, userId);
     }),
 });

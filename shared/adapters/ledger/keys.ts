@@ -1,5 +1,5 @@
 /** User keys: public half, and the private half as only the key service can open it. */
-import type { UserKeyRecord, WrapProof } from '../../domain/records.ts';
+import type { KeyPurpose, UserKeyRecord, WrapProof } from '../../domain/records.ts';
 import { permanent } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Ledger } from '../../ports/ledger.ts';
@@ -10,6 +10,7 @@ import { underLease, userSubject } from './leases.ts';
 interface KeyRow {
   readonly key_id: string;
   readonly user_id: string;
+  readonly purpose: KeyPurpose;
   readonly spki_sha256_hex: string;
   readonly spki_der: Uint8Array;
   readonly modulus_bits: number;
@@ -21,11 +22,12 @@ interface KeyRow {
 }
 
 const KEY_COLUMNS = `key_id, user_id, spki_sha256_hex, spki_der, modulus_bits, key_service_url, wrapped_key, proof,
-  wish_id, created_at`;
+  wish_id, created_at, purpose`;
 
 const keyRecord = (row: KeyRow): UserKeyRecord => ({
   keyId: row.key_id,
   userId: row.user_id,
+  purpose: row.purpose,
   spkiSha256Hex: row.spki_sha256_hex,
   spkiDer: row.spki_der,
   modulusBits: row.modulus_bits,
@@ -50,7 +52,7 @@ export const keys = (database: Database, clock: Clock): Pick<Ledger, 'recordKey'
   recordKey: (lease, key) =>
     underLease(database, lease, userSubject(key.userId), async (queries) => {
       const inserted = await queries.query(
-        `INSERT INTO user_keys (${KEY_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        `INSERT INTO user_keys (${KEY_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
          ON CONFLICT (key_id) DO NOTHING RETURNING key_id`,
         [
           key.keyId,
@@ -63,6 +65,7 @@ export const keys = (database: Database, clock: Clock): Pick<Ledger, 'recordKey'
           key.proof,
           key.wishId ?? null,
           clock.now(),
+          key.purpose,
         ],
       );
       if (inserted.length > 0) return;
@@ -73,6 +76,7 @@ export const keys = (database: Database, clock: Clock): Pick<Ledger, 'recordKey'
       if (
         known === undefined ||
         known.user_id !== key.userId ||
+        known.purpose !== key.purpose ||
         known.wrapped_key !== key.wrappedKey ||
         !sameBytes(known.spki_der, key.spkiDer)
       ) {

@@ -1,5 +1,5 @@
 /** Leaves from intent to revocation. */
-import type { LeafRecord, LeafState } from '../../domain/records.ts';
+import type { KeyPurpose, LeafRecord, LeafState } from '../../domain/records.ts';
 import type { RevocationReason } from '../../domain/revocation-reason.ts';
 import { permanent, type SealwrightError } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -14,6 +14,7 @@ interface LeafRow {
   readonly issuer_id: string;
   readonly user_id: string;
   readonly key_id: string;
+  readonly purpose: KeyPurpose;
   readonly state: LeafState;
   readonly addresses: readonly string[];
   readonly not_before: Date;
@@ -28,11 +29,12 @@ interface LeafRow {
 }
 
 const SELECT_LEAVES = `
-  SELECT leaf.serial_hex, leaf.issuer_id, leaf.user_id, leaf.key_id, leaf.state, leaf.addresses, leaf.not_before,
+  SELECT leaf.serial_hex, leaf.issuer_id, leaf.user_id, leaf.key_id, key.purpose, leaf.state, leaf.addresses, leaf.not_before,
          leaf.not_after, leaf.leaf_der, leaf.intended_at,
          revocation.reason AS revocation_reason, revocation.revoked_at, revocation.invalidity_date,
          retirement.reason AS retirement_reason, retirement.due_at
     FROM leaves AS leaf
+    JOIN user_keys AS key ON key.key_id = leaf.key_id
     LEFT JOIN revocations AS revocation USING (serial_hex)
     LEFT JOIN LATERAL (
       SELECT reason, due_at FROM retirements WHERE serial_hex = leaf.serial_hex ORDER BY due_at LIMIT 1
@@ -43,6 +45,7 @@ const leafRecord = (row: LeafRow): LeafRecord => ({
   issuerId: row.issuer_id,
   userId: row.user_id,
   keyId: row.key_id,
+  purpose: row.purpose,
   state: row.state,
   addresses: row.addresses,
   notBefore: row.not_before,

@@ -11,6 +11,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../ports/clock.ts';
 import type { Ledger } from '../../ports/ledger.ts';
+import { addressClaims } from './address-claims.ts';
 import { audit } from './audit.ts';
 import { channels } from './channels.ts';
 import { crls } from './crls.ts';
@@ -21,6 +22,7 @@ import { keypairs } from './keypairs.ts';
 import { keys } from './keys.ts';
 import { leases } from './leases.ts';
 import { leaves } from './leaves.ts';
+import { notices } from './notices.ts';
 import { ocspAnswers, ocspBatches } from './ocsp-answers.ts';
 import { ocspSigners } from './ocsp-signers.ts';
 import { users } from './users.ts';
@@ -41,6 +43,8 @@ export const createLedger = ({ database, clock, randomId = randomUUID }: LedgerO
   ...keys(database, clock),
   ...leaves(database, clock),
   ...keypairs(database, clock),
+  ...addressClaims(database),
+  ...notices(database, clock),
   ...wishes(database, clock, randomId),
   ...issuers(database, clock),
   ...issuerAddresses(database, clock),

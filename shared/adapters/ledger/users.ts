@@ -9,6 +9,7 @@ import { readKeypairs } from './keypairs.ts';
 import { readKeys } from './keys.ts';
 import { underLease, userSubject } from './leases.ts';
 import { readLeaves } from './leaves.ts';
+import { readNotices } from './notices.ts';
 import { readOpenWishes } from './wishes.ts';
 
 interface UserRow {
@@ -53,12 +54,14 @@ const readLedgers = async (
   const leaves = await readLeaves(queries, userIds);
   const keypairs = await readKeypairs(queries, userIds);
   const openWishes = await readOpenWishes(queries, userIds);
+  const notices = await readNotices(queries, userIds);
   return userIds.map((userId) => ({
     user: users.get(userId),
     keys: keys.get(userId) ?? [],
     leaves: leaves.get(userId) ?? [],
     keypairs: keypairs.get(userId) ?? [],
     openWishes: openWishes.get(userId) ?? [],
+    notices: notices.get(userId) ?? [],
   }));
 };
 
@@ -90,7 +93,7 @@ export const users = (
           userId,
         ]);
         const [ledger] = await readLedgers(queries, [userId], rows);
-        return ledger ?? { user: undefined, keys: [], leaves: [], keypairs: [], openWishes: [] };
+        return ledger ?? { user: undefined, keys: [], leaves: [], keypairs: [], openWishes: [], notices: [] };
       }),
 
     users: (filter = {}) =>

@@ -16,6 +16,7 @@ interface WishRow {
   readonly requested_by: string;
   readonly requested_at: Date;
   readonly invalidity_date: Date | null;
+  readonly disable_keypairs: boolean;
 }
 
 const wishRecord = (row: WishRow): WishRecord => ({
@@ -26,6 +27,7 @@ const wishRecord = (row: WishRow): WishRecord => ({
   requestedBy: row.requested_by,
   requestedAt: row.requested_at,
   ...optional('invalidityDate', row.invalidity_date),
+  ...(row.disable_keypairs ? { disableKeypairs: true } : {}),
 });
 
 /** Open wishes of each user, oldest first. */
@@ -33,7 +35,7 @@ export const readOpenWishes = async (queries: Queries, userIds: readonly string[
   byUser(
     await queries.query<WishRow>(
       `SELECT wish.wish_id, wish.user_id, wish.job_id, job.reason, job.requested_by, job.requested_at,
-              job.invalidity_date
+              job.invalidity_date, job.disable_keypairs
          FROM wishes AS wish JOIN jobs AS job USING (job_id)
         WHERE wish.user_id = ANY($1) AND wish.state = 'open'
         ORDER BY job.requested_at, wish.wish_id`,
@@ -132,9 +134,9 @@ export const wishes = (
         [userIds, emails, now],
       );
       await queries.query(
-        `INSERT INTO jobs (job_id, kind, reason, invalidity_date, requested_by, requested_at)
-         VALUES ($1, 'rekey', $2, $3, $4, $5)`,
-        [jobId, job.reason, job.invalidityDate ?? null, job.requestedBy, now],
+        `INSERT INTO jobs (job_id, kind, reason, invalidity_date, requested_by, requested_at, disable_keypairs)
+         VALUES ($1, 'rekey', $2, $3, $4, $5, $6)`,
+        [jobId, job.reason, job.invalidityDate ?? null, job.requestedBy, now, job.disableKeypairs ?? false],
       );
       await queries.query(
         `INSERT INTO wishes (wish_id, job_id, place, user_id, primary_email)
@@ -154,6 +156,7 @@ export const wishes = (
         requestedBy: job.requestedBy,
         requestedAt: now,
         ...optional('invalidityDate', job.invalidityDate ?? null),
+        ...(job.disableKeypairs === true ? { disableKeypairs: true } : {}),
       })),
     };
   },

@@ -23,6 +23,7 @@ export async function makeKey(
     await deps.ledger.recordKey(lease, {
       keyId,
       userId: facts.userId,
+      purpose: 'dual-use',
       spkiSha256Hex,
       spkiDer,
       modulusBits: step.modulusBits,

@@ -1,0 +1,22 @@
+/** An address named by a leaf of one user while another user has it, or is about to have it certified. */
+export interface AddressClaim {
+  readonly address: string;
+  /** The other user. */
+  readonly userId: string;
+}
+
+/**
+ * Who else an address belongs to. Together the two questions keep two users' certificates from naming one address: the
+ * new holder is seen (committed) before they ask for leaves of others, and the former holder's intent is committed before
+ * they ask for later holders, so that at least one of the two sees the other, whatever the order.
+ */
+export interface AddressClaims {
+  /** Leaves of others, neither revoked nor expired at `at`, that name one of these addresses; signed or intended. */
+  liveLeavesNaming(question: {
+    readonly addresses: readonly string[];
+    readonly exceptUserId: string;
+    readonly at: Date;
+  }): Promise<readonly (AddressClaim & { readonly serialHex: string })[]>;
+  /** Those of these addresses that somebody else was seen with after this user was last seen with them. */
+  laterHolders(userId: string, addresses: readonly string[]): Promise<readonly AddressClaim[]>;
+}
