@@ -46,6 +46,8 @@ export type ErrorCode =
   | 'issuer-not-ready'
   | 'ca-key-unusable'
   | 'lint-failed'
+  | 'key-blocked'
+  | 'key-weak'
   | 'intent-mismatch'
   | 'signing-unavailable'
   | 'tokens-unavailable'

@@ -33,6 +33,12 @@ export async function signLeafIntent(deps: SignDeps, serialHex: string): Promise
       `Serial ${serialHex} was revoked before it was signed; nothing was signed.`,
     );
   }
+  if (intent.keyBlockedAt !== undefined) {
+    throw permanent(
+      'key-blocked',
+      `The key of leaf ${serialHex} was revoked for compromise on ${intent.keyBlockedAt.toISOString()} and is never certified again; nothing was signed. Make a new key.`,
+    );
+  }
   const issuer = await issuerOf(deps, intent.issuerId);
   assertIntentMatches(intent, issuer.certificateDer);
   const leafDer = await issueCertificate({

@@ -34,6 +34,26 @@ export interface UserKeyRecord {
   readonly wishId?: string;
 }
 
+/** A key that lives in a mail client of its own: we know its public half and nothing else. */
+export interface DeviceKeyRecord {
+  readonly keyId: string;
+  readonly userId: string;
+  /** What the admin calls the device. */
+  readonly device: string;
+  readonly spkiSha256Hex: string;
+  readonly spkiDer: Uint8Array;
+  readonly requestedBy: string;
+  readonly createdAt: Date;
+  /** Taken back by an admin: it gets no leaf, and one it has is retired. */
+  readonly withdrawnAt?: Date;
+}
+
+/**
+ * Who holds the private key. `key-service`: it is wrapped, for Gmail. `device`: it is in another mail client; its leaf is
+ * never uploaded, never the one a Gmail identity uses, never renewed or re-keyed by us, and revoked when its user departs.
+ */
+export type KeyHolder = 'key-service' | 'device';
+
 /** `intended`: serial and to-be-signed bytes are committed. `signed`: the certificate is committed too. */
 export type LeafState = 'intended' | 'signed';
 
@@ -53,6 +73,8 @@ export interface LeafRecord {
   readonly serialHex: string;
   readonly issuerId: string;
   readonly userId: string;
+  readonly holder: KeyHolder;
+  /** Of a `UserKeyRecord`, or for a device of a `DeviceKeyRecord`. */
   readonly keyId: string;
   /** That of its key. */
   readonly purpose: KeyPurpose;
@@ -137,6 +159,8 @@ export interface IssuerRecord {
 export interface UserLedger {
   readonly user: UserRecord | undefined;
   readonly keys: readonly UserKeyRecord[];
+  /** Keys of the user's other mail clients. */
+  readonly deviceKeys: readonly DeviceKeyRecord[];
   readonly leaves: readonly LeafRecord[];
   readonly keypairs: readonly KeypairRecord[];
   readonly openWishes: readonly WishRecord[];

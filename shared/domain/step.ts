@@ -35,6 +35,14 @@ export interface IssueLeafStep extends StepBase {
   readonly validityDays: number;
 }
 
+/** The same for a key in another mail client; also finishes such an issuance that stopped before its certificate. */
+export interface IssueDeviceLeafStep extends StepBase {
+  readonly kind: 'issue-device-leaf';
+  readonly deviceKeyId: string;
+  readonly addresses: readonly string[];
+  readonly validityDays: number;
+}
+
 /** Finishes an issuance that stopped between intent and certificate. */
 export interface SignLeafStep extends StepBase {
   readonly kind: 'sign-leaf';
@@ -100,6 +108,7 @@ export type Step =
   | MakeKeyStep
   | IssueLeafStep
   | SignLeafStep
+  | IssueDeviceLeafStep
   | RetireLeafStep
   | RevokeLeafStep
   | CreateKeypairStep

@@ -106,6 +106,12 @@ export function lintChain(input: Uint8Array, options: ChainLintOptions): ChainRe
   };
 }
 
+/** The findings for which Gmail refuses a chain, or should: of the chain first, then from the leaf up, no rule twice. */
+export const errorsOf = ({ findings, certificates }: ChainReport): readonly ChainFinding[] =>
+  [...findings, ...certificates.flatMap((certificate) => certificate.findings)]
+    .filter(({ severity }) => severity === 'error')
+    .filter(({ rule }, index, all) => all.findIndex((other) => other.rule === rule) === index);
+
 export const chainFinding = (rule: ChainRuleId, found: string): ChainFinding => {
   const { covers: _covers, ...text } = CHAIN_RULES[rule];
   return { rule, ...text, found };

@@ -10,6 +10,14 @@ export function liveLeaves(facts: Facts): readonly LeafRecord[] {
   );
 }
 
+/** Of the live ones those that Gmail may use; a device's leaf never is. */
+export const gmailLeaves = (facts: Facts): readonly LeafRecord[] =>
+  liveLeaves(facts).filter((leaf) => leaf.holder === 'key-service');
+
+/** Whether some leaf over the same key was revoked for compromise: the key is given away, under whatever serial. */
+export const isKeyCompromised = (facts: Facts, keyId: string): boolean =>
+  facts.ledger.leaves.some((leaf) => leaf.keyId === keyId && leaf.revocation?.reason === 'keyCompromise');
+
 export function keyOf(facts: Facts, leaf: LeafRecord): UserKeyRecord | undefined {
   return facts.ledger.keys.find((key) => key.keyId === leaf.keyId);
 }

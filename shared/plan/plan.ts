@@ -1,8 +1,9 @@
 import type { Policy } from '../domain/policy.ts';
 import type { Plan, Step, Verdict } from '../domain/step.ts';
 import type { Facts } from './facts.ts';
-import { liveLeaves, newestFirst } from './holdings.ts';
+import { gmailLeaves, liveLeaves, newestFirst } from './holdings.ts';
 import { deleteIdentities, failWishes, revokeAll } from './rules/departure.ts';
+import { issueForDevices } from './rules/devices.ts';
 import { convergeGmail } from './rules/gmail.ts';
 import { issuance } from './rules/issuance.ts';
 import { retireReplaced, serialsRevokedBy, urgentRevocations } from './rules/retirement.ts';
@@ -108,7 +109,11 @@ function planAbsent(facts: Facts): Outcome {
 function planCovered(facts: Facts, standing: Extract<Standing, { kind: 'covered' }>): Outcome {
   const { user, rule } = standing;
   const revocations = urgentRevocations(facts);
-  if (facts.gmail.kind !== 'observed') return { steps: revocations, verdict: waitForGmail(facts) };
+  if (facts.gmail.kind !== 'observed') {
+    // A device needs nothing of Gmail.
+    const steps = [...revocations, ...issueForDevices(facts, user, rule)];
+    return { steps, verdict: waitForGmail(facts) };
+  }
 
   const revokedHere = serialsRevokedBy(revocations);
   const remaining = withoutLeaves(facts, revokedHere);
@@ -117,6 +122,7 @@ function planCovered(facts: Facts, standing: Extract<Standing, { kind: 'covered'
     ...revocations,
     ...issuing,
     ...retireReplaced(remaining, user, rule, current),
+    ...issueForDevices(facts, user, rule),
     ...convergeGmail(facts, facts.gmail, user, current),
     ...facts.ledger.openWishes.map(
       (wish): Step => ({
@@ -142,7 +148,7 @@ function planCovered(facts: Facts, standing: Extract<Standing, { kind: 'covered'
 }
 
 function readyVerdict(facts: Facts, { rule }: Extract<Standing, { kind: 'covered' }>): Verdict {
-  const current = newestFirst(liveLeaves(facts)).find((leaf) => leaf.retirement === undefined);
+  const current = newestFirst(gmailLeaves(facts)).find((leaf) => leaf.retirement === undefined);
   const renewal = current === undefined ? undefined : renewalTime(current, rule);
   const retirement = earliest(...liveLeaves(facts).map((leaf) => leaf.retirement?.dueAt));
   const nextActionAt = earliest(renewal, retirement);

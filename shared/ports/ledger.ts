@@ -10,6 +10,7 @@
 import type { Cause } from '../domain/hint.ts';
 import type {
   IssuerRecord,
+  KeyHolder,
   LeafRecord,
   Revocation,
   UserKeyRecord,
@@ -20,6 +21,8 @@ import type {
 } from '../domain/records.ts';
 import type { RevocationReason } from '../domain/revocation-reason.ts';
 import type { AddressClaims } from './ledger/address-claims.ts';
+import type { BlockedKeyRows } from './ledger/blocked-keys.ts';
+import type { DeviceKeyRows } from './ledger/device-keys.ts';
 import type { IssuerAddresses } from './ledger/issuer-addresses.ts';
 import type { KeypairEnablement } from './ledger/keypair-enablement.ts';
 import type { Notices } from './ledger/notices.ts';
@@ -46,6 +49,8 @@ export interface LeafIntent {
   readonly serialHex: string;
   readonly issuerId: string;
   readonly userId: string;
+  /** Default `key-service`. Says what kind of key `keyId` names. */
+  readonly holder?: KeyHolder;
   readonly keyId: string;
   readonly profile: string;
   readonly addresses: readonly string[];
@@ -62,6 +67,8 @@ export interface StoredLeafIntent extends LeafIntent {
   readonly leafDer?: Uint8Array;
   /** Present when the intent was revoked, which is possible from the moment it is recorded. */
   readonly revocation?: Revocation;
+  /** Present when the key was revoked for compromise, under whatever serial. */
+  readonly keyBlockedAt?: Date;
 }
 
 export interface CrlIntent {
@@ -105,7 +112,14 @@ export interface JobProgress {
   }[];
 }
 
-export interface Ledger extends AddressClaims, IssuerAddresses, KeypairEnablement, Notices, OcspLedger {
+export interface Ledger
+  extends AddressClaims,
+    BlockedKeyRows,
+    DeviceKeyRows,
+    IssuerAddresses,
+    KeypairEnablement,
+    Notices,
+    OcspLedger {
   // --- leases -------------------------------------------------------------------------------------------------
   /**
    * Takes the lease on `user:ID` or `issuer:ID`, or answers undefined when somebody else holds it (and, for users, asks
@@ -158,7 +172,10 @@ export interface Ledger extends AddressClaims, IssuerAddresses, KeypairEnablemen
   // --- keys, leaves, keypairs ---------------------------------------------------------------------------------
   recordKey(lease: Lease, key: Omit<UserKeyRecord, 'createdAt'>): Promise<void>;
   recordProof(keyId: string, proof: WrapProof): Promise<void>;
-  /** Commits serial and to-be-signed bytes together. A serial that exists is a `conflict`: draw another. */
+  /**
+   * Commits serial and to-be-signed bytes together. A serial that exists is a `conflict`: draw another. A key that was
+   * revoked for compromise is refused with `key-blocked` (permanent).
+   */
   recordLeafIntent(lease: Lease, intent: LeafIntent): Promise<void>;
   readLeafIntent(serialHex: string): Promise<StoredLeafIntent | undefined>;
   /** Called by `sign` alone. The first write wins; writing the same bytes again is done already. */

@@ -7,6 +7,7 @@ import { deleteIdentity } from './steps/delete-identity.ts';
 import { enableKeypair } from './steps/enable-keypair.ts';
 import { failWish } from './steps/fail-wish.ts';
 import { fulfilWish } from './steps/fulfil-wish.ts';
+import { issueDeviceLeaf } from './steps/issue-device-leaf.ts';
 import { issueLeaf } from './steps/issue-leaf.ts';
 import { makeKey } from './steps/make-key.ts';
 import { retireLeaf } from './steps/retire-leaf.ts';
@@ -23,6 +24,7 @@ const HANDLERS = {
   'make-key': makeKey,
   'issue-leaf': issueLeaf,
   'sign-leaf': signLeaf,
+  'issue-device-leaf': issueDeviceLeaf,
   'retire-leaf': retireLeaf,
   'revoke-leaf': revokeLeaf,
   'create-keypair': createKeypair,

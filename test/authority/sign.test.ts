@@ -127,6 +127,25 @@ describe('signing a leaf', () => {
     expect(hex(left)).toBe(hex(right));
   });
 
+  test('over a key that was revoked for compromise under another serial signs nothing, though it was intended', async () => {
+    const intent = await intend();
+    const lease = await world.ledger.acquireLease(`user:${USER_ID}`, 60_000);
+    if (lease === undefined) throw new Error('The lease is not free.');
+    const unsigned = world.authority.unsignedLeaf({
+      now: world.clock.now(),
+      serialHex: `77${'5a'.repeat(17)}`,
+    });
+    await world.ledger.recordLeafIntent(lease, { ...intent, ...unsigned });
+    await world.ledger.recordRevocation(lease, { serialHex: intent.serialHex, reason: 'keyCompromise' });
+    await expect(signLeafIntent(deps, unsigned.serialHex)).rejects.toMatchObject({
+      code: 'key-blocked',
+      kind: 'permanent',
+      message: expect.stringContaining('Make a new key.'),
+    });
+    expect(signatures).toBe(0);
+    expect(await stateOf(unsigned.serialHex)).toBe('intended');
+  });
+
   test('of a serial that nobody intended signs nothing', async () => {
     await expect(signLeafIntent(deps, '7f00')).rejects.toMatchObject({
       kind: 'permanent',

@@ -363,7 +363,14 @@ export const ledgerContract = (open: () => Promise<Database>): void => {
         nextActionAt: START,
       });
       // Should the first look die, somebody else is told to take one.
-      expect(rest).toEqual({ keys: [], leaves: [], keypairs: [], openWishes: [], notices: [] });
+      expect(rest).toEqual({
+        keys: [],
+        deviceKeys: [],
+        leaves: [],
+        keypairs: [],
+        openWishes: [],
+        notices: [],
+      });
     });
 
     it('keeps when the user was first seen outside and suspended, until they are not', async () => {
@@ -600,6 +607,7 @@ export const ledgerContract = (open: () => Promise<Database>): void => {
       const { serialHex } = await enrol('1', { signed: false });
       expect(await ledger.readLeafIntent(serialHex)).toEqual({
         ...intentFor('1', serialHex),
+        holder: 'key-service',
         state: 'intended',
         spkiDer: keyOf('1', 'key-1').spkiDer,
       });
@@ -608,6 +616,7 @@ export const ledgerContract = (open: () => Promise<Database>): void => {
         serialHex,
         issuerId: ISSUER.issuerId,
         userId: '1',
+        holder: 'key-service',
         keyId: 'key-1',
         purpose: 'dual-use',
         state: 'intended',
@@ -1295,6 +1304,7 @@ export const ledgerContract = (open: () => Promise<Database>): void => {
       expect(await ledger.readUser('1')).toEqual({
         user: undefined,
         keys: [],
+        deviceKeys: [],
         leaves: [],
         keypairs: [],
         openWishes: [],

@@ -1,7 +1,9 @@
 import { describe } from 'vitest';
+import { deviceKeyContract } from '../contract/device-keys.ts';
 import { ledgerContract } from '../contract/ledger.ts';
 import { openTestDatabase } from '../support/ledger.ts';
 
 describe('the ledger, on PGlite:', () => {
   ledgerContract(openTestDatabase);
+  deviceKeyContract(openTestDatabase);
 });

@@ -61,6 +61,17 @@ function carryOutStep(facts: Facts, step: Step, made: { keyId?: string; serialHe
         ]),
       };
     }
+    case 'issue-device-leaf': {
+      const serialHex = `0d${born.toString(16).padStart(8, '0')}`;
+      const issued = leaf(serialHex, step.deviceKeyId, {
+        holder: 'device',
+        addresses: step.addresses,
+        notBefore: facts.now,
+        notAfter: new Date(facts.now.getTime() + step.validityDays * 86_400_000),
+        intendedAt: facts.now,
+      });
+      return { ...facts, ledger: { ...ledger, leaves: [...ledger.leaves, issued] } };
+    }
     case 'sign-leaf':
       return {
         ...withLeaf(step.serialHex, { state: 'signed' }),

@@ -2,7 +2,13 @@
 import type { DirectoryUser } from '../../shared/domain/directory-user.ts';
 import type { GmailFacts, GmailIdentity, GmailKeypair } from '../../shared/domain/gmail.ts';
 import type { Policy } from '../../shared/domain/policy.ts';
-import type { LeafRecord, UserKeyRecord, UserRecord, WishRecord } from '../../shared/domain/records.ts';
+import type {
+  DeviceKeyRecord,
+  LeafRecord,
+  UserKeyRecord,
+  UserRecord,
+  WishRecord,
+} from '../../shared/domain/records.ts';
 import type { Facts } from '../../shared/plan/facts.ts';
 import { policyOf, policyRule } from '../support/policy.ts';
 
@@ -46,6 +52,7 @@ export const leaf = (serialHex: string, keyId: string, changes: Partial<LeafReco
   serialHex,
   issuerId: 'issuer',
   userId: USER_ID,
+  holder: 'key-service',
   keyId,
   purpose: 'dual-use',
   state: 'signed',
@@ -54,6 +61,17 @@ export const leaf = (serialHex: string, keyId: string, changes: Partial<LeafReco
   notAfter: later(355 * DAY_MS),
   leafDer: Uint8Array.of(1),
   intendedAt: later(-10 * DAY_MS),
+  ...changes,
+});
+
+export const deviceKey = (keyId: string, changes: Partial<DeviceKeyRecord> = {}): DeviceKeyRecord => ({
+  keyId,
+  userId: USER_ID,
+  device: 'Ana’s phone',
+  spkiSha256Hex: keyId.padEnd(64, '0'),
+  spkiDer: new Uint8Array(),
+  requestedBy: 'admin@acme.example',
+  createdAt: NOW,
   ...changes,
 });
 
@@ -109,6 +127,7 @@ export function facts(changes: Partial<Facts> = {}): Facts {
   const ledger = changes.ledger ?? {
     user: userRow({ state: 'pending' }),
     keys: [],
+    deviceKeys: [],
     leaves: [],
     keypairs: [],
     openWishes: [],
@@ -137,6 +156,7 @@ export function settled(changes: Partial<Facts> = {}): Facts {
     ledger: {
       user: userRow(),
       keys: [userKey('k1')],
+      deviceKeys: [],
       leaves: [leaf('0a01', 'k1')],
       keypairs: [{ serialHex: '0a01', userId: USER_ID, state: 'created', keypairId: 'pair-1' }],
       openWishes: [],

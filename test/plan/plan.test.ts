@@ -68,7 +68,15 @@ describe('a plan', () => {
   test('for somebody no rule ever covered does nothing', () => {
     const stranger = facts({
       presence: { kind: 'present', user: directoryUser({ orgUnitPath: '/Contractors' }) },
-      ledger: { user: undefined, keys: [], leaves: [], keypairs: [], openWishes: [], notices: [] },
+      ledger: {
+        user: undefined,
+        keys: [],
+        deviceKeys: [],
+        leaves: [],
+        keypairs: [],
+        openWishes: [],
+        notices: [],
+      },
       gmail: { kind: 'unasked' },
     });
     expect(plan(stranger)).toMatchObject({ steps: [], verdict: { state: 'out' } });
@@ -92,6 +100,7 @@ describe('a plan after a crash', () => {
       ledger: {
         user: userRow(),
         keys: [userKey('k1', { createdAt: later(-HOUR_MS) })],
+        deviceKeys: [],
         leaves: [],
         keypairs: [],
         openWishes: [],
@@ -107,6 +116,7 @@ describe('a plan after a crash', () => {
       ledger: {
         user: userRow(),
         keys: [userKey('k1')],
+        deviceKeys: [],
         leaves: [leaf('0a01', 'k1', { state: 'intended', intendedAt: later(-intendedAgoMs) })],
         keypairs: [],
         openWishes: [],
@@ -138,6 +148,7 @@ describe('a plan that finds a key without a certificate', () => {
       ledger: {
         user: userRow(),
         keys: [userKey('stray', { createdAt: later(-ageMs) })],
+        deviceKeys: [],
         leaves: leaves.map((entry) => ({
           ...entry,
           revocation: { reason: 'keyCompromise' as const, revokedAt: NOW },
@@ -444,6 +455,7 @@ describe('a plan while Gmail cannot answer', () => {
         ledger: {
           user: userRow({ state, since: later(-sinceAgoMs), failures: 3 }),
           keys: [],
+          deviceKeys: [],
           leaves: [],
           keypairs: [],
           openWishes: [],

@@ -10,7 +10,10 @@ import { DAY_MS, directoryUser, facts as factsOf, HOUR_MS, later, leaf, userKey,
 
 const facts = (changes: Partial<Facts> & Partial<UserLedger>): Facts => {
   const { user, keys = [], leaves = [], ...rest } = changes;
-  return factsOf({ ...rest, ledger: { user, keys, leaves, keypairs: [], openWishes: [], notices: [] } });
+  return factsOf({
+    ...rest,
+    ledger: { user, keys, deviceKeys: [], leaves, keypairs: [], openWishes: [], notices: [] },
+  });
 };
 
 const place = (changes: Partial<Place> = {}): Place => ({

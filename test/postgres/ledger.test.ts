@@ -1,10 +1,12 @@
 import { describe } from 'vitest';
+import { deviceKeyContract } from '../contract/device-keys.ts';
 import { ledgerContract } from '../contract/ledger.ts';
 import { migrationContract } from '../contract/migrate.ts';
 import { openBarePostgres, openTestPostgres } from './support.ts';
 
 describe('the ledger, on PostgreSQL:', () => {
   ledgerContract(openTestPostgres);
+  deviceKeyContract(openTestPostgres);
 });
 
 describe('migrating, on PostgreSQL,', () => {

@@ -1,5 +1,5 @@
 /** Leaves from intent to revocation. */
-import type { KeyPurpose, LeafRecord, LeafState } from '../../domain/records.ts';
+import type { KeyHolder, KeyPurpose, LeafRecord, LeafState } from '../../domain/records.ts';
 import type { RevocationReason } from '../../domain/revocation-reason.ts';
 import { permanent, type SealwrightError } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -15,6 +15,7 @@ interface LeafRow {
   readonly user_id: string;
   readonly key_id: string;
   readonly purpose: KeyPurpose;
+  readonly holder: KeyHolder;
   readonly state: LeafState;
   readonly addresses: readonly string[];
   readonly not_before: Date;
@@ -28,13 +29,18 @@ interface LeafRow {
   readonly due_at: Date | null;
 }
 
+/** Which key a leaf is over, and what that says of it. */
+const KEY_OF_LEAF = `coalesce(leaf.key_id, leaf.device_key_id) AS key_id,
+         CASE WHEN leaf.device_key_id IS NULL THEN 'key-service' ELSE 'device' END AS holder`;
+
 const SELECT_LEAVES = `
-  SELECT leaf.serial_hex, leaf.issuer_id, leaf.user_id, leaf.key_id, key.purpose, leaf.state, leaf.addresses, leaf.not_before,
+  SELECT leaf.serial_hex, leaf.issuer_id, leaf.user_id, ${KEY_OF_LEAF},
+         coalesce(key.purpose, 'dual-use') AS purpose, leaf.state, leaf.addresses, leaf.not_before,
          leaf.not_after, leaf.leaf_der, leaf.intended_at,
          revocation.reason AS revocation_reason, revocation.revoked_at, revocation.invalidity_date,
          retirement.reason AS retirement_reason, retirement.due_at
     FROM leaves AS leaf
-    JOIN user_keys AS key ON key.key_id = leaf.key_id
+    LEFT JOIN user_keys AS key ON key.key_id = leaf.key_id
     LEFT JOIN revocations AS revocation USING (serial_hex)
     LEFT JOIN LATERAL (
       SELECT reason, due_at FROM retirements WHERE serial_hex = leaf.serial_hex ORDER BY due_at LIMIT 1
@@ -44,6 +50,7 @@ const leafRecord = (row: LeafRow): LeafRecord => ({
   serialHex: row.serial_hex,
   issuerId: row.issuer_id,
   userId: row.user_id,
+  holder: row.holder,
   keyId: row.key_id,
   purpose: row.purpose,
   state: row.state,
@@ -94,6 +101,7 @@ interface IntentRow {
   readonly issuer_id: string;
   readonly user_id: string;
   readonly key_id: string;
+  readonly holder: KeyHolder;
   readonly profile: string;
   readonly addresses: readonly string[];
   readonly not_before: Date;
@@ -102,10 +110,18 @@ interface IntentRow {
   readonly state: LeafState;
   readonly leaf_der: Uint8Array | null;
   readonly spki_der: Uint8Array;
+  readonly key_blocked_at: Date | null;
   readonly reason: RevocationReason | null;
   readonly revoked_at: Date | null;
   readonly invalidity_date: Date | null;
 }
+
+const keyBlocked = (serialHex: string): SealwrightError =>
+  permanent(
+    'key-blocked',
+    `The key of leaf ${serialHex} was revoked for compromise and is never certified again; nothing was recorded. Make a new key.`,
+    { details: { serialHex } },
+  );
 
 const insertIntent = async (
   queries: Queries,
@@ -114,9 +130,9 @@ const insertIntent = async (
 ) => {
   try {
     await queries.query(
-      `INSERT INTO leaves (serial_hex, issuer_id, user_id, key_id, profile, addresses, not_before, not_after, tbs_der,
-                           state, intended_at)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'intended', $10)`,
+      `INSERT INTO leaves (serial_hex, issuer_id, user_id, key_id, device_key_id, profile, addresses, not_before,
+                           not_after, tbs_der, state, intended_at)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'intended', $11)`,
       parameters,
     );
   } catch (error) {
@@ -124,6 +140,9 @@ const insertIntent = async (
       throw permanent('conflict', `The serial ${serialHex} exists already: draw another.`, {
         details: { serialHex },
       });
+    }
+    if (error instanceof StatementRefused && error.constraint === 'leaves_over_no_blocked_key') {
+      throw keyBlocked(serialHex);
     }
     throw error;
   }
@@ -144,7 +163,8 @@ export const leaves = (
           intent.serialHex,
           intent.issuerId,
           intent.userId,
-          intent.keyId,
+          intent.holder === 'device' ? null : intent.keyId,
+          intent.holder === 'device' ? intent.keyId : null,
           intent.profile,
           intent.addresses,
           intent.notBefore,
@@ -158,12 +178,16 @@ export const leaves = (
 
   readLeafIntent: async (serialHex) => {
     const [row] = await database.query<IntentRow>(
-      `SELECT leaf.serial_hex, leaf.issuer_id, leaf.user_id, leaf.key_id, leaf.profile, leaf.addresses, leaf.not_before,
-              leaf.not_after, leaf.tbs_der, leaf.state, leaf.leaf_der, key.spki_der,
+      `SELECT leaf.serial_hex, leaf.issuer_id, leaf.user_id, ${KEY_OF_LEAF}, leaf.profile, leaf.addresses,
+              leaf.not_before, leaf.not_after, leaf.tbs_der, leaf.state, leaf.leaf_der,
+              coalesce(key.spki_der, device.spki_der) AS spki_der, blocked.blocked_at AS key_blocked_at,
               revocation.reason, revocation.revoked_at, revocation.invalidity_date
          FROM leaves AS leaf
-         JOIN user_keys AS key ON key.key_id = leaf.key_id
-         LEFT JOIN revocations AS revocation USING (serial_hex)
+         LEFT JOIN user_keys AS key ON key.key_id = leaf.key_id
+         LEFT JOIN device_keys AS device ON device.key_id = leaf.device_key_id
+         LEFT JOIN blocked_keys AS blocked
+                ON blocked.spki_sha256_hex = coalesce(key.spki_sha256_hex, device.spki_sha256_hex)
+         LEFT JOIN revocations AS revocation ON revocation.serial_hex = leaf.serial_hex
         WHERE leaf.serial_hex = $1`,
       [serialHex],
     );
@@ -172,6 +196,7 @@ export const leaves = (
       serialHex: row.serial_hex,
       issuerId: row.issuer_id,
       userId: row.user_id,
+      holder: row.holder,
       keyId: row.key_id,
       profile: row.profile,
       addresses: row.addresses,
@@ -181,6 +206,7 @@ export const leaves = (
       state: row.state,
       spkiDer: row.spki_der,
       ...optional('leafDer', row.leaf_der),
+      ...optional('keyBlockedAt', row.key_blocked_at),
       ...(row.reason === null || row.revoked_at === null
         ? {}
         : {

@@ -13,9 +13,11 @@ import type { Clock } from '../../ports/clock.ts';
 import type { Ledger } from '../../ports/ledger.ts';
 import { addressClaims } from './address-claims.ts';
 import { audit } from './audit.ts';
+import { blockedKeys } from './blocked-keys.ts';
 import { channels } from './channels.ts';
 import { crls } from './crls.ts';
 import type { Database } from './database.ts';
+import { deviceKeys } from './device-keys.ts';
 import { issuerAddresses } from './issuer-addresses.ts';
 import { issuers } from './issuers.ts';
 import { keypairs } from './keypairs.ts';
@@ -41,6 +43,8 @@ export const createLedger = ({ database, clock, randomId = randomUUID }: LedgerO
   ...leases(database, randomId()),
   ...users(database, clock),
   ...keys(database, clock),
+  ...deviceKeys(database, clock, randomId),
+  ...blockedKeys(database),
   ...leaves(database, clock),
   ...keypairs(database, clock),
   ...addressClaims(database),

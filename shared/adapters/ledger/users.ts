@@ -5,6 +5,7 @@ import type { Clock } from '../../ports/clock.ts';
 import type { Ledger } from '../../ports/ledger.ts';
 import { optional } from './columns.ts';
 import { consistently, type Database, type Queries } from './database.ts';
+import { readDeviceKeys } from './device-keys.ts';
 import { readKeypairs } from './keypairs.ts';
 import { readKeys } from './keys.ts';
 import { underLease, userSubject } from './leases.ts';
@@ -51,6 +52,7 @@ const readLedgers = async (
 ): Promise<readonly UserLedger[]> => {
   const users = new Map(rows.map((row) => [row.user_id, userRecord(row)]));
   const keys = await readKeys(queries, userIds);
+  const deviceKeys = await readDeviceKeys(queries, userIds);
   const leaves = await readLeaves(queries, userIds);
   const keypairs = await readKeypairs(queries, userIds);
   const openWishes = await readOpenWishes(queries, userIds);
@@ -58,6 +60,7 @@ const readLedgers = async (
   return userIds.map((userId) => ({
     user: users.get(userId),
     keys: keys.get(userId) ?? [],
+    deviceKeys: deviceKeys.get(userId) ?? [],
     leaves: leaves.get(userId) ?? [],
     keypairs: keypairs.get(userId) ?? [],
     openWishes: openWishes.get(userId) ?? [],
@@ -93,7 +96,17 @@ export const users = (
           userId,
         ]);
         const [ledger] = await readLedgers(queries, [userId], rows);
-        return ledger ?? { user: undefined, keys: [], leaves: [], keypairs: [], openWishes: [], notices: [] };
+        return (
+          ledger ?? {
+            user: undefined,
+            keys: [],
+            deviceKeys: [],
+            leaves: [],
+            keypairs: [],
+            openWishes: [],
+            notices: [],
+          }
+        );
       }),
 
     users: (filter = {}) =>

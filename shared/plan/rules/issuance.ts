@@ -3,7 +3,7 @@ import type { PolicyRule } from '../../domain/policy.ts';
 import type { LeafRecord, UserKeyRecord } from '../../domain/records.ts';
 import type { LeafReference, Step } from '../../domain/step.ts';
 import type { Facts } from '../facts.ts';
-import { keyOf, liveLeaves, newestFirst, openWish } from '../holdings.ts';
+import { gmailLeaves, keyOf, newestFirst, openWish } from '../holdings.ts';
 import { INTENT_LIFETIME_MS, renewalTime } from '../timing.ts';
 
 /** The leaf a covered user should be using once these steps are done. */
@@ -14,7 +14,7 @@ export interface Issuance {
 
 /** Finds the leaf to use, or says how to get one: finish what was begun, use a key that has no leaf yet, make a key. */
 export function issuance(facts: Facts, user: DirectoryUser, rule: PolicyRule): Issuance {
-  const candidates = newestFirst(liveLeaves(facts)).filter((leaf) => isSuitable(facts, user, rule, leaf));
+  const candidates = newestFirst(gmailLeaves(facts)).filter((leaf) => isSuitable(facts, user, rule, leaf));
   const fresh = candidates.find((leaf) => renewalTime(leaf, rule).getTime() > facts.now.getTime());
   if (fresh?.state === 'signed') return { steps: [], current: { serialHex: fresh.serialHex } };
   if (fresh !== undefined) {
@@ -80,7 +80,10 @@ function unusedKey(facts: Facts, rule: PolicyRule): UserKeyRecord | undefined {
   const wish = openWish(facts);
   const { leaves } = facts.ledger;
   const used = new Set(leaves.map((leaf) => leaf.keyId));
-  const newestLeafMs = Math.max(...leaves.map((leaf) => leaf.intendedAt.getTime()), 0);
+  const newestLeafMs = Math.max(
+    ...leaves.filter((leaf) => leaf.holder === 'key-service').map((leaf) => leaf.intendedAt.getTime()),
+    0,
+  );
   const oldestMs = Math.max(newestLeafMs, facts.now.getTime() - INTENT_LIFETIME_MS);
   return facts.ledger.keys.find(
     (key) =>
@@ -101,7 +104,7 @@ function whyIssue(
   const wish = openWish(facts);
   if (wish !== undefined) return `${wish.requestedBy} asked for a re-key (${wish.reason}).`;
   if (candidates.length > 0) return 'The certificate nears its end and is renewed.';
-  const live = liveLeaves(facts);
+  const live = gmailLeaves(facts);
   if (live.some((leaf) => leaf.addresses[0] !== user.primaryEmail))
     return `The primary address is now ${user.primaryEmail}.`;
   if (live.some((leaf) => keyOf(facts, leaf)?.keyServiceUrl !== rule.keyServiceUrl)) {

@@ -3,14 +3,18 @@ import type { PolicyRule } from '../../domain/policy.ts';
 import type { LeafRecord, WishRecord } from '../../domain/records.ts';
 import type { LeafReference, RevokeLeafStep, Step } from '../../domain/step.ts';
 import type { Facts } from '../facts.ts';
-import { keyOf, liveLeaves, openWish } from '../holdings.ts';
+import { gmailLeaves, isKeyCompromised, keyOf, liveLeaves, openWish } from '../holdings.ts';
 import { INTENT_LIFETIME_MS, plus } from '../timing.ts';
+import { revokeWithdrawn } from './devices.ts';
 
 /** What needs neither directory nor Gmail to be right: reported compromises first, then overlaps that have ended. */
 export function urgentRevocations(facts: Facts): readonly Step[] {
-  const compromised = revokeCompromised(facts);
-  const serials = serialsRevokedBy(compromised);
-  return [...compromised, ...revokeRetired(facts).filter((step) => !serials.has(step.serialHex))];
+  const steps: Step[] = [];
+  for (const rule of [revokeCompromised, revokeOverCompromisedKeys, revokeWithdrawn, revokeRetired]) {
+    const serials = serialsRevokedBy(steps);
+    steps.push(...rule(facts).filter((step) => step.kind === 'revoke-leaf' && !serials.has(step.serialHex)));
+  }
+  return steps;
 }
 
 export const serialsRevokedBy = (steps: readonly Step[]): ReadonlySet<string> =>
@@ -20,7 +24,8 @@ export const serialsRevokedBy = (steps: readonly Step[]): ReadonlySet<string> =>
 function revokeCompromised(facts: Facts): readonly RevokeLeafStep[] {
   const wish = facts.ledger.openWishes.find((open) => open.reason === 'keyCompromise');
   if (wish === undefined) return [];
-  return liveLeaves(facts)
+  // About the key Gmail uses; a device's leaf is revoked by its own serial.
+  return gmailLeaves(facts)
     .filter((leaf) => isKeyFromBefore(facts, leaf, wish))
     .map((leaf) => ({
       kind: 'revoke-leaf',
@@ -40,6 +45,19 @@ function isKeyFromBefore(facts: Facts, leaf: LeafRecord, wish: WishRecord): bool
     key === undefined || (key.wishId !== wish.wishId && key.createdAt.getTime() <= wish.requestedAt.getTime())
   );
 }
+
+/** Another leaf over a key that was reported as compromised, however it came about. */
+const revokeOverCompromisedKeys = (facts: Facts): readonly RevokeLeafStep[] =>
+  liveLeaves(facts)
+    .filter((leaf) => isKeyCompromised(facts, leaf.keyId))
+    .map((leaf) => ({
+      kind: 'revoke-leaf',
+      chain: 'certificate',
+      serialHex: leaf.serialHex,
+      revocationReason: 'keyCompromise',
+      departure: false,
+      reason: 'Another certificate over the same key was revoked for compromise.',
+    }));
 
 /** Revokes what was decided earlier and whose time has come. */
 function revokeRetired(facts: Facts): readonly RevokeLeafStep[] {
@@ -82,7 +100,8 @@ export function retireReplaced(
       if (isAbandoned(facts, leaf)) return [revokeAbandoned(leaf)];
       if (overlapMs === undefined) return [];
       const renamed = leaf.addresses[0] !== user.primaryEmail;
-      if (!renamed && !(rekeyed && isOlder(facts, leaf, currentLeaf))) return [];
+      const replaced = leaf.holder === 'key-service' && rekeyed && isOlder(facts, leaf, currentLeaf);
+      if (!renamed && !replaced) return [];
       return [
         {
           kind: 'retire-leaf',

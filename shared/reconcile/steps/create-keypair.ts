@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { CreateKeypairStep } from '../../domain/step.ts';
-import { permanent, retryable } from '../../errors.ts';
+import { isSealwrightError, permanent, retryable } from '../../errors.ts';
+import { errorsOf, lintChain } from '../../pki/lint-chain.ts';
 import { gmailPkcs7Pem } from '../../pki/pkcs7.ts';
 import type { StepContext, StepOutcome } from '../context.ts';
 import { resolveLeaf } from './references.ts';
@@ -14,6 +15,9 @@ export async function createKeypair(step: CreateKeypairStep, context: StepContex
   const serialHex = resolveLeaf(step.leaf, context);
   const ledger = await deps.ledger.readUser(facts.userId);
   const leaf = ledger.leaves.find((candidate) => candidate.serialHex === serialHex);
+  if (leaf?.holder === 'device') {
+    throw new Error(`bug: leaf ${serialHex} is a device's and was about to be uploaded to Gmail.`);
+  }
   const key = ledger.keys.find((candidate) => candidate.keyId === leaf?.keyId);
   if (leaf?.leafDer === undefined || key === undefined) {
     throw retryable(
@@ -31,11 +35,16 @@ export async function createKeypair(step: CreateKeypairStep, context: StepContex
     return { outcome: 'adopted', details: { serialHex, keypairId: adopted } };
   }
   await deps.ledger.recordKeypairIntent(lease, serialHex);
-  const created = await deps.gmail.createKeypair(mailbox, {
-    pkcs7Pem: gmailPkcs7Pem(leaf.leafDer, [issuer.certificateDer, ...issuer.chainDer]),
-    keyServiceUrl: key.keyServiceUrl,
-    wrappedKey: key.wrappedKey,
-  });
+  const pkcs7Pem = gmailPkcs7Pem(leaf.leafDer, [issuer.certificateDer, ...issuer.chainDer]);
+  const created = await namingTheRule(
+    deps.gmail.createKeypair(mailbox, {
+      pkcs7Pem,
+      keyServiceUrl: key.keyServiceUrl,
+      wrappedKey: key.wrappedKey,
+    }),
+    pkcs7Pem,
+    { now: deps.clock.now(), address: mailbox },
+  );
   const keypairId = created.kind === 'created' ? created.keypairId : await findKeypair(context, leaf.leafDer);
   if (keypairId === undefined) {
     throw retryable(
@@ -45,6 +54,30 @@ export async function createKeypair(step: CreateKeypairStep, context: StepContex
   }
   await deps.ledger.recordKeypair(lease, { serialHex, keypairId });
   return { outcome: created.kind === 'created' ? 'done' : 'adopted', details: { serialHex, keypairId } };
+}
+
+/**
+ * Gmail says "invalid argument" and no more. Where the linter finds what Gmail must have meant, the refusal says so: rule,
+ * what was found, what to do. An error of any other kind, or a chain the linter has nothing against, goes on as it was.
+ */
+async function namingTheRule<Answer>(
+  upload: Promise<Answer>,
+  pkcs7Pem: string,
+  about: { readonly now: Date; readonly address: string },
+): Promise<Answer> {
+  try {
+    return await upload;
+  } catch (error) {
+    if (!isSealwrightError(error) || error.code !== 'gmail-refused') throw error;
+    const broken = errorsOf(lintChain(Buffer.from(pkcs7Pem), about));
+    const [first] = broken;
+    if (first === undefined) throw error;
+    const rules = broken.map(({ rule, found }) => `${rule} (${found})`).join(', ');
+    throw permanent('gmail-refused', `${error.message} The linter finds: ${rules}. ${first.fix}`, {
+      cause: error,
+      details: { ...error.details, rules: broken.map(({ rule }) => rule).join(', ') },
+    });
+  }
 }
 
 async function findKeypair({ deps, mailbox }: StepContext, leafDer: Uint8Array): Promise<string | undefined> {

@@ -3,6 +3,7 @@ import type { IssueLeafStep } from '../../domain/step.ts';
 import { isSealwrightError, permanent, retryable } from '../../errors.ts';
 import { buildLeaf, type UnsignedLeaf } from '../../pki/leaf.ts';
 import { drawSerial } from '../../pki/serial.ts';
+import type { LeafIntent } from '../../ports/ledger.ts';
 import type { StepContext, StepOutcome } from '../context.ts';
 import { resolveKey } from './references.ts';
 
@@ -22,7 +23,7 @@ export async function issueLeaf(step: IssueLeafStep, context: StepContext): Prom
   const issuer = await readyIssuer(context);
   const leaf = await commitIntent(
     context,
-    issuer,
+    { issuerId: issuer.issuerId, keyId, holder: 'key-service' },
     (serialHex) =>
       buildLeaf({
         issuer: { certificateDer: issuer.certificateDer, crlUrl: issuer.crlUrl, issuerUrl: issuer.issuerUrl },
@@ -32,7 +33,6 @@ export async function issueLeaf(step: IssueLeafStep, context: StepContext): Prom
         now: deps.clock.now(),
         validityDays: step.validityDays,
       }),
-    keyId,
   );
   await deps.signing.signLeaf(leaf.serialHex);
   made.serialHex = leaf.serialHex;
@@ -46,7 +46,7 @@ export async function issueLeaf(step: IssueLeafStep, context: StepContext): Prom
  * The active issuer, once a CRL of its own is published and still good: Gmail fetches it when the certificate is
  * uploaded, and a leaf whose revocation could not be looked up must not exist.
  */
-async function readyIssuer({ deps }: StepContext): Promise<IssuerRecord> {
+export async function readyIssuer({ deps }: StepContext): Promise<IssuerRecord> {
   const issuer = await deps.ledger.activeIssuer();
   if (issuer === undefined) {
     throw permanent('issuer-missing', 'There is no issuing CA yet. Make one with "sealwright ca init".');
@@ -62,21 +62,16 @@ async function readyIssuer({ deps }: StepContext): Promise<IssuerRecord> {
   return issuer;
 }
 
-async function commitIntent(
+/** Draws serials until one is new, and commits it with the bytes built over it. */
+export async function commitIntent(
   { deps, lease, facts }: StepContext,
-  issuer: IssuerRecord,
+  of: Pick<LeafIntent, 'issuerId' | 'keyId' | 'holder'>,
   build: (serialHex: string) => UnsignedLeaf,
-  keyId: string,
 ): Promise<UnsignedLeaf> {
   for (let draw = 1; ; draw += 1) {
     const leaf = build(drawSerial(deps.random));
     try {
-      await deps.ledger.recordLeafIntent(lease, {
-        ...leaf,
-        issuerId: issuer.issuerId,
-        userId: facts.userId,
-        keyId,
-      });
+      await deps.ledger.recordLeafIntent(lease, { ...leaf, ...of, userId: facts.userId });
       return leaf;
     } catch (error) {
       if (!isSealwrightError(error) || error.code !== 'conflict' || draw === SERIAL_DRAWS) throw error;

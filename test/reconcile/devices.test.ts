@@ -1,0 +1,135 @@
+import { createHash } from 'node:crypto';
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { IssuerRecord } from '../../shared/domain/records.ts';
+import { permanent } from '../../shared/errors.ts';
+import { readCertificate } from '../../shared/pki/certificate.ts';
+import { certificateSpkiSha256Hex } from '../../shared/pki/chain.ts';
+import { decodeExtensions } from '../../shared/pki/extensions-reader.ts';
+import { generateEcKey, generateRsaKey } from '../../shared/pki/key.ts';
+import { surround } from '../support/fakes/calls.ts';
+import { createWorld, type Materials, makeMaterials, type World } from '../support/fakes/world.ts';
+import { crashEverywhere } from './crash-campaign.ts';
+import { failing, look, named } from './outcome.ts';
+import { JOIN, USER_ID, wish } from './workflows.ts';
+
+let materials: Materials;
+let world: World;
+beforeAll(async () => {
+  materials = await makeMaterials();
+});
+beforeEach(async () => {
+  world = await createWorld(materials);
+  await JOIN.prepare(world);
+  await look(world.deps);
+});
+afterEach(() => world.close());
+
+const ask = async (spkiDer: Uint8Array) =>
+  await world.ledger.recordDeviceKey({
+    userId: USER_ID,
+    device: 'Ana’s phone',
+    spkiDer,
+    spkiSha256Hex: createHash('sha256').update(spkiDer).digest('hex'),
+    requestedBy: 'admin@acme.example',
+  });
+const deviceLeaves = async () =>
+  (await world.ledger.readUser(USER_ID)).leaves.filter(({ holder }) => holder === 'device');
+
+describe('a device’s key that an admin asked to certify', () => {
+  test('is certified on the same path, and neither Gmail nor the key service hears of it', async () => {
+    const { spkiDer } = await generateRsaKey(2048);
+    const before = JSON.stringify(world.gmail.account(USER_ID).pairs.map(({ keypairId }) => keypairId));
+    const key = await ask(spkiDer);
+    expect((await look(world.deps)).kind).toBe('converged');
+    const [leaf, ...more] = await deviceLeaves();
+    expect(more).toEqual([]);
+    expect(leaf).toMatchObject({ state: 'signed', keyId: key.keyId, addresses: ['ana@acme.example'] });
+    expect(certificateSpkiSha256Hex(leaf?.leafDer ?? new Uint8Array())).toBe(key.spkiSha256Hex);
+    const { user, keypairs, keys } = await world.ledger.readUser(USER_ID);
+    expect([user?.state, keys.length, keypairs.length]).toEqual(['ready', 1, 1]);
+    expect(JSON.stringify(world.gmail.account(USER_ID).pairs.map(({ keypairId }) => keypairId))).toBe(before);
+  });
+
+  test('may be on a curve, and then agrees on keys where RSA would encipher them', async () => {
+    await ask((await generateEcKey('P-256')).spkiDer);
+    await look(world.deps);
+    const [leaf] = await deviceLeaves();
+    const { decoded } = decodeExtensions(readCertificate(leaf?.leafDer ?? new Uint8Array()).extensions);
+    expect(decoded.keyUsage).toEqual(['digitalSignature', 'keyAgreement']);
+  });
+
+  test('gets one certificate wherever the process dies on the way', async () => {
+    const { spkiDer } = await generateEcKey('P-256');
+    const { clean, crashes } = await crashEverywhere(materials, {
+      name: 'a certificate for a device',
+      prepare: async (other) => {
+        await JOIN.prepare(other);
+        await look(other.deps);
+        await other.ledger.recordDeviceKey({
+          userId: USER_ID,
+          device: 'Ana’s phone',
+          spkiDer,
+          spkiSha256Hex: createHash('sha256').update(spkiDer).digest('hex'),
+          requestedBy: 'admin@acme.example',
+        });
+      },
+    });
+    expect(clean.leaves).toHaveLength(2);
+    expect(crashes).toBeGreaterThan(4);
+  });
+
+  test('loses it with everything else when its user departs, with the same reason', async () => {
+    await ask((await generateEcKey('P-256')).spkiDer);
+    await look(world.deps);
+    world.directory.remove(USER_ID);
+    await look(world.deps);
+    const { leaves } = await world.ledger.readUser(USER_ID);
+    expect(leaves.map(({ revocation }) => revocation?.reason)).toEqual([
+      'cessationOfOperation',
+      'cessationOfOperation',
+    ]);
+  });
+
+  test('is not touched by a re-key of the user', async () => {
+    await ask((await generateEcKey('P-256')).spkiDer);
+    await look(world.deps);
+    await wish(world, 'keyCompromise');
+    await look(world.deps);
+    const [leaf] = await deviceLeaves();
+    expect(leaf?.revocation).toBeUndefined();
+    expect(leaf?.retirement).toBeUndefined();
+  });
+});
+
+describe('a refusal by Gmail', () => {
+  const refused = permanent('gmail-refused', 'Gmail refuses the key pair: invalid argument.');
+  const refusing = (change: Partial<IssuerRecord>) => {
+    const ledger = {
+      ...world.ledger,
+      readIssuer: async (id: string) => {
+        const issuer = await world.ledger.readIssuer(id);
+        return issuer === undefined ? undefined : { ...issuer, ...change };
+      },
+    };
+    const gmail = surround('gmail', world.gmail, failing(refused, named('createKeypair')));
+    return { ...world.deps, ledger, gmail };
+  };
+  beforeEach(async () => {
+    await wish(world, 'superseded');
+  });
+
+  test('names the rule that the chain breaks, and what to do', async () => {
+    await look(refusing({ chainDer: [] }));
+    const { user } = await world.ledger.readUser(USER_ID);
+    expect(user?.state).toBe('blocked');
+    expect(user?.reason).toContain('invalid argument. The linter finds: chain-root-missing (');
+    expect(user?.reason).toContain('Add the missing issuer up to the root');
+  });
+
+  test('of a chain that breaks no rule says what Gmail said', async () => {
+    await look(refusing({}));
+    const { user } = await world.ledger.readUser(USER_ID);
+    expect(user?.reason).toContain('invalid argument');
+    expect(user?.reason).not.toContain('The linter finds');
+  });
+});
