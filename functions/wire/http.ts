@@ -6,7 +6,7 @@
  * tokens included (docs/surprises.md). So `receiveBodiesRaw` hides the content type from it and we parse here.
  */
 import { subscribe } from 'node:diagnostics_channel';
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { HttpFunction, Request, Response } from '@google-cloud/functions-framework';
 import { invalidInput, isSealwrightError, type SealwrightError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/ports/log.ts';
@@ -85,61 +85,81 @@ export interface EdgeFailure {
 export function asHttpFunction(handler: HttpHandler, options: EdgeOptions): HttpFunction {
   receiveBodiesRaw();
   return async (request: Request, response: Response) => {
-    const call = toCall(request);
-    let answer: HttpAnswer;
-    try {
-      if (call.body.length > options.maxBodyBytes) {
-        throw invalidInput(
-          'request-too-large',
-          `The request body has ${call.body.length} bytes; at most ${options.maxBodyBytes} are taken.`,
-        );
-      }
-      answer = await handler(call);
-    } catch (error) {
-      const failure = describeFailure(error);
-      const severity = failure.httpStatus >= 500 ? 'error' : 'warning';
-      options.log[severity]('request-failed', {
-        function: options.name,
-        method: call.method,
-        path: call.path,
-        status: failure.httpStatus,
-        code: failure.code,
-        message: failure.message,
-        // A bug's own text goes to the log, where an engineer needs it, and never into an answer.
-        ...(isSealwrightError(error)
-          ? {}
-          : { bug: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
-      });
-      answer = {
-        status: failure.httpStatus,
-        headers: retryAfterHeader(error),
-        body: (options.errorBody ?? googleErrorBody)(failure),
-      };
+    send(response, await answerAtEdge(toCall(request), handler, options));
+  };
+}
+
+/**
+ * The edge without a server around it: limits, the handler, and what becomes of its errors. Never throws; the answer
+ * has the common headers in it.
+ */
+export async function answerAtEdge(
+  call: HttpCall,
+  handler: HttpHandler,
+  options: EdgeOptions,
+): Promise<HttpAnswer> {
+  let answer: HttpAnswer;
+  try {
+    if (call.body.length > options.maxBodyBytes) {
+      throw invalidInput(
+        'request-too-large',
+        `The request body has ${call.body.length} bytes; at most ${options.maxBodyBytes} are taken.`,
+      );
     }
-    send(response, answer, options.commonHeaders?.(call) ?? {});
+    answer = await handler(call);
+  } catch (error) {
+    answer = failureAnswer(error, call, options);
+  }
+  return { ...answer, headers: { ...options.commonHeaders?.(call), ...answer.headers } };
+}
+
+/** Logs what a handler, or the server around it, could not answer, and answers the caller. */
+function failureAnswer(error: unknown, call: HttpCall, options: EdgeOptions): HttpAnswer {
+  const failure = describeFailure(error);
+  const severity = failure.httpStatus >= 500 ? 'error' : 'warning';
+  options.log[severity]('request-failed', {
+    function: options.name,
+    method: call.method,
+    path: call.path,
+    status: failure.httpStatus,
+    code: failure.code,
+    message: failure.message,
+    // A bug's own text goes to the log, where an engineer needs it, and never into an answer.
+    ...(isSealwrightError(error)
+      ? {}
+      : { bug: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
+  });
+  return {
+    status: failure.httpStatus,
+    headers: retryAfterHeader(error),
+    body: (options.errorBody ?? googleErrorBody)(failure),
   };
 }
 
 function toCall(request: Request): HttpCall {
   // Not parsed as a URL: a target such as `//host/path` would be one with another host, or none at all.
   const target = targetsHiddenFromExpress.get(request) ?? request.url;
-  const [path = '/', query = ''] = target.split(/\?(.*)/s, 2);
   const raw = (request as Request & { rawBody?: Buffer }).rawBody;
   const { [ORIGINAL_CONTENT_TYPE]: original, ...headers } = request.headers;
   if (typeof original === 'string') headers['content-type'] = original;
   return {
     method: request.method,
-    path,
-    query: new URLSearchParams(query),
+    ...splitTarget(target),
     headers,
     body: Buffer.isBuffer(raw) ? raw : Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0),
   };
 }
 
-function send(response: Response, answer: HttpAnswer, common: Readonly<Record<string, string>>): void {
-  response.status(answer.status);
-  for (const [name, value] of Object.entries({ ...common, ...answer.headers }))
-    response.setHeader(name, value);
+/** Path and query of a request target, the path as it was sent. */
+export function splitTarget(target: string): Pick<HttpCall, 'path' | 'query'> {
+  const [path = '/', query = ''] = target.split(/\?(.*)/s, 2);
+  return { path, query: new URLSearchParams(query) };
+}
+
+/** Writes an answer as it is. */
+export function send(response: ServerResponse, answer: HttpAnswer): void {
+  response.statusCode = answer.status;
+  for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, value);
   if (answer.body === undefined) response.end();
   else if (answer.body instanceof Uint8Array) response.end(answer.body);
   else {

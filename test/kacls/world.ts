@@ -3,7 +3,8 @@ import { createHash, createPublicKey, randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import { http } from '@google-cloud/functions-framework';
 import { getTestServer } from '@google-cloud/functions-framework/testing';
-import { keyServiceFunction } from '../../functions/key-service.ts';
+import { createKeyService, keyServiceEdge, keyServiceFunction } from '../../functions/key-service.ts';
+import { nodeServer, type TlsMaterial } from '../../functions/wire/node-server.ts';
 import { httpKeySetDocuments } from '../../shared/adapters/kacls/key-set-fetcher.ts';
 import { httpOtherKeyServices } from '../../shared/adapters/kacls/other-key-services.ts';
 import type { KeyServiceSettings } from '../../shared/kacls/settings.ts';
@@ -84,6 +85,10 @@ export interface WorldOptions {
   readonly keySetTimeoutMs?: number;
   /** For fetching key sets; a test that has two services under invented names routes them here. */
   readonly fetch?: typeof fetch;
+  /** What serves it: the functions framework (default), or Node's own server as in the container form. */
+  readonly host?: 'framework' | 'node';
+  /** For Node's own server. */
+  readonly tls?: TlsMaterial;
 }
 
 let worlds = 0;
@@ -135,27 +140,23 @@ export async function startWorld(keys: Keys, options: WorldOptions = {}) {
   };
   const signingKeys =
     options.tokenSigningKeys === undefined ? memorySigningKeys([keys.ours]) : options.tokenSigningKeys;
-  const name = `key-service-test-${++worlds}`;
-  http(
-    name,
-    keyServiceFunction({
-      settings,
-      keyEncryptionKeys: options.keks ?? memoryKeks([{ id: 'kek/1', key: randomBytes(32) }]),
-      addressBook: options.addressBook ?? {
-        userIdsOfAddress: async (address) => addresses.get(address) ?? [],
-      },
-      keySetDocuments: httpKeySetDocuments({
-        timeoutMs: options.keySetTimeoutMs ?? 3000,
-        ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
-      }),
-      ...(signingKeys === null ? {} : { tokenSigningKeys: signingKeys }),
-      otherKeyServices: options.otherKeyServices ?? httpOtherKeyServices(),
-      clock,
-      log,
-      version: '1.2.3',
+  const deps = {
+    settings,
+    keyEncryptionKeys: options.keks ?? memoryKeks([{ id: 'kek/1', key: randomBytes(32) }]),
+    addressBook: options.addressBook ?? {
+      userIdsOfAddress: async (address) => addresses.get(address) ?? [],
+    },
+    keySetDocuments: httpKeySetDocuments({
+      timeoutMs: options.keySetTimeoutMs ?? 3000,
+      ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
     }),
-  );
-  const server = getTestServer(name);
+    ...(signingKeys === null ? {} : { tokenSigningKeys: signingKeys }),
+    otherKeyServices: options.otherKeyServices ?? httpOtherKeyServices(),
+    clock,
+    log,
+    version: '1.2.3',
+  };
+  const server = options.host === 'node' ? onNode(deps, options.tls) : underFramework(deps);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()));
   const root = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
@@ -299,6 +300,17 @@ export async function startWorld(keys: Keys, options: WorldOptions = {}) {
       await keySets.close();
     },
   };
+}
+
+type Deps = Parameters<typeof createKeyService>[0];
+
+const onNode = (deps: Deps, tls: TlsMaterial | undefined) =>
+  nodeServer(createKeyService(deps), keyServiceEdge(deps), tls);
+
+function underFramework(deps: Deps) {
+  const name = `key-service-test-${++worlds}`;
+  http(name, keyServiceFunction(deps));
+  return getTestServer(name);
 }
 
 export const resourceName = (address: string): string =>
