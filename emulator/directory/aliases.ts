@@ -56,7 +56,9 @@ export class Aliases {
     const alias = parseAddress(readMessage(call, ALIAS).alias);
     if (alias === undefined) throw invalidInput('alias');
     if (!this.#tenant.domains.includes(domainOf(alias))) throw domainNotFound();
-    if (this.#tenant.userByAddress(alias) !== undefined) throw duplicate();
+    if (this.#tenant.userByAddress(alias) !== undefined || this.#tenant.groupByAddress(alias) !== undefined) {
+      throw duplicate();
+    }
     if (user.aliases.length >= MAX_ALIASES) {
       throw new GoogleError(412, 'limitExceeded', `A user can have ${MAX_ALIASES} aliases at most.`);
     }

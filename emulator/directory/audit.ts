@@ -11,7 +11,7 @@ import type { Disturbance } from './disturbance.ts';
 
 /** One thing that happened, such as `MOVE_USER_TO_ORG_UNIT`, with its parameters by name. */
 export interface AuditEvent {
-  readonly type: 'USER_SETTINGS' | 'ORG_SETTINGS' | 'DELEGATED_ADMIN_SETTINGS';
+  readonly type: 'USER_SETTINGS' | 'ORG_SETTINGS' | 'GROUP_SETTINGS' | 'DELEGATED_ADMIN_SETTINGS';
   readonly name: string;
   readonly parameters: Readonly<Record<string, string>>;
 }
@@ -21,6 +21,25 @@ const EXPORTED =
   /^google\.admin\.AdminService\.(createUser|createUserWithAutoProv|deleteUser|undeleteUser|suspendUser|unsuspendUser|archiveUser|unarchiveUser|renameUser|moveUserToOrgUnit|addNickname|removeNickname|moveOrgUnit|editOrgUnitName|removeOrgUnit|createOrgUnit|addGroupMember|removeGroupMember|gmailResetUser|userLicense.*)$/;
 
 const SERVICE = 'admin.googleapis.com';
+const GROUPS_SERVICE = 'cloudidentity.googleapis.com';
+const UPDATE_MEMBERSHIP = 'google.apps.cloudidentity.groups.v1.MembershipsService.UpdateMembership';
+
+/** One member's coming or going, as the Enterprise Groups stream tells it. */
+export interface MembershipChange {
+  /** The group's address. */
+  readonly group: string;
+  /** `user:ADDRESS`, `group:ADDRESS` or the customer. */
+  readonly member: string;
+  readonly action: 'ADD' | 'REMOVE';
+  readonly role: string;
+}
+
+interface AuditPayload {
+  readonly serviceName: string;
+  readonly methodName: string;
+  readonly resourceName: string;
+  readonly metadata: object;
+}
 
 export interface AuditOptions {
   /** The Cloud organization whose log the entries are in; decimal digits. */
@@ -58,14 +77,58 @@ export class AuditLog {
   /** Several events of one call share one entry, which goes by the method name of the first. */
   record(caller: Caller, events: readonly AuditEvent[]): void {
     const [first] = events;
-    const { topic, exportAll } = this.#options;
-    if (first === undefined || topic === undefined) return;
+    if (first === undefined) return;
     const methodName = `google.admin.AdminService.${camelCase(first.name)}`;
-    if (!exportAll && !EXPORTED.test(methodName)) return;
-    const entry = this.#entry(caller, methodName, first.type, events);
+    if (!this.#options.exportAll && !EXPORTED.test(methodName)) return;
+    const nowMs = this.#context.clock.nowMs();
+    this.#export(camelCase(first.name), caller, nowMs, {
+      serviceName: SERVICE,
+      methodName,
+      resourceName: `organizations/${this.#workspaceNumber}/${resourceOf(first.type)}`,
+      metadata: {
+        '@type': 'type.googleapis.com/ccc_hosted_reporting.ActivityProto',
+        activityId: {
+          timeUsec: `${nowMs}000`,
+          uniqQualifier: randomBytes(8).readBigInt64BE().toString(),
+        },
+        event: events.map((event) => ({
+          eventType: event.type,
+          eventName: event.name,
+          parameter: shuffled(Object.entries(event.parameters)).map(([name, value]) => ({
+            name,
+            value,
+            type: 'TYPE_STRING',
+            label: 'LABEL_OPTIONAL',
+          })),
+        })),
+      },
+    });
+  }
+
+  /** The Enterprise Groups stream's entry for one membership: another service, another kind of metadata. */
+  recordMembership(caller: Caller, change: MembershipChange): void {
+    this.#export('UpdateMembership', caller, this.#context.clock.nowMs(), {
+      serviceName: GROUPS_SERVICE,
+      methodName: UPDATE_MEMBERSHIP,
+      resourceName: `groups/${change.group}`,
+      metadata: {
+        '@type': 'type.googleapis.com/google.cloud.audit.GroupAuditMetadata',
+        group: `group:${change.group}`,
+        membershipDelta: {
+          member: change.member,
+          roleDeltas: [{ action: change.action, role: change.role }],
+        },
+      },
+    });
+  }
+
+  #export(what: string, caller: Caller, nowMs: number, payload: AuditPayload): void {
+    const { topic } = this.#options;
+    if (topic === undefined) return;
+    const entry = this.#entry(caller, nowMs, payload);
     const data = Buffer.from(JSON.stringify(entry));
     const attributes = { 'logging.googleapis.com/timestamp': entry.timestamp };
-    this.#disturbance.send(`audit entry ${camelCase(first.name)}`, () => {
+    this.#disturbance.send(`audit entry ${what}`, () => {
       try {
         this.#publisher.publish(topic, { data, attributes });
       } catch (error) {
@@ -76,36 +139,17 @@ export class AuditLog {
     });
   }
 
-  #entry(caller: Caller, methodName: string, type: AuditEvent['type'], events: readonly AuditEvent[]) {
-    const nowMs = this.#context.clock.nowMs();
+  #entry(caller: Caller, nowMs: number, payload: AuditPayload) {
+    const { serviceName, methodName } = payload;
     return {
       protoPayload: {
         '@type': 'type.googleapis.com/google.cloud.audit.AuditLog',
         authenticationInfo: { principalEmail: caller.email },
         requestMetadata: { callerIp: '127.0.0.1', requestAttributes: {}, destinationAttributes: {} },
-        serviceName: SERVICE,
-        methodName,
-        resourceName: `organizations/${this.#workspaceNumber}/${resourceOf(type)}`,
-        metadata: {
-          '@type': 'type.googleapis.com/ccc_hosted_reporting.ActivityProto',
-          activityId: {
-            timeUsec: `${nowMs}000`,
-            uniqQualifier: randomBytes(8).readBigInt64BE().toString(),
-          },
-          event: events.map((event) => ({
-            eventType: event.type,
-            eventName: event.name,
-            parameter: shuffled(Object.entries(event.parameters)).map(([name, value]) => ({
-              name,
-              value,
-              type: 'TYPE_STRING',
-              label: 'LABEL_OPTIONAL',
-            })),
-          })),
-        },
+        ...payload,
       },
       insertId: randomBytes(8).readBigUInt64BE().toString(36).slice(0, 12).padStart(12, '0'),
-      resource: { type: 'audited_resource', labels: { service: SERVICE, method: methodName } },
+      resource: { type: 'audited_resource', labels: { service: serviceName, method: methodName } },
       timestamp: new Date(nowMs).toISOString(),
       severity: 'NOTICE',
       logName: `organizations/${this.#options.organizationNumber}/logs/cloudaudit.googleapis.com%2Factivity`,
@@ -125,6 +169,8 @@ function resourceOf(type: AuditEvent['type']): string {
       return 'userSettings';
     case 'ORG_SETTINGS':
       return 'orgSettings';
+    case 'GROUP_SETTINGS':
+      return 'groupSettings';
     case 'DELEGATED_ADMIN_SETTINGS':
       return 'delegatedAdminSettings';
   }

@@ -1,8 +1,8 @@
 /**
- * The Workspace Directory of one tenant: users, aliases and org units over Google's REST paths, push channels, and
+ * The Workspace Directory of one tenant: users, aliases, org units and groups over Google's REST paths, push channels, and
  * the audit entries that an organization's log sink exports to Pub/Sub. `records.ts` opens with the vocabulary.
  *
- * It does not do groups, custom schemas, guests, photos or sign-out, and it does not delay what Google delays
+ * It does not do settings of groups, custom schemas, guests, photos or sign-out, and it does not delay what Google delays
  * (search, renames): a read always shows the last write.
  */
 import type { EmulatorContext } from '../core/context.ts';
@@ -14,6 +14,9 @@ import { AuditLog } from './audit.ts';
 import { Changes } from './changes.ts';
 import { Channels } from './channels.ts';
 import { Disturbance } from './disturbance.ts';
+import { GroupBook } from './group-book.ts';
+import { Groups } from './groups.ts';
+import { Members } from './members.ts';
 import { directoryRoutes } from './methods.ts';
 import { DEFAULT_RETRY, type RetryPolicy } from './notification-queue.ts';
 import { OrgUnits } from './org-units.ts';
@@ -84,11 +87,16 @@ export function createDirectory(
   });
   const changes = new Changes(tenant, channels, audit);
   const quota = new Quota(context);
+  const tokens = new PageTokens(tenant.data.pageTokenKey);
+  const book = new GroupBook(tenant);
+  const groupParts = { tenant, book, changes, tokens, faults: context.faults };
   const nouns = {
     users: new Users(tenant, changes, quota, options.mailboxDelayMs ?? 0),
-    userList: new UserList(tenant, new PageTokens(tenant.data.pageTokenKey), context.faults),
+    userList: new UserList(tenant, tokens, context.faults),
     aliases: new Aliases(tenant, changes),
     orgUnits: new OrgUnits(tenant, changes, quota),
+    groups: new Groups(groupParts),
+    members: new Members(groupParts),
     channels,
   };
   context.clock.onMove(() => tenant.deleted());

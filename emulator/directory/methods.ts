@@ -3,6 +3,9 @@ import type { Route } from '../core/route.ts';
 import type { Access, Right } from './access.ts';
 import { ALIAS_SELECTABLE, type Aliases } from './aliases.ts';
 import { CHANNEL_SELECTABLE, type Channels } from './channels.ts';
+import { groupMethods, memberMethods } from './group-methods.ts';
+import type { Groups } from './groups.ts';
+import type { Members } from './members.ts';
 import { type DirectoryMethod, directoryRoute } from './method.ts';
 import { ORG_UNIT_SELECTABLE, type OrgUnits } from './org-units.ts';
 import type { Quota } from './quota.ts';
@@ -44,6 +47,8 @@ export interface Nouns {
   readonly userList: UserList;
   readonly aliases: Aliases;
   readonly orgUnits: OrgUnits;
+  readonly groups: Groups;
+  readonly members: Members;
   readonly channels: Channels;
 }
 
@@ -52,6 +57,8 @@ export function directoryRoutes(nouns: Nouns, access: Access, quota: Quota): rea
     ...userMethods(nouns),
     ...aliasMethods(nouns.aliases),
     ...orgUnitMethods(nouns.orgUnits),
+    ...groupMethods(nouns.groups),
+    ...memberMethods(nouns.members),
     ...channelMethods(nouns.channels),
   ];
   return methods.map((method) => directoryRoute(method, access, quota));

@@ -1,4 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
+import type { FaultSwitches } from '../core/faults.ts';
 import { invalidInput } from './refusals.ts';
 
 const LIFETIME_MS = 3 * 86_400_000;
@@ -44,4 +45,25 @@ export class PageTokens {
   #mac(payload: Buffer): Buffer {
     return createHmac('sha256', this.#key).update(payload).digest().subarray(0, 16);
   }
+}
+
+/**
+ * The first page of what is left to show, after the directory faults in force have had their way with it: an empty page
+ * that goes on, or half a page that claims to be the last. `tokenAfter` makes the token that goes on after an entry.
+ */
+export function disturbedPage<T>(
+  rest: readonly T[],
+  maxResults: number,
+  faults: FaultSwitches,
+  tokenAfter: (last: T) => string,
+): { readonly entries: readonly T[]; readonly nextPageToken: string | undefined } {
+  const { truncatePages, emptyPages } = faults.current.directory;
+  const page = rest.slice(0, maxResults);
+  const last = page.at(-1);
+  const token = last === undefined ? undefined : tokenAfter(last);
+  if (token !== undefined && faults.chance(emptyPages)) return { entries: [], nextPageToken: token };
+  if (page.length > 0 && faults.chance(truncatePages)) {
+    return { entries: page.slice(0, Math.floor(page.length / 2)), nextPageToken: undefined };
+  }
+  return { entries: page, nextPageToken: rest.length > page.length ? token : undefined };
 }

@@ -2,7 +2,7 @@ import { randomBytes, randomInt } from 'node:crypto';
 import type { EmulatorContext } from '../core/context.ts';
 import type { Account } from '../core/rooms.ts';
 import { nonEditableAlias } from './addresses.ts';
-import type { DeletedRecord, DirectoryState, OrgUnitRecord, UserRecord } from './records.ts';
+import type { DeletedRecord, DirectoryState, GroupRecord, OrgUnitRecord, UserRecord } from './records.ts';
 
 const UNDELETE_WINDOW_MS = 20 * 86_400_000;
 
@@ -27,7 +27,9 @@ export class Tenant {
     this.customerId = customerId;
     this.domains = domains;
     this.#context = context;
-    this.data = context.state.section('directory', emptyDirectory);
+    const kept = context.state.section<DirectoryState>('directory', emptyDirectory);
+    // A state written before there were groups has none.
+    this.data = Object.assign(kept, { groups: kept.groups ?? {} });
     for (const user of Object.values(this.data.users)) this.#register(user);
   }
 
@@ -63,6 +65,14 @@ export class Tenant {
   /** A `userKey`: immutable id, primary address or alias. */
   userByKey(key: string): UserRecord | undefined {
     return this.userById(key) ?? this.userByAddress(key);
+  }
+
+  /** By address or former address. */
+  groupByAddress(address: string): GroupRecord | undefined {
+    const wanted = address.toLowerCase();
+    return Object.values(this.data.groups).find(
+      (group) => group.email === wanted || group.aliases.includes(wanted),
+    );
   }
 
   /** All living users in ascending order, ties broken by id. */
@@ -210,6 +220,7 @@ function emptyDirectory(): DirectoryState {
     users: {},
     deleted: {},
     orgUnits: { [root.id]: root },
+    groups: {},
     channels: {},
     pageTokenKey: randomBytes(32).toString('base64'),
   };

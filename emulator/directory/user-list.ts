@@ -4,7 +4,7 @@ import type { FaultSwitches } from '../core/faults.ts';
 import type { Call } from '../core/route.ts';
 import { domainOf } from './addresses.ts';
 import { booleanParameter, choice, integerParameter, optionalChoice } from './method.ts';
-import type { PageTokens } from './page-token.ts';
+import { disturbedPage, type PageTokens } from './page-token.ts';
 import { parseUserQuery } from './query.ts';
 import type { UserRecord } from './records.ts';
 import { requireScope } from './scope.ts';
@@ -55,34 +55,15 @@ export class UserList {
     const found = showDeleted
       ? this.#deleted(wanted, order, direction, after)
       : this.#living(wanted, order, direction, after, maxResults + 1, adminView);
-    const page = found.slice(0, maxResults);
-    const last = page.at(-1);
-    const tokenAfterPage =
-      last === undefined ? undefined : this.#tokens.issue(last.key, question, tenant.nowMs);
-    return this.#answer(page, found.length > page.length ? tokenAfterPage : undefined, tokenAfterPage);
-  }
-
-  /** The page as sent, after the directory faults in force have had their way with it. */
-  #answer(
-    page: readonly Entry[],
-    nextPageToken: string | undefined,
-    tokenAfterPage: string | undefined,
-  ): unknown {
-    const { truncatePages, emptyPages } = this.#faults.current.directory;
-    let users: readonly unknown[] = page.map((entry) => entry.shown);
-    let token = nextPageToken;
-    if (tokenAfterPage !== undefined && this.#faults.chance(emptyPages)) {
-      users = [];
-      token = tokenAfterPage;
-    } else if (page.length > 0 && this.#faults.chance(truncatePages)) {
-      users = users.slice(0, Math.floor(users.length / 2));
-      token = undefined;
-    }
+    const { entries, nextPageToken } = disturbedPage(found, maxResults, this.#faults, ({ key }) =>
+      this.#tokens.issue(key, question, tenant.nowMs),
+    );
+    const users = entries.map((entry) => entry.shown);
     return {
       kind: 'admin#directory#users',
       etag: etagOf(users),
       ...(users.length === 0 ? {} : { users }),
-      ...(token === undefined ? {} : { nextPageToken: token }),
+      ...(nextPageToken === undefined ? {} : { nextPageToken }),
     };
   }
 

@@ -63,7 +63,12 @@ export class Users {
     const name = checkName(body.name, NOTHING);
     checkPassword(body);
     const orgUnitId = checkOrgUnitPath(body.orgUnitPath ?? '/', tenant);
-    if (tenant.userByAddress(primaryEmail) !== undefined) throw duplicate();
+    if (
+      tenant.userByAddress(primaryEmail) !== undefined ||
+      tenant.groupByAddress(primaryEmail) !== undefined
+    ) {
+      throw duplicate();
+    }
     const bare = newUser(tenant, { primaryEmail, name, orgUnitId });
     const user: UserRecord = {
       ...bare,
@@ -98,7 +103,12 @@ export class Users {
       ? checkPrimaryEmail(body.primaryEmail, tenant)
       : user.primaryEmail;
     const holder = tenant.userByAddress(primaryEmail);
-    if (holder !== undefined && holder.id !== user.id) throw duplicate();
+    if (
+      (holder !== undefined && holder.id !== user.id) ||
+      tenant.groupByAddress(primaryEmail) !== undefined
+    ) {
+      throw duplicate();
+    }
     if (touched('password')) checkPassword(body);
     const next: UserRecord = {
       ...user,

@@ -27,6 +27,8 @@ const SCOPES = [
   'admin.directory.user.alias',
   'admin.directory.orgunit',
   'admin.directory.orgunit.readonly',
+  'admin.directory.group',
+  'admin.directory.group.readonly',
 ];
 
 /** The parts of a LogEntry that tests look at one by one. */
