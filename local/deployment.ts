@@ -21,6 +21,7 @@ const TOOL_SCOPES = [
   'https://www.googleapis.com/auth/admin.directory.user.readonly',
   'https://www.googleapis.com/auth/admin.directory.user.alias',
   'https://www.googleapis.com/auth/admin.directory.orgunit',
+  'https://www.googleapis.com/auth/admin.directory.group',
 ];
 
 const member = (email: string) => `serviceAccount:${email}`;

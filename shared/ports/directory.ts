@@ -1,9 +1,17 @@
 import type { DirectoryPresence, DirectoryUser } from '../domain/directory-user.ts';
+import type { OrgUnit } from '../domain/place.ts';
 
 export interface WatchChannel {
   readonly channelId: string;
   readonly resourceId: string;
   readonly expiresAt: Date;
+}
+
+export interface DirectoryGroup {
+  /** Stable through every change of address. */
+  readonly groupId: string;
+  /** Lower case. */
+  readonly address: string;
 }
 
 /**
@@ -20,6 +28,19 @@ export interface Directory {
   resolve(address: string): Promise<string | undefined>;
   /** Every user in the subtree of an org unit (`/` for everybody), page by page. */
   usersUnder(orgUnitPath: string): AsyncIterable<DirectoryUser>;
+  /** The whole tree of org units, the root included; it is whole or an error. */
+  orgUnits(): Promise<readonly OrgUnit[]>;
+  /** By id or address; undefined when there is none. */
+  group(key: string): Promise<DirectoryGroup | undefined>;
+  /** Every group of the tenant, page by page. */
+  groups(): AsyncIterable<DirectoryGroup>;
+  /** Whether a living user is in a group, directly or through other groups. */
+  isMember(groupId: string, userId: string): Promise<boolean | 'no-such-group'>;
+  /**
+   * Ids of the users in a group, those of the groups in it included, each once, page by page; people of other companies
+   * may be among them. Throws `directory-refused` for a group that is gone.
+   */
+  groupMembers(groupId: string): AsyncIterable<string>;
   watch(request: {
     channelId: string;
     token: string;

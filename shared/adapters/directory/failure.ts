@@ -40,9 +40,11 @@ export function directoryFailure(error: GoogleCallError, doing: string): Sealwri
           /^(insufficientPermissions|ACCESS_TOKEN_SCOPE_INSUFFICIENT)$/.test(reason),
         )
       )
-        return refused('The token lacks the scope admin.directory.user.readonly.');
+        return refused(
+          'The token lacks one of the scopes admin.directory.user.readonly, admin.directory.orgunit.readonly and admin.directory.group.readonly.',
+        );
       return refused(
-        'Give the service account that reads the directory an admin role with the privilege to read users, and check that the user belongs to this tenant.',
+        'Give the service account that reads the directory an admin role with the privileges to read users, org units and groups, and check that the user belongs to this tenant.',
       );
     default:
       return refused('The request itself was refused; repeating it will not help.');

@@ -8,107 +8,82 @@
  */
 
 import type { admin_directory_v1 } from 'googleapis/build/src/apis/admin/directory_v1.js';
-import { admin } from 'googleapis/build/src/apis/admin/index.js';
 import type { DirectoryPresence } from '../../domain/directory-user.ts';
 import type { Directory, WatchChannel } from '../../ports/directory.ts';
-import { type Bearer, callGoogle } from '../google/call.ts';
-import { GoogleCallError } from '../google/call-error.ts';
-import { type GoogleEndpoints, restRoot } from '../google/endpoints.ts';
-import { type RestCallOptions, withToken } from '../google/rest-options.ts';
-import type { Repeatable, RetrySettings } from '../google/retry.ts';
-import { directoryFailure } from './failure.ts';
+import { directoryCaller, type GoogleDirectoryOptions } from './call.ts';
+import { groups } from './groups.ts';
+import { orgUnits } from './org-units.ts';
 import {
   DELETED_PAGE_FIELDS,
   incomplete,
   ourAddress,
+  toDeleted,
   toDirectoryUser,
   USER_FIELDS,
   USER_PAGE_FIELDS,
 } from './wire.ts';
 
-/** The only scope it needs; with it goes an admin role that may read users. */
-export const DIRECTORY_SCOPES = ['https://www.googleapis.com/auth/admin.directory.user.readonly'] as const;
+/** What it needs, with an admin role that may read users, org units and groups (`docs/deploy.md`). */
+export const DIRECTORY_SCOPES = [
+  'https://www.googleapis.com/auth/admin.directory.user.readonly',
+  'https://www.googleapis.com/auth/admin.directory.orgunit.readonly',
+  'https://www.googleapis.com/auth/admin.directory.group.readonly',
+] as const;
 
 const MY_CUSTOMER = 'my_customer';
 const PAGE_SIZE = 500;
 
-export interface GoogleDirectoryOptions {
-  readonly bearer: Bearer;
-  readonly endpoints: GoogleEndpoints;
-  readonly retry: RetrySettings;
-}
-
 export function googleDirectory(options: GoogleDirectoryOptions): Directory {
-  const { bearer, retry } = options;
-  const api = admin({ version: 'directory_v1', retry: false, ...restRoot(options.endpoints) });
-
-  /** `whenAbsent` is what a 404 means; without it a 404 is a failure like any other. */
-  async function call<T>(
-    request: { method: string; repeatable: Repeatable; doing: string },
-    attempt: (callOptions: RestCallOptions) => Promise<{ data: T }>,
-    whenAbsent?: () => T,
-  ): Promise<T> {
-    try {
-      const answer = await callGoogle({ ...request, retry }, bearer, (token) =>
-        attempt(withToken(token, retry)),
-      );
-      return answer.data;
-    } catch (error) {
-      if (!(error instanceof GoogleCallError)) throw error;
-      if (
-        error.failure.method === request.method &&
-        error.failure.httpStatus === 404 &&
-        whenAbsent !== undefined
-      )
-        return whenAbsent();
-      throw directoryFailure(error, request.doing);
-    }
-  }
+  const caller = directoryCaller(options);
+  const { api, call } = caller;
 
   const get = (userKey: string, fields: string) =>
     call<admin_directory_v1.Schema$User | undefined>(
       { method: 'directory.users.get', repeatable: 'any-time', doing: `Looking up the user ${userKey}` },
       (callOptions) =>
         api.users.get({ userKey, fields, projection: 'basic', viewType: 'admin_view' }, callOptions),
-      () => undefined,
+      { 404: () => undefined },
     );
 
-  /** Every page of a list, each checked to be one. */
-  async function* pages(
+  /** Pages of users, living or deleted. */
+  const pages = (
     doing: string,
     parameters: { fields: string; query?: string; showDeleted?: string },
-  ): AsyncGenerator<readonly admin_directory_v1.Schema$User[]> {
-    const asked = new Set<string>();
-    let pageToken: string | undefined;
-    do {
-      const token: { pageToken?: string } = pageToken === undefined ? {} : { pageToken };
-      const page = await call<admin_directory_v1.Schema$Users>(
-        { method: 'directory.users.list', repeatable: 'any-time', doing },
-        (callOptions) =>
-          api.users.list(
-            {
-              customer: MY_CUSTOMER,
-              maxResults: PAGE_SIZE,
-              projection: 'basic',
-              viewType: 'admin_view',
-              ...parameters,
-              ...token,
-            },
-            callOptions,
-          ),
-      );
-      if (page === null || typeof page !== 'object') throw incomplete('a page of users is no JSON object');
-      pageToken = page.nextPageToken || undefined;
-      if (!Array.isArray(page.users) && pageToken !== undefined)
-        throw incomplete('a page of users that is not the last one holds no users');
-      if (pageToken !== undefined && asked.has(pageToken))
-        throw incomplete('the pages of users go round in a circle');
-      if (pageToken !== undefined) asked.add(pageToken);
-      yield page.users ?? [];
-    } while (pageToken !== undefined);
+  ): AsyncGenerator<readonly admin_directory_v1.Schema$User[]> =>
+    caller.pages(
+      'users',
+      (page) =>
+        call<admin_directory_v1.Schema$Users>(
+          { method: 'directory.users.list', repeatable: 'any-time', doing },
+          (callOptions) =>
+            api.users.list(
+              {
+                customer: MY_CUSTOMER,
+                maxResults: PAGE_SIZE,
+                projection: 'basic',
+                viewType: 'admin_view',
+                ...parameters,
+                ...page,
+              },
+              callOptions,
+            ),
+        ),
+      ({ users }) => users,
+    );
+
+  async function* everybody(): AsyncGenerator<string> {
+    for await (const users of pages('Listing all users', { fields: 'nextPageToken,users(id)' })) {
+      for (const { id } of users) {
+        if (!id) throw incomplete('it described a user without an id');
+        yield id;
+      }
+    }
   }
 
   return {
+    ...orgUnits(caller),
+    ...groups(caller, everybody),
+
     async presence(userId): Promise<DirectoryPresence> {
       const living = await get(userId, USER_FIELDS);
       if (living !== undefined && !living.id)
@@ -121,8 +96,7 @@ export function googleDirectory(options: GoogleDirectoryOptions): Directory {
       });
       for await (const users of deleted) {
         const found = users.find((user) => user.id === userId);
-        if (found !== undefined)
-          return { kind: 'deleted', userId, primaryEmail: ourAddress(found.primaryEmail ?? '') };
+        if (found !== undefined) return toDeleted(userId, found);
       }
       return { kind: 'absent', userId };
     },
@@ -197,7 +171,7 @@ export function googleDirectory(options: GoogleDirectoryOptions): Directory {
           doing: `Stopping the channel ${channelId}`,
         },
         (callOptions) => api.channels.stop({ requestBody: { id: channelId, resourceId } }, callOptions),
-        () => undefined,
+        { 404: () => undefined },
       );
     },
   };

@@ -1,12 +1,12 @@
 /** What the Directory API sends, read into our words. Nothing here invents a value that Google left out. */
 import { domainToASCII } from 'node:url';
 import type { admin_directory_v1 } from 'googleapis/build/src/apis/admin/directory_v1.js';
-import type { DirectoryUser } from '../../domain/directory-user.ts';
+import type { DirectoryPresence, DirectoryUser } from '../../domain/directory-user.ts';
 import { retryable, type SealwrightError } from '../../errors.ts';
 
 /** Fields of a living user; nothing else is asked for, so that nothing else can leak. */
 export const USER_FIELDS =
-  'id,primaryEmail,aliases,orgUnitPath,suspended,archived,isMailboxSetup,name(givenName,familyName)';
+  'id,primaryEmail,aliases,orgUnitPath,suspended,archived,isMailboxSetup,isAdmin,name(givenName,familyName)';
 export const USER_PAGE_FIELDS = `nextPageToken,users(${USER_FIELDS})`;
 export const DELETED_PAGE_FIELDS = 'nextPageToken,users(id,primaryEmail,deletionTime)';
 
@@ -36,8 +36,20 @@ export function toDirectoryUser(user: admin_directory_v1.Schema$User): Directory
     suspended: user.suspended === true,
     archived: user.archived === true,
     mailboxReady: user.isMailboxSetup === true,
+    ...(user.isAdmin === true ? { superAdmin: true as const } : {}),
     ...(givenName ? { givenName } : {}),
     ...(familyName ? { familyName } : {}),
+  };
+}
+
+/** A user as the deleted list has them; a date that cannot be read is left out. */
+export function toDeleted(userId: string, user: admin_directory_v1.Schema$User): DirectoryPresence {
+  const deletedAt = new Date(user.deletionTime ?? Number.NaN);
+  return {
+    kind: 'deleted',
+    userId,
+    primaryEmail: ourAddress(user.primaryEmail ?? ''),
+    ...(Number.isNaN(deletedAt.getTime()) ? {} : { deletedAt }),
   };
 }
 

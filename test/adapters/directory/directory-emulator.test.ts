@@ -132,6 +132,7 @@ describe('the directory adapter against the emulator, as a service account with 
     expect(await directory.presence(userId)).toEqual({
       kind: 'deleted',
       userId,
+      deletedAt: expect.any(Date),
       primaryEmail: 'eva@acme.example',
     });
     expect(await directory.resolve('eva@acme.example')).toBe(userId);

@@ -15,6 +15,8 @@ export interface FakeDirectory extends Directory, Saved {
   living(userId: string): DirectoryUser | undefined;
   /** Whoever has this primary address now. */
   owner(primaryEmail: string): DirectoryUser | undefined;
+  /** Group ids to the user ids in them; a test fills it. */
+  readonly members: Map<string, Set<string>>;
   readonly openChannels: ReadonlyMap<
     string,
     WatchChannel & { readonly token: string; readonly address: string }
@@ -29,11 +31,13 @@ export function fakeDirectory(clock: ManualClock): FakeDirectory {
     deleted: new Map<string, DirectoryUser>(),
   });
   const channels = new Map<string, WatchChannel & { token: string; address: string }>();
+  const members = new Map<string, Set<string>>();
   const has = (user: DirectoryUser, address: string) =>
     user.primaryEmail === address || user.aliases.includes(address);
   return {
     save: users.save,
     openChannels: channels,
+    members,
     put(changes) {
       const user: DirectoryUser = {
         primaryEmail: `user-${changes.userId}@acme.example`,
@@ -76,6 +80,31 @@ export function fakeDirectory(clock: ManualClock): FakeDirectory {
     async *usersUnder(orgUnitPath) {
       for (const user of users.now.living.values()) if (isWithin(user.orgUnitPath, orgUnitPath)) yield user;
     },
+    /** Whatever units its users are in, and those above them; the id is the path in lower case. */
+    async orgUnits() {
+      const paths = new Set(['/']);
+      for (const { orgUnitPath } of users.now.living.values()) {
+        const names = orgUnitPath.split('/').filter(Boolean);
+        for (const index of names.keys()) paths.add(`/${names.slice(0, index + 1).join('/')}`);
+      }
+      return [...paths].map((path) => ({
+        orgUnitId: unitIdOf(path),
+        path,
+        ...(path === '/' ? {} : { parentId: unitIdOf(path.slice(0, path.lastIndexOf('/')) || '/') }),
+      }));
+    },
+    async group(key) {
+      return members.has(key) ? { groupId: key, address: key } : undefined;
+    },
+    async *groups() {
+      for (const key of members.keys()) yield { groupId: key, address: key };
+    },
+    async isMember(groupId, userId) {
+      return members.get(groupId)?.has(userId) ?? 'no-such-group';
+    },
+    async *groupMembers(groupId) {
+      yield* members.get(groupId) ?? [];
+    },
     async watch({ channelId, token, address, ttlSeconds }) {
       const ttlMs = Math.min((ttlSeconds ?? 3_600) * 1000, MAX_CHANNEL_MS);
       const channel = {
@@ -91,3 +120,5 @@ export function fakeDirectory(clock: ManualClock): FakeDirectory {
     },
   };
 }
+
+const unitIdOf = (path: string): string => `id:${path.toLowerCase()}`;
