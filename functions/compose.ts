@@ -7,6 +7,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { offsetClock } from '../shared/adapters/clock/offset-clock.ts';
 import { systemClock } from '../shared/adapters/clock/system-clock.ts';
+import { cloudKmsSigningKeys } from '../shared/adapters/cloud-kms/signing-keys.ts';
 import { DIRECTORY_SCOPES, googleDirectory } from '../shared/adapters/directory/google-directory.ts';
 import { GMAIL_SCOPES, googleGmail } from '../shared/adapters/gmail/google-gmail.ts';
 import { delegatedCredentials } from '../shared/adapters/google/delegated-credentials.ts';
@@ -25,7 +26,7 @@ import { pubsubBus } from '../shared/adapters/pubsub/pubsub-bus.ts';
 import { secretManager } from '../shared/adapters/secret-manager/secret-manager.ts';
 import { signingClient } from '../shared/adapters/signing/client.ts';
 import { storageBucket } from '../shared/adapters/storage/storage-bucket.ts';
-import { secretManagerCaKeys } from '../shared/authority/ca-keys.ts';
+import { pinnedCaKeys } from '../shared/authority/ca-keys.ts';
 import { parsePolicy } from '../shared/config/policy.ts';
 import { need, type Settings } from '../shared/config/settings.ts';
 import type { Policy } from '../shared/domain/policy.ts';
@@ -127,7 +128,11 @@ export async function composeSign(settings: Settings, given: Given): Promise<Sig
     ...base,
     callers: callersOf(settings),
     ledger: await ledgerOf(settings, given, base),
-    caKeys: secretManagerCaKeys(secretManager(base), base.clock),
+    caKeys: pinnedCaKeys({
+      secrets: secretManager(base),
+      signingKeys: cloudKmsSigningKeys(base),
+      clock: base.clock,
+    }),
   };
 }
 

@@ -62,6 +62,9 @@ export type ErrorCode =
   | 'secrets-unavailable'
   | 'storage-unavailable'
   | 'storage-precondition'
+  | 'kms-key-unusable'
+  | 'kms-answer-refused'
+  | 'kms-unavailable'
   // guard
   | 'guard-refused';
 

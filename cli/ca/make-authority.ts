@@ -130,7 +130,7 @@ async function finish(folder: OfflineFolder, made: SetUpResult, deps: InitDeps):
     document: {
       issuerId: issuer.issuerId,
       ...fingerprints,
-      keySecretVersion: issuer.keySecretVersion,
+      keyVersion: issuer.keyVersion,
       crlUrl: issuer.crlUrl,
       issuerUrl: issuer.issuerUrl,
       rootCrlUrl: made.rootCrlUrl,
@@ -144,7 +144,7 @@ async function finish(folder: OfflineFolder, made: SetUpResult, deps: InitDeps):
       '',
       facts([
         ['Issuer', issuer.issuerId],
-        ['Issuing key', issuer.keySecretVersion],
+        ['Issuing key', issuer.keyVersion],
         ['Root key', `${folder.keyFile} (encrypted; there is no other copy)`],
         ['Root', folder.rootFile],
         ['Root SHA-256', fingerprints.rootSha256],

@@ -73,13 +73,13 @@ export async function setUpAuthority(deps: SetUpDeps, request: SetUpRequest): Pr
     ...(deps.generateKey === undefined ? {} : { generateKey: deps.generateKey }),
   });
   try {
-    const keySecretVersion = await deps.secrets.add(request.keySecret, issuing.pkcs8Der);
+    const keyVersion = await deps.secrets.add(request.keySecret, issuing.pkcs8Der);
     const issuerId = createHash('sha256').update(issuing.certificateDer).digest('hex').slice(0, 16);
     const issuer: IssuerRecord = {
       issuerId,
       certificateDer: issuing.certificateDer,
       chainDer: [root.certificateDer],
-      keySecretVersion,
+      keyVersion,
       // The name carries the issuer, so that a later issuer never publishes over this one's CRL.
       crlUrl: new URL(`issuing-${issuerId}.crl`, base).href,
       issuerUrl: new URL(`issuing-${issuerId}.cer`, base).href,

@@ -40,6 +40,11 @@ export async function signLeafIntent(deps: SignDeps, serialHex: string): Promise
     );
   }
   const issuer = await issuerOf(deps, intent.issuerId);
+  if (issuer.state === 'prepared')
+    throw permanent(
+      'issuer-not-ready',
+      `Issuer ${issuer.issuerId} is prepared and not active yet; nothing was signed.`,
+    );
   assertIntentMatches(intent, issuer.certificateDer);
   const leafDer = await issueCertificate({
     tbsDer: intent.tbsDer,

@@ -144,15 +144,19 @@ export interface IssuerRecord {
   readonly certificateDer: Uint8Array;
   /** Chain above the issuer, nearest first, root last. */
   readonly chainDer: readonly Uint8Array[];
-  /** Full resource name of the pinned Secret Manager version holding the PKCS#8 key. */
-  readonly keySecretVersion: string;
+  /** Full resource name of the pinned version: in Secret Manager, or in Cloud KMS (see `key-version.ts`). */
+  readonly keyVersion: string;
   /** Address printed into leaves as CRL distribution point; plain http. */
   readonly crlUrl: string;
   /** Address printed into leaves as caIssuers; plain http. */
   readonly issuerUrl: string;
   /** Address printed into leaves as OCSP responder; plain http. Absent: its leaves name none. */
   readonly ocspUrl?: string;
-  readonly state: 'active' | 'retiring' | 'retired';
+  /**
+   * `prepared`: signs its first CRL, issues nothing yet. `active`: issues. `retiring`: signs CRLs and OCSP answers until its
+   * last leaf has ended. `retired`: signs nothing.
+   */
+  readonly state: 'prepared' | 'active' | 'retiring' | 'retired';
 }
 
 /** Everything the ledger knows about one user, as the planner sees it. */

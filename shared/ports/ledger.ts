@@ -24,6 +24,7 @@ import type { AddressClaims } from './ledger/address-claims.ts';
 import type { BlockedKeyRows } from './ledger/blocked-keys.ts';
 import type { DeviceKeyRows } from './ledger/device-keys.ts';
 import type { IssuerAddresses } from './ledger/issuer-addresses.ts';
+import type { IssuerLife } from './ledger/issuer-life.ts';
 import type { KeypairEnablement } from './ledger/keypair-enablement.ts';
 import type { Notices } from './ledger/notices.ts';
 import type { OcspLedger } from './ledger/ocsp.ts';
@@ -117,6 +118,7 @@ export interface Ledger
     BlockedKeyRows,
     DeviceKeyRows,
     IssuerAddresses,
+    IssuerLife,
     KeypairEnablement,
     Notices,
     OcspLedger {

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { secretManagerCaKeys } from '../../shared/authority/ca-keys.ts';
+import { pinnedCaKeys } from '../../shared/authority/ca-keys.ts';
 import { publishCrl } from '../../shared/authority/publish-crl.ts';
 import { type SetUpDeps, setUpAuthority } from '../../shared/authority/set-up.ts';
 import { signCrlIntent } from '../../shared/authority/sign.ts';
@@ -17,6 +17,7 @@ import { manualClock } from '../support/fakes/clock.ts';
 import { type KeyPool, keyPool } from '../support/fakes/key-pool.ts';
 import { keptLog } from '../support/fakes/log.ts';
 import { type FakeSecrets, fakeSecrets } from '../support/fakes/secrets.ts';
+import { noSigningKeys } from '../support/fakes/signing-keys.ts';
 import { START } from '../support/fakes/world.ts';
 import { openTestLedger } from '../support/ledger.ts';
 
@@ -67,8 +68,8 @@ describe('setting up a CA', () => {
   test('puts the issuing key into Secret Manager only, and hands the root key back only', async () => {
     const { issuer, rootPkcs8Der } = await setUpAuthority(deps, REQUEST);
     expect(secrets.versions).toEqual(['projects/acme/secrets/issuing-key/versions/1']);
-    expect(issuer.keySecretVersion).toBe('projects/acme/secrets/issuing-key/versions/1');
-    const issuingKey = await secrets.read(issuer.keySecretVersion);
+    expect(issuer.keyVersion).toBe('projects/acme/secrets/issuing-key/versions/1');
+    const issuingKey = await secrets.read(issuer.keyVersion);
     expect(isWiped(rootPkcs8Der)).toBe(false);
     expect(Buffer.from(issuingKey).equals(Buffer.from(rootPkcs8Der))).toBe(false);
     // Of the two keys made, the issuing one is wiped here; the root's buffer is the caller's to wipe.
@@ -130,7 +131,7 @@ describe('setting up a CA', () => {
     const recorded = await ledger.activeIssuer();
     expect(recorded).toMatchObject({ issuerId: issuer.issuerId, state: 'active', crlUrl: issuer.crlUrl });
     expect(Buffer.from(issuer.certificateDer).equals(recorded?.certificateDer ?? Buffer.alloc(0))).toBe(true);
-    const caKeys = secretManagerCaKeys(secrets, clock);
+    const caKeys = pinnedCaKeys({ secrets, signingKeys: noSigningKeys, clock });
     await publishCrl(
       {
         clock,

@@ -159,7 +159,7 @@ describe('sealwright ca init', () => {
     expect(issuer?.issuerId).toBe(said['issuerId']);
     expect(Buffer.from(issuer?.certificateDer ?? []).equals(issuing.raw)).toBe(true);
     expect(said).toMatchObject({
-      keySecretVersion: expect.stringMatching(/\/secrets\/issuing-ca-key\/versions\/\d+$/),
+      keyVersion: expect.stringMatching(/\/secrets\/issuing-ca-key\/versions\/\d+$/),
       crlUrl: `http://pki.acme.example/issuing-${issuer?.issuerId}.crl`,
       issuingSha256: issuing.fingerprint256.replaceAll(':', '').toLowerCase(),
       rootCrlUrl: expect.stringMatching(/^http:\/\/pki\.acme\.example\/root.*\.crl$/),
@@ -187,7 +187,7 @@ describe('sealwright ca init', () => {
   it('takes the name of another secret', async () => {
     const { stdout } = await init([...FLAGS, '--offline', offline, '--key-secret', 'ca-2027', '--json']);
     expect(JSON.parse(stdout)).toMatchObject({
-      keySecretVersion: expect.stringMatching(/\/secrets\/ca-2027\/versions\/1$/),
+      keyVersion: expect.stringMatching(/\/secrets\/ca-2027\/versions\/1$/),
     });
   });
 });

@@ -25,7 +25,7 @@ export const deviceKeyContract = (open: () => Promise<Database>): void => {
       issuerId: 'issuing-1',
       certificateDer: bytes('issuing certificate'),
       chainDer: [],
-      keySecretVersion: 'projects/p/secrets/issuing-1/versions/3',
+      keyVersion: 'projects/p/secrets/issuing-1/versions/3',
       crlUrl: 'http://pki.acme.example/issuing-1.crl',
       issuerUrl: 'http://pki.acme.example/issuing-1.cer',
       state: 'active',

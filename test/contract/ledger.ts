@@ -30,7 +30,7 @@ const ISSUER: IssuerRecord = {
   issuerId: 'issuing-1',
   certificateDer: bytes('issuing certificate'),
   chainDer: [bytes('policy certificate'), bytes('root certificate')],
-  keySecretVersion: 'projects/p/secrets/issuing-1/versions/3',
+  keyVersion: 'projects/p/secrets/issuing-1/versions/3',
   crlUrl: 'http://pki.acme.example/issuing-1.crl',
   issuerUrl: 'http://pki.acme.example/issuing-1.cer',
   state: 'active',

@@ -18,7 +18,7 @@ beforeEach(async () => {
     issuerId: 'issuing-1',
     certificateDer: bytes('issuing'),
     chainDer: [bytes('root')],
-    keySecretVersion: 'projects/p/secrets/issuing-1/versions/3',
+    keyVersion: 'projects/p/secrets/issuing-1/versions/3',
     crlUrl: 'http://pki.acme.example/issuing-1.crl',
     issuerUrl: 'http://pki.acme.example/issuing-1.cer',
     state: 'active',

@@ -37,7 +37,7 @@ class World {
       issuerId: ISSUER_ID,
       certificateDer: bytes('issuing'),
       chainDer: [],
-      keySecretVersion: 'projects/p/secrets/issuing-1/versions/1',
+      keyVersion: 'projects/p/secrets/issuing-1/versions/1',
       crlUrl: 'http://pki.acme.example/issuing-1.crl',
       issuerUrl: 'http://pki.acme.example/issuing-1.cer',
       state: 'active',

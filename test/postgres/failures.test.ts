@@ -72,7 +72,7 @@ describe('a ledger on PostgreSQL', () => {
       issuerId: 'issuing-1',
       certificateDer: bytes('issuing'),
       chainDer: [bytes('root')],
-      keySecretVersion: 'projects/p/secrets/issuing-1/versions/1',
+      keyVersion: 'projects/p/secrets/issuing-1/versions/1',
       crlUrl: 'http://pki.acme.example/issuing-1.crl',
       issuerUrl: 'http://pki.acme.example/issuing-1.cer',
       state: 'active',

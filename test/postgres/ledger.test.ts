@@ -1,5 +1,6 @@
 import { describe } from 'vitest';
 import { deviceKeyContract } from '../contract/device-keys.ts';
+import { issuerLifeContract } from '../contract/issuer-life.ts';
 import { ledgerContract } from '../contract/ledger.ts';
 import { migrationContract } from '../contract/migrate.ts';
 import { openBarePostgres, openTestPostgres } from './support.ts';
@@ -7,6 +8,10 @@ import { openBarePostgres, openTestPostgres } from './support.ts';
 describe('the ledger, on PostgreSQL:', () => {
   ledgerContract(openTestPostgres);
   deviceKeyContract(openTestPostgres);
+});
+
+describe('the ledger, on PostgreSQL:', () => {
+  issuerLifeContract(openTestPostgres);
 });
 
 describe('migrating, on PostgreSQL,', () => {

@@ -1,4 +1,5 @@
 /** Issuers with the chain above them. */
+import { custodyOf } from '../../domain/key-version.ts';
 import type { IssuerRecord } from '../../domain/records.ts';
 import { permanent } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -9,7 +10,7 @@ import { consistently, type Database, type Parameter, type Queries, StatementRef
 interface IssuerRow {
   readonly issuer_id: string;
   readonly certificate_der: Uint8Array;
-  readonly key_secret_version: string;
+  readonly key_version: string;
   readonly crl_url: string;
   readonly issuer_url: string;
   readonly ocsp_url: string | null;
@@ -28,7 +29,7 @@ const readIssuers = async (
   parameters: readonly Parameter[],
 ): Promise<readonly IssuerRecord[]> => {
   const rows = await queries.query<IssuerRow>(
-    `SELECT issuer_id, certificate_der, key_secret_version, crl_url, issuer_url, ocsp_url, state
+    `SELECT issuer_id, certificate_der, key_version, crl_url, issuer_url, ocsp_url, state
        FROM issuers WHERE ${condition} ORDER BY recorded_at, issuer_id`,
     parameters,
   );
@@ -40,7 +41,7 @@ const readIssuers = async (
     issuerId: row.issuer_id,
     certificateDer: row.certificate_der,
     chainDer: chains.filter((link) => link.issuer_id === row.issuer_id).map((link) => link.certificate_der),
-    keySecretVersion: row.key_secret_version,
+    keyVersion: row.key_version,
     crlUrl: row.crl_url,
     issuerUrl: row.issuer_url,
     ...optional('ocspUrl', row.ocsp_url),
@@ -66,21 +67,22 @@ export const issuers = (
       }
       try {
         await queries.query(
-          `INSERT INTO issuers (issuer_id, certificate_der, key_secret_version, crl_url, issuer_url, ocsp_url, state,
-                                recorded_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+          `INSERT INTO issuers (issuer_id, certificate_der, key_version, crl_url, issuer_url, ocsp_url, state,
+                                recorded_at, key_custody)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
            ON CONFLICT (issuer_id) DO UPDATE SET
-             key_secret_version = excluded.key_secret_version, crl_url = excluded.crl_url,
+             key_version = excluded.key_version, key_custody = excluded.key_custody, crl_url = excluded.crl_url,
              issuer_url = excluded.issuer_url, ocsp_url = excluded.ocsp_url, state = excluded.state`,
           [
             issuer.issuerId,
             issuer.certificateDer,
-            issuer.keySecretVersion,
+            issuer.keyVersion,
             issuer.crlUrl,
             issuer.issuerUrl,
             issuer.ocspUrl ?? null,
             issuer.state,
             clock.now(),
+            custodyOf(issuer.keyVersion),
           ],
         );
       } catch (error) {

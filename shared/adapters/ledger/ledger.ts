@@ -19,6 +19,7 @@ import { crls } from './crls.ts';
 import type { Database } from './database.ts';
 import { deviceKeys } from './device-keys.ts';
 import { issuerAddresses } from './issuer-addresses.ts';
+import { issuerLife } from './issuer-life.ts';
 import { issuers } from './issuers.ts';
 import { keypairs } from './keypairs.ts';
 import { keys } from './keys.ts';
@@ -52,6 +53,7 @@ export const createLedger = ({ database, clock, randomId = randomUUID }: LedgerO
   ...wishes(database, clock, randomId),
   ...issuers(database, clock),
   ...issuerAddresses(database, clock),
+  ...issuerLife(database, clock),
   ...crls(database, clock),
   ...ocspSigners(database, clock),
   ...ocspAnswers(database, clock),

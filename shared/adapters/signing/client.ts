@@ -20,6 +20,8 @@ const LASTING: ReadonlySet<string> = new Set<ErrorCode>([
   'issuer-missing',
   'secret-missing',
   'secret-unreadable',
+  'kms-key-unusable',
+  'kms-answer-refused',
   'forbidden',
   'unauthenticated',
 ]);

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import type { Database } from '../../../shared/adapters/ledger/database.ts';
 import { createLedger } from '../../../shared/adapters/ledger/ledger.ts';
-import { type CaKeys, secretManagerCaKeys } from '../../../shared/authority/ca-keys.ts';
+import { type CaKeys, pinnedCaKeys } from '../../../shared/authority/ca-keys.ts';
 import { type PublishCrlDeps, publishCrl } from '../../../shared/authority/publish-crl.ts';
 import { signCrlIntent, signLeafIntent } from '../../../shared/authority/sign.ts';
 import type { Cause } from '../../../shared/domain/hint.ts';
@@ -35,6 +35,7 @@ import { type KeyPool, keyPool } from './key-pool.ts';
 import { type FakeKeyService, fakeKeyService } from './key-service.ts';
 import { type KeptLog, keptLog } from './log.ts';
 import { type FakeSecrets, fakeSecrets } from './secrets.ts';
+import { noSigningKeys } from './signing-keys.ts';
 
 export const START = new Date('2026-11-22T12:00:00Z');
 export const MINUTE_MS = 60_000;
@@ -100,7 +101,7 @@ export async function createWorld({ authority, pool }: Materials): Promise<World
   const secrets = fakeSecrets();
   const log = keptLog();
   secrets.put(KEY_VERSION, authority.issuing.pkcs8Der);
-  const caKeys = secretManagerCaKeys(secrets, clock);
+  const caKeys = pinnedCaKeys({ secrets, signingKeys: noSigningKeys, clock });
   const signedBySerial = new Map<string, Set<string>>();
   const signing: Signing = {
     signLeaf: (serialHex) =>
@@ -111,7 +112,7 @@ export async function createWorld({ authority, pool }: Materials): Promise<World
     issuerId: ISSUER_ID,
     certificateDer: authority.issuing.certificateDer,
     chainDer: [authority.root.certificateDer],
-    keySecretVersion: KEY_VERSION,
+    keyVersion: KEY_VERSION,
     crlUrl: CRL_URL,
     issuerUrl: ISSUER_URL,
     state: 'active',

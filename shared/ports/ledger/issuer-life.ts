@@ -1,0 +1,44 @@
+/**
+ * The life of an issuer beside issuing: requested from another CA, prepared, activated in place of the one before,
+ * retired when nothing it signed is alive any more.
+ */
+
+/** A key made for an issuer whose certificate another CA is asked for. */
+export interface IssuerRequest {
+  readonly spkiSha256Hex: string;
+  /** Full resource name of the pinned version that holds the key. */
+  readonly keyVersion: string;
+  /** DER of CertificationRequest (RFC 2986). */
+  readonly csrDer: Uint8Array;
+  readonly requestedAt: Date;
+}
+
+/** What an issuer still answers for. */
+export interface IssuerHoldings {
+  /** Leaves that have not ended, revoked ones included, signed or only intended. */
+  readonly live: number;
+  /** When the last of all its leaves ends. */
+  readonly lastNotAfter?: Date;
+  /** Revoked leaves that have ended and were in no CRL made after that. */
+  readonly unlisted: number;
+  /** A signed leaf that has neither ended nor been revoked; for a bundle that shows a whole chain. */
+  readonly sampleDer?: Uint8Array;
+}
+
+export interface IssuerLife {
+  /**
+   * Makes a prepared issuer the active one; whichever was active is retiring from then on. One transaction. Answers the
+   * one that retires. Doing it again is done already. Throws `conflict` for an issuer that is not prepared.
+   */
+  activateIssuer(issuerId: string): Promise<{ readonly retiring?: string }>;
+  /** Retires a retiring issuer that has nothing alive and nothing left to list; answers whether it is retired now. */
+  retireIssuer(issuerId: string): Promise<boolean>;
+  issuerHoldings(issuerId: string): Promise<IssuerHoldings>;
+  /** A key is asked for once; asking again with the same key replaces the request's bytes. */
+  recordIssuerRequest(request: Omit<IssuerRequest, 'requestedAt'>): Promise<void>;
+  readIssuerRequest(spkiSha256Hex: string): Promise<IssuerRequest | undefined>;
+  /** Requests whose key is no issuer's yet, oldest first. */
+  openIssuerRequests(): Promise<readonly IssuerRequest[]>;
+  /** The latest instant that anything in the ledger was dated at; a clock that is behind it is wrong. */
+  latestInstant(): Promise<Date | undefined>;
+}

@@ -1,0 +1,176 @@
+/** What every ledger promises about issuers that follow one another. Run on PGlite and on PostgreSQL. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Database } from '../../shared/adapters/ledger/database.ts';
+import { createLedger } from '../../shared/adapters/ledger/ledger.ts';
+import type { IssuerRecord } from '../../shared/domain/records.ts';
+import type { Ledger } from '../../shared/ports/ledger.ts';
+
+const DAY_MS = 86_400_000;
+const START = new Date('2027-03-01T09:00:00.000Z');
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+const SECRET = 'projects/p/secrets/issuing/versions/3';
+const KMS = 'projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1';
+
+const issuer = (issuerId: string, state: IssuerRecord['state'], keyVersion = SECRET): IssuerRecord => ({
+  issuerId,
+  certificateDer: bytes(`certificate of ${issuerId}`),
+  chainDer: [bytes('root')],
+  keyVersion,
+  crlUrl: `http://pki.acme.example/${issuerId}.crl`,
+  issuerUrl: `http://pki.acme.example/${issuerId}.cer`,
+  state,
+});
+
+export const issuerLifeContract = (open: () => Promise<Database>): void => {
+  let database: Database;
+  let ledger: Ledger;
+  let now: Date;
+  beforeEach(async () => {
+    now = START;
+    database = await open();
+    ledger = createLedger({ database, clock: { now: () => now } });
+  });
+  afterEach(() => database.close());
+
+  const states = async () =>
+    Object.fromEntries((await ledger.issuers()).map(({ issuerId, state }) => [issuerId, state]));
+  const take = async (subject: string) => {
+    const lease = await ledger.acquireLease(subject, 60_000);
+    if (lease === undefined) throw new Error(`${subject} is held`);
+    return lease;
+  };
+
+  /** A user with one signed leaf of the issuer. */
+  async function leafOf(issuerId: string, userId: string, validMs: number): Promise<string> {
+    const lease = await take(`user:${userId}`);
+    const serialHex = `01${Buffer.from(userId.padEnd(17)).toString('hex')}`;
+    await ledger.recordSighting(lease, { userId, primaryEmail: `${userId}@acme.example`, aliases: [] });
+    await ledger.recordKey(lease, {
+      keyId: `key-${userId}`,
+      userId,
+      spkiSha256Hex: Buffer.from(userId.padEnd(32)).toString('hex'),
+      spkiDer: bytes(`spki of ${userId}`),
+      modulusBits: 3072,
+      keyServiceUrl: 'https://kacls.acme.example/v1',
+      wrappedKey: 'wrapped',
+      proof: 'proven',
+      purpose: 'dual-use',
+    });
+    await ledger.recordLeafIntent(lease, {
+      serialHex,
+      issuerId,
+      userId,
+      keyId: `key-${userId}`,
+      profile: 'dual-use-rsa/1',
+      addresses: [`${userId}@acme.example`],
+      notBefore: now,
+      notAfter: new Date(now.getTime() + validMs),
+      tbsDer: bytes(`tbs ${serialHex}`),
+    });
+    await ledger.recordSignedLeaf(serialHex, bytes(`leaf ${serialHex}`));
+    await ledger.releaseLease(lease);
+    return serialHex;
+  }
+
+  async function publishCrl(issuerId: string, crlNumber: bigint, serials: readonly string[]): Promise<void> {
+    const lease = await take(`issuer:${issuerId}`);
+    const tbsDer = Uint8Array.from(
+      serials.flatMap((serial) => [0x02, serial.length / 2, ...Buffer.from(serial, 'hex')]),
+    );
+    const nextUpdate = new Date(now.getTime() + 7 * DAY_MS);
+    await ledger.recordCrlIntent(lease, { issuerId, crlNumber, thisUpdate: now, nextUpdate, tbsDer });
+    await ledger.recordSignedCrl(issuerId, crlNumber, bytes(`crl ${crlNumber}`));
+    await ledger.recordPublishedCrl(lease, issuerId, crlNumber);
+    await ledger.releaseLease(lease);
+  }
+
+  describe('an issuer', () => {
+    it('says where its key is kept, for whoever reads the table', async () => {
+      await ledger.recordIssuer(issuer('a', 'active'));
+      await ledger.recordIssuer(issuer('b', 'prepared', KMS));
+      const rows = await database.query('SELECT issuer_id, key_custody FROM issuers ORDER BY issuer_id');
+      expect(rows).toEqual([
+        { issuer_id: 'a', key_custody: 'secret-manager' },
+        { issuer_id: 'b', key_custody: 'cloud-kms' },
+      ]);
+      expect((await ledger.readIssuer('b'))?.keyVersion).toBe(KMS);
+    });
+
+    it('that is prepared takes the place of the active one, once, however often it is asked', async () => {
+      await ledger.recordIssuer(issuer('a', 'active'));
+      await ledger.recordIssuer(issuer('b', 'prepared'));
+      expect(await ledger.activateIssuer('b')).toEqual({ retiring: 'a' });
+      expect(await states()).toEqual({ a: 'retiring', b: 'active' });
+      expect(await ledger.activateIssuer('b')).toEqual({});
+      expect((await ledger.activeIssuer())?.issuerId).toBe('b');
+    });
+
+    it('that is the first becomes active with none before it', async () => {
+      await ledger.recordIssuer(issuer('a', 'prepared'));
+      expect(await ledger.activeIssuer()).toBeUndefined();
+      expect(await ledger.activateIssuer('a')).toEqual({});
+      expect(await states()).toEqual({ a: 'active' });
+    });
+
+    it('never goes back, and only a prepared one becomes active', async () => {
+      await ledger.recordIssuer(issuer('a', 'active'));
+      await ledger.recordIssuer(issuer('b', 'prepared'));
+      await ledger.activateIssuer('b');
+      await expect(ledger.activateIssuer('a')).rejects.toMatchObject({ code: 'conflict' });
+      await expect(ledger.activateIssuer('nobody')).rejects.toMatchObject({ code: 'conflict' });
+      await expect(ledger.recordIssuer(issuer('a', 'prepared'))).rejects.toThrow();
+      expect(await states()).toEqual({ a: 'retiring', b: 'active' });
+    });
+
+    it('retires when its last leaf has ended and whoever was revoked was listed after that, not before', async () => {
+      await ledger.recordIssuer(issuer('a', 'active'));
+      const serialHex = await leafOf('a', 'ana', 10 * DAY_MS);
+      await leafOf('a', 'ben', 20 * DAY_MS);
+      expect(await ledger.retireIssuer('a')).toBe(false);
+      await ledger.recordIssuer(issuer('b', 'prepared'));
+      await ledger.activateIssuer('b');
+      const lease = await take('user:ana');
+      await ledger.recordRevocation(lease, { serialHex, reason: 'superseded' });
+      expect(await ledger.issuerHoldings('a')).toMatchObject({
+        live: 2,
+        unlisted: 0,
+        lastNotAfter: new Date(START.getTime() + 20 * DAY_MS),
+      });
+      expect(Buffer.from((await ledger.issuerHoldings('a')).sampleDer ?? [])).toEqual(
+        Buffer.from(bytes(`leaf 01${Buffer.from('ben'.padEnd(17)).toString('hex')}`)),
+      );
+      now = new Date(START.getTime() + 20 * DAY_MS);
+      expect(await ledger.retireIssuer('a')).toBe(false);
+      now = new Date(START.getTime() + 20 * DAY_MS + 1000);
+      expect(await ledger.issuerHoldings('a')).toMatchObject({ live: 0, unlisted: 1 });
+      expect(await ledger.retireIssuer('a')).toBe(false);
+      await publishCrl('a', 1n, [serialHex]);
+      expect(await ledger.issuerHoldings('a')).toMatchObject({ live: 0, unlisted: 0 });
+      expect(await ledger.retireIssuer('a')).toBe(true);
+      expect(await ledger.retireIssuer('a')).toBe(true);
+      expect(await states()).toEqual({ a: 'retired', b: 'active' });
+    });
+
+    it('asked of another CA is found by its key until it is an issuer', async () => {
+      const spkiSha256Hex = 'ab'.repeat(32);
+      const request = { spkiSha256Hex, keyVersion: SECRET, csrDer: bytes('csr') };
+      await ledger.recordIssuerRequest(request);
+      await ledger.recordIssuerRequest({ ...request, csrDer: bytes('csr again') });
+      expect(await ledger.openIssuerRequests()).toHaveLength(1);
+      expect(Buffer.from((await ledger.readIssuerRequest(spkiSha256Hex))?.csrDer ?? []).toString()).toBe(
+        'csr again',
+      );
+      expect(await ledger.readIssuerRequest('cd'.repeat(32))).toBeUndefined();
+      await ledger.recordIssuer(issuer('a', 'prepared'));
+      expect(await ledger.openIssuerRequests()).toEqual([]);
+    });
+
+    it('dates the ledger, so that a clock that is behind is noticed', async () => {
+      expect(await ledger.latestInstant()).toBeUndefined();
+      await ledger.recordIssuer(issuer('a', 'active'));
+      now = new Date(START.getTime() + DAY_MS);
+      await publishCrl('a', 1n, []);
+      expect(await ledger.latestInstant()).toEqual(now);
+    });
+  });
+};

@@ -1,0 +1,7 @@
+import { describe } from 'vitest';
+import { issuerLifeContract } from '../contract/issuer-life.ts';
+import { openTestDatabase } from '../support/ledger.ts';
+
+describe('the ledger, on PGlite:', () => {
+  issuerLifeContract(openTestDatabase);
+});
