@@ -66,7 +66,12 @@ export type ErrorCode =
   | 'kms-answer-refused'
   | 'kms-unavailable'
   // guard
-  | 'guard-refused';
+  | 'guard-refused'
+  | 'held-set-changed'
+  | 'held-set-decided'
+  | 'same-admin'
+  | 'obliteration-refused'
+  | 'stopped';
 
 export interface SealwrightErrorOptions {
   readonly cause?: unknown;

@@ -102,6 +102,23 @@ export interface KeypairRecord {
   readonly disabled?: { readonly at: Date; readonly because: DisableCause };
 }
 
+/**
+ * What an admin asked to be done to one key pair and what the loop has still to do. `obliterate` appears here only once
+ * a second admin has confirmed it.
+ */
+export interface KeypairRequest {
+  readonly requestId: string;
+  readonly kind: 'disable' | 'obliterate';
+  /** Of the leaf whose pair it is. */
+  readonly serialHex: string;
+  readonly keypairId: string;
+  readonly requestedBy: string;
+  /** `obliterate`: the second admin. */
+  readonly confirmedBy?: string;
+  /** `disable`: why. `obliterate`: the admin's statement that no legal hold exists. */
+  readonly reason: string;
+}
+
 /** Why we disabled a pair: its user left, its key was reported compromised, an admin asked for it. */
 export type DisableCause = 'left' | 'compromised' | 'admin';
 
@@ -133,6 +150,10 @@ export interface UserRecord {
   readonly suspendedAt?: Date;
   /** The rule that covers the user, or covered them last: its grace periods apply when they leave. */
   readonly ruleName?: string;
+  /** Org unit in which the user was last seen covered, lower case: the guard counts departures by it. */
+  readonly unit?: string;
+  /** A departure of theirs that the guard holds, or that an admin approved or dismissed. */
+  readonly departure?: 'held' | 'approved' | 'dismissed';
   /** Consecutive failures, for the back-off; reset by success or a new wish. */
   readonly failures: number;
   readonly nextAction?: string;
@@ -168,6 +189,8 @@ export interface UserLedger {
   readonly leaves: readonly LeafRecord[];
   readonly keypairs: readonly KeypairRecord[];
   readonly openWishes: readonly WishRecord[];
+  /** Requests about single key pairs that wait to be carried out; absent where there are none. */
+  readonly keypairRequests?: readonly KeypairRequest[];
   /** What an admin should know and what is not over yet, oldest first. */
   readonly notices: readonly NoticeRecord[];
 }

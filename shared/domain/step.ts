@@ -4,7 +4,7 @@
  * `made` stands for something an earlier step of the same plan makes: serials, key ids and Gmail ids are born when a
  * plan is applied, so that two plans over the same facts compare equal.
  */
-import type { UserState } from './records.ts';
+import type { DisableCause, UserState } from './records.ts';
 import type { RevocationReason } from './revocation-reason.ts';
 
 export type KeyReference = { readonly keyId: string } | 'made';
@@ -77,6 +77,31 @@ export interface EnableKeypairStep extends StepBase {
   readonly keypairId: string;
 }
 
+/**
+ * Disables a pair of ours: mail that was encrypted to it cannot be read in Gmail while it is disabled, and its 30 days
+ * towards obliteration begin.
+ */
+export interface DisableKeypairStep extends StepBase {
+  readonly kind: 'disable-keypair';
+  readonly serialHex: string;
+  readonly keypairId: string;
+  readonly because: DisableCause;
+  /** Disabling a pair that is already replaced is no departure and does not count for the guard. */
+  readonly departure: boolean;
+  /** The admin's request about this one pair, if that is what it answers. */
+  readonly requestId?: string;
+}
+
+/**
+ * Destroys a pair of ours in Gmail, for ever: nobody can read mail encrypted to it again. Only ever carries out a request
+ * that two admins made and that is checked once more at its turn; no rule decides it.
+ */
+export interface ObliterateKeypairStep extends StepBase {
+  readonly kind: 'obliterate-keypair';
+  readonly keypairId: string;
+  readonly requestId: string;
+}
+
 /** Creates the identity, or patches it when `replace` says one exists. */
 export interface SetIdentityStep extends StepBase {
   readonly kind: 'set-identity';
@@ -113,6 +138,8 @@ export type Step =
   | RevokeLeafStep
   | CreateKeypairStep
   | EnableKeypairStep
+  | DisableKeypairStep
+  | ObliterateKeypairStep
   | SetIdentityStep
   | DeleteIdentityStep
   | FulfilWishStep

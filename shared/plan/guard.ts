@@ -1,39 +1,22 @@
+/**
+ * The guard: refuses mass harm. Departures of the last hour are counted together with the one at hand, for the tenant and
+ * for each org unit the user belongs to, because a moved unit arrives as a thousand one-user plans. Passing a limit
+ * *latches*: from then on all departures of that scope are held, however much time passes, until an admin has approved
+ * or dismissed exactly what is held. Pure; the ledger remembers.
+ */
+import type { CountedScope, DepartureStep, GuardRuling, GuardSight } from '../domain/held.ts';
 import type { Policy } from '../domain/policy.ts';
 import type { Plan, Step } from '../domain/step.ts';
+import { plus } from './timing.ts';
 
-/** What the ledger says of the last hour. */
-export interface RecentDepartures {
-  /** Distinct other users that departed in the last hour, or were let through and are about to. */
-  readonly departures: number;
-  readonly coveredUsers: number;
-}
+/** How long a dismissed departure is left alone before an admin is asked again: 24 hours. */
+export const DISMISSED_MS = 86_400_000;
 
-export type GuardVerdict =
-  | { readonly kind: 'allowed'; readonly plan: Plan }
-  /** The steps that hurt nobody go on; departures are held, and the refusal names the limit. */
-  | { readonly kind: 'held'; readonly plan: Plan; readonly held: readonly Step[]; readonly reason: string };
+/** How long departures count: one hour. */
+export const GUARD_WINDOW_MS = 3_600_000;
 
-/**
- * Refuses mass harm. Departures of the last hour are counted together with this plan, because a moved unit arrives
- * as a thousand one-user plans. The limit is `max(minimum, share of covered users)`, at most `maximum`.
- */
-export function guard(plan: Plan, recent: RecentDepartures, limits: Policy['guard']): GuardVerdict {
-  const held = plan.steps.filter(isDeparture);
-  if (held.length === 0) return { kind: 'allowed', plan };
-  const limit = departureLimit(recent.coveredUsers, limits);
-  if (recent.departures + 1 <= limit) return { kind: 'allowed', plan };
-  const reason = `Held: ${recent.departures} users departed in the last hour and the limit for ${recent.coveredUsers} covered users is ${limit}.`;
-  return {
-    kind: 'held',
-    held,
-    reason,
-    plan: {
-      ...plan,
-      steps: plan.steps.filter((step) => !isDeparture(step)),
-      verdict: { ...plan.verdict, state: 'leaving', reason },
-    },
-  };
-}
+/** How often a held user is looked at without anybody asking, so that one who came back leaves the held set: 6 hours. */
+export const LOOK_AT_HELD_MS = 6 * 3_600_000;
 
 export function departureLimit(coveredUsers: number, limits: Policy['guard']): number {
   return Math.min(
@@ -42,6 +25,129 @@ export function departureLimit(coveredUsers: number, limits: Policy['guard']): n
   );
 }
 
-function isDeparture(step: Step): boolean {
-  return (step.kind === 'revoke-leaf' || step.kind === 'delete-identity') && step.departure;
+/**
+ * What a user's departures are counted over, widest first: the tenant, then each org unit from the top down to their own.
+ * Counting the units above as well, because a department of ten small teams is as much one unit as each team is.
+ */
+export function scopesOf(unit: string | undefined): readonly CountedScope[] {
+  const segments = (unit ?? '').toLowerCase().split('/').filter(Boolean);
+  return [
+    'tenant',
+    ...segments.map((_, index): CountedScope => `unit:/${segments.slice(0, index + 1).join('/')}`),
+  ];
+}
+
+/** What a plan would take from its user, in its order. */
+export function departureSteps(plan: Plan): readonly DepartureStep[] {
+  return plan.steps.flatMap((step): DepartureStep[] => {
+    if (!isDeparture(step)) return [];
+    switch (step.kind) {
+      case 'revoke-leaf':
+        return [{ kind: step.kind, target: step.serialHex, revocationReason: step.revocationReason }];
+      case 'delete-identity':
+        return [{ kind: step.kind, target: step.address }];
+      case 'disable-keypair':
+        return [{ kind: step.kind, target: step.keypairId }];
+      default:
+        return step satisfies never;
+    }
+  });
+}
+
+type Taking = Extract<Step, { kind: DepartureStep['kind'] }>;
+
+function isDeparture(step: Step): step is Taking {
+  return 'departure' in step && step.departure;
+}
+
+/** The plan without what it would take away; `reason` and when to look again go into its verdict. */
+export function withoutDepartures(plan: Plan, reason: string): Plan {
+  return {
+    ...plan,
+    steps: plan.steps.filter((step) => !isDeparture(step)),
+    verdict: { state: 'leaving', reason },
+  };
+}
+
+export interface Proposal {
+  readonly steps: readonly DepartureStep[];
+  /** As what the account is protected, such as `a super admin`. */
+  readonly protectedAs?: string;
+  readonly now: Date;
+}
+
+/** Judges one departure. */
+export function judge(sight: GuardSight, proposal: Proposal, limits: Policy['guard']): GuardRuling {
+  const { standing } = sight;
+  if (standing !== undefined) return judgeStanding(standing, proposal);
+  if (proposal.protectedAs !== undefined) {
+    const reason = `Held: the account is protected (${proposal.protectedAs}), so an admin has to approve its departure.`;
+    return { kind: 'held', scope: 'protected', opening: 'Departures of protected accounts.', reason };
+  }
+  const [latch] = sight.latches;
+  if (latch !== undefined) {
+    return { kind: 'held', scope: latch.scope, opening: latch.reason, reason: `Held: ${latch.reason}` };
+  }
+  const passed = sight.counts.find(
+    ({ departures, coveredUsers }) => departures + 1 > departureLimit(coveredUsers, limits),
+  );
+  if (passed !== undefined) {
+    const opening = whyLatched(passed, limits);
+    return { kind: 'held', scope: passed.scope, opening, reason: `Held: ${opening}` };
+  }
+  const [tenant] = sight.counts;
+  return {
+    kind: 'let-through',
+    reason: `Let through; ${tenant?.departures ?? 0} other users departed in the last hour.`,
+  };
+}
+
+function judgeStanding(standing: NonNullable<GuardSight['standing']>, { steps, now }: Proposal): GuardRuling {
+  const { setId, decided } = standing;
+  const asShown = steps.every((step) => standing.steps.some((shown) => isSame(step, shown)));
+  if (standing.state === 'held') {
+    const reason = `Held: waits for an admin's decision on held set ${setId}.`;
+    const same = asShown && steps.length === standing.steps.length;
+    return { kind: same ? 'still-held' : 'held-otherwise', setId, reason };
+  }
+  if (decided === undefined) throw new Error(`Held set ${setId} was decided and nobody knows by whom.`);
+  const again = 'Departures that were decided before and are asked for again.';
+  if (standing.state === 'approved') {
+    if (asShown) return { kind: 'approved', setId, by: decided.by };
+    const reason = `Held: what would be done is no longer what ${decided.by} approved in held set ${setId}.`;
+    return { kind: 'held', scope: 'again', opening: again, reason, standing: 'changed' };
+  }
+  const until = plus(decided.at, DISMISSED_MS);
+  if (!asShown) {
+    const reason = `Held: what would be done is no longer what ${decided.by} dismissed in held set ${setId}.`;
+    return { kind: 'held', scope: 'again', opening: again, reason, standing: 'changed' };
+  }
+  if (now.getTime() >= until.getTime()) {
+    const reason = `Held: ${decided.by} dismissed it on ${decided.at.toISOString()} in held set ${setId}, and the directory still asks for it.`;
+    return { kind: 'held', scope: 'again', opening: again, reason, standing: 'lapsed' };
+  }
+  const reason = `${decided.by} dismissed the departure in held set ${setId}; nothing is taken away before ${until.toISOString()}, when it is held again.`;
+  return { kind: 'dismissed', setId, reason, until };
+}
+
+const isSame = (one: DepartureStep, other: DepartureStep): boolean =>
+  one.kind === other.kind && one.target === other.target && one.revocationReason === other.revocationReason;
+
+function whyLatched(
+  { scope, departures, coveredUsers }: GuardSight['counts'][number],
+  limits: Policy['guard'],
+): string {
+  const limit = departureLimit(coveredUsers, limits);
+  const where = scope === 'tenant' ? 'the tenant' : scope.slice('unit:'.length);
+  return `${departures} users departed from ${where} in the last hour, and the limit for its ${coveredUsers} covered users is ${limit}.`;
+}
+
+/**
+ * Why a directory that now shows `seen` of `known` covered users must not be acted on, as a reason for `latchGuard` with
+ * scope `tenant`; undefined while the difference is within what may depart in an hour.
+ */
+export function whyShrunk(known: number, seen: number, limits: Policy['guard']): string | undefined {
+  const limit = departureLimit(known, limits);
+  if (known - seen <= limit) return undefined;
+  return `The directory shows ${seen} of ${known} covered users, ${known - seen} fewer, and the limit is ${limit}.`;
 }

@@ -17,6 +17,12 @@ export interface Gmail {
   ): Promise<{ readonly kind: 'created'; readonly keypairId: string } | { readonly kind: 'already-exists' }>;
   enableKeypair(mailbox: string, keypairId: string): Promise<void>;
   disableKeypair(mailbox: string, keypairId: string): Promise<void>;
+  /**
+   * Destroys the pair for ever: mail encrypted to it is lost to users and admins alike. Gmail refuses (`gmail-refused`)
+   * unless it has been disabled for more than 30 days. `absent` when there is no such pair, which is done already.
+   * https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.settings.cse.keypairs/obliterate
+   */
+  obliterateKeypair(mailbox: string, keypairId: string): Promise<'obliterated' | 'absent'>;
   createIdentity(mailbox: string, identity: GmailIdentity): Promise<'created' | 'already-exists'>;
   /** `absent` when Gmail answers 404. */
   patchIdentity(mailbox: string, identity: GmailIdentity): Promise<'patched' | 'absent'>;

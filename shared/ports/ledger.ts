@@ -23,11 +23,14 @@ import type { RevocationReason } from '../domain/revocation-reason.ts';
 import type { AddressClaims } from './ledger/address-claims.ts';
 import type { BlockedKeyRows } from './ledger/blocked-keys.ts';
 import type { DeviceKeyRows } from './ledger/device-keys.ts';
+import type { GuardLedger } from './ledger/guard.ts';
 import type { IssuerAddresses } from './ledger/issuer-addresses.ts';
 import type { IssuerLife } from './ledger/issuer-life.ts';
 import type { KeypairEnablement } from './ledger/keypair-enablement.ts';
+import type { KeypairRequestLedger } from './ledger/keypair-requests.ts';
 import type { Notices } from './ledger/notices.ts';
 import type { OcspLedger } from './ledger/ocsp.ts';
+import type { StopLedger } from './ledger/stop.ts';
 
 export interface Lease {
   readonly subject: string;
@@ -94,14 +97,10 @@ export interface RevokedLeaf {
   readonly notAfter: Date;
 }
 
-export interface RecentDepartures {
-  readonly departures: number;
-  readonly coveredUsers: number;
-}
-
 export interface JobProgress {
   readonly jobId: string;
-  readonly kind: 'rekey';
+  /** `departures`: an approved held set being carried out. */
+  readonly kind: 'rekey' | 'departures';
   readonly state: 'running' | 'done' | 'failed' | 'paused' | 'cancelled';
   readonly total: number;
   readonly done: number;
@@ -117,11 +116,14 @@ export interface Ledger
   extends AddressClaims,
     BlockedKeyRows,
     DeviceKeyRows,
+    GuardLedger,
     IssuerAddresses,
     IssuerLife,
     KeypairEnablement,
+    KeypairRequestLedger,
     Notices,
-    OcspLedger {
+    OcspLedger,
+    StopLedger {
   // --- leases -------------------------------------------------------------------------------------------------
   /**
    * Takes the lease on `user:ID` or `issuer:ID`, or answers undefined when somebody else holds it (and, for users, asks
@@ -155,6 +157,8 @@ export interface Ledger
       suspendedAt?: Date;
       /** The covering rule; absence keeps the last one. */
       ruleName?: string;
+      /** The org unit's path while covered; absence keeps the last one. */
+      unit?: string;
     },
   ): Promise<void>;
   recordState(
@@ -253,23 +257,7 @@ export interface Ledger
   >;
   forgetChannel(channelId: string): Promise<void>;
 
-  // --- guard and audit ----------------------------------------------------------------------------------------
-  /**
-   * Users who departed since an instant (inclusive), each counted once, and users covered now (state other than
-   * `out`). Read from the audit trail: outcome `done` or `adopted` of `revoke-leaf` with detail `departure: true`,
-   * and of `delete-identity` and `disable-keypair` without detail `departure: false`; and outcome `intended` of
-   * `guard`, which is a departure that was let through and is under way.
-   */
-  departuresSince(since: Date): Promise<RecentDepartures>;
-  /**
-   * Hands `judge` what `departuresSince` would answer without this user, and writes the entry it answers, if any. No
-   * two judgements overlap, and an entry of step `guard` and outcome `intended` counts like a departure from then on:
-   * users whose plans are made at the same moment cannot all take the last place of an hour. `judge` must be pure.
-   */
-  judgeDeparture<T>(
-    of: { readonly userId: string; readonly since: Date },
-    judge: (recent: RecentDepartures) => { readonly verdict: T; readonly entry?: AuditEntry },
-  ): Promise<T>;
+  // --- audit -------------------------------------------------------------------------------------------------
   audit(entry: AuditEntry): Promise<void>;
   /**
    * By id, which follows the order of writing. Two writers may commit in the other order: whoever follows the trail

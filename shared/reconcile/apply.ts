@@ -1,15 +1,18 @@
 import type { Plan, Step, StepChain, StepKind } from '../domain/step.ts';
-import { isSealwrightError, type SealwrightError } from '../errors.ts';
+import { isSealwrightError, permanent, type SealwrightError } from '../errors.ts';
+import { goesOnUnderStop, whyStopped } from '../plan/stop.ts';
 import { auditEntry } from './audit-entry.ts';
 import type { StepContext, StepOutcome } from './context.ts';
 import { createKeypair } from './steps/create-keypair.ts';
 import { deleteIdentity } from './steps/delete-identity.ts';
+import { disableKeypair } from './steps/disable-keypair.ts';
 import { enableKeypair } from './steps/enable-keypair.ts';
 import { failWish } from './steps/fail-wish.ts';
 import { fulfilWish } from './steps/fulfil-wish.ts';
 import { issueDeviceLeaf } from './steps/issue-device-leaf.ts';
 import { issueLeaf } from './steps/issue-leaf.ts';
 import { makeKey } from './steps/make-key.ts';
+import { obliterateKeypair } from './steps/obliterate-keypair.ts';
 import { retireLeaf } from './steps/retire-leaf.ts';
 import { revokeLeaf } from './steps/revoke-leaf.ts';
 import { setIdentity } from './steps/set-identity.ts';
@@ -29,6 +32,8 @@ const HANDLERS = {
   'revoke-leaf': revokeLeaf,
   'create-keypair': createKeypair,
   'enable-keypair': enableKeypair,
+  'disable-keypair': disableKeypair,
+  'obliterate-keypair': obliterateKeypair,
   'set-identity': setIdentity,
   'delete-identity': deleteIdentity,
   'fulfil-wish': fulfilWish,
@@ -88,6 +93,7 @@ async function applyStep(step: Step, context: StepContext): Promise<void> {
     // Not every step writes to the ledger before it acts, and a process that slept may have been replaced: whoever has
     // lost the lease finds out here, before the effect.
     await deps.ledger.renewLease(context.lease, deps.leaseMs);
+    await refuseWhenStopped(step, context);
     const { outcome, audited, details } = await handler(step, context);
     if (audited !== true) await deps.ledger.audit(auditEntry(context, step, outcome, details));
     deps.log.info('step-ended', { ...line, outcome, durationMs: durationMs(), ...details });
@@ -114,6 +120,13 @@ async function applyStep(step: Step, context: StepContext): Promise<void> {
   }
 }
 
+/** A stop may have come while the steps before this one were applied. */
+async function refuseWhenStopped(step: Step, { deps }: StepContext): Promise<void> {
+  if (goesOnUnderStop(step)) return;
+  const stop = await deps.ledger.currentStop();
+  if (stop !== undefined) throw permanent('stopped', whyStopped(stop));
+}
+
 /** After the certificate chain stopped: steps that refer to nothing it still had to make. */
 function isPossible(step: Step, context: StepContext): boolean {
   if (step.kind === 'create-keypair' || step.kind === 'set-identity') {
@@ -123,5 +136,10 @@ function isPossible(step: Step, context: StepContext): boolean {
       (context.facts.leafSha256BySerial.has(serialHex) || serialHex === context.made.serialHex)
     );
   }
-  return step.kind === 'delete-identity' || step.kind === 'enable-keypair';
+  return (
+    step.kind === 'delete-identity' ||
+    step.kind === 'enable-keypair' ||
+    step.kind === 'disable-keypair' ||
+    step.kind === 'obliterate-keypair'
+  );
 }

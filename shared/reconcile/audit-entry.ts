@@ -4,7 +4,7 @@ import type { StepContext, StepOutcome } from './context.ts';
 
 /** The line of the audit trail for a step that ended well. */
 export const auditEntry = (
-  { facts, cause }: Pick<StepContext, 'facts' | 'cause'>,
+  { facts, cause, approval }: Pick<StepContext, 'facts' | 'cause' | 'approval'>,
   step: Step,
   outcome: StepOutcome['outcome'],
   details: StepOutcome['details'],
@@ -14,5 +14,12 @@ export const auditEntry = (
   step: step.kind,
   reason: step.reason,
   outcome,
-  ...(details === undefined ? {} : { details }),
+  ...(details === undefined && approval === undefined
+    ? {}
+    : {
+        details: {
+          ...details,
+          ...(approval === undefined ? {} : { heldSet: Number(approval.setId), approvedBy: approval.by }),
+        },
+      }),
 });

@@ -44,6 +44,8 @@ export interface StepContext {
   readonly mailbox: string;
   /** What earlier steps of this plan made; `made` references resolve here. */
   readonly made: { keyId?: string; serialHex?: string };
+  /** The held set under which an admin approved this user's departure; every line of the audit trail says so. */
+  readonly approval?: { readonly setId: bigint; readonly by: string };
 }
 
 /** How a step ended well. `adopted`: found done by somebody else or by an attempt whose answer was lost. */

@@ -72,7 +72,7 @@ async function recordSighting(
     aliases: user.aliases,
     ...(standing.kind === 'outside' ? { leftScopeAt: standing.since } : {}),
     ...(user.suspended ? { suspendedAt: ledger.user?.suspendedAt ?? now } : {}),
-    ...(standing.kind === 'covered' ? { ruleName: standing.rule.name } : {}),
+    ...(standing.kind === 'covered' ? { ruleName: standing.rule.name, unit: user.orgUnitPath } : {}),
   });
   return true;
 }

@@ -1,15 +1,16 @@
 import type { DirectoryPresence } from '../domain/directory-user.ts';
 import type { Cause } from '../domain/hint.ts';
 import type { UserRecord, UserState } from '../domain/records.ts';
-import type { Plan, Verdict } from '../domain/step.ts';
+import type { Verdict } from '../domain/step.ts';
 import { isSealwrightError, type SealwrightError } from '../errors.ts';
 import type { Facts } from '../plan/facts.ts';
-import { type GuardVerdict, guard } from '../plan/guard.ts';
 import { planFor } from '../plan/plan.ts';
+import { underStop } from '../plan/stop.ts';
 import { plus, slowRetryMs } from '../plan/timing.ts';
 import type { Lease } from '../ports/ledger.ts';
 import { apply, type Stop } from './apply.ts';
 import type { ReconcileDeps } from './context.ts';
+import { judgePlan } from './judge.ts';
 import { observe } from './observe.ts';
 
 /** `busy`: somebody else works on this user and has been asked to look once more. */
@@ -65,23 +66,25 @@ async function look(deps: ReconcileDeps, lease: Lease, userId: string, cause: Ca
       return await unseen(deps, lease, userId, cause, error);
     }
     const { facts, gmailFailure } = await observe(deps, lease, presence);
-    const judged = await judge(deps, cause, planFor(facts, deps.policy));
-    const { plan } = judged;
-    if (judged.kind === 'held') {
-      deps.log.warning('departures-held', { eventId: cause.eventId, userId, reason: judged.reason });
-      await deps.ledger.audit({ userId, cause, step: 'guard', reason: judged.reason, outcome: 'refused' });
-    }
+    const { plan, approval } = await judgePlan(deps, lease, cause, facts, planFor(facts, deps.policy));
     if (plan.steps.length === 0 && gmailFailure === undefined) {
-      const verdict =
-        judged.kind === 'held'
-          ? { ...plan.verdict, nextAction: 'ask-guard-again', nextActionAt: plus(facts.now, HOUR_MS) }
-          : plan.verdict;
-      await settle(deps, lease, facts, verdict);
-      return { kind: 'converged', verdict };
+      await settle(deps, lease, facts, plan.verdict);
+      return { kind: 'converged', verdict: plan.verdict };
     }
     const mailbox =
       presence.kind === 'present' ? presence.user.primaryEmail : (facts.ledger.user?.primaryEmail ?? '');
-    const stops: Stop[] = [...(await apply(plan, { deps, lease, cause, facts, mailbox, made: {} }))];
+    const context = {
+      deps,
+      lease,
+      cause,
+      facts,
+      mailbox,
+      made: {},
+      ...(approval === undefined ? {} : { approval }),
+    };
+    const stops: Stop[] = [...(await apply(plan, context))];
+    // A stop that came in the middle: the next round writes down that the user waits for its end.
+    if (stops.some(({ error }) => error.code === 'stopped')) continue;
     if (gmailFailure !== undefined) stops.push({ chain: 'gmail', step: 'read-gmail', error: gmailFailure });
     if (stops.length > 0) {
       const leaving = facts.ledger.user?.leftScopeAt !== undefined || presence.kind === 'deleted';
@@ -89,21 +92,6 @@ async function look(deps: ReconcileDeps, lease: Lease, userId: string, cause: Ca
     }
   }
   throw new Error(`The plan for user ${userId} did not settle in ${MAX_ROUNDS} rounds.`);
-}
-
-/** A departure that is let through is written down before it begins, so that plans judged at once see each other. */
-async function judge(deps: ReconcileDeps, cause: Cause, plan: Plan): Promise<GuardVerdict> {
-  const departs = plan.steps.some((step) => 'departure' in step && step.departure);
-  // Counting reads the audit trail; most plans hurt nobody and need no count.
-  if (!departs) return { kind: 'allowed', plan };
-  const { userId } = plan;
-  const since = plus(deps.clock.now(), -HOUR_MS);
-  return await deps.ledger.judgeDeparture<GuardVerdict>({ userId, since }, (recent) => {
-    const verdict = guard(plan, recent, deps.policy.guard);
-    if (verdict.kind === 'held') return { verdict };
-    const reason = `Let through; ${recent.departures} other users departed in the last hour.`;
-    return { verdict, entry: { userId, cause, step: 'guard', reason, outcome: 'intended' } };
-  });
 }
 
 /** Nothing left to do. Somebody no rule ever covered gets no row. */
@@ -133,7 +121,8 @@ async function unseen(
   if (user === undefined) throw error;
   const stops: Stop[] = [{ chain: 'certificate', step: 'read-directory', error }];
   const context = { deps, lease, cause, facts, mailbox: user.primaryEmail, made: {} };
-  stops.push(...(await apply(planFor(facts, deps.policy), context)));
+  const plan = underStop(planFor(facts, deps.policy), await deps.ledger.currentStop());
+  stops.push(...(await apply(plan, context)));
   const kept = user.state === 'leaving' || user.state === 'out' ? user.state : undefined;
   return await stop(deps, lease, userId, user, stops, kept);
 }

@@ -1248,38 +1248,6 @@ export const ledgerContract = (open: () => Promise<Database>): void => {
       }
       expect((await ledger.departuresSince(START)).coveredUsers).toBe(4);
     });
-
-    it('lets exactly as many depart as there are places, however many are judged at the same moment', async () => {
-      const judged = await Promise.all(
-        Array.from({ length: 12 }, async (_, index) => {
-          const userId = `leaver-${index}`;
-          return await ledger.judgeDeparture({ userId, since: START }, ({ departures }) =>
-            departures >= 5
-              ? { verdict: 'held' }
-              : {
-                  verdict: 'let through',
-                  entry: {
-                    userId,
-                    cause: CAUSE,
-                    step: 'guard',
-                    reason: 'A place is free.',
-                    outcome: 'intended',
-                  },
-                },
-          );
-        }),
-      );
-      expect(judged.filter((verdict) => verdict === 'let through')).toHaveLength(5);
-      expect(await ledger.departuresSince(START)).toMatchObject({ departures: 5 });
-    });
-
-    it('does not count the departures of the very user who is judged', async () => {
-      await ledger.audit(entry({ userId: 'same', step: 'revoke-leaf', details: { departure: true } }));
-      const seenBy = (userId: string) =>
-        ledger.judgeDeparture({ userId, since: START }, ({ departures }) => ({ verdict: departures }));
-      expect(await seenBy('same')).toBe(0);
-      expect(await seenBy('other')).toBe(1);
-    });
   });
 
   describe('the export of users', () => {

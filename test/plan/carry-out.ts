@@ -110,6 +110,16 @@ function carryOutStep(facts: Facts, step: Step, made: { keyId?: string; serialHe
           pair.keypairId === step.keypairId ? { ...pair, enabled: true } : pair,
         ),
       }));
+    case 'disable-keypair':
+      return withGmail((gmail) => ({
+        keypairs: gmail.keypairs.map((pair) =>
+          pair.keypairId === step.keypairId ? { ...pair, enabled: false, disabledAt: facts.now } : pair,
+        ),
+      }));
+    case 'obliterate-keypair':
+      return withGmail((gmail) => ({
+        keypairs: gmail.keypairs.filter((pair) => pair.keypairId !== step.keypairId),
+      }));
     case 'set-identity': {
       const keypairId =
         ledger.keypairs.find((pair) => pair.serialHex === serialOf(step.leaf))?.keypairId ?? 'missing';

@@ -1,5 +1,6 @@
 import { describe } from 'vitest';
 import { deviceKeyContract } from '../contract/device-keys.ts';
+import { guardContract } from '../contract/guard.ts';
 import { issuerLifeContract } from '../contract/issuer-life.ts';
 import { ledgerContract } from '../contract/ledger.ts';
 import { migrationContract } from '../contract/migrate.ts';
@@ -12,6 +13,10 @@ describe('the ledger, on PostgreSQL:', () => {
 
 describe('the ledger, on PostgreSQL:', () => {
   issuerLifeContract(openTestPostgres);
+});
+
+describe('the memory of the guard, on PostgreSQL,', () => {
+  guardContract(openTestPostgres);
 });
 
 describe('migrating, on PostgreSQL,', () => {

@@ -1,4 +1,5 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { heldSetDigest } from '../../shared/plan/held-set.ts';
 import {
   createWorld,
   HOUR_MS,
@@ -33,31 +34,125 @@ const joinAll = async (...userIds: readonly string[]): Promise<void> => {
   world.clock.advance(HOUR_MS);
 };
 
+const ADMIN = 'admin@acme.example';
+
+/** An admin decides on the one held set as it is. */
+const decideOnly = async (decision: 'approved' | 'dismissed'): Promise<void> => {
+  const [open] = await world.ledger.heldSets({ state: 'open' });
+  await world.ledger.decideHeldSet(
+    open?.setId ?? 0n,
+    (set) => ({ setId: set.setId, decision, by: ADMIN, digest: heldSetDigest(set), paceMs: 0 }),
+    () => ({
+      cause: { source: 'admin', eventId: 'held', event: decision, actor: ADMIN },
+      step: 'held-departures',
+      reason: 'Decided.',
+      outcome: 'done',
+    }),
+  );
+};
+
 describe('the guard, in the loop,', () => {
-  test('holds the departure past the limit, says so where an admin looks, and lets it go an hour later', async () => {
+  test('holds the departure past the limit for good, and says so where an admin looks', async () => {
     await joinAll('1', '2');
     world.directory.remove('1');
     world.directory.remove('2');
     await look(strict(), '1');
     expect(await look(strict(), '2')).toMatchObject({
       kind: 'converged',
-      verdict: { state: 'leaving', nextAction: 'ask-guard-again' },
+      verdict: { state: 'leaving', nextAction: 'wait-for-approval' },
     });
     expect(await revocationsOf(world, '1')).toEqual(['cessationOfOperation']);
-    expect(await revocationsOf(world, '2')).toEqual([undefined]);
     const row = await rowOf(world, '2');
-    expect(row?.state).toBe('leaving');
-    expect(row?.reason).toMatch(/^Held: 1 users departed in the last hour and the limit .* is 1\.$/);
-    expect(row?.nextActionAt?.getTime()).toBe(world.clock.now().getTime() + HOUR_MS);
+    expect(row).toMatchObject({ state: 'leaving', departure: 'held' });
+    expect(row?.reason).toMatch(/^Held: 1 users departed from the tenant .* covered users is 1\.$/);
+    expect(row?.nextActionAt?.getTime()).toBe(world.clock.now().getTime() + 6 * HOUR_MS);
+
+    world.clock.advance(HOUR_MS + 1);
+    await look(strict(), '2');
+    expect(await revocationsOf(world, '2')).toEqual([undefined]);
     const trail = await world.ledger.auditTrail({ userId: '2', limit: 100 });
     expect(trail.filter(({ outcome }) => outcome === 'refused')).toMatchObject([
       { step: 'guard', reason: row?.reason },
     ]);
+  });
 
-    world.clock.advance(HOUR_MS + 1);
+  test('carries out what an admin approved, and every line of it says who that was', async () => {
+    await joinAll('1', '2');
+    for (const userId of ['1', '2']) world.directory.put({ userId, orgUnitPath: '/' });
+    for (const userId of ['1', '2']) await look(strict(), userId);
+    world.clock.advance(25 * HOUR_MS);
+    await world.publishCrl();
+    for (const userId of ['1', '2']) await look(strict(), userId);
+    await decideOnly('approved');
     await look(strict(), '2');
-    expect(await revocationsOf(world, '2')).toEqual(['cessationOfOperation']);
-    expect((await rowOf(world, '2'))?.state).toBe('out');
+    expect(await rowOf(world, '2')).toMatchObject({ state: 'out' });
+    expect((await rowOf(world, '2'))?.departure).toBeUndefined();
+    const trail = await world.ledger.auditTrail({ userId: '2', limit: 100 });
+    const done = trail.filter(({ step }) => step === 'revoke-leaf' || step === 'delete-identity');
+    expect(done.map(({ details }) => details)).toMatchObject([
+      { heldSet: expect.any(Number), approvedBy: ADMIN },
+      { heldSet: expect.any(Number), approvedBy: ADMIN },
+    ]);
+    expect(trail.at(-1)).toMatchObject({
+      step: 'guard',
+      outcome: 'done',
+      reason: `Carried out as ${ADMIN} approved.`,
+    });
+  });
+
+  test('leaves what an admin dismissed, and says until when', async () => {
+    await joinAll('1', '2');
+    world.directory.remove('1');
+    world.directory.remove('2');
+    await look(strict(), '1');
+    await look(strict(), '2');
+    await decideOnly('dismissed');
+    await look(strict(), '2');
+    expect(await revocationsOf(world, '2')).toEqual([undefined]);
+    expect(await rowOf(world, '2')).toMatchObject({
+      state: 'leaving',
+      departure: 'dismissed',
+      nextAction: 'ask-guard-again',
+      reason: expect.stringContaining(`${ADMIN} dismissed the departure in held set`),
+    });
+  });
+
+  test('lets go of whoever came back before the decision', async () => {
+    await joinAll('1', '2');
+    world.directory.remove('1');
+    world.directory.remove('2');
+    await look(strict(), '1');
+    await look(strict(), '2');
+    world.directory.put({ userId: '2' });
+    await look(strict(), '2');
+    expect(await rowOf(world, '2')).toMatchObject({ state: 'ready' });
+    expect((await rowOf(world, '2'))?.departure).toBeUndefined();
+    expect(await world.ledger.heldSets({ state: 'open' })).toMatchObject([{ held: 0 }]);
+  });
+
+  test('does not take a directory that does not answer, or does not know the user, for a withdrawal', async () => {
+    await joinAll('1', '2');
+    world.directory.remove('1');
+    world.directory.remove('2');
+    await look(strict(), '1');
+    await look(strict(), '2');
+    world.directory.forget('2');
+    await look(strict(), '2');
+    expect(await world.ledger.heldSets({ state: 'open' })).toMatchObject([{ held: 1 }]);
+  });
+
+  test('holds a protected account although there is room', async () => {
+    await joinAll('1');
+    world.directory.put({ userId: '1', orgUnitPath: '/' });
+    const guarded = {
+      ...world.deps,
+      policy: { ...POLICY, protected: { ...POLICY.protected, users: ['user-1@acme.example'] } },
+    };
+    await look(guarded, '1');
+    world.clock.advance(25 * HOUR_MS);
+    await look(guarded, '1');
+    expect(await revocationsOf(world, '1')).toEqual([undefined]);
+    expect(await world.ledger.heldSets({ state: 'open' })).toMatchObject([{ scope: 'protected', held: 1 }]);
   });
 
   test('holds the identity together with the certificate', async () => {

@@ -39,6 +39,7 @@ const READS = new Set([
   'latestPublishedCrl',
   'readCrl',
   'departuresSince',
+  'currentStop',
   'renewLease',
   'listKeypairs',
   'listIdentities',

@@ -3,8 +3,8 @@
  * https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.settings.cse.keypairs ,
  * https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.settings.cse.identities
  *
- * What it will not do: obliterate. Mail encrypted to an obliterated key pair is lost to everybody, so that method is
- * not here to be called by mistake. `chainValidation` is left at Google's default, `all`: the chain and its
+ * Mail encrypted to an obliterated key pair is lost to everybody: `obliterateKeypair` is called from one place, the
+ * step that carries out what two admins asked for. `chainValidation` is left at Google's default, `all`: the chain and its
  * revocation state are checked by Google at upload, and an identity needs a pair that passed.
  */
 
@@ -190,6 +190,21 @@ export function googleGmail(options: GoogleGmailOptions): Gmail {
 
     enableKeypair: (mailbox, keypairId) => setEnablement(mailbox, keypairId, 'enabled'),
     disableKeypair: (mailbox, keypairId) => setEnablement(mailbox, keypairId, 'disabled'),
+
+    async obliterateKeypair(mailbox, keypairId) {
+      const answer = await call<unknown>(
+        mailbox,
+        {
+          method: 'keypairs.obliterate',
+          repeatable: 'any-time',
+          doing: `Obliterating the key pair ${keypairId}`,
+        },
+        (callOptions) =>
+          keypairs.obliterate({ userId: 'me', keyPairId: keypairId, requestBody: {} }, callOptions),
+        (error) => (error.failure.httpStatus === 404 ? 'absent' : undefined),
+      );
+      return answer === 'absent' ? 'absent' : 'obliterated';
+    },
 
     async createIdentity(mailbox, identity) {
       const answer = await call<unknown>(

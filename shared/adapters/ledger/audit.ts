@@ -1,7 +1,7 @@
-/** The audit trail, and what the guard counts in it. */
+/** The audit trail. */
 import type { HintSource } from '../../domain/hint.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { AuditEntry, Ledger, RecentDepartures } from '../../ports/ledger.ts';
+import type { AuditEntry, Ledger } from '../../ports/ledger.ts';
 import { optional } from './columns.ts';
 import type { Database, Queries } from './database.ts';
 
@@ -39,38 +39,7 @@ export const insertAudit = async (queries: Queries, at: Date, entry: AuditEntry)
   );
 };
 
-/**
- * Revoking counts only where the step says it is a departure; the other two always do, unless the step says not (the
- * old address of a renamed user). Two halves, so that each finds its own index.
- */
-const countDepartures = async (
-  queries: Queries,
-  since: Date,
-  exceptUserId: string | null,
-): Promise<RecentDepartures> => {
-  const [row] = await queries.query<{ departures: number; covered: number }>(
-    `SELECT
-       (SELECT count(*)::int FROM (
-          SELECT user_id FROM audit
-           WHERE at >= $1
-             AND step IN ('revoke-leaf', 'delete-identity', 'disable-keypair') AND outcome IN ('done', 'adopted')
-             AND coalesce((details ->> 'departure')::boolean, step <> 'revoke-leaf')
-          UNION
-          SELECT user_id FROM audit WHERE at >= $1 AND step = 'guard' AND outcome = 'intended') AS departed
-         WHERE user_id IS DISTINCT FROM $2) AS departures,
-       (SELECT count(*)::int FROM users WHERE state <> 'out') AS covered`,
-    [since, exceptUserId],
-  );
-  return { departures: row?.departures ?? 0, coveredUsers: row?.covered ?? 0 };
-};
-
-/** The row whose lock makes judgements take turns; nobody ever holds it as a lease. */
-const GUARD = 'job:guard';
-
-export const audit = (
-  database: Database,
-  clock: Clock,
-): Pick<Ledger, 'audit' | 'auditTrail' | 'departuresSince' | 'judgeDeparture'> => ({
+export const audit = (database: Database, clock: Clock): Pick<Ledger, 'audit' | 'auditTrail'> => ({
   audit: (entry) => insertAudit(database, clock.now(), entry),
 
   auditTrail: async (filter) => {
@@ -97,18 +66,4 @@ export const audit = (
       ...optional('details', row.details),
     }));
   },
-
-  departuresSince: (since) => countDepartures(database, since, null),
-
-  judgeDeparture: ({ userId, since }, judge) =>
-    database.transaction(async (queries) => {
-      await queries.query(
-        'INSERT INTO leases (subject, fence, expires_at) VALUES ($1, 1, now()) ON CONFLICT (subject) DO NOTHING',
-        [GUARD],
-      );
-      await queries.query('SELECT fence FROM leases WHERE subject = $1 FOR UPDATE', [GUARD]);
-      const { verdict, entry } = judge(await countDepartures(queries, since, userId));
-      if (entry !== undefined) await insertAudit(queries, clock.now(), entry);
-      return verdict;
-    }),
 });

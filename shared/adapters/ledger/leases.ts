@@ -5,7 +5,7 @@
  */
 import { retryable, type SealwrightError } from '../../errors.ts';
 import type { Lease, Ledger } from '../../ports/ledger.ts';
-import type { Database, TransactionQueries } from './database.ts';
+import type { Database, Queries, TransactionQueries } from './database.ts';
 
 const leaseLost = (subject: string): SealwrightError =>
   retryable(
@@ -34,15 +34,27 @@ export const underLease = async <T>(
     throw new Error(`bug: a write about ${subject} was made under the lease of ${lease.subject}`);
   }
   return await database.transaction(async (queries) => {
-    const held = await queries.query(
-      `SELECT fence FROM leases
-        WHERE subject = $1 AND holder = $2 AND fence = $3 AND expires_at > clock_timestamp()
-          FOR UPDATE`,
-      [lease.subject, lease.holder, lease.fence],
-    );
-    if (held.length === 0) throw leaseLost(lease.subject);
+    await lockLease(queries, lease);
     return await write(queries);
   });
+};
+
+const lockLease = async (queries: Queries, lease: Lease): Promise<void> => {
+  const held = await queries.query(
+    `SELECT fence FROM leases
+      WHERE subject = $1 AND holder = $2 AND fence = $3 AND expires_at > clock_timestamp()
+        FOR UPDATE`,
+    [lease.subject, lease.holder, lease.fence],
+  );
+  if (held.length === 0) throw leaseLost(lease.subject);
+};
+
+/** As `underLease`, inside a transaction that has begun. */
+export const holdLease = async (queries: Queries, lease: Lease, subject: string): Promise<void> => {
+  if (lease.subject !== subject) {
+    throw new Error(`bug: a write about ${subject} was made under the lease of ${lease.subject}`);
+  }
+  await lockLease(queries, lease);
 };
 
 /**

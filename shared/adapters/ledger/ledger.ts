@@ -2,7 +2,8 @@
  * The ledger in SQL: PostgreSQL for real, PGlite for the trial, one SQL for both.
  *
  * Words are those of `shared/ports/ledger.ts` and `migrations/0001-ledger.sql`. Each noun has a file: leases, users, keys,
- * leaves, keypairs, wishes, issuers and their addresses, crls, OCSP, channels, audit. `database.ts` is what they need of a database, with
+ * leaves, keypairs, requests about them, wishes, issuers and their addresses, crls, OCSP, channels, audit, guard, stop.
+ * `database.ts` is what they need of a database, with
  * two implementations, `postgres.ts` and `embedded.ts`; `migrate.ts` brings a database to the schema.
  *
  * What it will not do: decide anything, talk to anybody but the database, or change what must not change. The last
@@ -18,9 +19,11 @@ import { channels } from './channels.ts';
 import { crls } from './crls.ts';
 import type { Database } from './database.ts';
 import { deviceKeys } from './device-keys.ts';
+import { guard } from './guard.ts';
 import { issuerAddresses } from './issuer-addresses.ts';
 import { issuerLife } from './issuer-life.ts';
 import { issuers } from './issuers.ts';
+import { keypairRequests } from './keypair-requests.ts';
 import { keypairs } from './keypairs.ts';
 import { keys } from './keys.ts';
 import { leases } from './leases.ts';
@@ -28,6 +31,7 @@ import { leaves } from './leaves.ts';
 import { notices } from './notices.ts';
 import { ocspAnswers, ocspBatches } from './ocsp-answers.ts';
 import { ocspSigners } from './ocsp-signers.ts';
+import { stop } from './stop.ts';
 import { users } from './users.ts';
 import { wishes } from './wishes.ts';
 
@@ -60,5 +64,8 @@ export const createLedger = ({ database, clock, randomId = randomUUID }: LedgerO
   ...ocspBatches(database, clock),
   ...channels(database),
   ...audit(database, clock),
+  ...guard(database, clock, randomId),
+  ...stop(database, clock),
+  ...keypairRequests(database, clock, randomId),
   close: () => database.close(),
 });

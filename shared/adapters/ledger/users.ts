@@ -6,6 +6,7 @@ import type { Ledger } from '../../ports/ledger.ts';
 import { optional } from './columns.ts';
 import { consistently, type Database, type Queries } from './database.ts';
 import { readDeviceKeys } from './device-keys.ts';
+import { readKeypairRequests } from './keypair-requests.ts';
 import { readKeypairs } from './keypairs.ts';
 import { readKeys } from './keys.ts';
 import { underLease, userSubject } from './leases.ts';
@@ -22,13 +23,17 @@ interface UserRow {
   readonly left_scope_at: Date | null;
   readonly suspended_at: Date | null;
   readonly rule_name: string | null;
+  readonly unit: string | null;
+  readonly departure: UserRecord['departure'] | null;
   readonly failures: number;
   readonly next_action: string | null;
   readonly next_action_at: Date | null;
 }
 
-const USER_COLUMNS = `user_id, primary_email, state, reason, since, left_scope_at, suspended_at, rule_name, failures,
-  next_action, next_action_at`;
+const USER_COLUMNS = `user_id, primary_email, state, reason, since, left_scope_at, suspended_at, rule_name, unit, failures,
+  next_action, next_action_at,
+  (SELECT held.state FROM held_departures AS held
+    WHERE held.user_id = users.user_id AND held.state IN ('held', 'approved', 'dismissed')) AS departure`;
 
 const userRecord = (row: UserRow): UserRecord => ({
   userId: row.user_id,
@@ -40,6 +45,8 @@ const userRecord = (row: UserRow): UserRecord => ({
   ...optional('leftScopeAt', row.left_scope_at),
   ...optional('suspendedAt', row.suspended_at),
   ...optional('ruleName', row.rule_name),
+  ...optional('unit', row.unit),
+  ...optional('departure', row.departure ?? null),
   ...optional('nextAction', row.next_action),
   ...optional('nextActionAt', row.next_action_at),
 });
@@ -57,6 +64,7 @@ const readLedgers = async (
   const keypairs = await readKeypairs(queries, userIds);
   const openWishes = await readOpenWishes(queries, userIds);
   const notices = await readNotices(queries, userIds);
+  const requests = await readKeypairRequests(queries, userIds);
   return userIds.map((userId) => ({
     user: users.get(userId),
     keys: keys.get(userId) ?? [],
@@ -65,6 +73,7 @@ const readLedgers = async (
     keypairs: keypairs.get(userId) ?? [],
     openWishes: openWishes.get(userId) ?? [],
     notices: notices.get(userId) ?? [],
+    ...optional('keypairRequests', requests.get(userId) ?? null),
   }));
 };
 
@@ -133,9 +142,9 @@ export const users = (
         // The first instant out of scope or suspended is the one that counts, whatever later sightings say.
         await queries.query(
           `INSERT INTO users AS known
-             (user_id, primary_email, state, reason, since, left_scope_at, suspended_at, rule_name,
+             (user_id, primary_email, state, reason, since, left_scope_at, suspended_at, rule_name, unit,
               next_action, next_action_at)
-           VALUES ($1, $2, 'pending', 'Seen for the first time; nothing is decided yet.', $3, $4, $5, $6,
+           VALUES ($1, $2, 'pending', 'Seen for the first time; nothing is decided yet.', $3, $4, $5, $6, $7,
                    'look', $3)
            ON CONFLICT (user_id) DO UPDATE SET
              primary_email = excluded.primary_email,
@@ -143,7 +152,8 @@ export const users = (
                                   THEN coalesce(known.left_scope_at, excluded.left_scope_at) END,
              suspended_at  = CASE WHEN excluded.suspended_at IS NOT NULL
                                   THEN coalesce(known.suspended_at, excluded.suspended_at) END,
-             rule_name     = coalesce(excluded.rule_name, known.rule_name)`,
+             rule_name     = coalesce(excluded.rule_name, known.rule_name),
+             unit          = coalesce(excluded.unit, known.unit)`,
           [
             sighting.userId,
             sighting.primaryEmail,
@@ -151,6 +161,7 @@ export const users = (
             sighting.leftScopeAt ?? null,
             sighting.suspendedAt ?? null,
             sighting.ruleName ?? null,
+            sighting.unit?.toLowerCase() ?? null,
           ],
         );
         await queries.query(

@@ -6,6 +6,7 @@ import type { Clock } from '../../ports/clock.ts';
 import type { JobProgress, Lease, Ledger } from '../../ports/ledger.ts';
 import { byUser, optional } from './columns.ts';
 import type { Database, Queries } from './database.ts';
+import { readDepartureJob } from './departure-job.ts';
 import { underUserLease, userSubject } from './leases.ts';
 
 interface WishRow {
@@ -167,7 +168,7 @@ export const wishes = (
 
   readJob: async (jobId) => {
     const [job] = await database.query<{ kind: 'rekey' }>('SELECT kind FROM jobs WHERE job_id = $1', [jobId]);
-    if (job === undefined) return undefined;
+    if (job === undefined) return await readDepartureJob(database, jobId);
     // Somebody who waits is told what the user waits for.
     const rows = await database.query<ProgressRow>(
       `SELECT wish.primary_email, wish.state,

@@ -14,6 +14,7 @@ export interface FakePair {
   readonly wrappedKey: string;
   readonly keyServiceUrl: string;
   readonly enabled: boolean;
+  readonly disabledAt?: Date;
 }
 
 export interface FakeAccount {
@@ -82,7 +83,11 @@ export function fakeGmail(directory: FakeDirectory, clock: ManualClock): FakeGma
     const account = open(mailbox);
     if (!account.pairs.some((pair) => pair.keypairId === keypairId))
       throw permanent('gmail-refused', `There is no key pair ${keypairId}.`);
-    account.pairs = account.pairs.map((pair) => (pair.keypairId === keypairId ? { ...pair, enabled } : pair));
+    account.pairs = account.pairs.map((pair) => {
+      if (pair.keypairId !== keypairId) return pair;
+      const { disabledAt = clock.now(), ...rest } = pair;
+      return { ...rest, enabled, ...(enabled ? {} : { disabledAt }) };
+    });
   };
 
   return {
@@ -91,7 +96,11 @@ export function fakeGmail(directory: FakeDirectory, clock: ManualClock): FakeGma
     deleteIdentityByHand: (userId) => accountOf(userId).identities.clear(),
     disablePairsByHand: (userId) => {
       const account = accountOf(userId);
-      account.pairs = account.pairs.map((pair) => ({ ...pair, enabled: false }));
+      account.pairs = account.pairs.map((pair) => ({
+        ...pair,
+        enabled: false,
+        disabledAt: pair.disabledAt ?? clock.now(),
+      }));
     },
     addForeignPair: (userId, leafDer) => {
       const keypairId = nextPairId();
@@ -114,9 +123,10 @@ export function fakeGmail(directory: FakeDirectory, clock: ManualClock): FakeGma
     },
 
     listKeypairs: async (mailbox) =>
-      open(mailbox).pairs.map(({ keypairId, enabled, leafSha256Hex, addresses }) => ({
+      open(mailbox).pairs.map(({ keypairId, enabled, disabledAt, leafSha256Hex, addresses }) => ({
         keypairId,
         enabled,
+        ...(disabledAt === undefined ? {} : { disabledAt }),
         leafSha256Hex,
         subjectAddresses: addresses,
       })),
@@ -138,6 +148,17 @@ export function fakeGmail(directory: FakeDirectory, clock: ManualClock): FakeGma
     },
     enableKeypair: async (mailbox, keypairId) => setEnablement(mailbox, keypairId, true),
     disableKeypair: async (mailbox, keypairId) => setEnablement(mailbox, keypairId, false),
+    obliterateKeypair: async (mailbox, keypairId) => {
+      const account = open(mailbox);
+      const pair = account.pairs.find((candidate) => candidate.keypairId === keypairId);
+      if (pair === undefined) return 'absent';
+      const disabledMs =
+        pair.disabledAt === undefined ? 0 : clock.now().getTime() - pair.disabledAt.getTime();
+      if (disabledMs <= 30 * 86_400_000)
+        throw permanent('gmail-refused', `Key pair ${keypairId} is not disabled for more than 30 days.`);
+      account.pairs = account.pairs.filter((candidate) => candidate !== pair);
+      return 'obliterated';
+    },
     createIdentity: async (mailbox, { address, use }) => {
       const account = open(mailbox);
       if (address !== mailbox) throw permanent('gmail-refused', `${address} is not the primary address.`);

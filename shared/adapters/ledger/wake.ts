@@ -1,0 +1,38 @@
+/** Making users due, spread out. */
+import type { TransactionQueries } from './database.ts';
+import { userSubject } from './leases.ts';
+
+/**
+ * Makes these users due, `paceMs` apart in the order of their ids, the first at `from`, and asks whoever works on one of
+ * them to look again: a hint that is lost, and a state that is just being written, lose nothing.
+ *
+ * A write about a user locks the lease first and the user second, so this does too, in order.
+ */
+export const wakeUsers = async (
+  queries: TransactionQueries,
+  userIds: readonly string[],
+  from: Date,
+  paceMs: number,
+  nextAction: string,
+): Promise<void> => {
+  if (userIds.length === 0) return;
+  const subjects = userIds.map(userSubject);
+  await queries.query(
+    'SELECT subject FROM leases WHERE subject = ANY($1) AND holder IS NOT NULL ORDER BY subject FOR UPDATE',
+    [subjects],
+  );
+  await queries.query('UPDATE leases SET look_again = true WHERE subject = ANY($1) AND holder IS NOT NULL', [
+    subjects,
+  ]);
+  await queries.query('SELECT user_id FROM users WHERE user_id = ANY($1) ORDER BY user_id FOR UPDATE', [
+    userIds,
+  ]);
+  await queries.query(
+    `UPDATE users SET failures = 0, next_action = $4,
+            next_action_at = $2::timestamptz + (place - 1) * $3 * interval '1 millisecond'
+       FROM (SELECT user_id, row_number() OVER (ORDER BY user_id) AS place
+               FROM unnest($1::text[]) AS wanted (user_id)) AS paced
+      WHERE users.user_id = paced.user_id`,
+    [userIds, from, paceMs, nextAction],
+  );
+};

@@ -1,0 +1,356 @@
+/**
+ * What the ledger promises the guard: that judgements take turns, that latches outlive the hour, that a decision covers
+ * exactly what was shown. Run by `test/ledger` on PGlite and by `test/postgres` on PostgreSQL, with the real rulings of
+ * `shared/plan/guard.ts`.
+ */
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { Database } from '../../shared/adapters/ledger/database.ts';
+import { createLedger } from '../../shared/adapters/ledger/ledger.ts';
+import type { DepartureStep, FullHeldSet } from '../../shared/domain/held.ts';
+import { judge, scopesOf } from '../../shared/plan/guard.ts';
+import { heldSetDigest, waiting } from '../../shared/plan/held-set.ts';
+import type { HeldDecision } from '../../shared/ports/ledger/guard.ts';
+import type { Lease, Ledger } from '../../shared/ports/ledger.ts';
+
+const HOUR_MS = 3_600_000;
+const START = new Date('2027-03-01T09:00:00.000Z');
+const CAUSE = { source: 'watch', eventId: 'message-1', event: 'update' } as const;
+const LIMITS = { minimumPerHour: 5, shareOfCovered: 0.05, maximumPerHour: 200 };
+const ADMIN = 'admin@acme.example';
+const PACE_MS = 1000;
+
+const revoking = (userId: string): readonly DepartureStep[] => [
+  { kind: 'revoke-leaf', target: `serial-${userId}`, revocationReason: 'affiliationChanged' },
+  { kind: 'delete-identity', target: `${userId}@acme.example` },
+];
+
+const numbered = (count: number, prefix: string): readonly string[] =>
+  Array.from({ length: count }, (_, index) => `${prefix}${String(index).padStart(3, '0')}`);
+
+export const guardContract = (open: () => Promise<Database>): void => {
+  let database: Database;
+  let ledger: Ledger;
+  let now: Date;
+  const clock = { now: () => now };
+  const advance = (ms: number) => {
+    now = new Date(now.getTime() + ms);
+  };
+
+  beforeEach(async () => {
+    now = START;
+    database = await open();
+    ledger = createLedger({ database, clock });
+  });
+  afterEach(() => database.close());
+
+  const leaseOn = async (userId: string): Promise<Lease> => {
+    const lease = await ledger.acquireLease(`user:${userId}`, 60_000);
+    if (lease === undefined) throw new Error(`${userId} is held`);
+    return lease;
+  };
+
+  /** A covered user of a unit. */
+  const enter = async (userId: string, unit = '/Staff'): Promise<void> => {
+    const lease = await leaseOn(userId);
+    await ledger.recordSighting(lease, { userId, primaryEmail: `${userId}@acme.example`, aliases: [], unit });
+    await ledger.releaseLease(lease);
+  };
+  const enterAll = async (userIds: readonly string[], unit?: string): Promise<void> => {
+    for (const userId of userIds) await enter(userId, unit);
+  };
+
+  const judgeUnder = async (lease: Lease, userId: string, steps: readonly DepartureStep[]) => {
+    const unit = (await ledger.readUser(userId)).user?.unit;
+    return await ledger.judgeDeparture(
+      lease,
+      {
+        userId,
+        primaryEmail: `${userId}@acme.example`,
+        ...(unit === undefined ? {} : { unit }),
+        scopes: scopesOf(unit),
+        since: new Date(now.getTime() - HOUR_MS),
+        steps,
+        cause: CAUSE,
+      },
+      (sight) => judge(sight, { steps, now }, LIMITS),
+    );
+  };
+
+  const depart = async (userId: string, steps = revoking(userId)): Promise<string> => {
+    const lease = await leaseOn(userId);
+    try {
+      return (await judgeUnder(lease, userId, steps)).kind;
+    } finally {
+      await ledger.releaseLease(lease);
+    }
+  };
+  const departAll = async (userIds: readonly string[]): Promise<readonly string[]> => {
+    const rulings: string[] = [];
+    for (const userId of userIds) rulings.push(await depart(userId));
+    return rulings;
+  };
+
+  const conclude = async (userId: string): Promise<void> => {
+    const lease = await leaseOn(userId);
+    await ledger.concludeDeparture(lease, { userId, cause: CAUSE });
+    await ledger.releaseLease(lease);
+  };
+
+  const only = async (state: 'open' | 'any' = 'open'): Promise<FullHeldSet> => {
+    const sets = await ledger.heldSets({ state });
+    expect(sets).toHaveLength(1);
+    return (await ledger.readHeldSet(sets[0]?.setId ?? 0n)) ?? expect.unreachable();
+  };
+
+  const decide = (set: FullHeldSet, decision: HeldDecision['decision'], digest = heldSetDigest(set)) =>
+    ledger.decideHeldSet(
+      set.setId,
+      (current) => {
+        if (heldSetDigest(current) !== digest) throw new Error('changed');
+        return { setId: set.setId, decision, by: ADMIN, digest, paceMs: PACE_MS };
+      },
+      (current) => ({
+        cause: { source: 'admin', eventId: `held-${set.setId}`, event: decision, actor: ADMIN },
+        step: `held-${decision}`,
+        reason: `${ADMIN} decided on ${waiting(current).length} departures.`,
+        outcome: 'done',
+      }),
+    );
+
+  const count = (rulings: readonly string[], kind: string) =>
+    rulings.filter((ruling) => ruling === kind).length;
+
+  it('lets exactly as many depart as there are places, however many are judged at the same moment', async () => {
+    const users = numbered(12, 'u');
+    await enterAll(users);
+    const rulings = await Promise.all(users.map((userId) => depart(userId)));
+    expect(count(rulings, 'let-through')).toBe(5);
+    expect(count(rulings, 'held')).toBe(7);
+    expect((await only()).departures).toHaveLength(7);
+    expect(await ledger.departuresSince(START)).toMatchObject({ departures: 5 });
+  });
+
+  it('goes on holding however much time passes, and puts a whole unit into one set with one digest', async () => {
+    const users = numbered(40, 'sales');
+    await enterAll(users, '/Staff/Sales');
+    await enterAll(numbered(160, 'other'), '/Staff/Other');
+    const first = await departAll(users.slice(0, 20));
+    expect(first).toEqual([...Array(5).fill('let-through'), ...Array(15).fill('held')]);
+    advance(30 * HOUR_MS);
+    expect(count(await departAll(users.slice(20)), 'held')).toBe(20);
+    const set = await only();
+    expect(set.scope).toBe('unit:/staff/sales');
+    expect(waiting(set)).toHaveLength(35);
+    expect(set.reason).toContain('the limit for its 40 covered users is 5');
+    // The rest of the company is not latched, and has its own limit.
+    expect(await depart('other000')).toBe('let-through');
+    expect(await only()).toMatchObject({ setId: set.setId });
+  });
+
+  it('counts a unit with everything below it, and no unit whose name only begins alike', async () => {
+    for (const [index, userId] of numbered(40, 'team').entries())
+      await enter(userId, `/Dept/Team${index % 8}`);
+    await enterAll(numbered(300, 'rest'), '/DeptB');
+    const users = numbered(40, 'team');
+    expect(count(await departAll(users.slice(0, 5)), 'let-through')).toBe(5);
+    expect(await depart('rest000')).toBe('let-through');
+    expect(await depart('team005')).toBe('held');
+    expect((await only()).scope).toBe('unit:/dept');
+  });
+
+  it('latches the tenant when its own limit is passed, and then holds every unit', async () => {
+    for (const userId of numbered(12, 'u')) await enter(userId, `/Unit${userId}`);
+    expect(count(await departAll(numbered(12, 'u')), 'let-through')).toBe(5);
+    expect((await only()).scope).toBe('tenant');
+  });
+
+  it('counts a departure for an hour, to the millisecond', async () => {
+    const users = numbered(12, 'u');
+    await enterAll(users);
+    await departAll(users.slice(0, 5));
+    advance(HOUR_MS + 1);
+    expect(await depart('u005')).toBe('let-through');
+    const others = numbered(5, 'u').map((_, index) => `u${String(index + 6).padStart(3, '0')}`);
+    advance(HOUR_MS);
+    expect(await departAll(others)).toEqual([...Array(4).fill('let-through'), 'held']);
+  });
+
+  it('counts a departure in the unit it was let through in, also when the user has come back to another', async () => {
+    await enterAll(numbered(20, 'sales'), '/Staff/Sales');
+    await enterAll(numbered(180, 'other'), '/Staff/Other');
+    await departAll(numbered(5, 'sales'));
+    await enter('sales000', '/Staff/Other');
+    expect(await depart('sales005')).toBe('held');
+  });
+
+  it('does not count the very user who is judged', async () => {
+    await enterAll(numbered(6, 'u'));
+    await departAll(numbered(5, 'u'));
+    expect(await depart('u000')).toBe('let-through');
+    expect(await depart('u005')).toBe('held');
+  });
+
+  it('lets exactly what was approved go, does not count it, and opens the latch', async () => {
+    await enterAll(numbered(20, 'u'));
+    await departAll(numbered(10, 'u'));
+    const decided = await decide(await only(), 'approved');
+    expect(decided?.userIds).toEqual(['u005', 'u006', 'u007', 'u008', 'u009']);
+    expect(await depart('u005')).toBe('approved');
+    // A part of it is covered, more is not.
+    expect(await depart('u006', revoking('u006').slice(1))).toBe('approved');
+    expect(await depart('u007', [...revoking('u007'), { kind: 'disable-keypair', target: 'pair' }])).toBe(
+      'held',
+    );
+    expect((await only()).scope).toBe('again');
+    expect(await ledger.departuresSince(START)).toMatchObject({ departures: 5 });
+    advance(HOUR_MS + 1);
+    expect(await depart('u010')).toBe('let-through');
+  });
+
+  it('refuses a decision on a set that has changed since, and changes nothing', async () => {
+    await enterAll(numbered(9, 'u'));
+    await departAll(numbered(7, 'u'));
+    const before = await only();
+    await depart('u007');
+    await expect(decide(before, 'approved', heldSetDigest(before))).rejects.toThrow('changed');
+    const joined = await only();
+    expect(joined.state).toBe('open');
+    // Other steps of somebody in it change it too; the same steps again do not.
+    await depart('u006');
+    expect(heldSetDigest(await only())).toBe(heldSetDigest(joined));
+    await depart('u006', revoking('u006').slice(0, 1));
+    expect(heldSetDigest(await only())).not.toBe(heldSetDigest(joined));
+  });
+
+  it('knows no set that does not exist, and decides no set twice', async () => {
+    expect(await ledger.readHeldSet(99n)).toBeUndefined();
+    await enterAll(numbered(6, 'u'));
+    await departAll(numbered(6, 'u'));
+    const set = await only();
+    await decide(set, 'dismissed');
+    await expect(decide((await ledger.readHeldSet(set.setId)) ?? set, 'approved')).rejects.toMatchObject({
+      code: 'conflict',
+    });
+  });
+
+  it('leaves dismissed departures alone for a day and then holds them again, never letting one through', async () => {
+    await enterAll(numbered(8, 'u'));
+    await departAll(numbered(8, 'u'));
+    await decide(await only(), 'dismissed');
+    expect(await depart('u006')).toBe('dismissed');
+    advance(24 * HOUR_MS - 1);
+    expect(await depart('u006')).toBe('dismissed');
+    advance(1);
+    expect(await departAll(['u005', 'u006', 'u007'])).toEqual(['held', 'held', 'held']);
+    expect((await only()).scope).toBe('again');
+    // What is asked for again latches nothing.
+    await enter('new');
+    expect(await depart('new')).toBe('let-through');
+  });
+
+  it('takes somebody who came back out of the set, and out of what was dismissed or approved', async () => {
+    await enterAll(numbered(8, 'u'));
+    await departAll(numbered(8, 'u'));
+    await conclude('u005');
+    const set = await only();
+    expect(waiting(set).map(({ userId }) => userId)).toEqual(['u006', 'u007']);
+    expect((await ledger.readUser('u005')).user?.departure).toBeUndefined();
+    const approved = await decide(set, 'approved');
+    const jobId = approved?.set.decided?.jobId ?? '';
+    expect(await ledger.readJob(jobId)).toMatchObject({ kind: 'departures', state: 'running', total: 2 });
+    await depart('u006');
+    await ledger.audit({
+      userId: 'u006',
+      cause: CAUSE,
+      step: 'revoke-leaf',
+      reason: 'As approved.',
+      outcome: 'done',
+      details: { departure: true, heldSet: Number(set.setId) },
+    });
+    await conclude('u006');
+    await conclude('u007');
+    expect(await ledger.readJob(jobId)).toMatchObject({
+      state: 'done',
+      done: 2,
+      users: [
+        { user: 'u006@acme.example', detail: `Carried out as ${ADMIN} approved.` },
+        { user: 'u007@acme.example', detail: 'Not carried out: the facts no longer ask for it.' },
+      ],
+    });
+    expect(await ledger.departuresSince(START)).toMatchObject({ departures: 5 });
+  });
+
+  it('wakes who was decided on, paced, and asks whoever works on one of them to look again', async () => {
+    await enterAll(numbered(8, 'u'));
+    await departAll(numbered(8, 'u'));
+    const busy = await leaseOn('u006');
+    advance(HOUR_MS);
+    await decide(await only(), 'approved');
+    const due = async () => (await ledger.readUser('u007')).user?.nextActionAt?.getTime();
+    expect(await due()).toBe(now.getTime() + 2 * PACE_MS);
+    expect((await ledger.readUser('u005')).user).toMatchObject({ nextAction: 'depart', nextActionAt: now });
+    expect(await ledger.releaseLease(busy)).toBe('look-again');
+  });
+
+  it('latches for another reason once, also with nobody held, until an admin decides', async () => {
+    await enterAll(numbered(3, 'u'));
+    const trip = () => ledger.latchGuard({ scope: 'tenant', reason: 'The directory shrank.', cause: CAUSE });
+    expect(await trip()).toBe('latched');
+    expect(await trip()).toBe('already');
+    await decide(await only(), 'dismissed');
+    expect(await depart('u000')).toBe('let-through');
+    expect(await trip()).toBe('latched');
+    expect(await depart('u001')).toBe('held');
+  });
+
+  it('judges nobody without the lease', async () => {
+    await enter('u');
+    const lease = await leaseOn('u');
+    await ledger.releaseLease(lease);
+    await expect(judgeUnder(lease, 'u', revoking('u'))).rejects.toMatchObject({ code: 'lease-lost' });
+    await expect(ledger.concludeDeparture(lease, { userId: 'u', cause: CAUSE })).rejects.toMatchObject({
+      code: 'lease-lost',
+    });
+    expect(await ledger.auditTrail({ limit: 10 })).toEqual([]);
+  });
+
+  it('keeps every set and every departure, whoever asks in SQL', async () => {
+    await enterAll(numbered(6, 'u'));
+    await departAll(numbered(6, 'u'));
+    await decide(await only(), 'approved');
+    for (const statement of [
+      'DELETE FROM held_sets',
+      'DELETE FROM held_departures',
+      "UPDATE held_sets SET decided_by = 'somebody else'",
+    ]) {
+      await expect(database.query(statement), statement).rejects.toMatchObject({ code: 'conflict' });
+    }
+  });
+
+  it('stops once, says who and why, and wakes whoever waited when it ends', async () => {
+    await enter('u');
+    const lease = await leaseOn('u');
+    await ledger.recordState(lease, {
+      userId: 'u',
+      state: 'pending',
+      reason: 'Stopped.',
+      failures: 0,
+      nextAction: 'wait-for-resume',
+      nextActionAt: new Date(now.getTime() + HOUR_MS),
+    });
+    await ledger.releaseLease(lease);
+    expect(await ledger.currentStop()).toBeUndefined();
+    expect(await ledger.recordStop({ by: ADMIN, reason: 'Something is wrong.' })).toBe('stopped');
+    expect(await ledger.recordStop({ by: 'other@acme.example', reason: 'Again.' })).toBe('already');
+    expect(await ledger.currentStop()).toEqual({ by: ADMIN, reason: 'Something is wrong.', at: now });
+    const resume = () => ledger.recordResume({ by: 'other@acme.example', paceMs: PACE_MS });
+    expect(await resume()).toEqual({ kind: 'resumed', woken: 1 });
+    expect(await resume()).toEqual({ kind: 'not-stopped' });
+    expect(await ledger.currentStop()).toBeUndefined();
+    expect((await ledger.dueUsers(10)).map(({ userId }) => userId)).toEqual(['u']);
+    expect((await ledger.auditTrail({ limit: 10 })).map(({ step, cause }) => [step, cause.actor])).toEqual([
+      ['stop', ADMIN],
+      ['resume', 'other@acme.example'],
+    ]);
+  });
+};
