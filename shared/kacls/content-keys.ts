@@ -20,6 +20,7 @@ import type { Claims } from './tokens.ts';
 import { type AuthorizedUser, requirePerimeter } from './user-access.ts';
 import {
   type ContentKeyBinding,
+  contentKeyBinding,
   LONGEST_CONTENT_KEY,
   type OpenedContentKey,
   openContentKey,
@@ -85,13 +86,10 @@ export async function sealFor(
   { note }: KeyServiceRequest,
   context: KeyServiceContext,
 ): Promise<string> {
-  const kek = await context.keyEncryptionKeys.current();
+  const { tenantId } = context.settings;
+  const kek = await context.keyEncryptionKeys.current(contentKeyBinding(tenantId));
   note({ kekId: kek.id, perimeterId: binding.perimeterId });
-  return sealContentKey(contentKey, binding, {
-    kek,
-    tenantId: context.settings.tenantId,
-    random: context.random,
-  });
+  return sealContentKey(contentKey, binding, { kek, tenantId, random: context.random });
 }
 
 /** `resource_name` of an authorization token. Throws `forbidden`. */

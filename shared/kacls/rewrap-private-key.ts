@@ -7,7 +7,7 @@ import type { KeyEncryptionKeys } from '../ports/key-encryption-keys.ts';
 import type { Operation } from './access.ts';
 import type { RandomBytes } from './context.ts';
 import { requiredText } from './fields.ts';
-import { openWrappedKey, sealPrivateKey } from './wrapped-key.ts';
+import { openWrappedKey, privateKeyBinding, sealPrivateKey } from './wrapped-key.ts';
 
 export interface Rewrapped {
   /** The same blob where it already was under the current key. */
@@ -31,9 +31,12 @@ export async function rewrapPrivateKey(
 ): Promise<Rewrapped> {
   const opened = await openWrappedKey(wrapped, deps);
   try {
-    const kek = await deps.keyEncryptionKeys.current();
+    const kek = await deps.keyEncryptionKeys.current(privateKeyBinding(deps.tenantId));
     const moved = { fromKekId: opened.kekId, toKekId: kek.id };
-    if (opened.kekId === kek.id) return { wrappedKey: wrapped, ...moved };
+    if (opened.kekId === kek.id) {
+      if (kek.wrappedDataKey !== undefined) kek.key.fill(0);
+      return { wrappedKey: wrapped, ...moved };
+    }
     const wrappedKey = sealPrivateKey(opened.privateKeyDer, opened, { ...deps, kek });
     const again = await openWrappedKey(wrappedKey, deps);
     const same =

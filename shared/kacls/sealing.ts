@@ -6,13 +6,18 @@
  *
  * ```
  * magic          4   says which kind it is
- * version        1   1
+ * version        1   1, or 2
  * KEK id       1+n   text: which key-encryption key opens it
+ * data key     2+n   version 2 only: length and bytes
  * fields         n   of the kind
  * nonce         12
  * ciphertext     n   AES-256-GCM
  * tag           16
  * ```
+ *
+ * In version 1 the ciphertext is under the key-encryption key itself. In version 2 that key never leaves its KMS: the
+ * ciphertext is under a data key of this one blob, which the KMS has wrapped, bound to text(purpose) ‖ text(tenant). The
+ * KMS then sees a data key and never a private key.
  *
  * Additional authenticated data: text(purpose) ‖ text(tenant) ‖ everything before the nonce. So a blob opens only in
  * its tenant, only as what it is, and only with its header untouched. On the wire it is standard base64, padded.
@@ -48,11 +53,18 @@ export interface OpenedBlob<Fields> {
   readonly plaintext: Buffer;
 }
 
-const VERSION = 1;
+const [UNDER_KEK, UNDER_DATA_KEY] = [1, 2];
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 
-/** Answers base64. Throws a plain error for arguments that cannot be encoded: that is a bug of the caller. */
+/** What a KMS binds the data keys of this kind and tenant to. */
+export const dataKeyBinding = (kind: BlobKind, tenantId: string): Buffer =>
+  Buffer.concat([encodeText('purpose', kind.purpose), encodeText('tenant', tenantId)]);
+
+/**
+ * Answers base64. A data key is used up: it is wiped. Throws a plain error for arguments that cannot be encoded: that is a
+ * bug of the caller.
+ */
 export function sealBlob(
   kind: BlobKind,
   fields: Uint8Array,
@@ -61,14 +73,16 @@ export function sealBlob(
 ): string {
   const header = Buffer.concat([
     Buffer.from(kind.magic, 'latin1'),
-    Buffer.of(VERSION),
+    Buffer.of(under.kek.wrappedDataKey === undefined ? UNDER_KEK : UNDER_DATA_KEY),
     encodeText('key-encryption key id', under.kek.id),
+    encodeDataKey(under.kek.wrappedDataKey),
     fields,
   ]);
   const nonce = under.random(NONCE_BYTES);
   const cipher = createCipheriv('aes-256-gcm', under.kek.key, nonce, { authTagLength: TAG_BYTES });
   cipher.setAAD(authenticated(kind, under.tenantId, header));
   const ciphertext = Buffer.concat([cipher.update(plaintext), cipher.final()]);
+  if (under.kek.wrappedDataKey !== undefined) under.kek.key.fill(0);
   const sealed = encodeBase64(Buffer.concat([header, nonce, ciphertext, cipher.getAuthTag()]));
   if (sealed.length > kind.longest) {
     throw new Error(
@@ -89,10 +103,15 @@ export async function openBlob<Fields>(
   readFields: (reader: HeaderReader) => Fields,
   under: { readonly keyEncryptionKeys: KeyEncryptionKeys; readonly tenantId: string },
 ): Promise<OpenedBlob<Fields>> {
-  const { kekId, fields, header, rest } = readHeader(kind, sealed, readFields);
-  const kek = await keyEncryptionKey(kekId, under.keyEncryptionKeys);
+  const { kekId, wrappedDataKey, fields, header, rest } = readHeader(kind, sealed, readFields);
+  const dataKey =
+    wrappedDataKey === undefined
+      ? undefined
+      : { wrapped: wrappedDataKey, boundTo: dataKeyBinding(kind, under.tenantId) };
+  const kek = await keyEncryptionKey(kekId, dataKey, under.keyEncryptionKeys);
   const nonce = rest.subarray(0, NONCE_BYTES);
   const decipher = createDecipheriv('aes-256-gcm', kek, nonce, { authTagLength: TAG_BYTES });
+  if (dataKey !== undefined) kek.fill(0);
   decipher.setAAD(authenticated(kind, under.tenantId, header));
   decipher.setAuthTag(rest.subarray(rest.length - TAG_BYTES));
   const plaintext = decipher.update(rest.subarray(NONCE_BYTES, rest.length - TAG_BYTES));
@@ -116,15 +135,20 @@ export function encodeText(what: string, value: string): Buffer {
   return Buffer.concat([Buffer.of(bytes.length), bytes]);
 }
 
+const GONE: readonly string[] = ['secret-missing', 'secret-unreadable', 'kms-key-unusable'];
+
 /** A key that is gone is told from one that cannot be had just now: only the first is a verdict on the blob. */
-async function keyEncryptionKey(kekId: string, keys: KeyEncryptionKeys): Promise<Uint8Array> {
+async function keyEncryptionKey(
+  kekId: string,
+  dataKey: Parameters<KeyEncryptionKeys['byId']>[1],
+  keys: KeyEncryptionKeys,
+): Promise<Uint8Array> {
   let cause: unknown;
   try {
-    const kek = await keys.byId(kekId);
+    const kek = await keys.byId(kekId, dataKey);
     if (kek !== undefined) return kek;
   } catch (error) {
-    const gone = isSealwrightError(error) && ['secret-missing', 'secret-unreadable'].includes(error.code);
-    if (!gone) throw error;
+    if (!isSealwrightError(error) || !GONE.includes(error.code)) throw error;
     cause = error;
   }
   throw permanent(
@@ -150,20 +174,29 @@ function readHeader<Fields>(kind: BlobKind, sealed: string, readFields: (reader:
     throw unreadable('it was not made by this kind of key service, or is a key of another kind');
   }
   const version = reader.bytes(1).readUInt8();
-  if (version !== VERSION) {
-    throw unreadable(`its format has version ${version}; this service reads ${VERSION}`);
+  if (version !== UNDER_KEK && version !== UNDER_DATA_KEY) {
+    throw unreadable(`its format has version ${version}; this service reads 1 and 2`);
   }
   const kekId = reader.text();
   // The id is not authenticated yet and goes into an error message.
   if (!/^[\x21-\x7e]+$/.test(kekId)) throw unreadable('its key-encryption key id is not printable');
+  const wrappedDataKey =
+    version === UNDER_DATA_KEY ? reader.bytes(reader.bytes(2).readUInt16BE()) : undefined;
   const fields = readFields(reader);
   const rest = blob.subarray(at);
   if (rest.length <= NONCE_BYTES + TAG_BYTES) throw unreadable('it ends too early');
-  return { kekId, fields, header: blob.subarray(0, at), rest };
+  return { kekId, wrappedDataKey, fields, header: blob.subarray(0, at), rest };
 }
 
 const authenticated = (kind: BlobKind, tenantId: string, header: Uint8Array): Buffer =>
-  Buffer.concat([encodeText('purpose', kind.purpose), encodeText('tenant', tenantId), header]);
+  Buffer.concat([dataKeyBinding(kind, tenantId), header]);
+
+function encodeDataKey(wrapped: Uint8Array | undefined): Buffer {
+  if (wrapped === undefined) return Buffer.alloc(0);
+  const length = Buffer.alloc(2);
+  length.writeUInt16BE(wrapped.length);
+  return Buffer.concat([length, wrapped]);
+}
 
 const unreadable = (why: string): SealwrightError =>
   invalidInput('wrapped-key-unreadable', `The wrapped key cannot be opened: ${why}.`);

@@ -32,7 +32,7 @@ import { optionalBytes, optionalPerimeter, type RequestBody, requiredText } from
 import { requireKnownPerimeter } from './perimeters.ts';
 import { fromPkcs1Der, readSuppliedPrivateKey, spkiSha256Of, toPkcs1Der } from './private-key.ts';
 import { signDigest } from './signing.ts';
-import { type OpenedWrappedKey, openWrappedKey, sealPrivateKey } from './wrapped-key.ts';
+import { type OpenedWrappedKey, openWrappedKey, privateKeyBinding, sealPrivateKey } from './wrapped-key.ts';
 
 export const wrapPrivateKey: Operation<string> = async ({ body, note }, _caller, context) => {
   const userId = readUserId(body);
@@ -44,7 +44,8 @@ export const wrapPrivateKey: Operation<string> = async ({ body, note }, _caller,
   note({ spkiSha256Hex: spkiSha256.toString('hex') });
   requireAnnouncedKey(body, spkiSha256);
 
-  const kek = await context.keyEncryptionKeys.current();
+  const { tenantId } = context.settings;
+  const kek = await context.keyEncryptionKeys.current(privateKeyBinding(tenantId));
   note({ kekId: kek.id });
   const der = toPkcs1Der(supplied);
   let wrapped: string;
@@ -52,7 +53,7 @@ export const wrapPrivateKey: Operation<string> = async ({ body, note }, _caller,
     wrapped = sealPrivateKey(
       der,
       { userId, perimeterId, spkiSha256 },
-      { kek, tenantId: context.settings.tenantId, random: context.random },
+      { kek, tenantId, random: context.random },
     );
   } finally {
     der.fill(0);

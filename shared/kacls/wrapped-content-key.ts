@@ -10,13 +10,14 @@
  * ```
  *
  * The name itself is not kept: Google gives it with every request, and its hash keeps the blob below the API's 1 KB
- * however long the name is. The largest blob, for a content key of 128 bytes and texts of 255, has 705 bytes.
+ * however long the name is. The largest blob, for a content key of 128 bytes and texts of 255, has 705 bytes, and
+ * the wrapped data key more where a KMS holds the key-encryption key (about 115).
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { permanent } from '../errors.ts';
 import type { KeyEncryptionKey, KeyEncryptionKeys } from '../ports/key-encryption-keys.ts';
 import type { RandomBytes } from './context.ts';
-import { type BlobKind, encodeText, openBlob, sealBlob } from './sealing.ts';
+import { type BlobKind, dataKeyBinding, encodeText, openBlob, sealBlob } from './sealing.ts';
 
 export interface ContentKeyBinding {
   readonly resourceName: string;
@@ -37,6 +38,9 @@ export const LONGEST_CONTENT_KEY = 128;
 export const LONGEST_WRAPPED_CONTENT_KEY = 1024;
 
 const KIND: BlobKind = { magic: 'SWDK', purpose: 'content-key', longest: LONGEST_WRAPPED_CONTENT_KEY };
+
+/** What the newest key-encryption key is asked for to wrap a content key of this tenant. */
+export const contentKeyBinding = (tenantId: string): Buffer => dataKeyBinding(KIND, tenantId);
 
 /** Answers base64. Throws a plain error for arguments that cannot be encoded: that is a bug of the caller. */
 export function sealContentKey(

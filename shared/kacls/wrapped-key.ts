@@ -14,7 +14,7 @@
  */
 import type { KeyEncryptionKey, KeyEncryptionKeys } from '../ports/key-encryption-keys.ts';
 import type { RandomBytes } from './context.ts';
-import { type BlobKind, encodeText, kekIdOf, openBlob, sealBlob } from './sealing.ts';
+import { type BlobKind, dataKeyBinding, encodeText, kekIdOf, openBlob, sealBlob } from './sealing.ts';
 
 /** What a wrapped key is tied to, besides tenant and purpose. */
 export interface KeyBinding {
@@ -37,6 +37,9 @@ export const LONGEST_WRAPPED_KEY = 8191;
 
 const KIND: BlobKind = { magic: 'SWPK', purpose: 'smime-private-key', longest: LONGEST_WRAPPED_KEY };
 const SPKI_HASH_BYTES = 32;
+
+/** What the newest key-encryption key is asked for to wrap a private key of this tenant. */
+export const privateKeyBinding = (tenantId: string): Buffer => dataKeyBinding(KIND, tenantId);
 
 /** Answers base64. Throws a plain error for arguments that cannot be encoded: that is a bug of the caller. */
 export function sealPrivateKey(

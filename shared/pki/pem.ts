@@ -3,8 +3,6 @@ import { permanent } from '../errors.ts';
 
 export type PemLabel =
   | 'CERTIFICATE'
-  | 'CERTIFICATE REQUEST'
-  | 'NEW CERTIFICATE REQUEST'
   | 'X509 CRL'
   | 'PKCS7'
   | 'CMS'

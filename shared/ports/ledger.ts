@@ -30,6 +30,7 @@ import type { KeypairEnablement } from './ledger/keypair-enablement.ts';
 import type { KeypairRequestLedger } from './ledger/keypair-requests.ts';
 import type { Notices } from './ledger/notices.ts';
 import type { OcspLedger } from './ledger/ocsp.ts';
+import type { RewrappedKeys } from './ledger/rewrapped-keys.ts';
 import type { StopLedger } from './ledger/stop.ts';
 
 export interface Lease {
@@ -123,7 +124,8 @@ export interface Ledger
     KeypairRequestLedger,
     Notices,
     OcspLedger,
-    StopLedger {
+    StopLedger,
+    RewrappedKeys {
   // --- leases -------------------------------------------------------------------------------------------------
   /**
    * Takes the lease on `user:ID` or `issuer:ID`, or answers undefined when somebody else holds it (and, for users, asks

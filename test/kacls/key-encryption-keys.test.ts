@@ -6,6 +6,8 @@ import type { Secrets } from '../../shared/ports/secrets.ts';
 import { ManualClock } from './support.ts';
 
 const NEW = 'projects/acme-pki/secrets/key-service-kek/versions/3';
+/** Only a KMS looks at it. */
+const BOUND_TO = Buffer.from('any');
 const OLD = 'projects/acme-pki/secrets/key-service-kek/versions/2';
 
 describe('key-encryption keys out of Secret Manager', () => {
@@ -34,7 +36,7 @@ describe('key-encryption keys out of Secret Manager', () => {
     secretKeyEncryptionKeys({ versions, secrets, clock });
 
   it('wrap under the first version named, whose id leaves the project out', async () => {
-    expect(await keks().current()).toEqual({ id: 'key-service-kek/3', key: payloads.get(NEW) });
+    expect(await keks().current(BOUND_TO)).toEqual({ id: 'key-service-kek/3', key: payloads.get(NEW) });
   });
 
   it('are found by id, and only those that are named', async () => {
@@ -45,23 +47,23 @@ describe('key-encryption keys out of Secret Manager', () => {
 
   it('are read once in five minutes, however many ask at once', async () => {
     const keys = keks();
-    await Promise.all([keys.current(), keys.current(), keys.byId('key-service-kek/3')]);
+    await Promise.all([keys.current(BOUND_TO), keys.current(BOUND_TO), keys.byId('key-service-kek/3')]);
     clock.advance(299_999);
-    await keys.current();
+    await keys.current(BOUND_TO);
     expect(reads).toEqual([NEW]);
     clock.advance(1);
-    await keys.current();
+    await keys.current(BOUND_TO);
     expect(reads).toEqual([NEW, NEW]);
   });
 
   it('go on for an hour while Secret Manager is unavailable', async () => {
     const keys = keks();
-    const { key } = await keys.current();
+    const { key } = await keys.current(BOUND_TO);
     payloads.set(NEW, retryable('secrets-unavailable', 'down'));
     clock.advance(3_599_999);
-    expect((await keys.current()).key).toEqual(key);
+    expect((await keys.current(BOUND_TO)).key).toEqual(key);
     clock.advance(1);
-    await expect(keys.current()).rejects.toMatchObject({ code: 'secrets-unavailable' });
+    await expect(keys.current(BOUND_TO)).rejects.toMatchObject({ code: 'secrets-unavailable' });
   });
 
   it('stop when their version is destroyed, as soon as they are read again', async () => {
@@ -70,12 +72,12 @@ describe('key-encryption keys out of Secret Manager', () => {
     payloads.set(OLD, permanent('secret-unreadable', 'destroyed'));
     clock.advance(300_000);
     await expect(keys.byId('key-service-kek/2')).rejects.toMatchObject({ code: 'secret-unreadable' });
-    expect((await keys.current()).id).toBe('key-service-kek/3');
+    expect((await keys.current(BOUND_TO)).id).toBe('key-service-kek/3');
   });
 
   it.each([0, 16, 31, 33, 44])('refuse a payload of %i bytes', async (length) => {
     payloads.set(NEW, randomBytes(length));
-    await expect(keks().current()).rejects.toMatchObject({
+    await expect(keks().current(BOUND_TO)).rejects.toMatchObject({
       kind: 'permanent',
       code: 'secret-unreadable',
       message: expect.stringContaining(`${length} bytes; it must be exactly 32`),

@@ -120,8 +120,8 @@ describe('a wrapped key', () => {
 
   it('of a later format is refused by its version', async () => {
     const blob = Buffer.from(seal(), 'base64');
-    blob[4] = 2;
-    await expect(open(blob.toString('base64'))).rejects.toThrow(unreadable('invalid-input', /version 2/));
+    blob[4] = 3;
+    await expect(open(blob.toString('base64'))).rejects.toThrow(unreadable('invalid-input', /version 3/));
   });
 
   it('does not bring unprintable text into an error', async () => {

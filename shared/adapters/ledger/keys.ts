@@ -38,11 +38,13 @@ const keyRecord = (row: KeyRow): UserKeyRecord => ({
   ...optional('wishId', row.wish_id),
 });
 
-/** Keys of each user, oldest first. */
+/** Keys of each user, oldest first, each with its newest blob. */
 export const readKeys = async (queries: Queries, userIds: readonly string[]) =>
   byUser(
     await queries.query<KeyRow>(
-      `SELECT ${KEY_COLUMNS} FROM user_keys WHERE user_id = ANY($1) ORDER BY position`,
+      `SELECT ${KEY_COLUMNS.replace('wrapped_key', 'n.wrapped_key')} FROM user_keys
+         JOIN (SELECT key_id, wrapped_key FROM newest_wrapped_keys) n USING (key_id)
+        WHERE user_id = ANY($1) ORDER BY position`,
       [userIds],
     ),
     keyRecord,

@@ -31,6 +31,7 @@ import { leaves } from './leaves.ts';
 import { notices } from './notices.ts';
 import { ocspAnswers, ocspBatches } from './ocsp-answers.ts';
 import { ocspSigners } from './ocsp-signers.ts';
+import { rewrappedKeys } from './rewrapped-keys.ts';
 import { stop } from './stop.ts';
 import { users } from './users.ts';
 import { wishes } from './wishes.ts';
@@ -48,6 +49,7 @@ export const createLedger = ({ database, clock, randomId = randomUUID }: LedgerO
   ...leases(database, randomId()),
   ...users(database, clock),
   ...keys(database, clock),
+  ...rewrappedKeys(database, clock),
   ...deviceKeys(database, clock, randomId),
   ...blockedKeys(database),
   ...leaves(database, clock),
