@@ -11,12 +11,14 @@ import { createDue } from './due.ts';
 import { keyServiceFunction } from './key-service.ts';
 import { createPublishCrl } from './publish-crl.ts';
 import { createSign } from './sign.ts';
+import { createSweep } from './sweep.ts';
 import { asHttpFunction } from './wire/http.ts';
 
 export const FUNCTION_NAMES = [
   'directory-watch',
   'directory-event',
   'due',
+  'sweep',
   'sign',
   'publish-crl',
   'admin',
@@ -55,6 +57,11 @@ export const buildDue: Build = async (settings, given) => {
   return asHttpFunction(createDue(deps), { name: 'due', log: deps.log, maxBodyBytes: MAX_SMALL_BYTES });
 };
 
+export const buildSweep: Build = async (settings, given) => {
+  const deps = await compose.composeSweep(settings, given);
+  return asHttpFunction(createSweep(deps), { name: 'sweep', log: deps.log, maxBodyBytes: MAX_SMALL_BYTES });
+};
+
 export const buildSign: Build = async (settings, given) => {
   const deps = await compose.composeSign(settings, given);
   return asHttpFunction(createSign(deps), { name: 'sign', log: deps.log, maxBodyBytes: MAX_SMALL_BYTES });
@@ -81,6 +88,7 @@ export const FUNCTIONS: Readonly<Record<FunctionName, Build>> = {
   'directory-watch': buildDirectoryWatch,
   'directory-event': buildDirectoryEvent,
   due: buildDue,
+  sweep: buildSweep,
   sign: buildSign,
   'publish-crl': buildPublishCrl,
   admin: buildAdmin,

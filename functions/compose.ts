@@ -40,6 +40,7 @@ import type { DueDeps } from './due.ts';
 import type { KeyServiceDeps } from './key-service.ts';
 import type { PublishCrlFunctionDeps } from './publish-crl.ts';
 import type { SignFunctionDeps } from './sign.ts';
+import type { SweepFunctionDeps } from './sweep.ts';
 import type { CallerRule } from './wire/caller.ts';
 
 const KEY_SERVICE_TIMEOUT_MS = 15_000;
@@ -119,6 +120,23 @@ export async function composeDue(settings: Settings, given: Given): Promise<DueD
       randomBytes,
       randomId: randomUUID,
     },
+  };
+}
+
+export async function composeSweep(settings: Settings, given: Given): Promise<SweepFunctionDeps> {
+  const base = composeBase(settings);
+  return {
+    ...base,
+    callers: callersOf(settings),
+    policy: policyOf(settings),
+    ledger: await ledgerOf(settings, given, base),
+    bus: busOf(settings, base),
+    directory: directoryOf(settings, base),
+    elapsedMs: () => performance.now(),
+    intervalMs: settings.SEALWRIGHT_SWEEP_INTERVAL_HOURS * 3_600_000,
+    budgetMs: settings.SEALWRIGHT_SWEEP_BUDGET_SECONDS * 1000,
+    lookByAgeMs: settings.SEALWRIGHT_LOOK_BY_AGE_DAYS * 86_400_000,
+    hintsPerMinute: settings.SEALWRIGHT_HINTS_PER_MINUTE,
   };
 }
 

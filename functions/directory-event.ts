@@ -1,11 +1,11 @@
 /** Pub/Sub push → look at one user. The only function that changes mailboxes and asks for certificates. */
-import type { Hint } from '../shared/domain/hint.ts';
+import type { Cause, Hint } from '../shared/domain/hint.ts';
 import { isSealwrightError } from '../shared/errors.ts';
 import type { IdTokenVerifier } from '../shared/ports/id-tokens.ts';
 import type { ReconcileDeps } from '../shared/reconcile/context.ts';
 import { reconcile } from '../shared/reconcile/run.ts';
 import { authenticateCaller, type CallerRule } from './wire/caller.ts';
-import { parseDirectoryEvent } from './wire/hint-message.ts';
+import { type Command, parseDirectoryEvent } from './wire/hint-message.ts';
 import { type HttpHandler, parseJsonObject } from './wire/http.ts';
 import { type PushedMessage, parsePushEnvelope } from './wire/push-envelope.ts';
 
@@ -22,23 +22,33 @@ export function createDirectoryEvent(deps: DirectoryEventDeps): HttpHandler {
   return async (call) => {
     await authenticateCaller(call.headers, deps.callers, deps.idTokens);
     const message = parsePushEnvelope(parseJsonObject(call.body));
-    const hints = await understand(deps, message);
+    const { hints, units } = await understand(deps, message);
+    for (const { orgUnitPath, cause } of units) await sweepUnit(deps, orgUnitPath, cause);
     await allOf(hints, (hint) => follow(deps, hint, message));
     return { status: 204 };
   };
 }
 
 /** A message nobody can ever understand is written down and acknowledged; delivering it again would change nothing. */
-async function understand(deps: DirectoryEventDeps, message: PushedMessage): Promise<readonly Hint[]> {
+async function understand(deps: DirectoryEventDeps, message: PushedMessage): Promise<Command> {
   try {
-    const { hints, ignored } = parseDirectoryEvent(message);
-    for (const reason of ignored) await ignore(deps, message, reason);
-    return hints;
+    const command = parseDirectoryEvent(message);
+    for (const reason of command.ignored) await ignore(deps, message, reason);
+    return command;
   } catch (error) {
     if (!isSealwrightError(error) || error.kind !== 'invalid-input') throw error;
     await ignore(deps, message, error.message);
-    return [];
+    return { hints: [], units: [], ignored: [] };
   }
+}
+
+/** Written down; the sweep takes it up within a minute. */
+async function sweepUnit(deps: DirectoryEventDeps, orgUnitPath: string, cause: Cause): Promise<void> {
+  await deps.ledger.requestSweep({
+    scope: orgUnitPath,
+    cause: { eventId: cause.eventId, event: cause.event },
+  });
+  deps.log.info('sweep-requested', { eventId: cause.eventId, sourceEvent: cause.event, orgUnitPath });
 }
 
 async function ignore(deps: DirectoryEventDeps, message: PushedMessage, reason: string): Promise<void> {

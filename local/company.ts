@@ -45,6 +45,7 @@ export const ACCOUNTS = {
   directoryWatch: account('directory-watch'),
   directoryEvent: account('directory-event'),
   due: account('due'),
+  sweep: account('sweep'),
   sign: account('sign'),
   publishCrl: account('publish-crl'),
   admin: account('admin'),
@@ -82,6 +83,7 @@ export const PORT_OFFSETS = {
   due: 7,
   sign: 8,
   publishCrl: 9,
+  sweep: 10,
 } as const;
 
 export type PortName = keyof typeof PORT_OFFSETS;

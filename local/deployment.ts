@@ -42,6 +42,7 @@ const INVOKERS: Readonly<Record<FunctionName, readonly string[] | 'public'>> = {
   admin: 'public',
   'directory-event': [ACCOUNTS.push],
   due: [ACCOUNTS.scheduler],
+  sweep: [ACCOUNTS.scheduler],
   sign: [ACCOUNTS.directoryEvent, ACCOUNTS.publishCrl],
   'publish-crl': [ACCOUNTS.push, ACCOUNTS.scheduler],
 };
@@ -70,7 +71,7 @@ export function emulatorOptions(options: DeploymentOptions): EmulatorOptions {
       attached: { accounts: Object.values(ACCOUNTS), default: ACCOUNTS.tools },
     },
     pubsubBindings: [
-      ...[ACCOUNTS.directoryWatch, ACCOUNTS.due, ACCOUNTS.admin].map((email) =>
+      ...[ACCOUNTS.directoryWatch, ACCOUNTS.due, ACCOUNTS.sweep, ACCOUNTS.admin].map((email) =>
         publisher(TOPICS.directoryEvents, member(email)),
       ),
       ...[ACCOUNTS.directoryEvent, ACCOUNTS.due, ACCOUNTS.setUp].map((email) =>
@@ -112,6 +113,7 @@ export function emulatorOptions(options: DeploymentOptions): EmulatorOptions {
     }),
     jobs: [
       job('due', '* * * * *', functionUrl(portBase, 'due')),
+      job('sweep', '* * * * *', functionUrl(portBase, 'sweep')),
       job('publish-crl', '0 */6 * * *', functionUrl(portBase, 'publish-crl')),
     ],
   };
@@ -145,7 +147,10 @@ function serviceAccounts(): EmulatorOptions['identity']['serviceAccounts'] {
       return { email, delegatedScopes: [GMAIL_SCOPE], tokenCreators: [ACCOUNTS.directoryEvent] };
     }
     if (email === ACCOUNTS.directory) {
-      return { email, tokenCreators: [ACCOUNTS.directoryEvent, ACCOUNTS.due, ACCOUNTS.admin] };
+      return {
+        email,
+        tokenCreators: [ACCOUNTS.directoryEvent, ACCOUNTS.due, ACCOUNTS.sweep, ACCOUNTS.admin],
+      };
     }
     return email === ACCOUNTS.tools ? { email, delegatedScopes: TOOL_SCOPES } : { email };
   });

@@ -17,6 +17,7 @@ const PORT_OF: Readonly<Record<FunctionName, PortName>> = {
   'directory-watch': 'directoryWatch',
   'directory-event': 'directoryEvent',
   due: 'due',
+  sweep: 'sweep',
   sign: 'sign',
   'publish-crl': 'publishCrl',
   admin: 'admin',
@@ -42,6 +43,7 @@ export function functionEnvironments(local: LocalEnvironment): Readonly<Record<F
       SEALWRIGHT_CALLERS: ACCOUNTS.scheduler,
       SEALWRIGHT_WATCH_URL: url('directory-watch'),
     },
+    sweep: { SEALWRIGHT_SERVICE_ACCOUNT: ACCOUNTS.sweep, SEALWRIGHT_CALLERS: ACCOUNTS.scheduler },
     sign: {
       SEALWRIGHT_SERVICE_ACCOUNT: ACCOUNTS.sign,
       SEALWRIGHT_CALLERS: [ACCOUNTS.directoryEvent, ACCOUNTS.publishCrl].join(','),

@@ -13,7 +13,7 @@ export async function freePortBase(): Promise<number> {
     const free = await Promise.all(Array.from({ length: COUNT }, (_, offset) => isFree(base + offset)));
     if (free.every(Boolean)) return base;
   }
-  throw new Error('No ten free ports in a row were found on 127.0.0.1.');
+  throw new Error(`No ${COUNT} free ports in a row were found on 127.0.0.1.`);
 }
 
 function isFree(port: number): Promise<boolean> {

@@ -173,6 +173,7 @@ async function publishFirst(emulator: Emulator, crl: URL): Promise<void> {
   if (!(await fetch(crl)).ok) await emulator.scheduler.run('publish-crl');
   if (!(await fetch(crl)).ok) throw new Error(`The first CRL is not public at ${crl.href}.`);
   await emulator.scheduler.run('due');
+  await emulator.scheduler.run('sweep');
 }
 
 async function readyLine(

@@ -31,6 +31,7 @@ export type ErrorCode =
   // directory and Gmail
   | 'directory-unavailable'
   | 'directory-refused'
+  | 'page-token-expired'
   | 'mailbox-not-ready'
   | 'cse-not-enabled'
   | 'delegation-refused'

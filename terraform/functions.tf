@@ -12,6 +12,8 @@ locals {
     "directory-event" = { memory = "1Gi", concurrency = 4, min = 0, max = 10, timeout_seconds = 540, ingress = "ALLOW_INTERNAL_ONLY" }
     # A run at a time is enough: the scheduler never starts a second one of a job.
     "due" = { memory = "512Mi", concurrency = 1, min = 0, max = 1, timeout_seconds = 120, ingress = "ALLOW_INTERNAL_ONLY" }
+    # One at a time; a sweep that is not through goes on a minute later. Holds twenty-seven bytes for each user of the ledger.
+    "sweep" = { memory = "512Mi", concurrency = 1, min = 0, max = 1, timeout_seconds = 540, ingress = "ALLOW_INTERNAL_ONLY" }
     # Only other functions call it, through the VPC.
     "sign" = { memory = "512Mi", concurrency = 8, min = 0, max = 4, timeout_seconds = 60, ingress = "ALLOW_INTERNAL_ONLY" }
     # Holds a whole CRL in memory, several times over.
@@ -28,6 +30,7 @@ locals {
     "directory-watch" = ["allUsers"]
     "directory-event" = ["serviceAccount:${local.emails["push"]}"]
     "due"             = ["serviceAccount:${local.emails["scheduler"]}"]
+    "sweep"           = ["serviceAccount:${local.emails["scheduler"]}"]
     "sign"            = ["serviceAccount:${local.emails["directory-event"]}", "serviceAccount:${local.emails["publish-crl"]}"]
     "publish-crl"     = ["serviceAccount:${local.emails["push"]}", "serviceAccount:${local.emails["scheduler"]}"]
     "admin"           = var.admins.invokers

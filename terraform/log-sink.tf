@@ -22,6 +22,9 @@ locals {
     "userLicenseRevoke",
     "addGroupMember",
     "removeGroupMember",
+    "editOrgUnitName",
+    "moveOrgUnit",
+    "removeOrgUnit",
   ]
 }
 

@@ -14,7 +14,7 @@ locals {
 
   # The log sink publishes to directory-events as well (log-sink.tf).
   topic_publishers = {
-    "directory-events" = ["directory-watch", "due", "admin"]
+    "directory-events" = ["directory-watch", "due", "sweep", "admin"]
     "crl-requests"     = ["directory-event", "set-up"]
   }
 }

@@ -4,6 +4,8 @@ locals {
   jobs = {
     # Renewals, ends of grace periods, back-offs, parked work, and the notification channels.
     "due" = { schedule = "* * * * *", retries = 0 }
+    # Begins a sweep when one is due, goes on with the one under way, lets a minute of waiting hints out.
+    "sweep" = { schedule = "* * * * *", retries = 0 }
     # Well inside the CRL's seven days; a revocation asks for one of its own through crl-requests.
     "publish-crl" = { schedule = "0 */6 * * *", retries = 5 }
   }

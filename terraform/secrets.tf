@@ -16,7 +16,7 @@ locals {
     "database-ca" = concat(local.function_names, ["set-up"])
     # Not secret either. It is here because functions mount secrets as files: a changed policy is a new version, and a
     # new version a new revision, so a bad one can be taken back and it is known which policy was in force when.
-    "policy" = ["directory-event", "admin"]
+    "policy" = ["directory-event", "sweep", "admin"]
   }
 
   # A destroyed version stays restorable for 30 days: without it, CRLs cannot be signed or mail not be read.

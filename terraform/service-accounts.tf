@@ -31,7 +31,7 @@ locals {
   # Who may sign as the accounts that Workspace trusts. Only directory-event touches mailboxes.
   jwt_signers = {
     "gmail"     = ["directory-event"]
-    "directory" = ["directory-event", "due", "admin"]
+    "directory" = ["directory-event", "due", "sweep", "admin"]
   }
 }
 

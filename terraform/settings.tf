@@ -10,6 +10,7 @@ locals {
     "directory-watch",
     "directory-event",
     "due",
+    "sweep",
     "sign",
     "publish-crl",
     "admin",
@@ -72,6 +73,15 @@ locals {
       SEALWRIGHT_CALLERS           = local.emails["scheduler"]
       SEALWRIGHT_DIRECTORY_ACCOUNT = local.emails["directory"]
       SEALWRIGHT_WATCH_URL         = local.urls["directory-watch"]
+    }
+
+    "sweep" = {
+      SEALWRIGHT_PROJECT           = var.project.id
+      SEALWRIGHT_BEHIND_IAM        = "true"
+      SEALWRIGHT_AUDIENCE          = local.urls["sweep"]
+      SEALWRIGHT_CALLERS           = local.emails["scheduler"]
+      SEALWRIGHT_POLICY_FILE       = "${local.policy_folder}/policy.yaml"
+      SEALWRIGHT_DIRECTORY_ACCOUNT = local.emails["directory"]
     }
 
     "sign" = {

@@ -14,7 +14,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'shared/pki': ['shared/domain', 'shared/errors.ts'],
   'shared/kacls': ['shared/domain', 'shared/errors.ts', 'shared/ports'],
   'shared/reconcile': ['shared/domain', 'shared/errors.ts', 'shared/ports', 'shared/plan', 'shared/pki'],
-  'shared/sources': ['shared/domain', 'shared/errors.ts', 'shared/ports'],
+  'shared/sources': ['shared/domain', 'shared/errors.ts', 'shared/ports', 'shared/plan'],
   'shared/authority': ['shared/domain', 'shared/errors.ts', 'shared/ports', 'shared/pki'],
   'shared/adapters': ['shared/domain', 'shared/errors.ts', 'shared/ports', 'shared/pki', 'shared/kacls'],
   functions: [

@@ -1,12 +1,12 @@
 import type { Cause, Hint } from '../../shared/domain/hint.ts';
-import type { Command } from './hint-message.ts';
+import type { ChangedUnit, Command } from './hint-message.ts';
 
 /**
  * Workspace admin audit entries as the organization log sink publishes them.
  * https://cloud.google.com/logging/docs/audit/gsuite-audit-logging
  *
  * An entry may carry several events, parameters come in any order, and none of it is believed: it only says whom to
- * look at. The entry names addresses, never immutable ids.
+ * look at. The entry names addresses, never immutable ids; of an org unit it names the path from before.
  */
 const USER_EVENTS: ReadonlySet<string> = new Set([
   'CREATE_USER',
@@ -36,23 +36,53 @@ export function parseAuditEntry(entry: Readonly<Record<string, unknown>>, messag
   const actor = text(record(payload['authenticationInfo'])['principalEmail']);
   const events = list(record(payload['metadata'])['event']);
   const hints: Hint[] = [];
+  const units: ChangedUnit[] = [];
   const ignored: string[] = [];
   for (const event of events) {
     const name = text(event['eventName']) ?? 'without a name';
     const cause: Cause = { source: 'audit', eventId, event: name, ...(actor === undefined ? {} : { actor }) };
     const addresses = USER_EVENTS.has(name) ? addressesOf(name, event) : [];
-    if (addresses.length === 0) ignored.push(`Event ${name} names no user this product follows.`);
+    const orgUnitPath = changedUnit(name, event);
+    if (orgUnitPath !== undefined) units.push({ orgUnitPath, cause });
+    else if (addresses.length === 0) ignored.push(`Event ${name} names no user this product follows.`);
     hints.push(...addresses.map((address) => ({ address, cause })));
   }
   if (events.length === 0)
     ignored.push(`Method ${text(payload['methodName']) ?? 'without a name'} carries no events.`);
-  return { hints, ignored };
+  return { hints, units, ignored };
 }
 
+/**
+ * Where the users of a unit that was moved, renamed or removed are now, as far as the entry says: ORG_UNIT_NAME is the
+ * path from before, NEW_VALUE the new parent or the new name. A removed unit was empty; who was in it is near its
+ * parent. A path that turns out wrong makes the sweep turn to the parent (`shared/sources/sweep/subtree.ts`).
+ */
+function changedUnit(name: string, event: Readonly<Record<string, unknown>>): string | undefined {
+  const parameters = parametersOf(event);
+  const before = parameters.get('ORG_UNIT_NAME');
+  const value = parameters.get('NEW_VALUE');
+  if (before === undefined || !before.startsWith('/')) return undefined;
+  const parent = before.slice(0, before.lastIndexOf('/'));
+  switch (name) {
+    case 'MOVE_ORG_UNIT':
+      return value?.startsWith('/') ? value : '/';
+    case 'EDIT_ORG_UNIT_NAME':
+      if (value === undefined || value === '') return parent || '/';
+      return value.startsWith('/') ? value : `${parent}/${value}`;
+    case 'REMOVE_ORG_UNIT':
+      return parent || '/';
+    default:
+      return undefined;
+  }
+}
+
+const parametersOf = (
+  event: Readonly<Record<string, unknown>>,
+): ReadonlyMap<string | undefined, string | undefined> =>
+  new Map(list(event['parameter']).map((parameter) => [text(parameter['name']), text(parameter['value'])]));
+
 function addressesOf(name: string, event: Readonly<Record<string, unknown>>): readonly string[] {
-  const parameters = new Map(
-    list(event['parameter']).map((parameter) => [text(parameter['name']), text(parameter['value'])]),
-  );
+  const parameters = parametersOf(event);
   const wanted = NEW_VALUE_IS_ADDRESS.has(name) ? ['NEW_VALUE', 'USER_EMAIL'] : ['USER_EMAIL'];
   const found = wanted.map((key) => parameters.get(key)).find((value) => value?.includes('@'));
   return found === undefined ? [] : [found.toLowerCase()];

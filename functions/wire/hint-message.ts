@@ -5,9 +5,17 @@ import { type PushedMessage, parseMessageJson } from './push-envelope.ts';
 
 const SOURCES: ReadonlySet<string> = new Set<HintSource>(['watch', 'audit', 'sweep', 'due', 'admin']);
 
+/** An org unit that changed: everybody below it has another path, and no event names any of them. */
+export interface ChangedUnit {
+  readonly orgUnitPath: string;
+  readonly cause: Cause;
+}
+
 /** What a message on `directory-events` asks for. `ignored` says why nothing is to be done, in words. */
 export interface Command {
   readonly hints: readonly Hint[];
+  /** Units whose subtree is to be swept. */
+  readonly units: readonly ChangedUnit[];
   readonly ignored: readonly string[];
 }
 
@@ -15,7 +23,7 @@ export interface Command {
 export function parseDirectoryEvent(message: PushedMessage): Command {
   const body = parseMessageJson(message);
   if ('protoPayload' in body) return parseAuditEntry(body, message.messageId);
-  return { hints: [parseHint(body, message.messageId)], ignored: [] };
+  return { hints: [parseHint(body, message.messageId)], units: [], ignored: [] };
 }
 
 function parseHint(body: Readonly<Record<string, unknown>>, messageId: string): Hint {

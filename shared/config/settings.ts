@@ -75,6 +75,17 @@ const schema = z.object({
   SEALWRIGHT_ADMIN_AUDIENCES: list,
   /** How long a lease lasts without a heartbeat, seconds. Default 60. Shorter: a dead worker is replaced sooner. */
   SEALWRIGHT_LEASE_SECONDS: z.coerce.number().min(3).max(600).default(60),
+  /** A sweep of everybody begins this many hours after the one before began. Default 6. Longer: lost events are repaired later. */
+  SEALWRIGHT_SWEEP_INTERVAL_HOURS: z.coerce.number().min(0.1).max(168).default(6),
+  /**
+   * How long one invocation of the sweep reads, seconds. Default 480. More than the function's own time limit: its last
+   * pages are read twice.
+   */
+  SEALWRIGHT_SWEEP_BUDGET_SECONDS: z.coerce.number().min(1).max(3_000).default(480),
+  /** Gmail's view of a ready user is looked at after this many days at the latest. Default 7. */
+  SEALWRIGHT_LOOK_BY_AGE_DAYS: z.coerce.number().min(1).max(365).default(7),
+  /** Hints of a rollout let out in a minute. Default 400, half of the directory's quota (docs/scale.md). */
+  SEALWRIGHT_HINTS_PER_MINUTE: z.coerce.number().int().min(1).max(100_000).default(400),
   /** The key service's registered address. */
   SEALWRIGHT_KEY_SERVICE_URL: z.url().optional(),
   /** What wrapped keys are bound to; changing it makes all of them unreadable. */

@@ -193,6 +193,8 @@ export interface UserLedger {
   readonly keypairRequests?: readonly KeypairRequest[];
   /** What an admin should know and what is not over yet, oldest first. */
   readonly notices: readonly NoticeRecord[];
+  /** Whole sweeps that found the user in no list; absent once somebody has seen them again. */
+  readonly absence?: Absence;
 }
 
 /**
@@ -216,4 +218,12 @@ export type NoticeKind =
 
 export interface NoticeRecord extends Notice {
   readonly since: Date;
+}
+
+/** What whole sweeps of the directory say of a user who is in none of its lists. */
+export interface Absence {
+  /** End of the first whole sweep that missed the user. */
+  readonly firstMissedAt: Date;
+  /** When the last whole sweep that missed the user asked for its first page; before `firstMissedAt` after one sweep. */
+  readonly lastMissedAt: Date;
 }

@@ -2,6 +2,7 @@ import type { Policy } from '../domain/policy.ts';
 import type { Plan, Step, Verdict } from '../domain/step.ts';
 import type { Facts } from './facts.ts';
 import { gmailLeaves, liveLeaves, newestFirst } from './holdings.ts';
+import { isProvenAbsent } from './rules/absence.ts';
 import { deleteIdentities, failWishes, revokeAll } from './rules/departure.ts';
 import { issueForDevices } from './rules/devices.ts';
 import { convergeGmail } from './rules/gmail.ts';
@@ -60,7 +61,14 @@ function planStanding(facts: Facts, standing: Standing): Outcome {
     case 'frozen':
       return planFrozen(facts, standing);
     case 'absent':
-      return planAbsent(facts);
+      return isProvenAbsent(facts)
+        ? planLeaver(facts, {
+            dueAt: facts.now,
+            revocationReason: 'cessationOfOperation',
+            reason: 'The account is in no list of the directory, by two whole sweeps a day apart and a look',
+            identities: 'gone',
+          })
+        : planAbsent(facts);
     default:
       return standing satisfies never;
   }

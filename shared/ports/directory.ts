@@ -14,6 +14,17 @@ export interface DirectoryGroup {
   readonly address: string;
 }
 
+/** One page of users, at most 500. Without `nextPageToken` it is the last one. */
+export interface UsersPage<User = DirectoryUser> {
+  readonly users: readonly User[];
+  readonly nextPageToken?: string;
+}
+
+export interface DeletedUser {
+  readonly userId: string;
+  readonly primaryEmail: string;
+}
+
 /**
  * The Workspace directory, read-only. Throws `directory-unavailable` (retryable), `directory-refused` (permanent).
  * https://developers.google.com/workspace/admin/directory/reference/rest/v1/users
@@ -41,6 +52,14 @@ export interface Directory {
    * may be among them. Throws `directory-refused` for a group that is gone.
    */
   groupMembers(groupId: string): AsyncIterable<string>;
+  /**
+   * One page of the users in the subtree of an org unit (`/` for everybody), without their names. Throws
+   * `page-token-expired` (retryable): the list must be read from its beginning; `not-found` (permanent): there is no such
+   * org unit; `directory-unavailable`: among others for a page that is no whole page.
+   */
+  livingPage(request: { readonly orgUnitPath: string; readonly pageToken?: string }): Promise<UsersPage>;
+  /** One page of the users deleted in the last 20 days. Throws `page-token-expired` as above. */
+  deletedPage(request: { readonly pageToken?: string }): Promise<UsersPage<DeletedUser>>;
   watch(request: {
     channelId: string;
     token: string;

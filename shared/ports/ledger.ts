@@ -31,7 +31,9 @@ import type { KeypairRequestLedger } from './ledger/keypair-requests.ts';
 import type { Notices } from './ledger/notices.ts';
 import type { OcspLedger } from './ledger/ocsp.ts';
 import type { RewrappedKeys } from './ledger/rewrapped-keys.ts';
+import type { RolloutLedger } from './ledger/rollouts.ts';
 import type { StopLedger } from './ledger/stop.ts';
+import type { SweepLedger } from './ledger/sweeps.ts';
 
 export interface Lease {
   readonly subject: string;
@@ -124,8 +126,10 @@ export interface Ledger
     KeypairRequestLedger,
     Notices,
     OcspLedger,
+    RewrappedKeys,
+    RolloutLedger,
     StopLedger,
-    RewrappedKeys {
+    SweepLedger {
   // --- leases -------------------------------------------------------------------------------------------------
   /**
    * Takes the lease on `user:ID` or `issuer:ID`, or answers undefined when somebody else holds it (and, for users, asks

@@ -116,7 +116,10 @@ async function unseen(
   cause: Cause,
   error: SealwrightError,
 ): Promise<RunOutcome> {
-  const { facts } = await observe(deps, lease, { kind: 'absent', userId });
+  const observed = await observe(deps, lease, { kind: 'absent', userId });
+  // Nobody was asked and found absent: what sweeps say of this user decides nothing without the directory's own 404.
+  const { absence: _undecided, ...ledger } = observed.facts.ledger;
+  const facts: Facts = { ...observed.facts, ledger };
   const { user } = facts.ledger;
   if (user === undefined) throw error;
   const stops: Stop[] = [{ chain: 'certificate', step: 'read-directory', error }];

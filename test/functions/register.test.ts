@@ -54,6 +54,7 @@ const FIRST_MISSING = {
   'directory-watch': 'SEALWRIGHT_DATABASE_URL',
   'directory-event': 'SEALWRIGHT_GMAIL_ACCOUNT',
   due: 'SEALWRIGHT_DATABASE_URL',
+  sweep: 'SEALWRIGHT_AUDIENCE',
   sign: 'SEALWRIGHT_AUDIENCE',
   'publish-crl': 'SEALWRIGHT_AUDIENCE',
   admin: 'SEALWRIGHT_ADMIN_AUDIENCES',

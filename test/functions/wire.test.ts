@@ -73,7 +73,7 @@ describe('what the bus sends', () => {
   it('as one hint too', async () => {
     const one: Hint = { userId: '1', cause: { source: 'sweep', eventId: 'sweep-1', event: 'differs' } };
     await bus().publishHint(one);
-    expect(pushed().map(parseDirectoryEvent)).toEqual([{ hints: [one], ignored: [] }]);
+    expect(pushed().map(parseDirectoryEvent)).toEqual([{ hints: [one], units: [], ignored: [] }]);
   });
 
   it('as a publication request names the issuer, and is no hint', async () => {

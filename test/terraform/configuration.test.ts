@@ -187,6 +187,7 @@ describe('callers', () => {
       'directory-watch': 'ALLOW_ALL',
       'directory-event': 'ALLOW_INTERNAL_ONLY',
       due: 'ALLOW_INTERNAL_ONLY',
+      sweep: 'ALLOW_INTERNAL_ONLY',
       sign: 'ALLOW_INTERNAL_ONLY',
       'publish-crl': 'ALLOW_INTERNAL_ONLY',
       admin: 'ALLOW_ALL',
@@ -291,12 +292,12 @@ describe('who may sign as the accounts that Workspace trusts', () => {
   test('is directory-event alone for Gmail, and those that read the directory for the directory', () => {
     expect(local('jwt_signers')).toEqual({
       gmail: ['directory-event'],
-      directory: ['directory-event', 'due', 'admin'],
+      directory: ['directory-event', 'due', 'sweep', 'admin'],
     });
     const told = (setting: string) =>
       FUNCTION_NAMES.filter((name) => setting in (local('settings')[name] as Body)).toSorted();
     expect(told('SEALWRIGHT_GMAIL_ACCOUNT')).toEqual(['directory-event']);
-    expect(told('SEALWRIGHT_DIRECTORY_ACCOUNT')).toEqual(['admin', 'directory-event', 'due']);
+    expect(told('SEALWRIGHT_DIRECTORY_ACCOUNT')).toEqual(['admin', 'directory-event', 'due', 'sweep']);
   });
 
   test('may sign JWTs and nothing more', () => {
@@ -417,7 +418,7 @@ describe('Pub/Sub', () => {
 
   test('takes hints from the functions that publish them and from the log sink', () => {
     expect(local('topic_publishers')).toEqual({
-      'directory-events': ['directory-watch', 'due', 'admin'],
+      'directory-events': ['directory-watch', 'due', 'sweep', 'admin'],
       'crl-requests': ['directory-event', 'set-up'],
     });
     const { members } = body('google_pubsub_topic_iam_binding.directory_events_publishers');
@@ -427,9 +428,10 @@ describe('Pub/Sub', () => {
 });
 
 describe('the schedule', () => {
-  test('is due every minute and publish-crl every six hours', () => {
+  test('is due and sweep every minute, and publish-crl every six hours', () => {
     expect(local('jobs')).toEqual({
       due: { schedule: '* * * * *', retries: 0 },
+      sweep: { schedule: '* * * * *', retries: 0 },
       'publish-crl': { schedule: '0 */6 * * *', retries: 5 },
     });
   });
@@ -467,15 +469,21 @@ describe('the log sink', () => {
 
   test('lets through only methods whose event the product follows', () => {
     const methods = listed('audit_methods');
-    expect(methods).toHaveLength(16);
+    expect(methods).toHaveLength(19);
     for (const method of methods) {
       const eventName = method.replace(/[A-Z]/g, '_$&').toUpperCase();
-      const parameter = ['USER_EMAIL', 'NEW_VALUE'].map((name) => ({ name, value: 'ben@acme.example' }));
+      const parameter = [
+        ...['USER_EMAIL', 'NEW_VALUE'].map((name) => ({ name, value: 'ben@acme.example' })),
+        { name: 'ORG_UNIT_NAME', value: '/Staff/Legal' },
+      ];
       const entry = { protoPayload: { metadata: { event: [{ eventName, parameter }] } } };
-      expect(parseAuditEntry(entry, 'm')).toMatchObject({
-        hints: [{ address: 'ben@acme.example' }],
-        ignored: [],
-      });
+      const aboutUnit = method.endsWith('OrgUnit') || method.endsWith('OrgUnitName');
+      const isUnit = aboutUnit && method !== 'moveUserToOrgUnit';
+      expect(parseAuditEntry(entry, 'm')).toMatchObject(
+        isUnit
+          ? { units: [{ orgUnitPath: expect.stringMatching(/^\//) }], ignored: [] }
+          : { hints: [{ address: 'ben@acme.example' }], ignored: [] },
+      );
     }
   });
 });

@@ -1,5 +1,5 @@
-import { permanent, retryable, type SealwrightError } from '../../errors.ts';
-import { type GoogleCallError, isCredentialFailure } from '../google/call-error.ts';
+import { isSealwrightError, permanent, retryable, type SealwrightError } from '../../errors.ts';
+import { GoogleCallError, isCredentialFailure } from '../google/call-error.ts';
 import { isTransient } from '../google/retry.ts';
 
 /**
@@ -49,4 +49,30 @@ export function directoryFailure(error: GoogleCallError, doing: string): Sealwri
     default:
       return refused('The request itself was refused; repeating it will not help.');
   }
+}
+
+/**
+ * What the failure of one page of a list means. Google answers 400 for a page token it no longer takes and for an org
+ * unit that is gone. A token that is refused costs another reading from the beginning and nothing else, so that is what
+ * every 400 to a question with a token is taken for.
+ */
+export function sweptPageFailure(
+  error: unknown,
+  asked: { readonly query?: string; readonly pageToken?: string },
+  doing: string,
+): unknown {
+  if (!isSealwrightError(error) || !(error.cause instanceof GoogleCallError)) return error;
+  const { failure } = error.cause;
+  if (failure.method !== 'directory.users.list') return error;
+  if (asked.query !== undefined && failure.httpStatus === 400 && /INVALID_OU_ID/i.test(failure.text)) {
+    return permanent('not-found', `${doing} failed: there is no such org unit.`, { cause: error.cause });
+  }
+  if (asked.pageToken !== undefined && (failure.httpStatus === 400 || failure.httpStatus === 410)) {
+    return retryable(
+      'page-token-expired',
+      `${doing} failed: its page token is no longer taken, so the list is read from its beginning.`,
+      { cause: error.cause },
+    );
+  }
+  return error;
 }

@@ -13,6 +13,7 @@ import type { Directory, WatchChannel } from '../../ports/directory.ts';
 import { directoryCaller, type GoogleDirectoryOptions } from './call.ts';
 import { groups } from './groups.ts';
 import { orgUnits } from './org-units.ts';
+import { sweptPages, underUnit } from './swept-pages.ts';
 import {
   DELETED_PAGE_FIELDS,
   incomplete,
@@ -83,6 +84,7 @@ export function googleDirectory(options: GoogleDirectoryOptions): Directory {
   return {
     ...orgUnits(caller),
     ...groups(caller, everybody),
+    ...sweptPages(caller),
 
     async presence(userId): Promise<DirectoryPresence> {
       const living = await get(userId, USER_FIELDS);
@@ -124,9 +126,10 @@ export function googleDirectory(options: GoogleDirectoryOptions): Directory {
     },
 
     async *usersUnder(orgUnitPath) {
-      // The root is everybody, which needs no query.
-      const query = orgUnitPath === '/' ? {} : { query: `orgUnitPath='${quoted(orgUnitPath)}'` };
-      const listed = pages(`Listing the users under ${orgUnitPath}`, { fields: USER_PAGE_FIELDS, ...query });
+      const listed = pages(`Listing the users under ${orgUnitPath}`, {
+        fields: USER_PAGE_FIELDS,
+        ...underUnit(orgUnitPath),
+      });
       for await (const users of listed) {
         for (const user of users) yield toDirectoryUser(user);
       }
@@ -176,6 +179,3 @@ export function googleDirectory(options: GoogleDirectoryOptions): Directory {
     },
   };
 }
-
-/** https://developers.google.com/workspace/admin/directory/v1/guides/search-users : values in single quotes. */
-const quoted = (value: string): string => value.replace(/[\\']/g, '\\$&');

@@ -3,11 +3,15 @@ import { domainToASCII } from 'node:url';
 import type { admin_directory_v1 } from 'googleapis/build/src/apis/admin/directory_v1.js';
 import type { DirectoryPresence, DirectoryUser } from '../../domain/directory-user.ts';
 import { retryable, type SealwrightError } from '../../errors.ts';
+import type { DeletedUser, UsersPage } from '../../ports/directory.ts';
 
 /** Fields of a living user; nothing else is asked for, so that nothing else can leak. */
 export const USER_FIELDS =
   'id,primaryEmail,aliases,orgUnitPath,suspended,archived,isMailboxSetup,isAdmin,name(givenName,familyName)';
 export const USER_PAGE_FIELDS = `nextPageToken,users(${USER_FIELDS})`;
+/** What the sweep compares and no more: names would make its pages a quarter longer. */
+export const SWEEP_PAGE_FIELDS =
+  'nextPageToken,users(id,primaryEmail,aliases,orgUnitPath,suspended,archived,isMailboxSetup)';
 export const DELETED_PAGE_FIELDS = 'nextPageToken,users(id,primaryEmail,deletionTime)';
 
 /**
@@ -26,20 +30,61 @@ export function toDirectoryUser(user: admin_directory_v1.Schema$User): Directory
       `it described the user "${id ?? primaryEmail ?? '?'}" without id, primaryEmail or orgUnitPath`,
     );
   }
-  const aliases = (user.aliases ?? []).map(ourAddress);
-  const { givenName, familyName } = user.name ?? {};
-  return {
+  const read = {
     userId: id,
     primaryEmail,
-    aliases: [...new Set(aliases)].filter((alias) => alias !== primaryEmail),
+    aliases: aliasesOf(user.aliases, primaryEmail),
     orgUnitPath,
     suspended: user.suspended === true,
     archived: user.archived === true,
     mailboxReady: user.isMailboxSetup === true,
+  };
+  // A page of the sweep has neither, and a million users are read in one.
+  if (!user.name && user.isAdmin !== true) return read;
+  const { givenName, familyName } = user.name ?? {};
+  return {
+    ...read,
     ...(user.isAdmin === true ? { superAdmin: true as const } : {}),
     ...(givenName ? { givenName } : {}),
     ...(familyName ? { familyName } : {}),
   };
+}
+
+const NO_ALIASES: readonly string[] = [];
+
+function aliasesOf(aliases: readonly string[] | null | undefined, primaryEmail: string): readonly string[] {
+  if (!aliases || aliases.length === 0) return NO_ALIASES;
+  return [...new Set(aliases.map(ourAddress))].filter((alias) => alias !== primaryEmail);
+}
+
+/** A page of living users as the API answers it. Throws `directory-unavailable` for what is no whole page. */
+export function toUsersPage(page: admin_directory_v1.Schema$Users): UsersPage {
+  const { users, nextPageToken } = wholePage(page);
+  return { users: users.map(toDirectoryUser), ...(nextPageToken === undefined ? {} : { nextPageToken }) };
+}
+
+/** The same for deleted users, of whom the list tells less. */
+export function toDeletedPage(page: admin_directory_v1.Schema$Users): UsersPage<DeletedUser> {
+  const { users, nextPageToken } = wholePage(page);
+  return {
+    users: users.map(({ id, primaryEmail }) => {
+      if (!id) throw incomplete('it listed a deleted user without an id');
+      return { userId: id, primaryEmail: ourAddress(primaryEmail ?? '') };
+    }),
+    ...(nextPageToken === undefined ? {} : { nextPageToken }),
+  };
+}
+
+/** A page that says it has a successor holds users; anything else is an error and not the end of the list. */
+function wholePage(page: admin_directory_v1.Schema$Users | null): {
+  readonly users: readonly admin_directory_v1.Schema$User[];
+  readonly nextPageToken: string | undefined;
+} {
+  if (page === null || typeof page !== 'object') throw incomplete('a page of users is no JSON object');
+  const nextPageToken = page.nextPageToken || undefined;
+  if (nextPageToken !== undefined && (!Array.isArray(page.users) || page.users.length === 0))
+    throw incomplete('a page of users that is not the last one holds no users');
+  return { users: page.users ?? [], nextPageToken };
 }
 
 /** A user as the deleted list has them; a date that cannot be read is left out. */
@@ -65,7 +110,29 @@ export const incomplete = (what: string): SealwrightError =>
  * certificates, whichever of the two the directory answers with.
  */
 export function ourAddress(text: string): string {
+  if (isOurs(text)) return text;
   const at = text.lastIndexOf('@');
   const domain = domainToASCII(text.slice(at + 1));
   return `${text.slice(0, at)}@${domain === '' ? text.slice(at + 1) : domain}`.toLowerCase();
 }
+
+/**
+ * True when `ourAddress` would answer the very text: lower-case ASCII without anything a URL parser would touch. The last
+ * character must be a letter, because a domain that ends in a number is read as an IP address.
+ */
+function isOurs(text: string): boolean {
+  const last = text.charCodeAt(text.length - 1);
+  if (!(last >= LOWER_A && last <= LOWER_Z)) return false;
+  for (let index = 0; index < text.length - 1; index += 1) {
+    const code = text.charCodeAt(index);
+    if (code >= LOWER_A && code <= LOWER_Z) continue;
+    // Digits, and - . @ _ , of which addresses of this company or that are made.
+    if ((code >= 0x30 && code <= 0x39) || code === 0x2d || code === 0x2e || code === 0x40 || code === 0x5f)
+      continue;
+    return false;
+  }
+  return true;
+}
+
+const LOWER_A = 0x61;
+const LOWER_Z = 0x7a;

@@ -2,8 +2,8 @@
  * The ledger in SQL: PostgreSQL for real, PGlite for the trial, one SQL for both.
  *
  * Words are those of `shared/ports/ledger.ts` and `migrations/0001-ledger.sql`. Each noun has a file: leases, users, keys,
- * leaves, keypairs, requests about them, wishes, issuers and their addresses, crls, OCSP, channels, audit, guard, stop.
- * `database.ts` is what they need of a database, with
+ * leaves, keypairs, requests about them, wishes, issuers and their addresses, crls, OCSP, channels, sweeps, rollouts, audit,
+ * guard, stop. `database.ts` is what they need of a database, with
  * two implementations, `postgres.ts` and `embedded.ts`; `migrate.ts` brings a database to the schema.
  *
  * What it will not do: decide anything, talk to anybody but the database, or change what must not change. The last
@@ -32,7 +32,9 @@ import { notices } from './notices.ts';
 import { ocspAnswers, ocspBatches } from './ocsp-answers.ts';
 import { ocspSigners } from './ocsp-signers.ts';
 import { rewrappedKeys } from './rewrapped-keys.ts';
+import { rollouts } from './rollouts.ts';
 import { stop } from './stop.ts';
+import { sweeps } from './sweeps.ts';
 import { users } from './users.ts';
 import { wishes } from './wishes.ts';
 
@@ -65,6 +67,8 @@ export const createLedger = ({ database, clock, randomId = randomUUID }: LedgerO
   ...ocspAnswers(database, clock),
   ...ocspBatches(database, clock),
   ...channels(database),
+  ...sweeps(database, clock),
+  ...rollouts(database, clock),
   ...audit(database, clock),
   ...guard(database, clock, randomId),
   ...stop(database, clock),

@@ -1,4 +1,5 @@
 /** User rows, address history, and who is due. */
+import { addressDigest } from '../../domain/address-digest.ts';
 import type { UserLedger, UserRecord, UserState } from '../../domain/records.ts';
 import { permanent } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -28,12 +29,16 @@ interface UserRow {
   readonly failures: number;
   readonly next_action: string | null;
   readonly next_action_at: Date | null;
+  readonly first_missed_at: Date | null;
+  readonly last_missed_at: Date | null;
 }
 
 const USER_COLUMNS = `user_id, primary_email, state, reason, since, left_scope_at, suspended_at, rule_name, unit, failures,
-  next_action, next_action_at,
+  next_action, next_action_at, first_missed_at, last_missed_at,
   (SELECT held.state FROM held_departures AS held
     WHERE held.user_id = users.user_id AND held.state IN ('held', 'approved', 'dismissed')) AS departure`;
+
+const USERS = 'users LEFT JOIN absences USING (user_id)';
 
 const userRecord = (row: UserRow): UserRecord => ({
   userId: row.user_id,
@@ -57,7 +62,7 @@ const readLedgers = async (
   userIds: readonly string[],
   rows: readonly UserRow[],
 ): Promise<readonly UserLedger[]> => {
-  const users = new Map(rows.map((row) => [row.user_id, userRecord(row)]));
+  const known = new Map(rows.map((row) => [row.user_id, row]));
   const keys = await readKeys(queries, userIds);
   const deviceKeys = await readDeviceKeys(queries, userIds);
   const leaves = await readLeaves(queries, userIds);
@@ -65,16 +70,22 @@ const readLedgers = async (
   const openWishes = await readOpenWishes(queries, userIds);
   const notices = await readNotices(queries, userIds);
   const requests = await readKeypairRequests(queries, userIds);
-  return userIds.map((userId) => ({
-    user: users.get(userId),
-    keys: keys.get(userId) ?? [],
-    deviceKeys: deviceKeys.get(userId) ?? [],
-    leaves: leaves.get(userId) ?? [],
-    keypairs: keypairs.get(userId) ?? [],
-    openWishes: openWishes.get(userId) ?? [],
-    notices: notices.get(userId) ?? [],
-    ...optional('keypairRequests', requests.get(userId) ?? null),
-  }));
+  return userIds.map((userId) => {
+    const row = known.get(userId);
+    return {
+      user: row === undefined ? undefined : userRecord(row),
+      keys: keys.get(userId) ?? [],
+      deviceKeys: deviceKeys.get(userId) ?? [],
+      leaves: leaves.get(userId) ?? [],
+      keypairs: keypairs.get(userId) ?? [],
+      openWishes: openWishes.get(userId) ?? [],
+      notices: notices.get(userId) ?? [],
+      ...optional('keypairRequests', requests.get(userId) ?? null),
+      ...(row?.first_missed_at && row.last_missed_at
+        ? { absence: { firstMissedAt: row.first_missed_at, lastMissedAt: row.last_missed_at } }
+        : {}),
+    };
+  });
 };
 
 export const users = (
@@ -101,7 +112,7 @@ export const users = (
   return {
     readUser: (userId) =>
       consistently(database, async (queries) => {
-        const rows = await queries.query<UserRow>(`SELECT ${USER_COLUMNS} FROM users WHERE user_id = $1`, [
+        const rows = await queries.query<UserRow>(`SELECT ${USER_COLUMNS} FROM ${USERS} WHERE user_id = $1`, [
           userId,
         ]);
         const [ledger] = await readLedgers(queries, [userId], rows);
@@ -121,7 +132,7 @@ export const users = (
     users: (filter = {}) =>
       consistently(database, async (queries) => {
         const rows = await queries.query<UserRow>(
-          `SELECT ${USER_COLUMNS} FROM users
+          `SELECT ${USER_COLUMNS} FROM ${USERS}
             WHERE $1::text IS NULL OR user_id > $1 ORDER BY user_id LIMIT $2`,
           [filter.afterUserId ?? null, filter.limit ?? null],
         );
@@ -143,9 +154,9 @@ export const users = (
         await queries.query(
           `INSERT INTO users AS known
              (user_id, primary_email, state, reason, since, left_scope_at, suspended_at, rule_name, unit,
-              next_action, next_action_at)
+              next_action, next_action_at, sighted_at, address_digest)
            VALUES ($1, $2, 'pending', 'Seen for the first time; nothing is decided yet.', $3, $4, $5, $6, $7,
-                   'look', $3)
+                   'look', $3, $3, $8)
            ON CONFLICT (user_id) DO UPDATE SET
              primary_email = excluded.primary_email,
              left_scope_at = CASE WHEN excluded.left_scope_at IS NOT NULL
@@ -153,7 +164,9 @@ export const users = (
              suspended_at  = CASE WHEN excluded.suspended_at IS NOT NULL
                                   THEN coalesce(known.suspended_at, excluded.suspended_at) END,
              rule_name     = coalesce(excluded.rule_name, known.rule_name),
-             unit          = coalesce(excluded.unit, known.unit)`,
+             unit          = coalesce(excluded.unit, known.unit),
+             sighted_at    = excluded.sighted_at,
+             address_digest = excluded.address_digest`,
           [
             sighting.userId,
             sighting.primaryEmail,
@@ -162,8 +175,10 @@ export const users = (
             sighting.suspendedAt ?? null,
             sighting.ruleName ?? null,
             sighting.unit?.toLowerCase() ?? null,
+            addressDigest(sighting.primaryEmail, sighting.aliases),
           ],
         );
+        await queries.query('DELETE FROM absences WHERE user_id = $1', [sighting.userId]);
         await queries.query(
           `INSERT INTO addresses AS known (address, user_id, first_seen, last_seen, sighting)
            SELECT DISTINCT address, $2, $3::timestamptz, $3::timestamptz, this_sighting

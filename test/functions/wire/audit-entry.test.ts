@@ -36,7 +36,44 @@ describe('an audit log entry', () => {
           cause: { source: 'audit', eventId: 'insert-1', event: eventName, actor: 'admin@acme.example' },
         },
       ],
+      units: [],
       ignored: [],
+    });
+  });
+
+  test.each([
+    [
+      'moved to another parent is swept below the new parent',
+      'MOVE_ORG_UNIT',
+      '/Contractors',
+      '/Contractors',
+    ],
+    ['moved without saying where to is swept with everybody', 'MOVE_ORG_UNIT', undefined, '/'],
+    ['renamed is swept under its new name', 'EDIT_ORG_UNIT_NAME', 'Law', '/Staff/Law'],
+    ['renamed to a whole path is swept there', 'EDIT_ORG_UNIT_NAME', '/Staff/Law', '/Staff/Law'],
+    ['renamed without a new name is swept with its parent', 'EDIT_ORG_UNIT_NAME', undefined, '/Staff'],
+    ['removed is swept with its parent', 'REMOVE_ORG_UNIT', undefined, '/Staff'],
+  ])('of a unit %s', (_what, eventName, value, orgUnitPath) => {
+    const parameters = [
+      ...(value === undefined ? [] : [parameter('NEW_VALUE', value)]),
+      parameter('ORG_UNIT_NAME', '/Staff/Legal'),
+    ];
+    expect(understood({ eventName, parameter: parameters })).toEqual({
+      hints: [],
+      units: [
+        {
+          orgUnitPath,
+          cause: { source: 'audit', eventId: 'insert-1', event: eventName, actor: 'admin@acme.example' },
+        },
+      ],
+      ignored: [],
+    });
+  });
+
+  test('of a unit that names no unit is ignored', () => {
+    expect(understood({ eventName: 'REMOVE_ORG_UNIT', parameter: [] })).toMatchObject({
+      units: [],
+      ignored: [expect.stringContaining('REMOVE_ORG_UNIT')],
     });
   });
 
@@ -104,6 +141,7 @@ describe('an audit log entry', () => {
   ])('with %s says so and names nobody', (_what, eventName, sent) => {
     expect(understood({ eventName, parameter: sent })).toEqual({
       hints: [],
+      units: [],
       ignored: [`Event ${eventName} names no user this product follows.`],
     });
   });
@@ -111,6 +149,7 @@ describe('an audit log entry', () => {
   test('without events says which method it is about', () => {
     expect(parseAuditEntry(logEntry([], 'google.login.LoginService.loginSuccess'), 'message-1')).toEqual({
       hints: [],
+      units: [],
       ignored: ['Method google.login.LoginService.loginSuccess carries no events.'],
     });
     expect(parseAuditEntry({ protoPayload: {} }, 'message-1').ignored).toEqual([

@@ -20,6 +20,7 @@ describe('a message on directory-events that is a hint', () => {
     const actor = { ...CAUSE, actor: 'admin@acme.example' };
     expect(parseDirectoryEvent(message({ version: 1, ...whom, cause: actor }))).toEqual({
       hints: [{ ...whom, cause: actor }],
+      units: [],
       ignored: [],
     });
   });

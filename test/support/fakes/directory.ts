@@ -1,6 +1,6 @@
 import type { DirectoryUser } from '../../../shared/domain/directory-user.ts';
 import { isWithin } from '../../../shared/domain/org-unit-path.ts';
-import type { Directory, WatchChannel } from '../../../shared/ports/directory.ts';
+import type { Directory, UsersPage, WatchChannel } from '../../../shared/ports/directory.ts';
 import type { ManualClock } from './clock.ts';
 import { type Saved, stateCell } from './state.ts';
 
@@ -24,6 +24,17 @@ export interface FakeDirectory extends Directory, Saved {
 }
 
 const MAX_CHANNEL_MS = 6 * 3_600_000;
+
+/** Small, so that a handful of users make several. */
+const PAGE_SIZE = 3;
+
+function pageOf<User>(everybody: readonly User[], pageToken = '0'): UsersPage<User> {
+  const end = Number(pageToken) + PAGE_SIZE;
+  return {
+    users: everybody.slice(Number(pageToken), end),
+    ...(end < everybody.length ? { nextPageToken: String(end) } : {}),
+  };
+}
 
 export function fakeDirectory(clock: ManualClock): FakeDirectory {
   const users = stateCell({
@@ -104,6 +115,15 @@ export function fakeDirectory(clock: ManualClock): FakeDirectory {
     },
     async *groupMembers(groupId) {
       yield* members.get(groupId) ?? [];
+    },
+    async livingPage({ orgUnitPath, pageToken }) {
+      const everybody = [...users.now.living.values()]
+        .filter((user) => isWithin(user.orgUnitPath, orgUnitPath))
+        .toSorted((left, right) => (left.primaryEmail < right.primaryEmail ? -1 : 1));
+      return pageOf(everybody, pageToken);
+    },
+    async deletedPage({ pageToken }) {
+      return pageOf([...users.now.deleted.values()], pageToken);
     },
     async watch({ channelId, token, address, ttlSeconds }) {
       const ttlMs = Math.min((ttlSeconds ?? 3_600) * 1000, MAX_CHANNEL_MS);

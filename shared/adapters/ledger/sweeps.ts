@@ -1,0 +1,305 @@
+/** Sweeps of the directory: how far they are, whom they have seen, whom whole ones have missed. */
+import type { UserState } from '../../domain/records.ts';
+import type { Clock } from '../../ports/clock.ts';
+import {
+  EVERYBODY,
+  SWEEP_SUBJECT,
+  type SweepLedger,
+  type SweepPhase,
+  type SweepRecord,
+} from '../../ports/ledger/sweeps.ts';
+import type { Lease } from '../../ports/ledger.ts';
+import { optional } from './columns.ts';
+import type { Database, Queries, TransactionQueries } from './database.ts';
+import { underLease } from './leases.ts';
+
+interface SweepRow {
+  readonly sweep_id: bigint;
+  readonly scope: string;
+  readonly state: SweepRecord['state'];
+  readonly cause_id: string;
+  readonly cause_event: string;
+  readonly requested_at: Date;
+  readonly started_at: Date | null;
+  readonly ended_at: Date | null;
+  readonly pass_at: Date | null;
+  readonly passes: number;
+  readonly phase: SweepPhase;
+  readonly page_token: string | null;
+  readonly pages: number;
+  readonly living: number;
+  readonly deleted: number;
+  readonly differing: number;
+  readonly sampled: number;
+  readonly missing: number | null;
+  readonly failures: number;
+  readonly why: string | null;
+}
+
+const SWEEP_COLUMNS = `sweep_id, scope, state, cause_id, cause_event, requested_at, started_at, ended_at, pass_at, passes,
+  phase, page_token, pages, living, deleted, differing, sampled, missing, failures, why`;
+
+const sweepRecord = (row: SweepRow): SweepRecord => ({
+  sweepId: row.sweep_id,
+  scope: row.scope,
+  state: row.state,
+  cause: { eventId: row.cause_id, event: row.cause_event },
+  requestedAt: row.requested_at,
+  passes: row.passes,
+  phase: row.phase,
+  pages: row.pages,
+  living: row.living,
+  deleted: row.deleted,
+  differing: row.differing,
+  sampled: row.sampled,
+  failures: row.failures,
+  ...optional('startedAt', row.started_at),
+  ...optional('endedAt', row.ended_at),
+  ...optional('passAt', row.pass_at),
+  ...optional('pageToken', row.page_token),
+  ...optional('missing', row.missing),
+  ...optional('why', row.why),
+});
+
+/** The one row a statement about one sweep answers. */
+const theSweep = (sweepId: bigint, rows: readonly SweepRow[]): SweepRecord => {
+  const [row] = rows;
+  if (row === undefined) throw new Error(`bug: sweep ${sweepId} is not under way`);
+  return sweepRecord(row);
+};
+
+const PACKED = `user_id || U&'\\001F' || coalesce(address_digest::text, '') || U&'\\001F' || state
+  || CASE WHEN left_scope_at IS NULL THEN '' ELSE '<' END || CASE WHEN suspended_at IS NULL THEN '' ELSE '!' END
+  || U&'\\001F' || coalesce(rule_name, '')`;
+
+export const sweeps = (database: Database, clock: Clock): SweepLedger => {
+  const write = <T>(lease: Lease, work: (queries: TransactionQueries) => Promise<T>): Promise<T> =>
+    underLease(database, lease, SWEEP_SUBJECT, work);
+
+  return {
+    requestSweep: async ({ scope, cause }) => {
+      await database.query(
+        `INSERT INTO sweeps (scope, state, cause_id, cause_event, requested_at) VALUES ($1, 'waiting', $2, $3, $4)
+         ON CONFLICT (scope) WHERE state = 'waiting' DO NOTHING`,
+        [scope, cause.eventId, cause.event, clock.now()],
+      );
+    },
+
+    takeUpSweep: (lease) =>
+      write(lease, async (queries) => {
+        const [running] = await queries.query<SweepRow>(
+          `SELECT ${SWEEP_COLUMNS} FROM sweeps WHERE state = 'running'`,
+        );
+        if (running !== undefined) return sweepRecord(running);
+        const [begun] = await queries.query<SweepRow>(
+          `UPDATE sweeps SET state = 'running', started_at = $1, pass_at = $1, passes = 1
+            WHERE sweep_id = (SELECT min(sweep_id) FROM sweeps WHERE state = 'waiting')
+            RETURNING ${SWEEP_COLUMNS}`,
+          [clock.now()],
+        );
+        return begun === undefined ? undefined : sweepRecord(begun);
+      }),
+
+    beginPass: (lease, sweepId) =>
+      write(lease, async (queries) => {
+        await forget(queries, sweepId);
+        return theSweep(
+          sweepId,
+          await queries.query<SweepRow>(
+            `UPDATE sweeps SET pass_at = $2, passes = passes + 1, phase = 'living', page_token = NULL,
+                    pages = 0, living = 0, deleted = 0, differing = 0
+              WHERE sweep_id = $1 AND state = 'running' RETURNING ${SWEEP_COLUMNS}`,
+            [sweepId, clock.now()],
+          ),
+        );
+      }),
+
+    recordSweepProgress: (lease, sweepId, progress) =>
+      write(lease, async (queries) => {
+        if (progress.seen.length > 0) {
+          await queries.query('INSERT INTO sweep_seen (sweep_id, user_ids) VALUES ($1, $2)', [
+            sweepId,
+            progress.seen.join(' '),
+          ]);
+        }
+        theSweep(
+          sweepId,
+          await queries.query<SweepRow>(
+            `UPDATE sweeps SET phase = $2, page_token = $3, pages = $4, living = $5, deleted = $6, differing = $7,
+                    failures = 0, why = NULL
+              WHERE sweep_id = $1 AND state = 'running' RETURNING ${SWEEP_COLUMNS}`,
+            [
+              sweepId,
+              progress.phase,
+              progress.pageToken ?? null,
+              progress.pages,
+              progress.living,
+              progress.deleted,
+              progress.differing,
+            ],
+          ),
+        );
+      }),
+
+    recordSweepFailure: (lease, sweepId, why) =>
+      write(lease, async (queries) => {
+        const rows = await queries.query<SweepRow>(
+          `UPDATE sweeps SET failures = failures + 1, why = $2
+            WHERE sweep_id = $1 AND state = 'running' RETURNING ${SWEEP_COLUMNS}`,
+          [sweepId, why],
+        );
+        return theSweep(sweepId, rows).failures;
+      }),
+
+    seenBySweep: (sweepId) => seen(database, sweepId),
+
+    endSweep: (lease, sweepId, end) =>
+      write(lease, async (queries) => {
+        const rows = await queries.query<SweepRow>(
+          `UPDATE sweeps SET state = $2, ended_at = $3, why = $4, missing = $5, sampled = $6, page_token = NULL
+            WHERE sweep_id = $1 AND state = 'running' RETURNING ${SWEEP_COLUMNS}`,
+          [
+            sweepId,
+            end.state,
+            clock.now(),
+            end.state === 'whole' ? null : end.why,
+            end.state === 'whole' ? end.missing.length : null,
+            end.state === 'whole' ? end.sampled : 0,
+          ],
+        );
+        const sweep = theSweep(sweepId, rows);
+        if (end.state === 'whole' && sweep.scope === EVERYBODY) {
+          await concludeAbsences(queries, sweep, end.missing);
+        }
+        await forget(queries, sweepId);
+        return sweep;
+      }),
+
+    sweepOverview: async () => {
+      const rows = await database.query<SweepRow>(
+        `(SELECT ${SWEEP_COLUMNS} FROM sweeps WHERE state IN ('waiting', 'running'))
+         UNION (SELECT ${SWEEP_COLUMNS} FROM sweeps WHERE scope = '${EVERYBODY}' AND state = 'whole'
+                 ORDER BY sweep_id DESC LIMIT 1)
+         UNION (SELECT ${SWEEP_COLUMNS} FROM sweeps
+                 WHERE scope = '${EVERYBODY}' AND state IN ('whole', 'not-whole') ORDER BY sweep_id DESC LIMIT 1)
+         ORDER BY sweep_id`,
+      );
+      const all = rows.map(sweepRecord);
+      const last = (states: readonly SweepRecord['state'][]) =>
+        all.findLast(({ state, scope }) => states.includes(state) && scope === EVERYBODY) ?? null;
+      return {
+        waiting: all.filter(({ state }) => state === 'waiting'),
+        ...optional('running', all.find(({ state }) => state === 'running') ?? null),
+        ...optional('lastWhole', last(['whole'])),
+        ...optional('lastEnded', last(['whole', 'not-whole'])),
+      };
+    },
+
+    packedUsers: async (after, limit) => {
+      const [row] = await database.query<{ text: string | null; last: string | null; count: number }>(
+        `SELECT string_agg(packed, U&'\\001E' ORDER BY user_id) || U&'\\001E' AS text, max(user_id) AS last, count(*)::int AS count
+           FROM (SELECT user_id, ${PACKED} AS packed FROM users
+                  WHERE $1::text IS NULL OR user_id > $1 ORDER BY user_id LIMIT $2) AS page`,
+        [after ?? null, limit],
+      );
+      return {
+        text: row?.text ?? '',
+        ...optional('last', row === undefined || row.count < limit ? null : row.last),
+      };
+    },
+
+    countUsers: () => count(database, 'TRUE'),
+
+    countReadyUsers: () => count(database, `state = 'ready'`),
+
+    sweptUsers: async (userIds) => {
+      const rows = await database.query<{
+        user_id: string;
+        state: UserState;
+        left: boolean;
+        suspended: boolean;
+        rule_name: string | null;
+        address_digest: number | null;
+      }>(
+        `SELECT user_id, state, left_scope_at IS NOT NULL AS left, suspended_at IS NOT NULL AS suspended, rule_name,
+                address_digest
+           FROM users WHERE user_id = ANY ($1)`,
+        [userIds],
+      );
+      return new Map(
+        rows.map((row) => [
+          row.user_id,
+          {
+            userId: row.user_id,
+            state: row.state,
+            hasLeftScope: row.left,
+            isSuspended: row.suspended,
+            ...optional('ruleName', row.rule_name),
+            ...optional('addressDigest', row.address_digest),
+          },
+        ]),
+      );
+    },
+
+    unseenSince: async (userIds, since) => {
+      const rows = await database.query<{ user_id: string }>(
+        `SELECT user_id FROM users
+          WHERE user_id = ANY ($1) AND state <> 'out' AND (sighted_at IS NULL OR sighted_at < $2) ORDER BY user_id`,
+        [userIds, since],
+      );
+      return rows.map((row) => row.user_id);
+    },
+
+    readyUsersNotSightedSince: async (since, limit) => {
+      const rows = await database.query<{ user_id: string }>(
+        `SELECT user_id FROM users
+          WHERE state = 'ready' AND (sighted_at IS NULL OR sighted_at < $1)
+            AND NOT EXISTS (SELECT FROM rollout_users AS queued WHERE queued.user_id = users.user_id)
+          ORDER BY sighted_at NULLS FIRST, user_id LIMIT $2`,
+        [since, limit],
+      );
+      return rows.map((row) => row.user_id);
+    },
+  };
+};
+
+const count = async (queries: Queries, condition: string): Promise<number> => {
+  const [row] = await queries.query<{ count: number }>(`SELECT count(*)::int FROM users WHERE ${condition}`);
+  return row?.count ?? 0;
+};
+
+const forget = (queries: Queries, sweepId: bigint) =>
+  queries.query('DELETE FROM sweep_seen WHERE sweep_id = $1', [sweepId]);
+
+/** A piece at a time, each in a statement of its own: nobody holds a snapshot while they are read. */
+async function* seen(database: Database, sweepId: bigint): AsyncGenerator<string> {
+  let after = -1n;
+  for (;;) {
+    const [row] = await database.query<{ position: bigint; user_ids: string }>(
+      'SELECT position, user_ids FROM sweep_seen WHERE sweep_id = $1 AND position > $2 ORDER BY position LIMIT 1',
+      [sweepId, after],
+    );
+    if (row === undefined) return;
+    yield row.user_ids;
+    after = row.position;
+  }
+}
+
+/**
+ * Absences become those of this sweep. The first instant is the end of the first sweep and the last one the beginning
+ * of this pass, so that a day between them is a day in which nobody's list had the user.
+ */
+const concludeAbsences = async (
+  queries: Queries,
+  sweep: SweepRecord,
+  missing: readonly string[],
+): Promise<void> => {
+  await queries.query('DELETE FROM absences WHERE user_id <> ALL ($1)', [missing]);
+  await queries.query(
+    `INSERT INTO absences AS known (user_id, first_missed_at, last_missed_at, first_sweep, last_sweep)
+     SELECT user_id, $2, $3, $4, $4 FROM unnest($1::text[]) AS user_id
+     ON CONFLICT (user_id) DO UPDATE SET
+       last_missed_at = excluded.last_missed_at, last_sweep = excluded.last_sweep`,
+    [missing, sweep.endedAt ?? null, sweep.passAt ?? null, sweep.sweepId],
+  );
+};

@@ -1,0 +1,24 @@
+/**
+ * A 32-bit digest (FNV-1a, signed, as PostgreSQL's `integer`) of the addresses a user has: the primary one, then the
+ * aliases in order of code units. Equal addresses give equal digests; two different sets share one by chance once in
+ * four thousand million, which is why it only ever decides whether a look can be spared until the next one by age.
+ */
+export function addressDigest(primaryEmail: string, aliases: readonly string[]): number {
+  let hash = digestText(OFFSET, primaryEmail);
+  if (aliases.length > 0) {
+    const inOrder = aliases.length === 1 ? aliases : aliases.toSorted();
+    for (const alias of inOrder) hash = digestText(Math.imul(hash ^ SEPARATOR, PRIME), alias);
+  }
+  return hash;
+}
+
+const OFFSET = 0x811c9dc5 | 0;
+const PRIME = 0x01000193;
+/** No address holds it. */
+const SEPARATOR = 0x0a;
+
+function digestText(seed: number, text: string): number {
+  let hash = seed;
+  for (let index = 0; index < text.length; index += 1) hash = Math.imul(hash ^ text.charCodeAt(index), PRIME);
+  return hash;
+}

@@ -1,0 +1,48 @@
+/**
+ * Hints that wait for their wave. Switching a policy on finds everybody at once; the quotas of Gmail, the directory and
+ * the key service let so many a minute through. A *rollout* lasts from the first waiting hint to the last user's end.
+ */
+import type { Lease } from '../ledger.ts';
+
+/** Why they are hinted at; becomes the event of the cause. */
+export type WaveKind = 'came-into-scope' | 'rule-changed' | 'look-by-age';
+
+export interface WaitingHint {
+  readonly userId: string;
+  readonly kind: WaveKind;
+  readonly sweepId: bigint;
+}
+
+export interface RolloutOverview {
+  readonly paused: boolean;
+  /** Who paused or resumed last. */
+  readonly changedBy?: string;
+  readonly changedAt?: Date;
+  readonly begunAt?: Date;
+  /** Users of the rollout under way, by where they stand. All zero when there is none. */
+  readonly total: number;
+  readonly waiting: number;
+  readonly underWay: number;
+  readonly ready: number;
+  readonly blocked: number;
+  /** Hints let out in the ten minutes before now. */
+  readonly hintedLately: number;
+}
+
+export interface RolloutLedger {
+  /**
+   * Puts hints in the queue, in a rollout that begins with them if there is none. Whoever waits already stays where they
+   * are; whoever was hinted at more than an hour ago and is found again waits again.
+   */
+  queueHints(lease: Lease, hints: readonly WaitingHint[]): Promise<void>;
+  /** The next to be hinted at, those looked at by age last, longest waiting first; nobody while paused. */
+  nextWave(limit: number): Promise<readonly WaitingHint[]>;
+  /** Hints let out since an instant, for the limit per minute. */
+  hintedSince(since: Date): Promise<number>;
+  /** They were hinted at. Written after the hints went out: a crash in between repeats them, which harms nobody. */
+  recordWave(lease: Lease, userIds: readonly string[]): Promise<void>;
+  /** Ends the rollout when nobody waits and nobody hinted at is still on their way; users long blocked do not hold it up. */
+  endRolloutIfDone(lease: Lease): Promise<boolean>;
+  switchRollout(change: { readonly paused: boolean; readonly by: string }): Promise<void>;
+  rolloutOverview(): Promise<RolloutOverview>;
+}

@@ -1,0 +1,121 @@
+/**
+ * The ledger's part in sweeps of the directory (`shared/sources/sweep`). Every write is made under the lease of
+ * `job:sweep`, so that two sweeps cannot write, whatever stopped or paused either of them.
+ */
+import type { UserState } from '../../domain/records.ts';
+import type { Lease } from '../ledger.ts';
+
+/** The subject whose lease a sweep works under. */
+export const SWEEP_SUBJECT = 'job:sweep';
+
+/** Everybody. Any other scope is the path of an org unit, whose subtree is meant. */
+export const EVERYBODY = '/';
+
+/** `living` and `deleted`: which list is being read; `close`: both are read, what they say is about to be concluded. */
+export type SweepPhase = 'living' | 'deleted' | 'close';
+
+/** How far a pass has come. Counts are of the pass, not of the invocation. */
+export interface SweepProgress {
+  readonly phase: SweepPhase;
+  /** Of the next page; absent for the first one of a phase. */
+  readonly pageToken?: string;
+  readonly pages: number;
+  readonly living: number;
+  readonly deleted: number;
+  /** Users that were found to differ, each pass counted anew. */
+  readonly differing: number;
+}
+
+export interface SweepRecord extends SweepProgress {
+  readonly sweepId: bigint;
+  readonly scope: string;
+  readonly state: 'waiting' | 'running' | 'whole' | 'not-whole';
+  /** Who or what asked: for the cause of its hints. */
+  readonly cause: { readonly eventId: string; readonly event: string };
+  readonly requestedAt: Date;
+  readonly startedAt?: Date;
+  readonly endedAt?: Date;
+  /** When the pass under way asked for its first page. */
+  readonly passAt?: Date;
+  readonly passes: number;
+  /** Users hinted at because nobody had looked for long. */
+  readonly sampled: number;
+  /** Users of ours in neither list; present once the sweep is whole. */
+  readonly missing?: number;
+  /** Invocations in a row that could not read on. */
+  readonly failures: number;
+  /** Why it is not whole, or why it does not go on at present. */
+  readonly why?: string;
+}
+
+/** What the comparison reads of a user. */
+export interface SweptUser {
+  readonly userId: string;
+  readonly state: UserState;
+  readonly hasLeftScope: boolean;
+  readonly isSuspended: boolean;
+  readonly ruleName?: string;
+  /** Of the addresses last seen; absent for rows from before digests were kept. */
+  readonly addressDigest?: number;
+}
+
+export interface SweepLedger {
+  /** Asks for a sweep; one that waits for the same scope already is enough. */
+  requestSweep(request: {
+    scope: string;
+    cause: { readonly eventId: string; readonly event: string };
+  }): Promise<void>;
+  /** The sweep under way, else the oldest one waiting, which is thereby begun. */
+  takeUpSweep(lease: Lease): Promise<SweepRecord | undefined>;
+  /** Another pass from the first page on: what the pass before has seen is forgotten. */
+  beginPass(lease: Lease, sweepId: bigint): Promise<SweepRecord>;
+  /** Progress and the users seen since the last one, together; ends a row of failures. */
+  recordSweepProgress(
+    lease: Lease,
+    sweepId: bigint,
+    progress: SweepProgress & { readonly seen: readonly string[] },
+  ): Promise<void>;
+  /** It could not read on; it stays under way. Answers how often in a row. */
+  recordSweepFailure(lease: Lease, sweepId: bigint, why: string): Promise<number>;
+  /** Whom the pass under way has seen, in pieces of several thousand ids parted by blanks. */
+  seenBySweep(sweepId: bigint): AsyncIterable<string>;
+  /**
+   * Ends it. `whole`, and of everybody: the absences are then exactly `missing`, of whom the ones missed before keep their
+   * first instant. Any other end leaves the absences as they are.
+   */
+  endSweep(
+    lease: Lease,
+    sweepId: bigint,
+    end:
+      | { readonly state: 'whole'; readonly missing: readonly string[]; readonly sampled: number }
+      | { readonly state: 'not-whole'; readonly why: string },
+  ): Promise<SweepRecord>;
+  /** For the status: the one under way, those waiting, and of everybody the last whole one and the last that ended. */
+  sweepOverview(): Promise<{
+    readonly running?: SweepRecord;
+    readonly waiting: readonly SweepRecord[];
+    readonly lastWhole?: SweepRecord;
+    readonly lastEnded?: SweepRecord;
+  }>;
+
+  /**
+   * Every user in order of id, packed for speed: `text` holds a record per user, each ended by U+001E and made of user
+   * id, address digest (decimal, empty when unknown), state and flags (`<` left scope, `!` suspended), and rule name,
+   * parted by U+001F. `last` is where to go on, absent after the last page.
+   */
+  packedUsers(
+    after: string | undefined,
+    limit: number,
+  ): Promise<{ readonly text: string; readonly last?: string }>;
+  countUsers(): Promise<number>;
+  /** The users among these ids that the ledger knows. */
+  sweptUsers(userIds: readonly string[]): Promise<ReadonlyMap<string, SweptUser>>;
+  /**
+   * Of these ids those whose absence may be written down: not `out`, and nobody has sighted them since the instant.
+   * A user who came while the sweep ran was not missing.
+   */
+  unseenSince(userIds: readonly string[], since: Date): Promise<readonly string[]>;
+  /** Ready users whom nobody has sighted since the instant and for whom no hint waits, longest ago first. */
+  readyUsersNotSightedSince(since: Date, limit: number): Promise<readonly string[]>;
+  countReadyUsers(): Promise<number>;
+}

@@ -1,0 +1,131 @@
+/** A sweep of everybody: the living, the deleted, and then those whom neither list named. */
+import type { UsersPage } from '../../ports/directory.ts';
+import type { SweepPhase, SweepRecord } from '../../ports/ledger/sweeps.ts';
+import { Batch, causeOf, type Suspect } from './batch.ts';
+import { DELETED } from './compare.ts';
+import { ACCEPT_SHRUNK, LEASE_MS, type Tick } from './context.ts';
+import { LedgerIndex } from './ledger-index.ts';
+import { allowance, whyNotWhole } from './proof.ts';
+import { standings } from './standings.ts';
+
+const HOUR_MS = 3_600_000;
+
+/** How far an invocation came: `out-of-time` goes on in the next one. */
+export type Outcome =
+  | { readonly kind: 'ended'; readonly sweep: SweepRecord }
+  | { readonly kind: 'out-of-time' };
+
+export async function sweepEverybody(tick: Tick, begun: SweepRecord): Promise<Outcome> {
+  const { deps } = tick;
+  const index = await LedgerIndex.load(deps.ledger);
+  await deps.ledger.renewLease(tick.lease, LEASE_MS);
+  for await (const userIds of deps.ledger.seenBySweep(begun.sweepId)) index.markSeen(userIds);
+  const at = await readLists(tick, begun, index);
+  if (at.phase !== 'close') return { kind: 'out-of-time' };
+  return { kind: 'ended', sweep: await conclude(tick, { ...begun, ...at }, index) };
+}
+
+interface Position {
+  readonly phase: SweepPhase;
+  readonly pageToken?: string;
+  readonly pages: number;
+  readonly living: number;
+  readonly deleted: number;
+}
+
+/** Reads on until both lists are read or the time is over; answers where it is, which is written down. */
+async function readLists(tick: Tick, begun: SweepRecord, index: LedgerIndex): Promise<Position> {
+  const { deps } = tick;
+  const standingOf = await standings(deps.directory, deps.policy);
+  const batch = new Batch(tick, begun);
+  let at: Position = begun;
+  while (at.phase !== 'close') {
+    const asked = at.pageToken === undefined ? {} : { pageToken: at.pageToken };
+    const before = at;
+    if (before.phase === 'living') {
+      const page = await deps.directory.livingPage({ orgUnitPath: begun.scope, ...asked });
+      const suspects = index.suspects(page.users, standingOf).flatMap((position): readonly Suspect[] => {
+        const user = page.users[position];
+        return user === undefined
+          ? []
+          : [{ userId: user.userId, standing: standingOf(user), addresses: user }];
+      });
+      batch.add(page.users, suspects);
+      at = after({ ...before, living: before.living + page.users.length }, page, 'deleted');
+    } else {
+      const page = await deps.directory.deletedPage(asked);
+      const suspects = index.suspectedDeleted(page.users).flatMap((position): readonly Suspect[] => {
+        const user = page.users[position];
+        return user === undefined ? [] : [{ userId: user.userId, standing: DELETED }];
+      });
+      batch.add(page.users, suspects);
+      at = after({ ...before, deleted: before.deleted + page.users.length }, page, 'close');
+    }
+    const isOver = deps.elapsedMs() >= tick.endsAtMs;
+    if (batch.isFull || at.phase !== before.phase || isOver) await batch.checkpoint(at);
+    if (isOver) return at;
+  }
+  return at;
+}
+
+/** Where a list goes on after a page; a page that names itself as its successor would be read for ever. */
+function after(at: Position, page: UsersPage<unknown>, nextPhase: SweepPhase): Position {
+  const { pageToken: asked, ...rest } = at;
+  if (page.nextPageToken === undefined) return { ...rest, phase: nextPhase, pages: at.pages + 1 };
+  if (page.nextPageToken === asked) throw new SamePageAgain();
+  return { ...rest, pageToken: page.nextPageToken, pages: at.pages + 1 };
+}
+
+/** Taken like a page token that has expired: the pass begins anew. */
+export class SamePageAgain extends Error {
+  override readonly name = 'SamePageAgain';
+  constructor() {
+    super('The directory answered a page with the token of the same page.');
+  }
+}
+
+/** Both lists are read. What they do not say counts only if they said everything. */
+async function conclude(tick: Tick, sweep: SweepRecord, index: LedgerIndex): Promise<SweepRecord> {
+  const { deps, lease } = tick;
+  const { lastWhole } = await deps.ledger.sweepOverview();
+  const isBelieved = sweep.cause.event === ACCEPT_SHRUNK;
+  const served = index.countNotOut();
+  const missing: string[] = [];
+  let unseen = 0;
+  for await (const userIds of index.unseen(deps.ledger)) {
+    const confirmed = await deps.ledger.unseenSince(userIds, sweep.passAt ?? sweep.requestedAt);
+    unseen += confirmed.length;
+    // Beyond the allowance they are counted and not kept: then the read is not whole, and nobody is missing.
+    if (isBelieved || unseen <= allowance(served)) missing.push(...confirmed);
+  }
+  const why = isBelieved
+    ? undefined
+    : whyNotWhole(
+        { living: sweep.living, deleted: sweep.deleted, served, missing: unseen },
+        lastWhole?.living,
+      );
+  if (why !== undefined) return await deps.ledger.endSweep(lease, sweep.sweepId, { state: 'not-whole', why });
+  const sampled = await sampleByAge(tick, sweep, lastWhole?.startedAt);
+  const ended = await deps.ledger.endSweep(lease, sweep.sweepId, { state: 'whole', missing, sampled });
+  // After the end, so that the look finds the evidence of this sweep; lost hints are sent again by the next one.
+  await deps.bus.publishHints(missing.map((userId) => ({ userId, cause: causeOf(sweep, 'missing') })));
+  return ended;
+}
+
+/**
+ * Ready users whom nobody looked at for long: as many as keeps everybody's turn within that time, the longest waiting
+ * first. So the users of one mass join, who all come of age in one hour, are spread over the days that follow.
+ */
+async function sampleByAge(tick: Tick, sweep: SweepRecord, lastStartedAt: Date | undefined): Promise<number> {
+  const { deps, lease } = tick;
+  const nowMs = deps.clock.now().getTime();
+  const sinceLastMs = lastStartedAt === undefined ? HOUR_MS : nowMs - lastStartedAt.getTime();
+  const share = Math.min(1, Math.max(0, sinceLastMs) / deps.lookByAgeMs);
+  const limit = Math.ceil((await deps.ledger.countReadyUsers()) * share);
+  const userIds = await deps.ledger.readyUsersNotSightedSince(new Date(nowMs - deps.lookByAgeMs), limit);
+  await deps.ledger.queueHints(
+    lease,
+    userIds.map((userId) => ({ userId, kind: 'look-by-age', sweepId: sweep.sweepId })),
+  );
+  return userIds.length;
+}

@@ -1,0 +1,91 @@
+/** A company whose directory and ledger are in one hand, for tests of the sweep: the real ledger, a directory in memory. */
+
+import type { Database } from '../../../shared/adapters/ledger/database.ts';
+import { createLedger } from '../../../shared/adapters/ledger/ledger.ts';
+import type { DirectoryUser } from '../../../shared/domain/directory-user.ts';
+import type { UserState } from '../../../shared/domain/records.ts';
+import type { Ledger } from '../../../shared/ports/ledger.ts';
+import type { SweepDeps } from '../../../shared/sources/sweep/context.ts';
+import { tick } from '../../../shared/sources/sweep/tick.ts';
+import { type KeptBus, keptBus } from '../../support/fakes/bus.ts';
+import { type ManualClock, manualClock } from '../../support/fakes/clock.ts';
+import { type FakeDirectory, fakeDirectory } from '../../support/fakes/directory.ts';
+import { type KeptLog, keptLog } from '../../support/fakes/log.ts';
+import { DAY_MS, HOUR_MS, POLICY, START } from '../../support/fakes/world.ts';
+import { openTestDatabase } from '../../support/ledger.ts';
+
+export interface Company {
+  readonly clock: ManualClock;
+  readonly database: Database;
+  readonly ledger: Ledger;
+  readonly directory: FakeDirectory;
+  readonly bus: KeptBus;
+  readonly log: KeptLog;
+  readonly deps: SweepDeps;
+  /** In the directory and in the ledger, as a look would have left them: ready, if nothing else is said. */
+  employ(userId: string, changes?: Partial<DirectoryUser>, state?: UserState): Promise<void>;
+  /** Writes down what a look would see of this user now. */
+  sight(userId: string, state?: UserState): Promise<void>;
+  /** One tick; answers whom it hinted at, with the event, in order of id. */
+  sweep(changes?: Partial<SweepDeps>): Promise<readonly string[]>;
+  /** The next whole sweep's time comes, and it runs. */
+  nextSweep(changes?: Partial<SweepDeps>): Promise<readonly string[]>;
+  close(): Promise<void>;
+}
+
+export async function openCompany(): Promise<Company> {
+  const clock = manualClock(START);
+  const database = await openTestDatabase();
+  const ledger = createLedger({ database, clock });
+  const directory = fakeDirectory(clock);
+  const bus = keptBus();
+  const log = keptLog();
+  const deps: SweepDeps = {
+    clock,
+    elapsedMs: () => performance.now(),
+    directory,
+    ledger,
+    bus,
+    policy: POLICY,
+    log,
+    intervalMs: 6 * HOUR_MS,
+    budgetMs: 60_000,
+    lookByAgeMs: 7 * DAY_MS,
+    hintsPerMinute: 400,
+  };
+  const sight = async (userId: string, state: UserState = 'ready') => {
+    const lease = await ledger.acquireLease(`user:${userId}`, 60_000);
+    const user = directory.living(userId);
+    if (lease === undefined || user === undefined) throw new Error(`${userId} cannot be sighted.`);
+    await ledger.recordSighting(lease, { ...user, ruleName: 'staff' });
+    await ledger.recordState(lease, { userId, state, reason: 'As told.', failures: 0 });
+    await ledger.releaseLease(lease);
+  };
+  const sweep = async (changes: Partial<SweepDeps> = {}) => {
+    bus.hints.length = 0;
+    await tick({ ...deps, ...changes });
+    return bus.hints
+      .map((hint) => ('userId' in hint ? `${hint.userId} ${hint.cause.event}` : 'an address'))
+      .toSorted();
+  };
+  return {
+    clock,
+    database,
+    ledger,
+    directory,
+    bus,
+    log,
+    deps,
+    async employ(userId, changes = {}, state = 'ready') {
+      directory.put({ userId, ...changes });
+      await sight(userId, state);
+    },
+    sight,
+    sweep,
+    async nextSweep(changes) {
+      clock.advance(6 * HOUR_MS);
+      return await sweep(changes);
+    },
+    close: () => ledger.close(),
+  };
+}
