@@ -24,6 +24,7 @@ import { openPostgresLedger } from '../shared/adapters/ledger/open.ts';
 import { jsonLog } from '../shared/adapters/log.ts';
 import { pubsubBus } from '../shared/adapters/pubsub/pubsub-bus.ts';
 import { secretManager } from '../shared/adapters/secret-manager/secret-manager.ts';
+import { secretVersionState } from '../shared/adapters/secret-manager/version-state.ts';
 import { signingClient } from '../shared/adapters/signing/client.ts';
 import { storageBucket } from '../shared/adapters/storage/storage-bucket.ts';
 import { pinnedCaKeys } from '../shared/authority/ca-keys.ts';
@@ -234,6 +235,8 @@ export async function composeSetUp(settings: Settings, given: Given) {
     ...base,
     ledger: await ledgerOf(settings, given, base, { migrate: true }),
     secrets: secretManager(base),
+    signingKeys: cloudKmsSigningKeys(base),
+    secretState: secretVersionState(base),
     bucket: bucketOf(settings, base),
     bus: busOf(settings, base),
     random: randomBytes,

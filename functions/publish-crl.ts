@@ -1,5 +1,6 @@
 /** Schedule, and soon after each revocation → publish the CRL. Signs through `sign`. */
 import { isCurrent, type PublishCrlDeps, publishCrl } from '../shared/authority/publish-crl.ts';
+import { upkeep } from '../shared/authority/upkeep.ts';
 import type { IssuerRecord } from '../shared/domain/records.ts';
 import { invalidInput, isSealwrightError } from '../shared/errors.ts';
 import type { IdTokenVerifier } from '../shared/ports/id-tokens.ts';
@@ -35,6 +36,8 @@ export function createPublishCrl(deps: PublishCrlFunctionDeps): HttpHandler {
         failures.push(error);
       }
     }
+    // A message about one issuer is in a hurry; the schedule has the time.
+    if (request.issuerId === undefined) await upkeep(deps);
     if (failures.length > 0) throw failures[0];
     return { status: 200, body: { published } };
   };

@@ -141,33 +141,24 @@ export interface Authority {
   };
 }
 
-/** A whole new CA: root, its first CRL (number 1), and an issuing CA. Throws as `makeRoot` and `makeIssuing`. */
-export async function createAuthority(request: AuthorityRequest): Promise<Authority> {
-  const generateKey = request.generateKey ?? generateRsaKey;
-  const { country, organization, now, random, curve } = request;
-  const makeKey = () =>
-    curve === undefined ? generateKey(request.modulusBits ?? 4096) : generateEcKey(curve);
-  const [rootKey, issuingKey] = await Promise.all([makeKey(), makeKey()]);
-  const signer = signerFromPkcs8(rootKey.pkcs8Der, curve === undefined ? { algorithm: 'sha384WithRSA' } : {});
-  const rootDer = await makeRoot({
+/** A new root with its first CRL (number 1, empty, good for six months), and the signer that its issuing CA needs. */
+export async function createRoot(
+  request: Pick<
+    AuthorityRequest,
+    'country' | 'organization' | 'rootName' | 'now' | 'random' | 'modulusBits' | 'curve' | 'generateKey'
+  >,
+): Promise<Authority['root'] & { readonly signer: Signer }> {
+  const { country, organization, now, curve } = request;
+  const { pkcs8Der } = await makeKey(request);
+  const signer = signerFromPkcs8(pkcs8Der, curve === undefined ? { algorithm: 'sha384WithRSA' } : {});
+  const certificateDer = await makeRoot({
     subject: { country, organization, commonName: request.rootName },
     signer,
-    serialHex: drawSerial(random),
+    serialHex: drawSerial(request.random),
     now,
-  });
-  const issuingDer = await makeIssuing({
-    root: { certificateDer: rootDer, signer },
-    subject: { country, organization, commonName: request.issuingName },
-    spkiDer: issuingKey.spkiDer,
-    serialHex: drawSerial(random),
-    now,
-    rootCrlUrl: request.rootCrlUrl,
-    rootUrl: request.rootUrl,
-    policyOids: request.policyOids,
-    trial: request.trial ?? false,
   });
   const crl = buildCrl({
-    issuerCertificateDer: rootDer,
+    issuerCertificateDer: certificateDer,
     crlNumber: 1n,
     now,
     entries: [],
@@ -175,14 +166,36 @@ export async function createAuthority(request: AuthorityRequest): Promise<Author
   });
   const crlDer = await issueCrl({
     tbsDer: crl.tbsDer,
-    issuerCertificateDer: rootDer,
+    issuerCertificateDer: certificateDer,
     signer,
     signingTime: now,
   });
-  return {
-    root: { certificateDer: rootDer, pkcs8Der: rootKey.pkcs8Der, crlDer },
-    issuing: { certificateDer: issuingDer, pkcs8Der: issuingKey.pkcs8Der },
-  };
+  return { certificateDer, pkcs8Der, crlDer, signer };
+}
+
+const makeKey = ({
+  curve,
+  modulusBits,
+  generateKey,
+}: Pick<AuthorityRequest, 'curve' | 'modulusBits' | 'generateKey'>) =>
+  curve === undefined ? (generateKey ?? generateRsaKey)(modulusBits ?? 4096) : generateEcKey(curve);
+
+/** A whole new CA: root, its first CRL (number 1), and an issuing CA. Throws as `makeRoot` and `makeIssuing`. */
+export async function createAuthority(request: AuthorityRequest): Promise<Authority> {
+  const { country, organization } = request;
+  const [{ signer, ...root }, issuingKey] = await Promise.all([createRoot(request), makeKey(request)]);
+  const certificateDer = await makeIssuing({
+    root: { certificateDer: root.certificateDer, signer },
+    subject: { country, organization, commonName: request.issuingName },
+    spkiDer: issuingKey.spkiDer,
+    serialHex: drawSerial(request.random),
+    now: request.now,
+    rootCrlUrl: request.rootCrlUrl,
+    rootUrl: request.rootUrl,
+    policyOids: request.policyOids,
+    trial: request.trial ?? false,
+  });
+  return { root, issuing: { certificateDer, pkcs8Der: issuingKey.pkcs8Der } };
 }
 
 function caSubject(subject: CaSubject): Uint8Array {

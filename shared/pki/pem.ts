@@ -4,6 +4,7 @@ import { permanent } from '../errors.ts';
 export type PemLabel =
   | 'CERTIFICATE'
   | 'X509 CRL'
+  | 'CERTIFICATE REQUEST'
   | 'PKCS7'
   | 'CMS'
   | 'PRIVATE KEY'

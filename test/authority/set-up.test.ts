@@ -48,6 +48,7 @@ beforeEach(async () => {
   bucket = fakeBucket();
   made = [];
   deps = {
+    signingKeys: noSigningKeys,
     clock,
     ledger,
     secrets,

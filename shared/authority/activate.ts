@@ -1,0 +1,45 @@
+/** An issuer takes over once whoever meets one of its leaves can look everything up. */
+import type { IssuerRecord } from '../domain/records.ts';
+import { permanent, retryable } from '../errors.ts';
+import type { AuthorityDeps } from './deps.ts';
+
+/**
+ * Makes a prepared issuer the active one; the one before goes on signing its CRLs and OCSP answers until its last leaf
+ * has ended. Throws `issuer-not-ready` (retryable) while no CRL of its own is public, `issuer-missing`, `conflict`.
+ */
+export async function activate(
+  deps: Pick<AuthorityDeps, 'ledger' | 'clock'>,
+  issuerId: string,
+): Promise<{ readonly retiring?: string }> {
+  const issuer = await deps.ledger.readIssuer(issuerId);
+  if (issuer === undefined) {
+    const known = (await deps.ledger.issuers()).map((each) => `${each.issuerId} (${each.state})`).join(', ');
+    throw permanent(
+      'issuer-missing',
+      `The ledger has no issuer ${issuerId}; it has ${known === '' ? 'none' : known}.`,
+    );
+  }
+  if (issuer.state === 'active') return {};
+  await assertCrlPublic(deps, issuer);
+  const done = await deps.ledger.activateIssuer(issuerId);
+  await deps.ledger.audit({
+    cause: { source: 'admin', eventId: issuerId, event: 'ca-activate' },
+    step: 'issuer-activated',
+    reason: 'An issuer was made the active one with "sealwright ca".',
+    outcome: 'done',
+    details: { issuerId, retiring: done.retiring ?? null },
+  });
+  return done;
+}
+
+async function assertCrlPublic(
+  deps: Pick<AuthorityDeps, 'ledger' | 'clock'>,
+  issuer: IssuerRecord,
+): Promise<void> {
+  const crl = await deps.ledger.latestPublishedCrl(issuer.issuerId);
+  if (crl !== undefined && crl.nextUpdate > deps.clock.now()) return;
+  throw retryable(
+    'issuer-not-ready',
+    `Issuer ${issuer.issuerId} has published no CRL yet that is still good; the one before goes on issuing. Look at publish-crl and sign, then activate again.`,
+  );
+}

@@ -1,0 +1,189 @@
+/**
+ * The ways to an issuer beside the first one: a key and certificate that exist already (`importIssuer`), a key of ours and
+ * a certificate that another CA signs (`requestIssuer`, then `installIssuer`), and the next one under our own root
+ * (`rollIssuer`). Each ends in a prepared issuer. Everything is checked before anything is written, and each may be
+ * repeated after a failure: a key that was stored already is not stored again.
+ */
+import type { IssuerRecord } from '../domain/records.ts';
+import { invalidInput, permanent } from '../errors.ts';
+import { makeIssuing } from '../pki/authority.ts';
+import { readIssuer, sha256Hex } from '../pki/certificate.ts';
+import { makeIssuingCsr } from '../pki/csr.ts';
+import { sameBytes } from '../pki/der-reader.ts';
+import { type CaSubject, readName } from '../pki/name.ts';
+import { ACCESS_METHOD_OIDS, ATTRIBUTE_OIDS, RESERVED_POLICY_ARC } from '../pki/oids.ts';
+import { publicKeyOf } from '../pki/pkcs12.ts';
+import { drawSerial } from '../pki/serial.ts';
+import type { Signer } from '../pki/signer.ts';
+import type { AuthorityDeps } from './deps.ts';
+import { type IssuingKey, type IssuingKeyPlace, issuingKey, storedKey } from './issuing-key.ts';
+import { assertCanIssue, checkedChain, issuerIdOf, newIssuer, prepareIssuer } from './new-issuer.ts';
+import { rootOf } from './root-crl.ts';
+
+/** `pkiUrl`: public address of the bucket, such as `http://pki.acme.example/`. `keySecret`: `projects/P/secrets/S`. */
+export async function importIssuer(
+  deps: AuthorityDeps,
+  request: {
+    readonly certificatesDer: readonly Uint8Array[];
+    readonly pkcs8Der: Uint8Array;
+    readonly keySecret: string;
+    readonly pkiUrl: string;
+  },
+): Promise<IssuerRecord> {
+  const chain = checkedChain(request.certificatesDer, publicKeyOf(request.pkcs8Der), deps.clock.now());
+  const key = storedKey(deps, request.keySecret, request.pkcs8Der);
+  try {
+    // The key really signs, and for this certificate: a damaged one must not be stored.
+    await key.signer.sign(chain.certificateDer);
+    await assertCanIssue(deps, newIssuer(chain, request.keySecret, request.pkiUrl));
+    return await recorded(deps, chain, key, request.pkiUrl);
+  } finally {
+    key.wipe();
+  }
+}
+
+async function recorded(
+  deps: AuthorityDeps,
+  chain: { readonly certificateDer: Uint8Array; readonly chainDer: readonly Uint8Array[] },
+  key: IssuingKey,
+  pkiUrl: string,
+): Promise<IssuerRecord> {
+  const known = await deps.ledger.readIssuer(issuerIdOf(chain.certificateDer));
+  const issuer = newIssuer(chain, known?.keyVersion ?? (await key.store()), pkiUrl);
+  await prepareIssuer(deps, issuer);
+  return issuer;
+}
+
+export interface IssuerAsked {
+  readonly csrDer: Uint8Array;
+  readonly keyVersion: string;
+  readonly spkiSha256Hex: string;
+}
+
+/** Makes a key (or takes one of Cloud KMS) and the request that another CA signs. */
+export async function requestIssuer(
+  deps: AuthorityDeps,
+  request: { readonly subject: CaSubject; readonly key: IssuingKeyPlace },
+): Promise<IssuerAsked> {
+  const key = await issuingKey(deps, request.key);
+  try {
+    const csrDer = await makeIssuingCsr(request.subject, key.signer);
+    const keyVersion = await key.store();
+    const spkiSha256Hex = sha256Hex(key.signer.spkiDer);
+    await deps.ledger.recordIssuerRequest({ spkiSha256Hex, keyVersion, csrDer });
+    return { csrDer, keyVersion, spkiSha256Hex };
+  } finally {
+    key.wipe();
+  }
+}
+
+/** Takes the certificate that another CA signed over a key that was made with `requestIssuer`. */
+export async function installIssuer(
+  deps: AuthorityDeps,
+  request: { readonly certificatesDer: readonly Uint8Array[]; readonly pkiUrl: string },
+): Promise<IssuerRecord> {
+  for (const der of request.certificatesDer) {
+    const { spkiDer } = readIssuer(der).certificate;
+    const asked = await deps.ledger.readIssuerRequest(sha256Hex(spkiDer));
+    if (asked === undefined) continue;
+    const chain = checkedChain(request.certificatesDer, spkiDer, deps.clock.now());
+    const issuer = newIssuer(chain, asked.keyVersion, request.pkiUrl);
+    await assertCanIssue(deps, issuer);
+    await prepareIssuer(deps, issuer);
+    return issuer;
+  }
+  const open = (await deps.ledger.openIssuerRequests()).map(({ spkiSha256Hex }) => spkiSha256Hex);
+  throw invalidInput(
+    'settings-invalid',
+    `None of the certificates is over a key that was made with "sealwright ca csr"${open.length === 0 ? '' : ` (waiting: SPKI SHA-256 ${open.join(', ')})`}: give the certificate that was signed for that request.`,
+    { details: { rule: 'chain-key-mismatch' } },
+  );
+}
+
+export interface RollRequest {
+  readonly root: { readonly certificateDer: Uint8Array; readonly signer: Signer };
+  readonly key: IssuingKeyPlace;
+  /** Default: the address that the issuer before has. */
+  readonly pkiUrl?: string;
+}
+
+/** The next issuing CA under our own root, for the same company and with the same policies as the one before. */
+export async function rollIssuer(deps: AuthorityDeps, request: RollRequest): Promise<IssuerRecord> {
+  const before = await deps.ledger.activeIssuer();
+  if (before === undefined)
+    throw permanent(
+      'issuer-missing',
+      'There is no active issuer to follow: make a CA with "sealwright ca init".',
+    );
+  const { rootCrlUrl, rootUrl, policyOids } = inherited(before, request.root.certificateDer);
+  const now = deps.clock.now();
+  const key = await issuingKey(deps, request.key);
+  try {
+    const certificateDer = await makeIssuing({
+      root: request.root,
+      subject: nextSubject(before, await deps.ledger.issuers()),
+      spkiDer: key.signer.spkiDer,
+      serialHex: drawSerial(deps.random),
+      now,
+      rootCrlUrl,
+      rootUrl,
+      policyOids,
+    });
+    const chain = checkedChain([certificateDer, request.root.certificateDer], key.signer.spkiDer, now);
+    const pkiUrl = request.pkiUrl ?? new URL('/', before.crlUrl).href;
+    await assertCanIssue(deps, newIssuer(chain, 'not stored yet', pkiUrl));
+    return await recorded(deps, chain, key, pkiUrl);
+  } finally {
+    key.wipe();
+  }
+}
+
+/** What the next issuer has from the one before. Throws `conflict` where the root is another. */
+function inherited(before: IssuerRecord, rootDer: Uint8Array) {
+  const root = rootOf(before);
+  if (root === undefined || !sameBytes(root.rootDer, rootDer)) {
+    throw permanent(
+      'conflict',
+      `The root given is not the root of the active issuer ${before.issuerId}: for a CA of somebody else use "ca csr" and "ca install", or "ca import".`,
+    );
+  }
+  const { extensions } = readIssuer(before.certificateDer);
+  const rootUrl = extensions.authorityInfoAccess?.find(
+    ({ method }) => method === ACCESS_METHOD_OIDS.caIssuers,
+  )?.location.value;
+  const oids = (extensions.certificatePolicies ?? []).map(({ oid }) => oid);
+  const own = oids.find((oid) => !oid.startsWith(RESERVED_POLICY_ARC));
+  const reserved = oids.find((oid) => oid.startsWith(RESERVED_POLICY_ARC));
+  if (root.crlUrl === undefined || rootUrl === undefined || own === undefined) {
+    throw permanent(
+      'conflict',
+      `The certificate of issuer ${before.issuerId} lacks the address of its root, of the root's CRL, or a policy: the next one cannot take them over.`,
+    );
+  }
+  return {
+    rootCrlUrl: root.crlUrl,
+    rootUrl,
+    policyOids: { own, ...(reserved === undefined ? {} : { reserved }) },
+  };
+}
+
+/** "Acme S/MIME Issuing CA 1" is followed by the first number that no issuer has. */
+function nextSubject(before: IssuerRecord, all: readonly IssuerRecord[]): CaSubject {
+  const subject = subjectOf(before);
+  const stem = subject.commonName.replace(/\s*\d+$/, '');
+  const numbers = all
+    .map((issuer) => subjectOf(issuer).commonName)
+    .filter((name) => name.startsWith(stem))
+    .map((name) => Number(/(\d+)$/.exec(name)?.[1] ?? '1'));
+  return { ...subject, commonName: `${stem} ${Math.max(1, ...numbers) + 1}` };
+}
+
+function subjectOf({ issuerId, certificateDer }: IssuerRecord): CaSubject {
+  const attributes = readName(readIssuer(certificateDer).certificate.subjectDer);
+  const value = (type: string) => attributes.find(({ oid }) => oid === type)?.value;
+  const country = value(ATTRIBUTE_OIDS.countryName);
+  const organization = value(ATTRIBUTE_OIDS.organizationName);
+  if (country === undefined || organization === undefined)
+    throw permanent('conflict', `The subject of issuer ${issuerId} has no country or no organization.`);
+  return { country, organization, commonName: value(ATTRIBUTE_OIDS.commonName) ?? organization };
+}
