@@ -95,7 +95,8 @@ function findCommand(
 ): Command | undefined {
   const [first, second] = positionals;
   if (first === undefined) return undefined;
-  const exact = commands.find(({ name }) => name === `${first} ${second}` || name === first);
+  const exact =
+    commands.find(({ name }) => name === `${first} ${second}`) ?? commands.find(({ name }) => name === first);
   if (exact !== undefined) return exact;
   const family = commands.filter(({ name }) => name.startsWith(`${first} `)).map(({ name }) => name);
   const names = commands.map(({ name }) => name);

@@ -8,6 +8,7 @@ const ROOT = resolve(import.meta.dirname, '..');
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'shared/errors.ts': [],
   'shared/domain': [],
+  'shared/audit': ['shared/domain', 'shared/errors.ts', 'shared/pki', 'shared/ports'],
   'shared/ports': ['shared/domain', 'shared/errors.ts'],
   'shared/config': ['shared/domain', 'shared/errors.ts'],
   'shared/plan': ['shared/domain'],
@@ -15,9 +16,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'shared/kacls': ['shared/domain', 'shared/errors.ts', 'shared/ports'],
   'shared/reconcile': ['shared/domain', 'shared/errors.ts', 'shared/ports', 'shared/plan', 'shared/pki'],
   'shared/sources': ['shared/domain', 'shared/errors.ts', 'shared/ports', 'shared/plan'],
-  'shared/authority': ['shared/domain', 'shared/errors.ts', 'shared/ports', 'shared/pki'],
+  'shared/authority': ['shared/audit', 'shared/domain', 'shared/errors.ts', 'shared/ports', 'shared/pki'],
   'shared/adapters': ['shared/domain', 'shared/errors.ts', 'shared/ports', 'shared/pki', 'shared/kacls'],
   functions: [
+    'shared/audit',
     'shared/domain',
     'shared/errors.ts',
     'shared/ports',
@@ -32,6 +34,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   'functions/compose.ts': [],
   cli: [
+    'shared/audit',
     'shared/domain',
     'shared/errors.ts',
     'shared/ports',

@@ -62,7 +62,7 @@ export async function readAudit(deps: AdminReadDeps, query: URLSearchParams): Pr
   return {
     status: 200,
     body: {
-      entries: entries.map((entry) => ({ ...entry, id: String(entry.id) })),
+      entries: entries.map((entry) => ({ ...entry, id: String(entry.id), place: String(entry.place) })),
       ...(entries.length === limit && last !== undefined ? { next: String(last) } : {}),
     },
   };

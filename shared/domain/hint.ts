@@ -9,6 +9,8 @@ export interface Cause {
   readonly event: string;
   /** The admin who did it, where the source says so. */
   readonly actor?: string;
+  /** When it happened, where the source says so, to the millisecond; from here an auditor counts how long we took. */
+  readonly at?: Date;
 }
 
 /** "Look at this user", by immutable id or by an address that still has to be resolved. */

@@ -21,6 +21,7 @@ import type {
 } from '../domain/records.ts';
 import type { RevocationReason } from '../domain/revocation-reason.ts';
 import type { AddressClaims } from './ledger/address-claims.ts';
+import type { AuditChains } from './ledger/audit-chains.ts';
 import type { BlockedKeyRows } from './ledger/blocked-keys.ts';
 import type { DeviceKeyRows } from './ledger/device-keys.ts';
 import type { GuardLedger } from './ledger/guard.ts';
@@ -117,6 +118,7 @@ export interface JobProgress {
 
 export interface Ledger
   extends AddressClaims,
+    AuditChains,
     BlockedKeyRows,
     DeviceKeyRows,
     GuardLedger,
@@ -265,16 +267,6 @@ export interface Ledger
 
   // --- audit -------------------------------------------------------------------------------------------------
   audit(entry: AuditEntry): Promise<void>;
-  /**
-   * By id, which follows the order of writing. Two writers may commit in the other order: whoever follows the trail
-   * while it grows reads the last seconds again.
-   */
-  auditTrail(filter: {
-    userId?: string;
-    afterId?: bigint;
-    limit: number;
-  }): Promise<readonly (AuditEntry & { readonly id: bigint; readonly at: Date })[]>;
-
   /** For exports and the status of an admin: every user row, ordered by id. */
   users(filter?: { afterUserId?: string; limit?: number }): Promise<readonly UserLedger[]>;
   close(): Promise<void>;

@@ -1192,10 +1192,14 @@ export const ledgerContract = (open: () => Promise<Database>): void => {
       advance(HOUR_MS);
       await ledger.audit({ cause: CAUSE, step: 'hint-ignored', reason: 'Unknown user.', outcome: 'ignored' });
       const trail = await ledger.auditTrail({ limit: 10 });
+      const [first, second] = trail;
       expect(trail).toEqual([
-        { ...entry(), id: trail[0]?.id, at: START },
+        { ...first, ...entry(), at: START, place: 1n, previousSha256Hex: '0'.repeat(64) },
         {
-          id: trail[1]?.id,
+          id: second?.id,
+          place: 1n,
+          previousSha256Hex: '0'.repeat(64),
+          sha256Hex: second?.sha256Hex,
           at: later(HOUR_MS),
           cause: CAUSE,
           step: 'hint-ignored',
@@ -1203,6 +1207,33 @@ export const ledgerContract = (open: () => Promise<Database>): void => {
           outcome: 'ignored',
         },
       ]);
+    });
+
+    it('answers the heads of its chains as they stood at an entry, by chain', async () => {
+      const { userId: _, ...aboutNobody } = entry();
+      for (const line of [
+        entry({ userId: '2' }),
+        entry({ userId: '10' }),
+        aboutNobody,
+        entry({ userId: '2' }),
+      ]) {
+        await ledger.audit(line);
+      }
+      const all = await ledger.auditTrail({ limit: 10 });
+      const last = await ledger.settledAuditEntry();
+      expect(last).toBe(all.at(-1)?.id);
+      const headsAt = async (id: bigint) => {
+        const heads: object[] = [];
+        for await (const chainHead of ledger.auditHeads(id)) heads.push(chainHead);
+        return heads;
+      };
+      const head = (index: number) => {
+        const { place = 0n, sha256Hex = '' } = all[index] ?? {};
+        return { chain: all[index]?.userId ?? '', place, sha256Hex };
+      };
+      expect(await headsAt(last)).toEqual([head(2), head(1), head(3)]);
+      expect(await headsAt(all[1]?.id ?? 0n)).toEqual([head(1), head(0)]);
+      expect(await headsAt(0n)).toEqual([]);
     });
 
     it('is paged by id and filtered by user', async () => {

@@ -7,6 +7,10 @@ import type { Database, Queries } from './database.ts';
 
 interface AuditRow {
   readonly id: bigint;
+  readonly place: bigint;
+  readonly previous_sha256_hex: string;
+  readonly sha256_hex: string;
+  readonly cause_at: Date | null;
   readonly at: Date;
   readonly user_id: string | null;
   readonly cause_source: HintSource;
@@ -22,8 +26,9 @@ interface AuditRow {
 /** One more line of the trail, in the transaction of whatever it tells about. */
 export const insertAudit = async (queries: Queries, at: Date, entry: AuditEntry): Promise<void> => {
   await queries.query(
-    `INSERT INTO audit (at, user_id, cause_source, cause_id, cause_event, cause_actor, step, reason, outcome, details)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb)`,
+    `INSERT INTO audit (at, user_id, cause_source, cause_id, cause_event, cause_actor, cause_at, step, reason, outcome,
+                        details)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::jsonb)`,
     [
       at,
       entry.userId ?? null,
@@ -31,6 +36,7 @@ export const insertAudit = async (queries: Queries, at: Date, entry: AuditEntry)
       entry.cause.eventId,
       entry.cause.event,
       entry.cause.actor ?? null,
+      entry.cause.at ?? null,
       entry.step,
       entry.reason,
       entry.outcome,
@@ -44,7 +50,8 @@ export const audit = (database: Database, clock: Clock): Pick<Ledger, 'audit' | 
 
   auditTrail: async (filter) => {
     const rows = await database.query<AuditRow>(
-      `SELECT id, at, user_id, cause_source, cause_id, cause_event, cause_actor, step, reason, outcome, details
+      `SELECT id, at, user_id, cause_source, cause_id, cause_event, cause_actor, cause_at, step, reason, outcome, details,
+              place, previous_sha256_hex, sha256_hex
          FROM audit
         WHERE ($1::text IS NULL OR user_id = $1) AND id > $2
         ORDER BY id LIMIT $3`,
@@ -58,12 +65,16 @@ export const audit = (database: Database, clock: Clock): Pick<Ledger, 'audit' | 
         eventId: row.cause_id,
         event: row.cause_event,
         ...optional('actor', row.cause_actor),
+        ...optional('at', row.cause_at),
       },
       step: row.step,
       reason: row.reason,
       outcome: row.outcome,
       ...optional('userId', row.user_id),
       ...optional('details', row.details),
+      place: row.place,
+      previousSha256Hex: row.previous_sha256_hex,
+      sha256Hex: row.sha256_hex,
     }));
   },
 });

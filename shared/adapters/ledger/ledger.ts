@@ -14,6 +14,7 @@ import type { Clock } from '../../ports/clock.ts';
 import type { Ledger } from '../../ports/ledger.ts';
 import { addressClaims } from './address-claims.ts';
 import { audit } from './audit.ts';
+import { auditChains } from './audit-chains.ts';
 import { blockedKeys } from './blocked-keys.ts';
 import { channels } from './channels.ts';
 import { crls } from './crls.ts';
@@ -73,5 +74,6 @@ export const createLedger = ({ database, clock, randomId = randomUUID }: LedgerO
   ...guard(database, clock, randomId),
   ...stop(database, clock),
   ...keypairRequests(database, clock, randomId),
+  ...auditChains(database, clock),
   close: () => database.close(),
 });

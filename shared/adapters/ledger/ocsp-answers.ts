@@ -8,7 +8,7 @@ import type { Clock } from '../../ports/clock.ts';
 import type { CertIdHash, OcspLedger, OcspSubject } from '../../ports/ledger/ocsp.ts';
 import { optional } from './columns.ts';
 import { consistently, type Database, type Queries } from './database.ts';
-import { readSigner } from './ocsp-signers.ts';
+import { readSigner } from './service-signers.ts';
 
 interface SubjectRow {
   readonly serial_hex: string;
@@ -154,7 +154,7 @@ export const ocspBatches = (database: Database, clock: Clock): Writing => ({
         signed_at: Date | null;
       }>('SELECT issuer_id, signer_serial_hex, signed_at FROM ocsp_batches WHERE batch_id = $1', [batchId]);
       if (batch === undefined) return undefined;
-      const signer = await readSigner(queries, batch.signer_serial_hex);
+      const signer = await readSigner(queries, 'ocsp_signers', batch.signer_serial_hex);
       if (signer === undefined) throw new Error('bug: a batch names a signer that is not there');
       const intents = await queries.query<{ serial_hex: string; hash: CertIdHash; tbs_der: Uint8Array }>(
         'SELECT serial_hex, hash, tbs_der FROM ocsp_intents WHERE batch_id = $1 ORDER BY serial_hex, hash',

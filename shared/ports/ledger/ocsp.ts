@@ -3,27 +3,14 @@
  * A *batch* is one use of a signer's key. An answer is never replaced by an older one, nor *revoked* by *good*.
  */
 import type { Revocation } from '../../domain/records.ts';
+import type { ServiceSignerIntent, StoredServiceSigner } from './service-signers.ts';
 
 /** The digest that names issuer and key in a CertID. Clients of RFC 9919 use SHA-256, older ones SHA-1. */
 export type CertIdHash = 'sha1' | 'sha256';
 
-/** A delegated OCSP signer's certificate before it is signed. */
-export interface OcspSignerIntent {
-  readonly serialHex: string;
-  readonly issuerId: string;
-  readonly spkiDer: Uint8Array;
-  /** Full resource name of the pinned Secret Manager version holding its PKCS#8 key. */
-  readonly keySecretVersion: string;
-  readonly profile: string;
-  readonly notBefore: Date;
-  readonly notAfter: Date;
-  /** DER of TBSCertificate, the exact bytes that will be signed. */
-  readonly tbsDer: Uint8Array;
-}
-
-export interface StoredOcspSigner extends OcspSignerIntent {
-  readonly certificateDer?: Uint8Array;
-}
+/** A delegated OCSP signer. */
+export type OcspSignerIntent = ServiceSignerIntent;
+export type StoredOcspSigner = StoredServiceSigner;
 
 /** One answer before it is signed. */
 export interface OcspIntent {
