@@ -209,12 +209,7 @@ export interface Notice {
   readonly message: string;
 }
 
-export type NoticeKind =
-  | 'certificate-expiring'
-  | 'foreign-keypair'
-  | 'foreign-identity'
-  | 'keypair-disabled'
-  | 'address-reassigned';
+export type NoticeKind = 'certificate-expiring' | 'foreign-keypair' | 'foreign-identity' | 'keypair-disabled';
 
 export interface NoticeRecord extends Notice {
   readonly since: Date;

@@ -4,11 +4,11 @@
  * `made` stands for something an earlier step of the same plan makes: serials, key ids and Gmail ids are born when a
  * plan is applied, so that two plans over the same facts compare equal.
  */
-import type { DisableCause, UserState } from './records.ts';
+import type { DisableCause, KeyPurpose, Notice, NoticeKind, UserState } from './records.ts';
 import type { RevocationReason } from './revocation-reason.ts';
 
-export type KeyReference = { readonly keyId: string } | 'made';
-export type LeafReference = { readonly serialHex: string } | 'made';
+export type KeyReference = { readonly keyId: string } | { readonly made: KeyPurpose };
+export type LeafReference = { readonly serialHex: string } | { readonly made: KeyPurpose };
 
 /** Which chain a step belongs to. Each chain stops at its own first failure; neither delays the other. */
 export type StepChain = 'certificate' | 'gmail';
@@ -22,6 +22,7 @@ interface StepBase {
 /** Makes an RSA key, has it wrapped and proven by the key service, drops the plain key. */
 export interface MakeKeyStep extends StepBase {
   readonly kind: 'make-key';
+  readonly purpose: KeyPurpose;
   readonly modulusBits: 2048 | 3072 | 4096;
   readonly keyServiceUrl: string;
   readonly wishId?: string;
@@ -30,6 +31,7 @@ export interface MakeKeyStep extends StepBase {
 /** Reserves a serial, records the exact bytes, has them signed, records the certificate. */
 export interface IssueLeafStep extends StepBase {
   readonly kind: 'issue-leaf';
+  readonly purpose: KeyPurpose;
   readonly key: KeyReference;
   readonly addresses: readonly string[];
   readonly validityDays: number;
@@ -64,6 +66,8 @@ export interface RevokeLeafStep extends StepBase {
   readonly invalidityDate?: Date;
   /** Revoking a leaf that is already replaced is no departure and does not count for the guard. */
   readonly departure: boolean;
+  /** Somebody who waits for this revocation, and is looked at once it stands. */
+  readonly nextHolderId?: string;
 }
 
 /** Uploads chain and wrapped key, or adopts the pair Gmail already has for this leaf. */
@@ -72,8 +76,10 @@ export interface CreateKeypairStep extends StepBase {
   readonly leaf: LeafReference;
 }
 
+/** Enables a pair of ours, whoever disabled it. */
 export interface EnableKeypairStep extends StepBase {
   readonly kind: 'enable-keypair';
+  readonly serialHex: string;
   readonly keypairId: string;
 }
 
@@ -102,11 +108,16 @@ export interface ObliterateKeypairStep extends StepBase {
   readonly requestId: string;
 }
 
+/** The leaves whose pairs an identity uses. */
+export type IdentityLeaves =
+  | { readonly kind: 'dual'; readonly leaf: LeafReference }
+  | { readonly kind: 'split'; readonly signing: LeafReference; readonly encryption: LeafReference };
+
 /** Creates the identity, or patches it when `replace` says one exists. */
 export interface SetIdentityStep extends StepBase {
   readonly kind: 'set-identity';
   readonly address: string;
-  readonly leaf: LeafReference;
+  readonly leaves: IdentityLeaves;
   readonly replace: boolean;
 }
 
@@ -155,6 +166,8 @@ export interface Verdict {
   readonly nextActionAt?: Date;
   /** Nothing is left to do but to ask Gmail again: counts as a failure for the back-off. */
   readonly waits?: true;
+  /** Other users who must be looked at before this one can go on. */
+  readonly lookAt?: readonly string[];
 }
 
 export interface Plan {
@@ -165,4 +178,12 @@ export interface Plan {
   readonly protectedAs?: string;
   /** The rule in force only observes: the plan is recorded and nothing of it is done. */
   readonly observeOnly?: true;
+  /** What an admin should know and what the steps do not change; absent where nobody could look. */
+  readonly notices?: PlanNotices;
+}
+
+/** All notices of these kinds that hold now; kinds that are not named could not be judged. */
+export interface PlanNotices {
+  readonly kinds: readonly NoticeKind[];
+  readonly notices: readonly Notice[];
 }

@@ -4,10 +4,11 @@
  * standing asks for, with a verdict. Everything here is pure; nothing here asks the clock, draws a number or talks to
  * anybody, so the same facts always give the same plan.
  */
+import type { AddressClaim } from '../domain/address-claim.ts';
 import type { DirectoryPresence } from '../domain/directory-user.ts';
 import type { GmailFacts } from '../domain/gmail.ts';
 import type { Place } from '../domain/place.ts';
-import type { UserLedger } from '../domain/records.ts';
+import type { IssuerRecord, UserLedger } from '../domain/records.ts';
 
 export interface Facts {
   readonly userId: string;
@@ -19,4 +20,11 @@ export interface Facts {
   readonly gmail: GmailFacts;
   /** SHA-256 of each signed leaf's DER, lower-case hex, by serial: how Gmail's keypairs are told apart. */
   readonly leafSha256BySerial: ReadonlyMap<string, string>;
+  /** How certificates spell an address, where they spell it otherwise than the directory (A-labels). */
+  readonly printedAddresses: ReadonlyMap<string, string>;
+  /** Live leaves of others that name an address this user's certificate would name, spelled as in certificates. */
+  readonly namedByOthers: readonly (AddressClaim & { readonly serialHex: string })[];
+  /** Addresses that live leaves of this user name and that somebody else has now, spelled as in certificates. */
+  readonly lostAddresses: readonly AddressClaim[];
+  readonly issuerStates: ReadonlyMap<string, IssuerRecord['state']>;
 }

@@ -90,6 +90,17 @@ export function isObserveOnly(standing: Standing, facts: Facts, policy: Policy):
   return rule?.observeOnly === true;
 }
 
+/**
+ * The rule that wants certificates for this user: the one that covers them, or covered them last while nobody can say
+ * that they left. Undefined for those who leave and for strangers.
+ */
+export function coveringRule(standing: Standing, facts: Facts, policy: Policy): PolicyRule | undefined {
+  if (standing.kind === 'covered' || standing.kind === 'frozen') return standing.rule;
+  const state = facts.ledger.user?.state;
+  if (standing.kind !== 'absent' || state === 'leaving' || state === 'out') return undefined;
+  return lastRule(policy, facts.ledger.user?.ruleName);
+}
+
 const notCovered = (last: PolicyRule | undefined, user: DirectoryUser): string =>
   last?.scope.kind === 'group'
     ? `no longer in ${scopeName(last)}, and no rule covers ${user.orgUnitPath}`

@@ -3,7 +3,7 @@ import type { LeafRecord } from '../domain/records.ts';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
-const DAY_MS = 86_400_000;
+export const DAY_MS = 86_400_000;
 
 /**
  * When a leaf is renewed: `renewBefore` ahead of its end, and up to `renewSpread` earlier still, drawn from its

@@ -1,4 +1,4 @@
-import type { Plan, Step, StepChain, StepKind } from '../domain/step.ts';
+import type { LeafReference, Plan, Step, StepChain, StepKind } from '../domain/step.ts';
 import { isSealwrightError, permanent, type SealwrightError } from '../errors.ts';
 import { goesOnUnderStop, whyStopped } from '../plan/stop.ts';
 import { auditEntry } from './audit-entry.ts';
@@ -127,19 +127,27 @@ async function refuseWhenStopped(step: Step, { deps }: StepContext): Promise<voi
   if (stop !== undefined) throw permanent('stopped', whyStopped(stop));
 }
 
+const NEEDS_NO_LEAF: ReadonlySet<StepKind> = new Set([
+  'delete-identity',
+  'enable-keypair',
+  'disable-keypair',
+  'obliterate-keypair',
+]);
+
 /** After the certificate chain stopped: steps that refer to nothing it still had to make. */
-function isPossible(step: Step, context: StepContext): boolean {
-  if (step.kind === 'create-keypair' || step.kind === 'set-identity') {
-    const serialHex = step.leaf === 'made' ? context.made.serialHex : step.leaf.serialHex;
-    return (
-      serialHex !== undefined &&
-      (context.facts.leafSha256BySerial.has(serialHex) || serialHex === context.made.serialHex)
-    );
+function isPossible(step: Step, { facts, made }: StepContext): boolean {
+  const exists = (reference: LeafReference) => {
+    const serialHex = 'made' in reference ? made.serials.get(reference.made) : reference.serialHex;
+    return serialHex !== undefined && (facts.leafSha256BySerial.has(serialHex) || made.signed.has(serialHex));
+  };
+  switch (step.kind) {
+    case 'create-keypair':
+      return exists(step.leaf);
+    case 'set-identity':
+      return step.leaves.kind === 'dual'
+        ? exists(step.leaves.leaf)
+        : exists(step.leaves.signing) && exists(step.leaves.encryption);
+    default:
+      return NEEDS_NO_LEAF.has(step.kind);
   }
-  return (
-    step.kind === 'delete-identity' ||
-    step.kind === 'enable-keypair' ||
-    step.kind === 'disable-keypair' ||
-    step.kind === 'obliterate-keypair'
-  );
 }

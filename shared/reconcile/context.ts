@@ -5,6 +5,7 @@
  */
 import type { Cause } from '../domain/hint.ts';
 import type { Policy } from '../domain/policy.ts';
+import type { KeyPurpose } from '../domain/records.ts';
 import type { GenerateKey } from '../pki/key.ts';
 import type { RandomBytes } from '../pki/serial.ts';
 import type { Facts } from '../plan/facts.ts';
@@ -42,11 +43,20 @@ export interface StepContext {
   readonly facts: Facts;
   /** The user's primary address: the mailbox whose settings are changed, and the subject of the delegated token. */
   readonly mailbox: string;
-  /** What earlier steps of this plan made; `made` references resolve here. */
-  readonly made: { keyId?: string; serialHex?: string };
+  readonly made: Made;
   /** The held set under which an admin approved this user's departure; every line of the audit trail says so. */
   readonly approval?: { readonly setId: bigint; readonly by: string };
 }
+
+/** What earlier steps of this plan made; `made` references resolve here. */
+export interface Made {
+  readonly keyIds: Map<KeyPurpose, string>;
+  readonly serials: Map<KeyPurpose, string>;
+  /** Serials signed by this plan, whatever for. */
+  readonly signed: Set<string>;
+}
+
+export const nothingMade = (): Made => ({ keyIds: new Map(), serials: new Map(), signed: new Set() });
 
 /** How a step ended well. `adopted`: found done by somebody else or by an attempt whose answer was lost. */
 export interface StepOutcome {

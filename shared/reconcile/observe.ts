@@ -7,6 +7,7 @@ import type { Facts } from '../plan/facts.ts';
 import { needsGmail } from '../plan/plan.ts';
 import { standingOf } from '../plan/standing.ts';
 import type { Lease } from '../ports/ledger.ts';
+import { addressClaims, printedAddresses } from './claims.ts';
 import type { ReconcileDeps } from './context.ts';
 
 /** What was seen, and why Gmail could not be read where it could not: then the facts say it was not asked. */
@@ -30,13 +31,10 @@ export async function observe(
   const ledger = (await recordSighting(deps, lease, presence, before))
     ? await deps.ledger.readUser(userId)
     : before;
+  const known = await withIssuers(deps, factsOf(userId, deps.clock.now(), presence, ledger));
   const facts: Facts = {
-    userId,
-    now: deps.clock.now(),
-    presence,
-    ledger,
-    gmail: { kind: 'unasked' },
-    leafSha256BySerial: fingerprints(ledger),
+    ...known,
+    ...(await addressClaims(deps, known, standingOf(known, deps.policy))),
   };
   if (presence.kind !== 'present' || !needsGmail(facts, deps.policy)) return { facts };
   if (!presence.user.mailboxReady) {
@@ -51,6 +49,27 @@ export async function observe(
   }
 }
 
+/** What directory and ledger say; Gmail and everybody else are not asked yet. */
+const factsOf = (userId: string, now: Date, presence: DirectoryPresence, ledger: UserLedger): Facts => ({
+  userId,
+  now,
+  presence,
+  ledger,
+  gmail: { kind: 'unasked' },
+  leafSha256BySerial: fingerprints(ledger),
+  printedAddresses: presence.kind === 'present' ? printedAddresses(presence.user) : new Map(),
+  namedByOthers: [],
+  lostAddresses: [],
+  issuerStates: new Map(),
+});
+
+/** Somebody without a certificate has no issuer whose state could matter. */
+async function withIssuers(deps: ReconcileDeps, facts: Facts): Promise<Facts> {
+  if (facts.ledger.leaves.length === 0) return facts;
+  const issuers = await deps.ledger.issuers();
+  return { ...facts, issuerStates: new Map(issuers.map(({ issuerId, state }) => [issuerId, state])) };
+}
+
 /** Answers whether anything was written. Somebody no rule ever covered leaves no trace in the ledger. */
 async function recordSighting(
   deps: ReconcileDeps,
@@ -61,10 +80,7 @@ async function recordSighting(
   if (presence.kind !== 'present') return false;
   const { user } = presence;
   const now = deps.clock.now();
-  const standing = standingOf(
-    { userId: user.userId, now, presence, ledger, gmail: { kind: 'unasked' }, leafSha256BySerial: new Map() },
-    deps.policy,
-  );
+  const standing = standingOf(factsOf(user.userId, now, presence, ledger), deps.policy);
   if (standing.kind !== 'covered' && ledger.user === undefined) return false;
   await deps.ledger.recordSighting(lease, {
     userId: user.userId,

@@ -9,9 +9,11 @@ import { underStop } from '../plan/stop.ts';
 import { plus, slowRetryMs } from '../plan/timing.ts';
 import type { Lease } from '../ports/ledger.ts';
 import { apply, type Stop } from './apply.ts';
-import type { ReconcileDeps } from './context.ts';
+import { nothingMade, type ReconcileDeps } from './context.ts';
 import { judgePlan } from './judge.ts';
+import { lookAt } from './look-at.ts';
 import { observe } from './observe.ts';
+import { tell } from './tell.ts';
 
 /** `busy`: somebody else works on this user and has been asked to look once more. */
 export type RunOutcome =
@@ -69,6 +71,9 @@ async function look(deps: ReconcileDeps, lease: Lease, userId: string, cause: Ca
     const { plan, approval } = await judgePlan(deps, lease, cause, facts, planFor(facts, deps.policy));
     if (plan.steps.length === 0 && gmailFailure === undefined) {
       await settle(deps, lease, facts, plan.verdict);
+      await tell({ deps, lease, cause }, facts, plan.notices);
+      const { lookAt: others } = plan.verdict;
+      if (others !== undefined) await lookAt({ deps, cause }, others, 'address-wanted');
       return { kind: 'converged', verdict: plan.verdict };
     }
     const mailbox =
@@ -79,7 +84,7 @@ async function look(deps: ReconcileDeps, lease: Lease, userId: string, cause: Ca
       cause,
       facts,
       mailbox,
-      made: {},
+      made: nothingMade(),
       ...(approval === undefined ? {} : { approval }),
     };
     const stops: Stop[] = [...(await apply(plan, context))];
@@ -87,7 +92,11 @@ async function look(deps: ReconcileDeps, lease: Lease, userId: string, cause: Ca
     if (stops.some(({ error }) => error.code === 'stopped')) continue;
     if (gmailFailure !== undefined) stops.push({ chain: 'gmail', step: 'read-gmail', error: gmailFailure });
     if (stops.length > 0) {
-      const leaving = facts.ledger.user?.leftScopeAt !== undefined || presence.kind === 'deleted';
+      await tell({ deps, lease, cause }, facts, plan.notices);
+      const leaving =
+        presence.kind === 'deleted' ||
+        facts.ledger.user?.leftScopeAt !== undefined ||
+        facts.ledger.user?.suspendedAt !== undefined;
       return await stop(deps, lease, userId, facts.ledger.user, stops, leaving ? 'leaving' : undefined);
     }
   }
@@ -123,9 +132,10 @@ async function unseen(
   const { user } = facts.ledger;
   if (user === undefined) throw error;
   const stops: Stop[] = [{ chain: 'certificate', step: 'read-directory', error }];
-  const context = { deps, lease, cause, facts, mailbox: user.primaryEmail, made: {} };
+  const context = { deps, lease, cause, facts, mailbox: user.primaryEmail, made: nothingMade() };
   const plan = underStop(planFor(facts, deps.policy), await deps.ledger.currentStop());
   stops.push(...(await apply(plan, context)));
+  await tell(context, facts, plan.notices);
   const kept = user.state === 'leaving' || user.state === 'out' ? user.state : undefined;
   return await stop(deps, lease, userId, user, stops, kept);
 }

@@ -5,7 +5,8 @@
 import type { GmailFacts } from '../../shared/domain/gmail.ts';
 import type { LeafReference, Step } from '../../shared/domain/step.ts';
 import type { Facts } from '../../shared/plan/facts.ts';
-import { fingerprint, identity, keypair, leaf, USER_ID, userKey } from './facts.ts';
+import { type Made, nothingMade } from '../../shared/reconcile/context.ts';
+import { fingerprint, keypair, leaf, USER_ID, userKey } from './facts.ts';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 type Observed = Extract<GmailFacts, { kind: 'observed' }>;
@@ -14,15 +15,15 @@ let born = 0;
 
 export function carryOut(start: Facts, steps: readonly Step[]): Facts {
   let facts = start;
-  const made: { keyId?: string; serialHex?: string } = {};
+  const made = nothingMade();
   for (const step of steps) facts = carryOutStep(facts, step, made);
   return facts;
 }
 
-function carryOutStep(facts: Facts, step: Step, made: { keyId?: string; serialHex?: string }): Facts {
+function carryOutStep(facts: Facts, step: Step, made: Made): Facts {
   const ledger: Mutable<Facts['ledger']> = { ...facts.ledger };
   const serialOf = (reference: LeafReference) =>
-    reference === 'made' ? (made.serialHex ?? '') : reference.serialHex;
+    'made' in reference ? (made.serials.get(reference.made) ?? '') : reference.serialHex;
   const withLeaf = (serialHex: string, change: object): Facts => ({
     ...facts,
     ledger: {
@@ -35,8 +36,10 @@ function carryOutStep(facts: Facts, step: Step, made: { keyId?: string; serialHe
   born += 1;
   switch (step.kind) {
     case 'make-key': {
-      made.keyId = `key-${born}`;
-      const key = userKey(made.keyId, {
+      const keyId = `key-${born}`;
+      made.keyIds.set(step.purpose, keyId);
+      const key = userKey(keyId, {
+        purpose: step.purpose,
         createdAt: facts.now,
         modulusBits: step.modulusBits,
         keyServiceUrl: step.keyServiceUrl,
@@ -45,8 +48,11 @@ function carryOutStep(facts: Facts, step: Step, made: { keyId?: string; serialHe
       return { ...facts, ledger: { ...ledger, keys: [...ledger.keys, key] } };
     }
     case 'issue-leaf': {
-      made.serialHex = `0b${born.toString(16).padStart(8, '0')}`;
-      const issued = leaf(made.serialHex, step.key === 'made' ? (made.keyId ?? '') : step.key.keyId, {
+      const serialHex = `0b${born.toString(16).padStart(8, '0')}`;
+      made.serials.set(step.purpose, serialHex);
+      const keyId = 'made' in step.key ? (made.keyIds.get(step.key.made) ?? '') : step.key.keyId;
+      const issued = leaf(serialHex, keyId, {
+        purpose: step.purpose,
         addresses: step.addresses,
         notBefore: facts.now,
         notAfter: new Date(facts.now.getTime() + step.validityDays * 86_400_000),
@@ -55,10 +61,7 @@ function carryOutStep(facts: Facts, step: Step, made: { keyId?: string; serialHe
       return {
         ...facts,
         ledger: { ...ledger, leaves: [...ledger.leaves, issued] },
-        leafSha256BySerial: new Map([
-          ...facts.leafSha256BySerial,
-          [made.serialHex, fingerprint(made.serialHex)],
-        ]),
+        leafSha256BySerial: new Map([...facts.leafSha256BySerial, [serialHex, fingerprint(serialHex)]]),
       };
     }
     case 'issue-device-leaf': {
@@ -104,29 +107,47 @@ function carryOutStep(facts: Facts, step: Step, made: { keyId?: string; serialHe
       const keypairs = [...recorded.gmail.keypairs, keypair(keypairId, fingerprint(serialHex))];
       return { ...recorded, gmail: { ...recorded.gmail, keypairs } };
     }
-    case 'enable-keypair':
-      return withGmail((gmail) => ({
-        keypairs: gmail.keypairs.map((pair) =>
-          pair.keypairId === step.keypairId ? { ...pair, enabled: true } : pair,
-        ),
-      }));
-    case 'disable-keypair':
-      return withGmail((gmail) => ({
-        keypairs: gmail.keypairs.map((pair) =>
-          pair.keypairId === step.keypairId ? { ...pair, enabled: false, disabledAt: facts.now } : pair,
-        ),
-      }));
     case 'obliterate-keypair':
       return withGmail((gmail) => ({
         keypairs: gmail.keypairs.filter((pair) => pair.keypairId !== step.keypairId),
       }));
+    case 'enable-keypair':
+    case 'disable-keypair': {
+      const enabled = step.kind === 'enable-keypair';
+      const recorded: Facts = {
+        ...facts,
+        ledger: {
+          ...ledger,
+          keypairs: ledger.keypairs.map(({ disabled, ...pair }) => {
+            if (pair.serialHex !== step.serialHex)
+              return disabled === undefined ? pair : { ...pair, disabled };
+            return step.kind === 'enable-keypair'
+              ? pair
+              : { ...pair, disabled: { at: facts.now, because: step.because } };
+          }),
+        },
+      };
+      if (recorded.gmail.kind !== 'observed') return recorded;
+      const keypairs = recorded.gmail.keypairs.map((pair) =>
+        pair.keypairId === step.keypairId ? { ...pair, enabled } : pair,
+      );
+      return { ...recorded, gmail: { ...recorded.gmail, keypairs } };
+    }
     case 'set-identity': {
-      const keypairId =
-        ledger.keypairs.find((pair) => pair.serialHex === serialOf(step.leaf))?.keypairId ?? 'missing';
+      const pairOf = (reference: LeafReference) =>
+        ledger.keypairs.find((pair) => pair.serialHex === serialOf(reference))?.keypairId ?? 'missing';
+      const use =
+        step.leaves.kind === 'dual'
+          ? { kind: 'dual' as const, keypairId: pairOf(step.leaves.leaf) }
+          : {
+              kind: 'split' as const,
+              signingKeypairId: pairOf(step.leaves.signing),
+              encryptionKeypairId: pairOf(step.leaves.encryption),
+            };
       return withGmail((gmail) => ({
         identities: [
           ...gmail.identities.filter((entry) => entry.address !== step.address),
-          identity(keypairId, step.address),
+          { address: step.address, use },
         ],
       }));
     }

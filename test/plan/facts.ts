@@ -143,6 +143,10 @@ export function facts(changes: Partial<Facts> = {}): Facts {
         .filter((entry) => entry.state === 'signed')
         .map((entry) => [entry.serialHex, fingerprint(entry.serialHex)]),
     ),
+    printedAddresses: new Map(),
+    namedByOthers: [],
+    lostAddresses: [],
+    issuerStates: new Map([['issuer', 'active']]),
     ...changes,
     ledger,
   };

@@ -42,16 +42,16 @@ describe('a plan', () => {
       expect.objectContaining({
         kind: 'issue-leaf',
         chain: 'certificate',
-        key: 'made',
+        key: { made: 'dual-use' },
         addresses: [ADDRESS],
         validityDays: 365,
       }),
-      expect.objectContaining({ kind: 'create-keypair', chain: 'gmail', leaf: 'made' }),
+      expect.objectContaining({ kind: 'create-keypair', chain: 'gmail', leaf: { made: 'dual-use' } }),
       expect.objectContaining({
         kind: 'set-identity',
         chain: 'gmail',
         address: ADDRESS,
-        leaf: 'made',
+        leaves: { kind: 'dual', leaf: { made: 'dual-use' } },
         replace: false,
       }),
     ]);

@@ -7,6 +7,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import type { LeafRecord } from '../../shared/domain/records.ts';
 import { isSealwrightError, retryable } from '../../shared/errors.ts';
 import { mortal, type PortCall, ProcessDied } from '../support/fakes/calls.ts';
+import { pairsOfUse } from '../support/fakes/gmail.ts';
 import {
   createWorld,
   DAY_MS,
@@ -164,7 +165,9 @@ const RENEWAL_WINDOW_MS = 40 * DAY_MS;
 async function expectOrder(world: World, userId: string, revocations: Map<string, string>): Promise<void> {
   const { keypairs, leaves } = await world.ledger.readUser(userId);
   const account = world.gmail.account(userId);
-  for (const [address, keypairId] of account.identities) {
+  for (const [address, keypairId] of [...account.identities].flatMap(([of, use]) =>
+    pairsOfUse(use).map((id) => [of, id] as const),
+  )) {
     const pair = account.pairs.find((candidate) => candidate.keypairId === keypairId);
     expect(pair, `identity ${address} uses no pair`).toBeDefined();
     if (pair?.wrappedKey === 'foreign') continue;
@@ -177,6 +180,8 @@ async function expectOrder(world: World, userId: string, revocations: Map<string
     if (revocation !== undefined) revocations.set(serialHex, JSON.stringify(revocation));
   }
 }
+
+const only = <T>(items: readonly T[]): T | undefined => (items.length === 1 ? items[0] : undefined);
 
 const inUse = (leaf: LeafRecord, now: Date): boolean =>
   leaf.revocation === undefined &&
@@ -205,7 +210,8 @@ async function expectQuiet(world: World, userId: string): Promise<void> {
   const account = world.gmail.account(userId);
   const living = world.directory.living(userId);
   const ours = [...account.identities].filter(
-    ([, pair]) => account.pairs.find(({ keypairId }) => keypairId === pair)?.wrappedKey !== 'foreign',
+    ([, use]) =>
+      account.pairs.find(({ keypairId }) => keypairId === pairsOfUse(use)[0])?.wrappedKey !== 'foreign',
   );
   expect(leaves.filter((leaf) => inUse(leaf, world.clock.now())).length, 'leaves in use').toBeLessThanOrEqual(
     1,
@@ -214,7 +220,9 @@ async function expectQuiet(world: World, userId: string): Promise<void> {
   if (user?.state === 'ready') {
     expect([...account.identities.keys()]).toContain(living?.primaryEmail);
     expect(ours.map(([address]) => address)).toEqual([living?.primaryEmail]);
-    const pair = account.pairs.find(({ keypairId }) => keypairId === ours[0]?.[1]);
+    const pair = account.pairs.find(
+      ({ keypairId }) => keypairId === only(ours.flatMap(([, use]) => pairsOfUse(use))),
+    );
     const leaf = leaves.find(
       ({ leafDer }) => Buffer.compare(leafDer ?? Buffer.alloc(0), pair?.leafDer ?? Buffer.alloc(1)) === 0,
     );

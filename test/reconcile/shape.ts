@@ -1,4 +1,5 @@
 import type { UserState } from '../../shared/domain/records.ts';
+import { pairsOfUse } from '../support/fakes/gmail.ts';
 import type { World } from '../support/fakes/world.ts';
 import { USER_ID } from './workflows.ts';
 
@@ -60,7 +61,12 @@ export async function shapeOf(world: World, userId = USER_ID): Promise<Shape> {
       (pair) => `${leafOfPair.get(pair.keypairId)} ${pair.enabled ? 'enabled' : 'disabled'}`,
     ),
     identities: Object.fromEntries(
-      [...account.identities].map(([address, pair]) => [address, leafOfPair.get(pair) ?? 'unknown']),
+      [...account.identities].map(([address, use]) => [
+        address,
+        pairsOfUse(use)
+          .map((pair) => leafOfPair.get(pair) ?? 'unknown')
+          .join(' and '),
+      ]),
     ),
     openWishes: ledger.openWishes.length,
     wishes: wishes.map(({ state }) => state),

@@ -298,12 +298,12 @@ describe('somebody Gmail is not ready for', () => {
     expect(await rowOf(world)).toMatchObject({ state: 'ready', failures: 0 });
   });
 
-  test('keeps the certificate when client-side encryption is switched off for them', async () => {
+  test('keeps the certificate, and is blocked at once, when client-side encryption is switched off for them', async () => {
     await JOIN.prepare(world);
     await look(world.deps);
     world.gmail.setEnabled(USER_ID, false);
     expect((await look(world.deps)).kind).toBe('converged');
-    expect(await shapeOf(world)).toMatchObject({ state: 'pending', leaves: [{ state: 'signed' }] });
+    expect(await shapeOf(world)).toMatchObject({ state: 'blocked', leaves: [{ state: 'signed' }] });
     expect((await rowOf(world))?.reason).toContain('Client-side encryption is off');
   });
 });

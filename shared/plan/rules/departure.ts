@@ -1,7 +1,7 @@
 import type { RevocationReason } from '../../domain/revocation-reason.ts';
 import type { Step } from '../../domain/step.ts';
 import type { Facts } from '../facts.ts';
-import { liveLeaves } from '../holdings.ts';
+import { liveLeaves, ownKeypairs } from '../holdings.ts';
 import { ownIdentities } from './gmail.ts';
 
 /** Revokes everything live. A leaf that was already retired keeps the reason decided then. */
@@ -26,6 +26,21 @@ export function deleteIdentities(facts: Facts, reason: string): readonly Step[] 
     departure: true,
     reason,
   }));
+}
+
+/** Where policy disables the pairs of those who leave: ours alone, and coming back enables them again. */
+export function disableKeypairs(facts: Facts, reason: string): readonly Step[] {
+  return ownKeypairs(facts)
+    .filter(({ keypair }) => keypair.enabled)
+    .map(({ serialHex, keypair }) => ({
+      kind: 'disable-keypair',
+      chain: 'gmail',
+      serialHex,
+      keypairId: keypair.keypairId,
+      because: 'left',
+      departure: true,
+      reason: `${reason} Policy disables the key pair.`,
+    }));
 }
 
 /** A re-key cannot come true for somebody who left. */

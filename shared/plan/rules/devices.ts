@@ -5,9 +5,9 @@
 import type { DirectoryUser } from '../../domain/directory-user.ts';
 import type { PolicyRule } from '../../domain/policy.ts';
 import type { DeviceKeyRecord } from '../../domain/records.ts';
-import type { Step } from '../../domain/step.ts';
+import type { RevokeLeafStep, Step } from '../../domain/step.ts';
 import type { Facts } from '../facts.ts';
-import { liveLeaves } from '../holdings.ts';
+import { liveLeaves, wantedAddresses } from '../holdings.ts';
 import { INTENT_LIFETIME_MS } from '../timing.ts';
 
 /** Issues what was asked for and has no certificate yet, or finishes what stopped between intent and certificate. */
@@ -18,7 +18,7 @@ export function issueForDevices(facts: Facts, user: DirectoryUser, rule: PolicyR
       kind: 'issue-device-leaf',
       chain: 'certificate',
       deviceKeyId: key.keyId,
-      addresses: rule.aliases === 'no' ? [user.primaryEmail] : [user.primaryEmail, ...user.aliases],
+      addresses: wantedAddresses(facts, user, rule),
       validityDays: rule.validityDays,
       reason: `${key.requestedBy} asked for a certificate for "${key.device}".`,
     }));
@@ -36,7 +36,7 @@ function isOpen(facts: Facts, key: DeviceKeyRecord): boolean {
 }
 
 /** Certificates of requests that were taken back while they were being met. */
-export function revokeWithdrawn(facts: Facts): readonly Step[] {
+export function revokeWithdrawn(facts: Facts): readonly RevokeLeafStep[] {
   const withdrawn = new Set(
     facts.ledger.deviceKeys.filter((key) => key.withdrawnAt !== undefined).map((key) => key.keyId),
   );

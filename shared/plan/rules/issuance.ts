@@ -1,20 +1,47 @@
 import type { DirectoryUser } from '../../domain/directory-user.ts';
 import type { PolicyRule } from '../../domain/policy.ts';
-import type { LeafRecord, UserKeyRecord } from '../../domain/records.ts';
+import type { KeyPurpose, LeafRecord, UserKeyRecord } from '../../domain/records.ts';
 import type { LeafReference, Step } from '../../domain/step.ts';
 import type { Facts } from '../facts.ts';
-import { gmailLeaves, keyOf, newestFirst, openWish } from '../holdings.ts';
+import {
+  type Currents,
+  gmailLeaves,
+  keyOf,
+  newestFirst,
+  openWish,
+  purposesOf,
+  wantedAddresses,
+} from '../holdings.ts';
 import { INTENT_LIFETIME_MS, renewalTime } from '../timing.ts';
+import { unsuitability } from './suitability.ts';
 
-/** The leaf a covered user should be using once these steps are done. */
+/** The leaves a covered user should be using once these steps are done. */
 export interface Issuance {
   readonly steps: readonly Step[];
-  readonly current: LeafReference;
+  readonly currents: Currents;
+}
+
+/** For each purpose of the rule: the leaf to use, or the steps to one. */
+export function issuance(facts: Facts, user: DirectoryUser, rule: PolicyRule): Issuance {
+  const found = purposesOf(rule).map((purpose) => ({
+    purpose,
+    ...issuanceFor(facts, user, rule, purpose),
+  }));
+  return {
+    steps: found.flatMap(({ steps }) => steps),
+    currents: new Map(found.map(({ purpose, current }) => [purpose, current])),
+  };
 }
 
 /** Finds the leaf to use, or says how to get one: finish what was begun, use a key that has no leaf yet, make a key. */
-export function issuance(facts: Facts, user: DirectoryUser, rule: PolicyRule): Issuance {
-  const candidates = newestFirst(gmailLeaves(facts)).filter((leaf) => isSuitable(facts, user, rule, leaf));
+function issuanceFor(
+  facts: Facts,
+  user: DirectoryUser,
+  rule: PolicyRule,
+  purpose: KeyPurpose,
+): { readonly steps: readonly Step[]; readonly current: LeafReference } {
+  const leaves = newestFirst(gmailLeaves(facts)).filter((leaf) => leaf.purpose === purpose);
+  const candidates = leaves.filter((leaf) => unsuitability(facts, user, rule, leaf) === undefined);
   const fresh = candidates.find((leaf) => renewalTime(leaf, rule).getTime() > facts.now.getTime());
   if (fresh?.state === 'signed') return { steps: [], current: { serialHex: fresh.serialHex } };
   if (fresh !== undefined) {
@@ -24,8 +51,8 @@ export function issuance(facts: Facts, user: DirectoryUser, rule: PolicyRule): I
       current: { serialHex: fresh.serialHex },
     };
   }
-  const reason = whyIssue(facts, user, rule, candidates);
-  const key = unusedKey(facts, rule);
+  const reason = whyIssue(facts, user, rule, leaves, candidates);
+  const key = keptKey(facts, rule, candidates) ?? unusedKey(facts, rule, purpose);
   const wish = openWish(facts);
   const makeKey: Step[] =
     key !== undefined
@@ -34,6 +61,7 @@ export function issuance(facts: Facts, user: DirectoryUser, rule: PolicyRule): I
           {
             kind: 'make-key',
             chain: 'certificate',
+            purpose,
             modulusBits: rule.modulusBits,
             keyServiceUrl: rule.keyServiceUrl,
             ...(wish === undefined ? {} : { wishId: wish.wishId }),
@@ -46,47 +74,44 @@ export function issuance(facts: Facts, user: DirectoryUser, rule: PolicyRule): I
       {
         kind: 'issue-leaf',
         chain: 'certificate',
-        key: key === undefined ? 'made' : { keyId: key.keyId },
-        addresses: rule.aliases === 'no' ? [user.primaryEmail] : [user.primaryEmail, ...user.aliases],
+        purpose,
+        key: key === undefined ? { made: purpose } : { keyId: key.keyId },
+        addresses: wantedAddresses(facts, user, rule),
         validityDays: rule.validityDays,
         reason,
       },
     ],
-    current: 'made',
+    current: { made: purpose },
   };
 }
 
-/** Fit to be used, renewal aside: right address, right key service, newer than any re-key wish, not on its way out. */
-function isSuitable(facts: Facts, user: DirectoryUser, rule: PolicyRule, leaf: LeafRecord): boolean {
-  const key = keyOf(facts, leaf);
-  const wish = openWish(facts);
-  const abandoned =
-    leaf.state === 'intended' && facts.now.getTime() - leaf.intendedAt.getTime() > INTENT_LIFETIME_MS;
-  return (
-    key !== undefined &&
-    !abandoned &&
-    leaf.retirement === undefined &&
-    leaf.addresses[0] === user.primaryEmail &&
-    key.keyServiceUrl === rule.keyServiceUrl &&
-    (wish === undefined || key.wishId === wish.wishId)
-  );
+/** Where policy renews with the same key: that of the leaf that is due, as long as the rule still asks for such a key. */
+function keptKey(
+  facts: Facts,
+  rule: PolicyRule,
+  candidates: readonly LeafRecord[],
+): UserKeyRecord | undefined {
+  const [due] = candidates;
+  if (rule.renewKey !== 'same' || due === undefined) return undefined;
+  const key = keyOf(facts, due);
+  return key?.modulusBits === rule.modulusBits ? key : undefined;
 }
 
 /**
  * A wrapped key that no leaf was ever intended for: a crash came between wrapping and issuing. Only a fresh one, newer
- * than every leaf: a key that lay about through a re-key would bring back what the re-key was to get rid of.
+ * than every leaf of its purpose: a key that lay about through a re-key would bring back what the re-key was to get rid
+ * of.
  */
-function unusedKey(facts: Facts, rule: PolicyRule): UserKeyRecord | undefined {
+function unusedKey(facts: Facts, rule: PolicyRule, purpose: KeyPurpose): UserKeyRecord | undefined {
   const wish = openWish(facts);
   const { leaves } = facts.ledger;
   const used = new Set(leaves.map((leaf) => leaf.keyId));
-  const newestLeafMs = Math.max(
-    ...leaves.filter((leaf) => leaf.holder === 'key-service').map((leaf) => leaf.intendedAt.getTime()),
-    0,
-  );
+  const ofPurpose = leaves.filter((leaf) => leaf.holder === 'key-service' && leaf.purpose === purpose);
+  const newestLeafMs = Math.max(...ofPurpose.map((leaf) => leaf.intendedAt.getTime()), 0);
   const oldestMs = Math.max(newestLeafMs, facts.now.getTime() - INTENT_LIFETIME_MS);
   return facts.ledger.keys.find(
     (key) =>
+      key.purpose === purpose &&
       !used.has(key.keyId) &&
       key.createdAt.getTime() >= oldestMs &&
       key.keyServiceUrl === rule.keyServiceUrl &&
@@ -99,16 +124,24 @@ function whyIssue(
   facts: Facts,
   user: DirectoryUser,
   rule: PolicyRule,
+  leaves: readonly LeafRecord[],
   candidates: readonly LeafRecord[],
 ): string {
   const wish = openWish(facts);
   if (wish !== undefined) return `${wish.requestedBy} asked for a re-key (${wish.reason}).`;
-  if (candidates.length > 0) return 'The certificate nears its end and is renewed.';
-  const live = gmailLeaves(facts);
-  if (live.some((leaf) => leaf.addresses[0] !== user.primaryEmail))
-    return `The primary address is now ${user.primaryEmail}.`;
-  if (live.some((leaf) => keyOf(facts, leaf)?.keyServiceUrl !== rule.keyServiceUrl)) {
-    return `Rule "${rule.name}" now uses the key service ${rule.keyServiceUrl}.`;
+  const [due] = candidates;
+  if (due !== undefined) {
+    return facts.issuerStates.get(due.issuerId) === 'retiring'
+      ? `The certificate nears its end and is renewed under the new issuer; ${due.issuerId} is being retired.`
+      : 'The certificate nears its end and is renewed.';
+  }
+  const [newest] = leaves;
+  const objection = newest === undefined ? undefined : unsuitability(facts, user, rule, newest);
+  if (objection !== undefined) return objection;
+  if (gmailLeaves(facts).length > 0) {
+    return rule.profile === 'split'
+      ? `Rule "${rule.name}" now splits signing from encryption.`
+      : `Rule "${rule.name}" now has one key for signing and encryption.`;
   }
   return `Rule "${rule.name}" covers ${user.orgUnitPath} and the user has no certificate in use.`;
 }

@@ -1,20 +1,40 @@
 import type { DirectoryUser } from '../../domain/directory-user.ts';
 import type { PolicyRule } from '../../domain/policy.ts';
 import type { LeafRecord, WishRecord } from '../../domain/records.ts';
-import type { LeafReference, RevokeLeafStep, Step } from '../../domain/step.ts';
+import type { RevokeLeafStep, Step } from '../../domain/step.ts';
 import type { Facts } from '../facts.ts';
-import { gmailLeaves, isKeyCompromised, keyOf, liveLeaves, openWish } from '../holdings.ts';
-import { INTENT_LIFETIME_MS, plus } from '../timing.ts';
+import {
+  type Currents,
+  gmailLeaves,
+  isKeyCompromised,
+  keyOf,
+  leafOf,
+  liveLeaves,
+  openWish,
+  printed,
+  wantedAddresses,
+} from '../holdings.ts';
+import { plus } from '../timing.ts';
 import { revokeWithdrawn } from './devices.ts';
+import { isAbandoned } from './suitability.ts';
 
-/** What needs neither directory nor Gmail to be right: reported compromises first, then overlaps that have ended. */
-export function urgentRevocations(facts: Facts): readonly Step[] {
-  const steps: Step[] = [];
-  for (const rule of [revokeCompromised, revokeOverCompromisedKeys, revokeWithdrawn, revokeRetired]) {
-    const serials = serialsRevokedBy(steps);
-    steps.push(...rule(facts).filter((step) => step.kind === 'revoke-leaf' && !serials.has(step.serialHex)));
+/**
+ * What needs neither the directory's nor Gmail's consent to be right: reported compromises first, then addresses that
+ * somebody else has now, then overlaps that have ended. `replaced` says that the user gets another certificate in the
+ * same plan, so that nothing is taken from them.
+ */
+export function urgentRevocations(facts: Facts, replaced: boolean): readonly Step[] {
+  const bySerial = new Map<string, RevokeLeafStep>();
+  for (const step of [
+    ...revokeCompromised(facts),
+    ...revokeOverCompromisedKeys(facts),
+    ...revokeReassigned(facts, replaced),
+    ...revokeWithdrawn(facts),
+    ...revokeRetired(facts),
+  ]) {
+    if (!bySerial.has(step.serialHex)) bySerial.set(step.serialHex, step);
   }
-  return steps;
+  return [...bySerial.values()];
 }
 
 export const serialsRevokedBy = (steps: readonly Step[]): ReadonlySet<string> =>
@@ -39,7 +59,7 @@ function revokeCompromised(facts: Facts): readonly RevokeLeafStep[] {
 }
 
 /** By the key's age, not the leaf's: a look that was under way may certify an old key after the report. */
-function isKeyFromBefore(facts: Facts, leaf: LeafRecord, wish: WishRecord): boolean {
+export function isKeyFromBefore(facts: Facts, leaf: LeafRecord, wish: WishRecord): boolean {
   const key = keyOf(facts, leaf);
   return (
     key === undefined || (key.wishId !== wish.wishId && key.createdAt.getTime() <= wish.requestedAt.getTime())
@@ -58,6 +78,28 @@ const revokeOverCompromisedKeys = (facts: Facts): readonly RevokeLeafStep[] =>
       departure: false,
       reason: 'Another certificate over the same key was revoked for compromise.',
     }));
+
+/**
+ * A leaf that names an address which somebody else has now goes at once, whatever grace period runs: mail to the new
+ * holder must not be encrypted to the old one. RFC 5280's affiliationChanged is for names that are no longer right.
+ */
+function revokeReassigned(facts: Facts, replaced: boolean): readonly RevokeLeafStep[] {
+  return liveLeaves(facts).flatMap((leaf): RevokeLeafStep[] => {
+    const claim = facts.lostAddresses.find(({ address }) => leaf.addresses.includes(address));
+    if (claim === undefined) return [];
+    return [
+      {
+        kind: 'revoke-leaf',
+        chain: 'certificate',
+        serialHex: leaf.serialHex,
+        revocationReason: leaf.retirement?.reason ?? 'affiliationChanged',
+        departure: !replaced && leaf.retirement === undefined,
+        nextHolderId: claim.userId,
+        reason: `The address ${claim.address} now belongs to the user ${claim.userId}.`,
+      },
+    ];
+  });
+}
 
 /** Revokes what was decided earlier and whose time has come. */
 function revokeRetired(facts: Facts): readonly RevokeLeafStep[] {
@@ -78,53 +120,70 @@ function revokeRetired(facts: Facts): readonly RevokeLeafStep[] {
 }
 
 /**
- * Decides when replaced leaves are revoked: after a re-key and a rename when the overlap ends, never where policy lets
- * them run out. A leaf replaced by
- * renewal or by another key service runs out by itself.
+ * Decides when replaced leaves are revoked: after a re-key, a rename and the loss of an alias when the overlap ends,
+ * never where policy lets them run out. A leaf replaced by renewal, by another key service, issuer or profile runs out
+ * by itself.
  */
 export function retireReplaced(
   facts: Facts,
   user: DirectoryUser,
   rule: PolicyRule,
-  current: LeafReference,
+  currents: Currents,
 ): readonly Step[] {
-  const wish = openWish(facts);
-  const currentLeaf =
-    current === 'made' ? undefined : facts.ledger.leaves.find((leaf) => leaf.serialHex === current.serialHex);
-  const rekeyed =
-    wish !== undefined || (currentLeaf !== undefined && keyOf(facts, currentLeaf)?.wishId !== undefined);
+  const inUse = new Set([...currents.values()].map((current) => leafOf(facts, current)?.serialHex));
   const overlapMs = rule.grace.supersededMs;
   return liveLeaves(facts)
-    .filter((leaf) => leaf.serialHex !== currentLeaf?.serialHex && leaf.retirement === undefined)
+    .filter((leaf) => !inUse.has(leaf.serialHex) && leaf.retirement === undefined)
     .flatMap((leaf): Step[] => {
       if (isAbandoned(facts, leaf)) return [revokeAbandoned(leaf)];
       if (overlapMs === undefined) return [];
-      const renamed = leaf.addresses[0] !== user.primaryEmail;
-      const replaced = leaf.holder === 'key-service' && rekeyed && isOlder(facts, leaf, currentLeaf);
-      if (!renamed && !replaced) return [];
+      const why = whyRetire(facts, user, rule, currents, leaf);
+      if (why === undefined) return [];
       return [
         {
           kind: 'retire-leaf',
           chain: 'certificate',
           serialHex: leaf.serialHex,
-          revocationReason: renamed ? 'superseded' : (wish?.reason ?? 'superseded'),
+          revocationReason: why.revocationReason,
           dueAt: plus(facts.now, overlapMs),
-          reason: renamed ? `The primary address is now ${user.primaryEmail}.` : 'A re-key replaced it.',
+          reason: why.reason,
         },
       ];
     });
 }
 
-function isOlder(facts: Facts, leaf: LeafRecord, currentLeaf: LeafRecord | undefined): boolean {
+function whyRetire(
+  facts: Facts,
+  user: DirectoryUser,
+  rule: PolicyRule,
+  currents: Currents,
+  leaf: LeafRecord,
+) {
+  if (leaf.addresses[0] !== printed(facts, user.primaryEmail)) {
+    const reason = `The primary address is now ${user.primaryEmail}.`;
+    return { revocationReason: 'superseded', reason } as const;
+  }
+  if (leaf.holder === 'key-service' && isRekeyed(facts, currents, leaf)) {
+    const revocationReason = openWish(facts)?.reason ?? 'superseded';
+    return { revocationReason, reason: 'A re-key replaced it.' };
+  }
+  const wanted = wantedAddresses(facts, user, rule);
+  const lost = leaf.addresses.filter((address) => !wanted.includes(address));
+  if (rule.aliases !== 'at-once' || lost.length === 0) return undefined;
+  return { revocationReason: 'superseded', reason: `The alias ${lost.join(', ')} is gone.` } as const;
+}
+
+/** A re-key is asked for or was answered, and this leaf's key is older than the one that answers it. */
+function isRekeyed(facts: Facts, currents: Currents, leaf: LeafRecord): boolean {
+  // A leaf whose purpose the rule does not ask for any more is replaced by all that are in use.
+  const current = currents.get(leaf.purpose) ?? [...currents.values()][0];
+  const currentLeaf = leafOf(facts, current);
   const currentKey = currentLeaf === undefined ? undefined : keyOf(facts, currentLeaf);
+  if (openWish(facts) === undefined && currentKey?.wishId === undefined) return false;
   const key = keyOf(facts, leaf);
   return (
     currentKey === undefined || key === undefined || key.createdAt.getTime() < currentKey.createdAt.getTime()
   );
-}
-
-function isAbandoned(facts: Facts, leaf: LeafRecord): boolean {
-  return leaf.state === 'intended' && facts.now.getTime() - leaf.intendedAt.getTime() > INTENT_LIFETIME_MS;
 }
 
 /** Its signature may exist even though nobody recorded it, so its serial is listed as revoked. */

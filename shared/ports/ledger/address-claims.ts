@@ -1,9 +1,4 @@
-/** An address named by a leaf of one user while another user has it, or is about to have it certified. */
-export interface AddressClaim {
-  readonly address: string;
-  /** The other user. */
-  readonly userId: string;
-}
+import type { AddressClaim } from '../../domain/address-claim.ts';
 
 /**
  * Who else an address belongs to. Together the two questions keep two users' certificates from naming one address: the

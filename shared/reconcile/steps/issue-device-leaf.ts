@@ -3,7 +3,7 @@ import { buildLeaf } from '../../pki/leaf.ts';
 import { leafProfileFor } from '../../pki/profile.ts';
 import { readPublicKey } from '../../pki/public-key.ts';
 import type { StepContext, StepOutcome } from '../context.ts';
-import { commitIntent, readyIssuer } from './issue-leaf.ts';
+import { commitIntent, readyIssuer, refuseReassigned } from './issue-leaf.ts';
 
 /**
  * Certifies the key of another mail client on the same path as any other: serial and exact bytes are committed, then `sign`
@@ -42,5 +42,6 @@ async function intend(step: IssueDeviceLeafStep, context: StepContext, spkiDer: 
         profile,
       }),
   );
+  await refuseReassigned(context, leaf);
   return leaf.serialHex;
 }

@@ -2,6 +2,7 @@ import type { IssuerRecord } from '../../domain/records.ts';
 import type { IssueLeafStep } from '../../domain/step.ts';
 import { isSealwrightError, permanent, retryable } from '../../errors.ts';
 import { buildLeaf, type UnsignedLeaf } from '../../pki/leaf.ts';
+import { leafProfileFor } from '../../pki/profile.ts';
 import { drawSerial } from '../../pki/serial.ts';
 import type { LeafIntent } from '../../ports/ledger.ts';
 import type { StepContext, StepOutcome } from '../context.ts';
@@ -32,13 +33,21 @@ export async function issueLeaf(step: IssueLeafStep, context: StepContext): Prom
         serialHex,
         now: deps.clock.now(),
         validityDays: step.validityDays,
+        profile: leafProfileFor(step.purpose),
       }),
   );
+  await refuseReassigned(context, leaf);
   await deps.signing.signLeaf(leaf.serialHex);
-  made.serialHex = leaf.serialHex;
+  made.serials.set(step.purpose, leaf.serialHex);
+  made.signed.add(leaf.serialHex);
   return {
     outcome: 'done',
-    details: { serialHex: leaf.serialHex, keyId, notAfter: leaf.notAfter.toISOString() },
+    details: {
+      serialHex: leaf.serialHex,
+      purpose: step.purpose,
+      keyId,
+      notAfter: leaf.notAfter.toISOString(),
+    },
   };
 }
 
@@ -77,4 +86,21 @@ export async function commitIntent(
       if (!isSealwrightError(error) || error.code !== 'conflict' || draw === SERIAL_DRAWS) throw error;
     }
   }
+}
+
+/**
+ * Between reading the directory and committing the intent an address may have gone to somebody else. They are seen before
+ * they ask for leaves of others, and this intent is committed before it asks for later holders: one of the two finds the
+ * other. The intent stays and is revoked by the next plan, which knows of the new holder.
+ */
+export async function refuseReassigned(
+  { deps, facts }: StepContext,
+  leaf: { readonly serialHex: string; readonly addresses: readonly string[] },
+): Promise<void> {
+  const [claim] = await deps.ledger.laterHolders(facts.userId, leaf.addresses);
+  if (claim === undefined) return;
+  throw retryable(
+    'intent-mismatch',
+    `The address ${claim.address} went to the user ${claim.userId} meanwhile: serial ${leaf.serialHex} is not signed, and the user is looked at again.`,
+  );
 }

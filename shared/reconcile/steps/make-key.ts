@@ -23,7 +23,7 @@ export async function makeKey(
     await deps.ledger.recordKey(lease, {
       keyId,
       userId: facts.userId,
-      purpose: 'dual-use',
+      purpose: step.purpose,
       spkiSha256Hex,
       spkiDer,
       modulusBits: step.modulusBits,
@@ -32,8 +32,8 @@ export async function makeKey(
       proof,
       ...(step.wishId === undefined ? {} : { wishId: step.wishId }),
     });
-    made.keyId = keyId;
-    return { outcome: 'done', details: { keyId, spkiSha256Hex, proof } };
+    made.keyIds.set(step.purpose, keyId);
+    return { outcome: 'done', details: { keyId, purpose: step.purpose, spkiSha256Hex, proof } };
   } finally {
     pkcs8Der.fill(0);
   }

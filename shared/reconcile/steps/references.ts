@@ -4,13 +4,13 @@ import { retryable } from '../../errors.ts';
 import type { StepContext } from '../context.ts';
 
 export function resolveKey(reference: KeyReference, { made }: StepContext): string {
-  const keyId = reference === 'made' ? made.keyId : reference.keyId;
+  const keyId = 'made' in reference ? made.keyIds.get(reference.made) : reference.keyId;
   if (keyId === undefined) throw new Error('A step refers to a key that no earlier step of the plan made.');
   return keyId;
 }
 
 export function resolveLeaf(reference: LeafReference, { made }: StepContext): string {
-  const serialHex = reference === 'made' ? made.serialHex : reference.serialHex;
+  const serialHex = 'made' in reference ? made.serials.get(reference.made) : reference.serialHex;
   if (serialHex === undefined)
     throw new Error('A step refers to a leaf that no earlier step of the plan made.');
   return serialHex;

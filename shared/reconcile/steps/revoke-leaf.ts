@@ -2,6 +2,7 @@ import type { RevokeLeafStep } from '../../domain/step.ts';
 import { isSealwrightError } from '../../errors.ts';
 import { auditEntry } from '../audit-entry.ts';
 import type { StepContext, StepOutcome } from '../context.ts';
+import { lookAt } from '../look-at.ts';
 
 /**
  * Revokes in the ledger, which is what counts, with its line of the audit trail in the same transaction; then asks for
@@ -29,5 +30,6 @@ export async function revokeLeaf(step: RevokeLeafStep, context: StepContext): Pr
     if (!isSealwrightError(error)) throw error;
     deps.log.warning('crl-request-failed', { issuerId, code: error.code, message: error.message });
   }
+  if (step.nextHolderId !== undefined) await lookAt(context, [step.nextHolderId], 'address-free');
   return already ? { outcome: 'already', details } : { outcome: 'done', audited: true, details };
 }

@@ -1,14 +1,15 @@
-import type { SetIdentityStep } from '../../domain/step.ts';
+import type { GmailIdentity } from '../../domain/gmail.ts';
+import type { IdentityLeaves, SetIdentityStep } from '../../domain/step.ts';
 import { retryable } from '../../errors.ts';
 import type { StepContext, StepOutcome } from '../context.ts';
 import { recordedKeypairId, resolveLeaf } from './references.ts';
 
-/** Ties the address to the current pair: creates the identity, or patches the one there is, whichever Gmail needs. */
+/** Ties the address to the current pair or pairs: creates the identity, or patches the one there is, whichever Gmail needs. */
 export async function setIdentity(step: SetIdentityStep, context: StepContext): Promise<StepOutcome> {
   const { deps, mailbox } = context;
-  const keypairId = await recordedKeypairId(context, resolveLeaf(step.leaf, context));
-  const identity = { address: step.address, use: { kind: 'dual' as const, keypairId } };
-  const details = { address: step.address, keypairId };
+  const identity = { address: step.address, use: await useOf(step.leaves, context) };
+  const { kind, ...keypairIds } = identity.use;
+  const details = { address: step.address, kind, ...keypairIds };
   if (step.replace && (await deps.gmail.patchIdentity(mailbox, identity)) === 'patched')
     return { outcome: 'done', details };
   if ((await deps.gmail.createIdentity(mailbox, identity)) === 'created') return { outcome: 'done', details };
@@ -19,4 +20,15 @@ export async function setIdentity(step: SetIdentityStep, context: StepContext): 
     'gmail-unavailable',
     `Gmail says the identity ${step.address} exists and does not exist; it is asked again.`,
   );
+}
+
+async function useOf(leaves: IdentityLeaves, context: StepContext): Promise<GmailIdentity['use']> {
+  if (leaves.kind === 'dual') {
+    return { kind: 'dual', keypairId: await recordedKeypairId(context, resolveLeaf(leaves.leaf, context)) };
+  }
+  return {
+    kind: 'split',
+    signingKeypairId: await recordedKeypairId(context, resolveLeaf(leaves.signing, context)),
+    encryptionKeypairId: await recordedKeypairId(context, resolveLeaf(leaves.encryption, context)),
+  };
 }

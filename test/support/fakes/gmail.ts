@@ -1,5 +1,6 @@
 import { createHash, X509Certificate } from 'node:crypto';
 import { type AsnType, Constructed, fromBER, Sequence } from 'asn1js';
+import type { GmailIdentity } from '../../../shared/domain/gmail.ts';
 import { permanent } from '../../../shared/errors.ts';
 import type { Gmail } from '../../../shared/ports/gmail.ts';
 import type { ManualClock } from './clock.ts';
@@ -11,6 +12,7 @@ export interface FakePair {
   readonly leafSha256Hex: string;
   readonly leafDer: Uint8Array;
   readonly addresses: readonly string[];
+  readonly keyUsages: readonly string[];
   readonly wrappedKey: string;
   readonly keyServiceUrl: string;
   readonly enabled: boolean;
@@ -19,8 +21,8 @@ export interface FakePair {
 
 export interface FakeAccount {
   readonly pairs: readonly FakePair[];
-  /** Key pair id by address: an address has one identity or none. */
-  readonly identities: ReadonlyMap<string, string>;
+  /** What the identity of each address uses: an address has one identity or none. */
+  readonly identities: ReadonlyMap<string, GmailIdentity['use']>;
 }
 
 /**
@@ -41,7 +43,7 @@ export interface FakeGmail extends Gmail, Saved {
 
 interface MutableAccount {
   pairs: FakePair[];
-  identities: Map<string, string>;
+  identities: Map<string, GmailIdentity['use']>;
 }
 
 export function fakeGmail(directory: FakeDirectory, clock: ManualClock): FakeGmail {
@@ -73,10 +75,21 @@ export function fakeGmail(directory: FakeDirectory, clock: ManualClock): FakeGma
     return accountOf(user.userId);
   }
 
-  function usablePair(account: MutableAccount, keypairId: string): void {
+  function usablePairs(account: MutableAccount, use: GmailIdentity['use']): void {
+    if (use.kind === 'dual') usablePair(account, use.keypairId, ['digitalSignature', 'keyEncipherment']);
+    else {
+      usablePair(account, use.signingKeypairId, ['digitalSignature']);
+      usablePair(account, use.encryptionKeypairId, ['keyEncipherment']);
+    }
+  }
+
+  function usablePair(account: MutableAccount, keypairId: string, usages: readonly string[]): void {
     const pair = account.pairs.find((candidate) => candidate.keypairId === keypairId);
     if (pair === undefined) throw permanent('gmail-refused', `There is no key pair ${keypairId}.`);
     if (!pair.enabled) throw permanent('gmail-refused', `Key pair ${keypairId} is disabled.`);
+    const missing = usages.find((usage) => !pair.keyUsages.includes(usage));
+    if (missing !== undefined)
+      throw permanent('gmail-refused', `Key pair ${keypairId} may not be used for ${missing}.`);
   }
 
   const setEnablement = (mailbox: string, keypairId: string, enabled: boolean): void => {
@@ -115,7 +128,7 @@ export function fakeGmail(directory: FakeDirectory, clock: ManualClock): FakeGma
     },
     setIdentityByHand: (userId, keypairId) => {
       const address = directory.living(userId)?.primaryEmail;
-      if (address !== undefined) accountOf(userId).identities.set(address, keypairId);
+      if (address !== undefined) accountOf(userId).identities.set(address, { kind: 'dual', keypairId });
     },
     setEnabled: (userId, enabled) => {
       if (enabled) cell.now.switchedOff.delete(userId);
@@ -131,10 +144,7 @@ export function fakeGmail(directory: FakeDirectory, clock: ManualClock): FakeGma
         subjectAddresses: addresses,
       })),
     listIdentities: async (mailbox) =>
-      [...open(mailbox).identities].map(([address, keypairId]) => ({
-        address,
-        use: { kind: 'dual', keypairId },
-      })),
+      [...open(mailbox).identities].map(([address, use]) => ({ address, use })),
     createKeypair: async (mailbox, { pkcs7Pem, keyServiceUrl, wrappedKey }) => {
       const account = open(mailbox);
       const leaf = describeLeaf(leafOfChain(pkcs7Pem, clock.now()));
@@ -162,18 +172,16 @@ export function fakeGmail(directory: FakeDirectory, clock: ManualClock): FakeGma
     createIdentity: async (mailbox, { address, use }) => {
       const account = open(mailbox);
       if (address !== mailbox) throw permanent('gmail-refused', `${address} is not the primary address.`);
-      if (use.kind !== 'dual') throw permanent('gmail-refused', 'This fake knows dual-use identities only.');
       if (account.identities.has(address)) return 'already-exists';
-      usablePair(account, use.keypairId);
-      account.identities.set(address, use.keypairId);
+      usablePairs(account, use);
+      account.identities.set(address, use);
       return 'created';
     },
     patchIdentity: async (mailbox, { address, use }) => {
       const account = open(mailbox);
-      if (use.kind !== 'dual') throw permanent('gmail-refused', 'This fake knows dual-use identities only.');
       if (!account.identities.has(address)) return 'absent';
-      usablePair(account, use.keypairId);
-      account.identities.set(address, use.keypairId);
+      usablePairs(account, use);
+      account.identities.set(address, use);
       return 'patched';
     },
     deleteIdentity: async (mailbox, address) => {
@@ -227,5 +235,23 @@ function describeLeaf(leafDer: Uint8Array) {
     leafDer,
     leafSha256Hex: createHash('sha256').update(leafDer).digest('hex'),
     addresses: [...names.matchAll(/email:([^,\s]+)/g)].map((match) => match[1] ?? ''),
+    keyUsages: keyUsagesOf(leafDer),
   };
 }
+
+/** The critical keyUsage extension of our leaves, found by its bytes: OID, TRUE, then a BIT STRING of one byte. */
+const KEY_USAGE = Buffer.from('0603551d0f0101ff04040302', 'hex');
+
+function keyUsagesOf(leafDer: Uint8Array): readonly string[] {
+  const der = Buffer.from(leafDer);
+  const start = der.indexOf(KEY_USAGE);
+  const bits = start === -1 ? 0 : (der[start + KEY_USAGE.length + 1] ?? 0);
+  return [
+    ...((bits & 0x80) === 0 ? [] : ['digitalSignature']),
+    ...((bits & 0x20) === 0 ? [] : ['keyEncipherment']),
+  ];
+}
+
+/** The pairs an identity uses: one, or the signing and the encryption pair. */
+export const pairsOfUse = (use: GmailIdentity['use']): readonly string[] =>
+  use.kind === 'dual' ? [use.keypairId] : [use.signingKeypairId, use.encryptionKeypairId];

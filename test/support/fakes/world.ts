@@ -171,7 +171,7 @@ export async function createWorld({ authority, pool }: Materials): Promise<World
     save: async () => {
       const at = clock.now();
       const rows = await copyRows(database);
-      const others = [directory.save(), gmail.save(), bucket.save()];
+      const others = [directory.save(), gmail.save(), bucket.save(), pool.save()];
       return async () => {
         clock.set(at);
         for (const restore of others) restore();

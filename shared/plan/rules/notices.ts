@@ -1,0 +1,101 @@
+/**
+ * What an admin should know about a user and what no step changes: a certificate near its end that could not be renewed,
+ * and what is in Gmail that Sealwright did not make or did not disable. Each has a key that stays the same from look to
+ * look, so that it is told once.
+ */
+import type { PolicyRule } from '../../domain/policy.ts';
+import type { LeafRecord, Notice, NoticeKind } from '../../domain/records.ts';
+import type { PlanNotices } from '../../domain/step.ts';
+import type { Facts } from '../facts.ts';
+import { newestFirst, ourKeypairIds, ownKeypairs, purposesOf } from '../holdings.ts';
+import { DAY_MS, plus, renewalTime } from '../timing.ts';
+import { keypairIdsOf } from './gmail.ts';
+
+/** Days before its end at which a certificate that could not be renewed is warned about; 0 is its end. */
+export const WARNING_DAYS = [0, 1, 7, 14, 30] as const;
+
+const GMAIL_KINDS = ['foreign-keypair', 'foreign-identity', 'keypair-disabled'] as const;
+
+/** `rule`: the one that wants certificates for this user; undefined when none does, and then nothing expires unduly. */
+export function noticesFor(facts: Facts, rule: PolicyRule | undefined): PlanNotices {
+  const expiring = rule === undefined ? [] : expiringLeaves(facts, rule);
+  const gmail = facts.gmail.kind === 'observed';
+  const kinds: readonly NoticeKind[] = ['certificate-expiring', ...(gmail ? GMAIL_KINDS : [])];
+  return { kinds, notices: [...expiring, ...gmailNotices(facts)] };
+}
+
+/** When the next warning about a certificate of this user falls due; undefined when none will. */
+export function nextWarningAt(facts: Facts, rule: PolicyRule): Date | undefined {
+  const instants = leavesToRenew(facts, rule)
+    .flatMap((leaf) => WARNING_DAYS.map((days) => plus(leaf.notAfter, -days * DAY_MS)))
+    .filter((instant) => instant.getTime() > facts.now.getTime());
+  return instants.toSorted((left, right) => left.getTime() - right.getTime())[0];
+}
+
+function expiringLeaves(facts: Facts, rule: PolicyRule): readonly Notice[] {
+  return leavesToRenew(facts, rule).flatMap((leaf) => {
+    const leftMs = leaf.notAfter.getTime() - facts.now.getTime();
+    const threshold = WARNING_DAYS.find((days) => leftMs <= days * DAY_MS);
+    if (threshold === undefined || renewalTime(leaf, rule).getTime() > facts.now.getTime()) return [];
+    const ends = leaf.notAfter.toISOString();
+    const message =
+      threshold === 0
+        ? `The certificate ${leaf.serialHex} ended on ${ends} and could not be renewed.`
+        : `The certificate ${leaf.serialHex} ends on ${ends}, in ${threshold === 1 ? 'a day' : `${threshold} days`} or less, and could not be renewed yet.`;
+    return [
+      { key: `certificate-expiring/${leaf.serialHex}/${threshold}`, kind: 'certificate-expiring', message },
+    ];
+  });
+}
+
+/** The newest certificate of each purpose, in use or already past its end: what a renewal would have replaced. */
+function leavesToRenew(facts: Facts, rule: PolicyRule): readonly LeafRecord[] {
+  const inUse = newestFirst(facts.ledger.leaves).filter(
+    (leaf) =>
+      leaf.holder === 'key-service' &&
+      leaf.state === 'signed' &&
+      leaf.revocation === undefined &&
+      leaf.retirement === undefined,
+  );
+  return purposesOf(rule).flatMap((purpose) => {
+    const newest = inUse.find((leaf) => leaf.purpose === purpose);
+    return newest === undefined ? [] : [newest];
+  });
+}
+
+function gmailNotices(facts: Facts): readonly Notice[] {
+  const { gmail, ledger } = facts;
+  if (gmail.kind !== 'observed') return [];
+  const ours = ourKeypairIds(facts, gmail);
+  const foreignPairs = gmail.keypairs
+    .filter(({ keypairId }) => !ours.has(keypairId))
+    .map(
+      ({ keypairId }): Notice => ({
+        key: `foreign-keypair/${keypairId}`,
+        kind: 'foreign-keypair',
+        message: `Gmail holds the key pair ${keypairId}, which Sealwright did not make and leaves alone.`,
+      }),
+    );
+  const foreignIdentities = gmail.identities
+    .filter((identity) => keypairIdsOf(identity).some((id) => !ours.has(id)))
+    .map(
+      (identity): Notice => ({
+        key: `foreign-identity/${identity.address}/${keypairIdsOf(identity).join('+')}`,
+        kind: 'foreign-identity',
+        message: `The identity ${identity.address} uses the key pair ${keypairIdsOf(identity).join(' and ')}, which Sealwright did not make.`,
+      }),
+    );
+  const disabled = ownKeypairs(facts)
+    .filter(({ serialHex, keypair }) => {
+      const record = ledger.keypairs.find((candidate) => candidate.serialHex === serialHex);
+      return !keypair.enabled && record?.disabled === undefined;
+    })
+    .map(
+      ({ serialHex, keypair }): Notice => ({
+        key: `keypair-disabled/${keypair.keypairId}`,
+        kind: 'keypair-disabled',
+        message: `The key pair ${keypair.keypairId} of the certificate ${serialHex} was disabled, and not by Sealwright: mail that was encrypted to it cannot be read in Gmail.`,
+      }),
+    );
+  return [...foreignPairs, ...foreignIdentities, ...disabled];
+}
