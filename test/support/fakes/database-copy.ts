@@ -5,12 +5,22 @@ import type { Database } from '../../../shared/adapters/ledger/database.ts';
  * never takes anything back, which is why its triggers are silenced as a replica's.
  */
 export async function copyRows(database: Database): Promise<() => Promise<void>> {
-  const copies: { table: string; rows: string }[] = [];
+  const copies: { table: string; columns: string; rows: string }[] = [];
   for (const table of await tables(database)) {
+    // A generated column is made again from the others.
+    const columns = await database.query<{ name: string }>(
+      `SELECT attname AS name FROM pg_attribute
+        WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum`,
+      [table],
+    );
     const [row] = await database.query<{ rows: string }>(
       `SELECT coalesce(json_agg(entry), '[]')::text AS rows FROM ${table} AS entry`,
     );
-    copies.push({ table, rows: row?.rows ?? '[]' });
+    copies.push({
+      table,
+      columns: columns.map(({ name }) => name).join(', '),
+      rows: row?.rows ?? '[]',
+    });
   }
   return () =>
     database.transaction(async (queries) => {
@@ -20,10 +30,11 @@ export async function copyRows(database: Database): Promise<() => Promise<void>>
           ...copies.map(({ table }) => `DELETE FROM ${table}`),
         ].join(';'),
       );
-      for (const { table, rows } of copies) {
+      for (const { table, columns, rows } of copies) {
         if (rows === '[]') continue;
         await queries.query(
-          `INSERT INTO ${table} OVERRIDING SYSTEM VALUE SELECT * FROM json_populate_recordset(null::${table}, $1::json)`,
+          `INSERT INTO ${table} (${columns}) OVERRIDING SYSTEM VALUE
+           SELECT ${columns} FROM json_populate_recordset(null::${table}, $1::json)`,
           [rows],
         );
       }
