@@ -154,6 +154,8 @@ function unknownFlag(rawName: string, known: readonly string[], command: Command
 }
 
 function checkOperands(command: Command, operands: readonly string[]): void {
+  // `FILE…` takes as many as there are, also none; what it then means is the command's to say.
+  if (command.operands.at(-1)?.endsWith('…') === true) return;
   const missing = command.operands[operands.length];
   if (missing !== undefined) {
     throw new UsageError(

@@ -18,7 +18,7 @@ export interface Flag {
 export interface Command {
   readonly name: string;
   readonly summary: string;
-  /** Names of the operands, all needed: `['FILE']`. */
+  /** Names of the operands, all needed: `['FILE']`. A single `FILE…` takes any number, also none. */
   readonly operands: readonly string[];
   readonly flags: Readonly<Record<string, Flag>>;
   /** Paragraphs under the flags: examples, exit codes that are special, what to prepare. */

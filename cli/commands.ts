@@ -5,8 +5,25 @@ import { status } from './admin/status.ts';
 import { user } from './admin/user.ts';
 import { users } from './admin/users.ts';
 import { caInit } from './ca/init.ts';
+import { certExport } from './certificate/export.ts';
+import { certIssue } from './certificate/issue.ts';
+import { certRevoke } from './certificate/revoke.ts';
 import type { Command } from './command.ts';
+import { lint } from './lint/lint.ts';
 import { policyCheck } from './policy/check.ts';
 
 /** In the order of the help: what is asked daily first. */
-export const COMMANDS: readonly Command[] = [status, users, user, rekey, job, audit, policyCheck, caInit()];
+export const COMMANDS: readonly Command[] = [
+  status,
+  users,
+  user,
+  rekey,
+  job,
+  audit,
+  certExport,
+  certIssue(),
+  certRevoke,
+  lint(),
+  policyCheck,
+  caInit(),
+];

@@ -23,6 +23,11 @@ export const userPage = z.looseObject({ users: z.array(userSummary), next: z.str
 const certificate = z.looseObject({
   serial: z.string(),
   state: z.string(),
+  /** `key-service` or `device`: who has the private key. */
+  holder: z.string().optional(),
+  /** What the admin calls the device. */
+  device: z.string().optional(),
+  deviceId: z.string().optional(),
   addresses: z.array(z.string()),
   notBefore: z.string(),
   notAfter: z.string(),
@@ -87,6 +92,67 @@ const auditEntry = z.looseObject({
 export type AuditEntryView = z.output<typeof auditEntry>;
 
 export const auditPage = z.looseObject({ entries: z.array(auditEntry), next: z.string().optional() });
+
+const finding = z.looseObject({
+  rule: z.string(),
+  severity: z.enum(['error', 'warning']),
+  sentence: z.string(),
+  found: z.string(),
+  source: z.string(),
+  fix: z.string(),
+});
+
+export type FindingView = z.output<typeof finding>;
+
+const lintedCertificate = z.looseObject({
+  user: z.string().optional(),
+  serial: z.string(),
+  role: z.string(),
+  profile: z.string().optional(),
+  revoked: z.boolean(),
+  findings: z.array(finding),
+});
+
+export type LintedCertificate = z.output<typeof lintedCertificate>;
+
+const lintedIssuer = z.looseObject({
+  issuer: z.string(),
+  findings: z.array(finding),
+  certificates: z.array(
+    z.looseObject({ role: z.string(), subject: z.string(), serial: z.string(), findings: z.array(finding) }),
+  ),
+});
+
+export type LintedIssuer = z.output<typeof lintedIssuer>;
+
+export const lintPage = z.looseObject({
+  certificates: z.array(lintedCertificate),
+  issuers: z.array(lintedIssuer).optional(),
+  next: z.string().optional(),
+});
+
+export type LintPage = z.output<typeof lintPage>;
+
+/** DER, base64, as all certificates of the API. */
+const chain = { certificate: z.base64(), chain: z.array(z.base64()) };
+
+export const certificateChain = z.looseObject({ serial: z.string(), ...chain });
+
+export type CertificateChain = z.output<typeof certificateChain>;
+
+export const deviceView = z.looseObject({
+  id: z.string(),
+  user: z.string(),
+  device: z.string(),
+  state: z.enum(['waiting', 'issued', 'revoked', 'withdrawn', 'expired']),
+  reason: z.string().optional(),
+  serial: z.string().optional(),
+  notAfter: z.string().optional(),
+  certificate: chain.certificate.optional(),
+  chain: chain.chain.optional(),
+});
+
+export type DeviceView = z.output<typeof deviceView>;
 
 /** Google's shape of an error; `details[0].reason` is the product's own code. */
 export const errorAnswer = z.object({

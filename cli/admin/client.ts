@@ -10,8 +10,14 @@ import { CommandFailure } from '../failure.ts';
 import {
   type AuditEntryView,
   auditPage,
+  type CertificateChain,
+  certificateChain,
+  type DeviceView,
+  deviceView,
   type JobView,
   jobView,
+  type LintPage,
+  lintPage,
   rekeyAccepted,
   rekeyForecast,
   type UserSummary,
@@ -27,6 +33,8 @@ const READ_ATTEMPTS = 3;
 const LONGEST_WAIT_MS = 20_000;
 /** The API's largest page is 5,000; a page of users is read with all their certificates, so smaller ones answer sooner. */
 const PAGE = 1_000;
+/** A certificate takes the function a few milliseconds. */
+const LINT_PAGE = 200;
 
 export interface RekeyWish {
   readonly users?: readonly string[];
@@ -83,6 +91,40 @@ export class AdminClient {
     }
   }
 
+  /** One certificate with the chain above it. */
+  certificate(serial: string): Promise<CertificateChain> {
+    return this.#read(`v1/certificates/${encodeURIComponent(serial)}`, certificateChain);
+  }
+
+  /** Every certificate that has not expired, judged by the function's linter, page by page; the CAs with the first. */
+  async *lintPages(): AsyncGenerator<LintPage> {
+    let after: string | undefined;
+    do {
+      const page = await this.#read('v1/lint', lintPage, { limit: LINT_PAGE, after });
+      yield page;
+      after = page.next;
+    } while (after !== undefined);
+  }
+
+  /** Asks for a certificate over a device's key; the same request again answers the same device. */
+  requestDevice(wish: {
+    readonly user: string;
+    readonly device: string;
+    /** PKCS#10, DER, base64. */
+    readonly request: string;
+  }): Promise<DeviceView> {
+    return this.#postAgain('v1/devices', wish, deviceView);
+  }
+
+  device(id: string): Promise<DeviceView> {
+    return this.#read(`v1/devices/${encodeURIComponent(id)}`, deviceView);
+  }
+
+  /** Again is done already. */
+  revokeDevice(id: string, reason: string): Promise<DeviceView> {
+    return this.#postAgain(`v1/devices/${encodeURIComponent(id)}/revoke`, { reason }, deviceView);
+  }
+
   /** Asks for new keys; answers the job's id. Never repeated: a lost answer may hide a job that was recorded. */
   async rekey(wish: RekeyWish): Promise<string> {
     return (await this.#post('v1/rekey', { ...wish, dryRun: false }, rekeyAccepted)).job;
@@ -102,9 +144,18 @@ export class AdminClient {
     for (const [name, value] of Object.entries(query))
       if (value !== undefined) parameters.set(name, String(value));
     const target = parameters.size === 0 ? path : `${path}?${parameters}`;
+    return await this.#patiently(() => this.#request('GET', target, undefined, shape));
+  }
+
+  /** For what may be said twice. */
+  async #postAgain<T>(path: string, body: unknown, shape: z.ZodType<T>): Promise<T> {
+    return await this.#patiently(() => this.#request('POST', path, JSON.stringify(body), shape));
+  }
+
+  async #patiently<T>(ask: () => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.#request('GET', target, undefined, shape);
+        return await ask();
       } catch (error) {
         if (!(error instanceof Faltering) || attempt === READ_ATTEMPTS) throw error;
         await sleep(Math.min(error.retryAfterMs ?? 125 * 4 ** attempt, LONGEST_WAIT_MS));

@@ -53,7 +53,7 @@ const certificatesTable = (certificates: readonly CertificateView[]): string =>
       { title: 'REVOKED', value: standing },
       { title: 'KEY PROOF', value: ({ keyProof }) => keyProof ?? '' },
       { title: 'ADDRESSES', value: ({ addresses }) => addresses.join(', ') },
-      { title: 'GMAIL KEY PAIR', value: ({ keypairId }) => keypairId ?? '' },
+      { title: 'KEY IS IN', value: ({ keypairId, device }) => device ?? keypairId ?? '' },
     ],
     certificates.toSorted((left, right) =>
       left.notBefore < right.notBefore ? 1 : left.notBefore > right.notBefore ? -1 : 0,

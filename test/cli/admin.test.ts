@@ -180,7 +180,7 @@ Reason     Rule "staff" covers the user.
 Next       renew, 2027-10-22 14:20Z
 Open wish  re-key (superseded), asked for by admin@acme.example at 2026-11-04 09:30Z, job j7
 
-SERIAL  FROM               UNTIL              REVOKED                           KEY PROOF  ADDRESSES                         GMAIL KEY PAIR
+SERIAL  FROM               UNTIL              REVOKED                           KEY PROOF  ADDRESSES                         KEY IS IN
 66dd    2026-11-04 00:00Z  2027-11-04 00:00Z  not signed yet                    –          ben@acme.example                  –
 55cc    2026-11-03 00:00Z  2027-11-03 00:00Z  no                                unproven   ben@acme.example, b@acme.example  pair-2
 44bb    2026-11-02 00:00Z  2027-11-02 00:00Z  due 2026-11-06 00:00Z superseded  –          ben@acme.example                  –

@@ -1,0 +1,18 @@
+import { readFileSync } from 'node:fs';
+import { UsageError } from './failure.ts';
+
+/** The bytes of a file that was named on the command line. Throws `UsageError` that says which and why not. */
+export function readInput(file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const why =
+      code === 'ENOENT'
+        ? 'there is no such file'
+        : code === 'EISDIR'
+          ? 'it is a folder'
+          : (code ?? 'unknown reason');
+    throw new UsageError(`${file} cannot be read: ${why}.`, { cause: error });
+  }
+}
