@@ -8,17 +8,29 @@
  * | `GET /v1/jobs/JOB`        | how far that is                                                   |
  * | `GET /v1/users`           | every user's state, reason and next action                        |
  * | `GET /v1/users/USER`      | one user: certificates, key pairs, wishes                         |
+ * | `GET /v1/certificates/SERIAL` | one certificate with its chain, for exports                   |
+ * | `POST /v1/devices`        | asks for a certificate over a key in another mail client          |
+ * | `GET /v1/devices/ID`      | what became of that                                               |
+ * | `POST /v1/devices/ID/revoke` | takes it back, and has its certificate revoked                 |
+ * | `GET /v1/lint`            | the linter over every certificate that has not expired            |
  * | `GET /v1/audit`           | the audit trail, oldest first; `?user=…&after=…&limit=…`          |
  */
 import { invalidInput, permanent } from '../shared/errors.ts';
 import type { IdTokenVerifier } from '../shared/ports/id-tokens.ts';
+import { type CertificateDeps, readCertificate } from './admin/certificates.ts';
+import { type DeviceDeps, readDevice, requestDevice, revokeDevice } from './admin/devices.ts';
+import { type LintDeps, lintLive } from './admin/lint.ts';
 import { type AdminReadDeps, readAudit, readJob, readUser, readUsers } from './admin/read.ts';
 import { type RekeyDeps, requestRekey } from './admin/rekey.ts';
 import { bearerToken } from './wire/caller.ts';
-import { type HttpCall, type HttpHandler, parseJsonObject } from './wire/http.ts';
+import { type HttpAnswer, type HttpCall, type HttpHandler, parseJsonObject } from './wire/http.ts';
 
-export interface AdminDeps extends Omit<RekeyDeps, 'ledger'>, Omit<AdminReadDeps, 'ledger'> {
-  readonly ledger: RekeyDeps['ledger'] & AdminReadDeps['ledger'];
+export interface AdminDeps extends Omit<RekeyDeps, 'ledger'>, Omit<DeviceDeps, 'ledger'> {
+  readonly ledger: RekeyDeps['ledger'] &
+    AdminReadDeps['ledger'] &
+    DeviceDeps['ledger'] &
+    CertificateDeps['ledger'] &
+    LintDeps['ledger'];
   readonly idTokens: IdTokenVerifier;
   /** Audiences an admin's ID token may carry. */
   readonly audiences: readonly string[];
@@ -29,10 +41,10 @@ export interface AdminDeps extends Omit<RekeyDeps, 'ledger'>, Omit<AdminReadDeps
 export function createAdmin(deps: AdminDeps): HttpHandler {
   return async (call) => {
     const admin = await authenticateAdmin(deps, call);
-    const [, version, resource, id, ...beyond] = call.path.split('/').map(decoded);
+    const [, version, resource, id, action, ...beyond] = call.path.split('/').map(decoded);
     for (const value of call.query.values()) refuseNul(value);
     if (version !== 'v1') throw permanent('not-found', 'The admin API lives under /v1.');
-    if (beyond.length > 0) throw unknownPath(call);
+    if (beyond.length > 0 || (action !== undefined && resource !== 'devices')) throw unknownPath(call);
     switch (resource) {
       case 'rekey':
         if (id !== undefined) throw unknownPath(call);
@@ -45,6 +57,16 @@ export function createAdmin(deps: AdminDeps): HttpHandler {
       case 'users':
         allow(call, 'GET');
         return id === undefined ? await readUsers(deps, call.query) : await readUser(deps, id);
+      case 'devices':
+        return await routeDevices(deps, admin, call, [id, action]);
+      case 'certificates':
+        if (id === undefined) throw unknownPath(call);
+        allow(call, 'GET');
+        return await readCertificate(deps, id);
+      case 'lint':
+        if (id !== undefined) throw unknownPath(call);
+        allow(call, 'GET');
+        return await lintLive(deps, call.query);
       case 'audit':
         if (id !== undefined) throw unknownPath(call);
         allow(call, 'GET');
@@ -53,6 +75,25 @@ export function createAdmin(deps: AdminDeps): HttpHandler {
         throw unknownPath(call);
     }
   };
+}
+
+async function routeDevices(
+  deps: AdminDeps,
+  admin: string,
+  call: HttpCall,
+  [id, action]: readonly [string | undefined, string | undefined],
+): Promise<HttpAnswer> {
+  if (id === undefined) {
+    allow(call, 'POST');
+    return await requestDevice(deps, admin, parseJsonObject(call.body));
+  }
+  if (action === undefined) {
+    allow(call, 'GET');
+    return await readDevice(deps, id);
+  }
+  if (action !== 'revoke') throw unknownPath(call);
+  allow(call, 'POST');
+  return await revokeDevice(deps, admin, id, parseJsonObject(call.body));
 }
 
 /**

@@ -88,8 +88,12 @@ function detail(ledger: UserLedger) {
     certificates: ledger.leaves.map((leaf) => {
       const key = ledger.keys.find((candidate) => candidate.keyId === leaf.keyId);
       const keypair = ledger.keypairs.find((candidate) => candidate.serialHex === leaf.serialHex);
+      const device = ledger.deviceKeys.find((candidate) => candidate.keyId === leaf.keyId);
       return {
         serial: leaf.serialHex,
+        holder: leaf.holder,
+        device: device?.device,
+        deviceId: device?.keyId,
         state: leaf.state,
         addresses: leaf.addresses,
         notBefore: leaf.notBefore,
@@ -99,7 +103,7 @@ function detail(ledger: UserLedger) {
         retirement: leaf.retirement,
         certificate: leaf.leafDer === undefined ? undefined : Buffer.from(leaf.leafDer).toString('base64'),
         keyId: leaf.keyId,
-        spkiSha256: key?.spkiSha256Hex,
+        spkiSha256: key?.spkiSha256Hex ?? device?.spkiSha256Hex,
         keyService: key?.keyServiceUrl,
         keyProof: key?.proof,
         keypairId: keypair?.keypairId,

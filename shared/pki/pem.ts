@@ -3,6 +3,8 @@ import { permanent } from '../errors.ts';
 
 export type PemLabel =
   | 'CERTIFICATE'
+  | 'CERTIFICATE REQUEST'
+  | 'NEW CERTIFICATE REQUEST'
   | 'X509 CRL'
   | 'CERTIFICATE REQUEST'
   | 'PKCS7'

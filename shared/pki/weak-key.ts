@@ -38,6 +38,15 @@ const weakness = (id: WeaknessId, what: string): Weakness => ({
   sentence: `${what}; make a new key with a current library or device and certify that one.`,
 });
 
+const SHARED_MODULUS = weakness(
+  'shared-modulus',
+  'Another key has the same modulus, so whoever holds one can compute the other',
+);
+const SHARED_PRIME = weakness(
+  'shared-prime',
+  'The modulus shares a prime with another key’s, so both can be computed from their public halves',
+);
+
 /** Below this a modulus has been factored or soon will be. */
 const SMALLEST_MODULUS_BITS = 2048;
 /** Anything longer would only cost time; OpenSSL stops here too. */
@@ -164,16 +173,10 @@ function sharedWith(modulus: bigint, exponent: bigint, known: Iterable<Uint8Arra
     if (key.kind !== 'rsa' || key.modulus <= 0n) continue;
     if (key.modulus === modulus) {
       if (key.exponent === exponent) continue;
-      return weakness(
-        'shared-modulus',
-        'Another key has the same modulus, so whoever holds one can compute the other',
-      );
+      return SHARED_MODULUS;
     }
     if (greatestCommonDivisor(key.modulus, modulus) !== 1n) {
-      return weakness(
-        'shared-prime',
-        'The modulus shares a prime with another key’s, so both can be computed from their public halves',
-      );
+      return SHARED_PRIME;
     }
   }
   return undefined;
@@ -183,4 +186,28 @@ function greatestCommonDivisor(left: bigint, right: bigint): bigint {
   let [a, b] = [left, right];
   while (b !== 0n) [a, b] = [b, a % b];
   return a;
+}
+
+/**
+ * Whether a key shares its modulus or a prime with any of very many others, which come in pages: the product of all
+ * moduli is kept modulo this one, so that each costs one multiplication and a single division chain at the end tells.
+ * A hundred thousand keys take about a second. The very same key among them is no finding. Throws `DerError` for bytes that
+ * are no SubjectPublicKeyInfo.
+ */
+export async function sharedAmong(
+  spkiDer: Uint8Array,
+  pages: AsyncIterable<readonly Uint8Array[]>,
+): Promise<Weakness | undefined> {
+  const key = readPublicKey(spkiDer);
+  if (key.kind !== 'rsa') return undefined;
+  let product = 1n;
+  for await (const page of pages) {
+    for (const otherDer of page) {
+      const other = readPublicKey(otherDer);
+      if (other.kind !== 'rsa' || other.modulus <= 0n) continue;
+      if (other.modulus !== key.modulus) product = (product * (other.modulus % key.modulus)) % key.modulus;
+      else if (other.exponent !== key.exponent) return SHARED_MODULUS;
+    }
+  }
+  return greatestCommonDivisor(key.modulus, product) === 1n ? undefined : SHARED_PRIME;
 }

@@ -59,6 +59,7 @@ function start(around: Around = (_call, perform) => perform()): Promise<Served> 
   const { clock, log } = world;
   const disturbed = surround('directory', world.directory, around);
   const deps = {
+    clock,
     log,
     admins: [ADMIN, ROBOT],
     audiences: AUDIENCES,

@@ -5,7 +5,15 @@ import { isAnswer, type Parser, parsers } from './parsers.ts';
 /** A few hundred of the inputs that `bench/fuzz-pki.ts` tries by the hundred thousand. */
 const INPUTS = 400;
 const SEED = 20_261_122;
-const NAMES = ['certificates', 'PEM chains', 'PKCS#7', 'PKCS#12', 'PKCS#12 contents', 'CRLs'];
+const NAMES = [
+  'certificates',
+  'PEM chains',
+  'PKCS#7',
+  'PKCS#12',
+  'PKCS#12 contents',
+  'certification requests',
+  'CRLs',
+];
 
 let all: readonly Parser[];
 beforeAll(async () => {

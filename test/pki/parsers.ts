@@ -1,11 +1,16 @@
 /** The parsers that are given bytes from outside, each with good samples and the errors it may answer with. */
 import { createHash, createHmac } from 'node:crypto';
 import { isSealwrightError } from '../../shared/errors.ts';
+import {
+  buildCertificationRequest,
+  readCertificationRequest,
+} from '../../shared/pki/certification-request.ts';
 import { buildCrl } from '../../shared/pki/crl.ts';
 import { readCrl, verifyCrl } from '../../shared/pki/crl-reader.ts';
 import { contextConstructed, integer, nullValue, octetString, oid, sequence } from '../../shared/pki/der.ts';
 import { inside, readWhole } from '../../shared/pki/der-reader.ts';
 import { issueCrl } from '../../shared/pki/issue.ts';
+import { generateEcKey } from '../../shared/pki/key.ts';
 import { lintCertificate } from '../../shared/pki/lint.ts';
 import { lintChain } from '../../shared/pki/lint-chain.ts';
 import { lintCrl } from '../../shared/pki/lint-crl.ts';
@@ -14,6 +19,7 @@ import { certsOnlyPkcs7 } from '../../shared/pki/pkcs7.ts';
 import { readPkcs12, writePkcs12 } from '../../shared/pki/pkcs12.ts';
 import { pkcs12Key } from '../../shared/pki/pkcs12-kdf.ts';
 import { DUAL_USE_RSA } from '../../shared/pki/profile.ts';
+import { signerFromPkcs8 } from '../../shared/pki/signer.ts';
 import { openssl, opensslInstalled } from './openssl.ts';
 import { NOW, sampleAuthority } from './sample-authority.ts';
 
@@ -73,6 +79,11 @@ export async function parsers(): Promise<readonly Parser[]> {
       parse: (bytes) => readPkcs12(withMac(bytes), PASSWORD),
     },
     {
+      name: 'certification requests',
+      samples: await certificationRequests(ca.userKey.pkcs8Der),
+      parse: readCertificationRequest,
+    },
+    {
       name: 'CRLs',
       samples: [crlDer, ca.root.crlDer],
       parse: (bytes) => {
@@ -82,6 +93,13 @@ export async function parsers(): Promise<readonly Parser[]> {
       },
     },
   ];
+}
+
+async function certificationRequests(pkcs8Der: Uint8Array): Promise<readonly Uint8Array[]> {
+  const keys = [pkcs8Der, (await generateEcKey('P-256')).pkcs8Der, (await generateEcKey('P-384')).pkcs8Der];
+  return await Promise.all(
+    keys.map((key) => buildCertificationRequest('ana@acme.example', signerFromPkcs8(key))),
+  );
 }
 
 /** Indefinite lengths, as programs write that stream. */
