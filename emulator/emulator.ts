@@ -20,6 +20,7 @@ import { EmulatorState } from './core/state.ts';
 import { createDirectory, type Directory, type DirectoryOptions } from './directory/index.ts';
 import { createGmail } from './gmail/index.ts';
 import { createIdentity, type Identity, type IdentitySettings } from './identity/index.ts';
+import { loadBalancer, type PathRules } from './load-balancer/index.ts';
 import { createMailClient } from './mail-client/index.ts';
 import { createPubsub, type Pubsub, type PubsubBinding } from './pubsub/index.ts';
 import { createScheduler, type JobDefinition, type Scheduler } from './scheduler/index.ts';
@@ -40,7 +41,12 @@ export interface EmulatorOptions {
   readonly kmsBindings: readonly Binding[];
   readonly buckets: readonly BucketSettings[];
   /** The public bucket and the loopback port that stands for its load balancer. */
-  readonly publicSite: { readonly bucket: string; readonly port: number };
+  readonly publicSite: {
+    readonly bucket: string;
+    readonly port: number;
+    /** Paths of the same host that are not the bucket's. */
+    readonly services?: PathRules;
+  };
   /** Public host names and the loopback address each really has. */
   readonly hosts: Readonly<Record<string, string>>;
   readonly services: readonly CloudRunService[];
@@ -148,7 +154,10 @@ export function createEmulator(options: EmulatorOptions): Emulator {
 
   const api = createEmulatorServer({ clock, tokens, faults, calls, routes });
   const site = createServer(
-    storage.publicSite({ bucket: options.publicSite.bucket, calls, method: 'pki.get' }),
+    loadBalancer(
+      options.publicSite.services ?? {},
+      storage.publicSite({ bucket: options.publicSite.bucket, calls, method: 'pki.get' }),
+    ),
   );
   return {
     rootUrl,

@@ -9,6 +9,7 @@ import { createDirectoryEvent } from './directory-event.ts';
 import { createDirectoryWatch } from './directory-watch.ts';
 import { createDue } from './due.ts';
 import { keyServiceFunction } from './key-service.ts';
+import { createOcsp } from './ocsp.ts';
 import { createPublishCrl } from './publish-crl.ts';
 import { createSign } from './sign.ts';
 import { createSweep } from './sweep.ts';
@@ -23,6 +24,7 @@ export const FUNCTION_NAMES = [
   'publish-crl',
   'admin',
   'key-service',
+  'ocsp',
 ] as const;
 
 export type FunctionName = (typeof FUNCTION_NAMES)[number];
@@ -84,6 +86,11 @@ export const buildAdmin: Build = async (settings, given) => {
 export const buildKeyService: Build = async (settings, given) =>
   keyServiceFunction(await compose.composeKeyService(settings, given));
 
+export const buildOcsp: Build = async (settings, given) => {
+  const deps = await compose.composeOcsp(settings, given);
+  return asHttpFunction(createOcsp(deps), { name: 'ocsp', log: deps.log, maxBodyBytes: MAX_SMALL_BYTES });
+};
+
 export const FUNCTIONS: Readonly<Record<FunctionName, Build>> = {
   'directory-watch': buildDirectoryWatch,
   'directory-event': buildDirectoryEvent,
@@ -93,4 +100,5 @@ export const FUNCTIONS: Readonly<Record<FunctionName, Build>> = {
   'publish-crl': buildPublishCrl,
   admin: buildAdmin,
   'key-service': buildKeyService,
+  ocsp: buildOcsp,
 };

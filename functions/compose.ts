@@ -27,7 +27,10 @@ import { secretManager } from '../shared/adapters/secret-manager/secret-manager.
 import { secretVersionState } from '../shared/adapters/secret-manager/version-state.ts';
 import { signingClient } from '../shared/adapters/signing/client.ts';
 import { storageBucket } from '../shared/adapters/storage/storage-bucket.ts';
+import { publicWeb } from '../shared/adapters/web/public-web.ts';
 import { pinnedCaKeys } from '../shared/authority/ca-keys.ts';
+import { secretManagerOcspKeys } from '../shared/authority/ocsp-keys.ts';
+import { withStatusAtIssue } from '../shared/authority/status-at-issue.ts';
 import { parsePolicy } from '../shared/config/policy.ts';
 import { need, type Settings } from '../shared/config/settings.ts';
 import type { Policy } from '../shared/domain/policy.ts';
@@ -39,6 +42,7 @@ import type { DirectoryEventDeps } from './directory-event.ts';
 import type { DirectoryWatchDeps } from './directory-watch.ts';
 import type { DueDeps } from './due.ts';
 import type { KeyServiceDeps } from './key-service.ts';
+import type { OcspFunctionDeps } from './ocsp.ts';
 import type { PublishCrlFunctionDeps } from './publish-crl.ts';
 import type { SignFunctionDeps } from './sign.ts';
 import type { SweepFunctionDeps } from './sweep.ts';
@@ -89,16 +93,20 @@ export async function composeDirectoryEvent(settings: Settings, given: Given): P
     scopes: GMAIL_SCOPES,
     ...base,
   });
+  const callers = callersOf(settings);
+  const policy = policyOf(settings);
+  const ledger = await ledgerOf(settings, given, base);
+  const bus = busOf(settings, base);
   return {
     ...base,
-    callers: callersOf(settings),
-    policy: policyOf(settings),
-    ledger: await ledgerOf(settings, given, base),
-    bus: busOf(settings, base),
+    callers,
+    policy,
+    ledger,
+    bus,
     directory: directoryOf(settings, base),
     gmail: googleGmail({ credentials: gmailCredentials, ...base }),
     keyService: kaclsKeyService({ fetchIdToken: base.own.fetchIdToken, timeoutMs: KEY_SERVICE_TIMEOUT_MS }),
-    signing: signingOf(settings, base),
+    signing: withStatusAtIssue(signingOf(settings, base), { ...base, ledger, bus }),
     generateKey: generateRsaKey,
     random: randomBytes,
     leaseMs: settings.SEALWRIGHT_LEASE_SECONDS * 1000,
@@ -152,17 +160,50 @@ export async function composeSign(settings: Settings, given: Given): Promise<Sig
       signingKeys: cloudKmsSigningKeys(base),
       clock: base.clock,
     }),
+    ocspKeys: secretManagerOcspKeys(secretManager(base), base.clock),
   };
 }
 
 export async function composePublishCrl(settings: Settings, given: Given): Promise<PublishCrlFunctionDeps> {
   const base = composeBase(settings);
+  const callers = callersOf(settings);
+  const ledger = await ledgerOf(settings, given, base);
+  const signing = signingOf(settings, base);
+  const ocspKeySecret = settings.SEALWRIGHT_OCSP_KEY_SECRET;
+  const proxyUrl = settings.SEALWRIGHT_PUBLIC_HTTP_PROXY;
   return {
     ...base,
-    callers: callersOf(settings),
-    ledger: await ledgerOf(settings, given, base),
-    signing: signingOf(settings, base),
+    callers,
+    ledger,
+    signing,
     bucket: bucketOf(settings, base),
+    readiness: { ...base, ledger, publicWeb: publicWeb(proxyUrl === undefined ? {} : { proxyUrl }) },
+    ...(ocspKeySecret === undefined
+      ? {}
+      : {
+          ocsp: {
+            ...base,
+            ledger,
+            signing,
+            secrets: secretManager(base),
+            ocspKeySecret,
+            random: randomBytes,
+          },
+        }),
+  };
+}
+
+/** No bucket, no secrets, no bus: the responder reads answers and does nothing else. */
+export async function composeOcsp(settings: Settings, given: Given): Promise<OcspFunctionDeps> {
+  const { clock, log, ...base } = composeBase(settings);
+  const ledger = await ledgerOf(settings, given, { clock, log, ...base });
+  return {
+    clock,
+    log,
+    answers: {
+      ocspIssuers: () => ledger.ocspIssuers(),
+      readOcspAnswer: (issuerId, serialHex, hash) => ledger.readOcspAnswer(issuerId, serialHex, hash),
+    },
   };
 }
 

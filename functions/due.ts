@@ -1,5 +1,6 @@
 /** Schedule, every minute → hints for whoever's time has come, and a look after the notification channels. */
 
+import { isOcspCurrent } from '../shared/authority/pre-sign.ts';
 import { isCurrent } from '../shared/authority/publish-crl.ts';
 import type { Bus } from '../shared/ports/bus.ts';
 import type { Clock } from '../shared/ports/clock.ts';
@@ -12,7 +13,10 @@ import type { HttpHandler } from './wire/http.ts';
 
 export interface DueDeps {
   readonly clock: Clock;
-  readonly ledger: Pick<Ledger, 'dueUsers' | 'issuers' | 'latestPublishedCrl' | 'revokedLeaves'>;
+  readonly ledger: Pick<
+    Ledger,
+    'dueUsers' | 'issuers' | 'latestPublishedCrl' | 'revokedLeaves' | 'ocspSubjects'
+  >;
   readonly bus: Pick<Bus, 'publishHints' | 'requestCrl'>;
   readonly channels: WatchChannelDeps;
   readonly log: Log;
@@ -45,9 +49,11 @@ async function hintDueUsers(deps: DueDeps, eventId: string): Promise<number> {
   return due.length;
 }
 
-/** A revocation whose own request was lost, by a crash between the two, is in the CRL within minutes all the same. */
+/** A revocation whose own request was lost, by a crash between the two, is in CRL and OCSP within minutes all the same. */
 async function requestLateCrls(deps: DueDeps): Promise<void> {
-  for (const { issuerId, state } of await deps.ledger.issuers()) {
-    if (state !== 'retired' && !(await isCurrent(deps, issuerId))) await deps.bus.requestCrl(issuerId);
+  for (const issuer of await deps.ledger.issuers()) {
+    if (issuer.state === 'retired') continue;
+    const isPublic = (await isCurrent(deps, issuer.issuerId)) && (await isOcspCurrent(deps, issuer));
+    if (!isPublic) await deps.bus.requestCrl(issuer.issuerId);
   }
 }

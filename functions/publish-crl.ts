@@ -1,6 +1,9 @@
 /** Schedule, and soon after each revocation → publish the CRL. Signs through `sign`. */
 import { isCurrent, type PublishCrlDeps, publishCrl } from '../shared/authority/publish-crl.ts';
+import { type PublishOcspDeps, publishOcsp } from '../shared/authority/publish-ocsp.ts';
+import { checkAddresses, type ReadinessDeps } from '../shared/authority/readiness.ts';
 import { upkeep } from '../shared/authority/upkeep.ts';
+import { addressesOf, unverified } from '../shared/domain/issuer-address.ts';
 import type { IssuerRecord } from '../shared/domain/records.ts';
 import { invalidInput, isSealwrightError } from '../shared/errors.ts';
 import type { IdTokenVerifier } from '../shared/ports/id-tokens.ts';
@@ -9,38 +12,64 @@ import { type HttpHandler, parseJsonObject } from './wire/http.ts';
 import { parseMessageJson, parsePushEnvelope } from './wire/push-envelope.ts';
 
 export interface PublishCrlFunctionDeps extends PublishCrlDeps {
+  /** Absent where no OCSP answers are signed. */
+  readonly ocsp?: PublishOcspDeps;
+  readonly readiness: ReadinessDeps;
   readonly callers: CallerRule;
   readonly idTokens: IdTokenVerifier;
 }
 
 /**
- * A Pub/Sub push naming an issuer publishes that one, unless what is public lists everybody already; an empty body (the
- * schedule) publishes every living issuer's. One issuer that fails does not keep the others' CRLs from going out.
+ * A Pub/Sub push naming an issuer publishes that one, unless what is public says everything already; an empty body (the
+ * schedule) publishes every living issuer's. CRL, OCSP answers and the look at the public addresses each go on when another
+ * failed, and one issuer that fails does not keep the others' from going out.
  */
 export function createPublishCrl(deps: PublishCrlFunctionDeps): HttpHandler {
   return async (call) => {
     await authenticateCaller(call.headers, deps.callers, deps.idTokens);
     const request = understand(deps, call.body);
     if (request === undefined) return { status: 204 };
-    const issuers = (await deps.ledger.issuers()).filter((issuer) => issuer.state !== 'retired');
-    const wanted = await issuersToPublish(deps, request, issuers);
     const published: object[] = [];
     const failures: unknown[] = [];
-    for (const issuer of wanted) {
-      try {
+    for (const issuer of await issuersToPublish(deps, request)) {
+      const attempt = async (what: string, work: () => Promise<void>) => {
+        try {
+          await work();
+        } catch (error) {
+          const message = error instanceof Error ? error.message : String(error);
+          deps.log.error(what, { issuerId: issuer.issuerId, eventId: request.eventId, message });
+          failures.push(error);
+        }
+      };
+      const isAsked = request.issuerId !== undefined;
+      await attempt('crl-not-published', async () => {
+        if (isAsked && (await isCurrent(deps, issuer.issuerId))) return;
         const { crlNumber, entries } = await publishCrl(deps, issuer, request);
         published.push({ issuerId: issuer.issuerId, crlNumber: String(crlNumber), entries });
-      } catch (error) {
-        const message = error instanceof Error ? error.message : String(error);
-        deps.log.error('crl-not-published', { issuerId: issuer.issuerId, eventId: request.eventId, message });
-        failures.push(error);
-      }
+      });
+      await attempt('ocsp-not-published', () => publishAnswers(deps, issuer));
+      await attempt('addresses-not-checked', () => lookAtAddresses(deps, issuer, isAsked));
     }
     // A message about one issuer is in a hurry; the schedule has the time.
     if (request.issuerId === undefined) await upkeep(deps);
     if (failures.length > 0) throw failures[0];
     return { status: 200, body: { published } };
   };
+}
+
+async function publishAnswers({ ocsp }: PublishCrlFunctionDeps, issuer: IssuerRecord): Promise<void> {
+  if (ocsp !== undefined && issuer.ocspUrl !== undefined) await publishOcsp(ocsp, issuer);
+}
+
+/** On the schedule always; when asked about one issuer only while it may not issue yet. */
+async function lookAtAddresses(
+  { readiness }: PublishCrlFunctionDeps,
+  issuer: IssuerRecord,
+  isAsked: boolean,
+): Promise<void> {
+  const known = await readiness.ledger.issuerAddresses(issuer.issuerId);
+  if (isAsked && unverified(addressesOf(issuer), known).length === 0) return;
+  await checkAddresses(readiness, issuer);
 }
 
 interface PublishRequest {
@@ -52,15 +81,13 @@ interface PublishRequest {
 async function issuersToPublish(
   deps: PublishCrlFunctionDeps,
   { issuerId, eventId }: PublishRequest,
-  issuers: readonly IssuerRecord[],
 ): Promise<readonly IssuerRecord[]> {
+  const issuers = (await deps.ledger.issuers()).filter((issuer) => issuer.state !== 'retired');
   if (issuerId === undefined) return issuers;
   const issuer = issuers.find((candidate) => candidate.issuerId === issuerId);
-  if (issuer === undefined) {
-    deps.log.warning('crl-not-published', { issuerId, eventId, message: 'There is no such issuer.' });
-    return [];
-  }
-  return (await isCurrent(deps, issuerId)) ? [] : [issuer];
+  if (issuer !== undefined) return [issuer];
+  deps.log.warning('crl-not-published', { issuerId, eventId, message: 'There is no such issuer.' });
+  return [];
 }
 
 /** A message that can never be understood is logged and acknowledged. */

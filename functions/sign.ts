@@ -1,12 +1,14 @@
 /** Private HTTP → the only holder of the CA key. Everything it signs is described by an intent in the ledger. */
 import { type SignDeps, signCrlIntent, signLeafIntent } from '../shared/authority/sign.ts';
+import { type SignOcspDeps, signOcspBatch, signOcspSignerIntent } from '../shared/authority/sign-ocsp.ts';
 import { invalidInput, permanent } from '../shared/errors.ts';
 import type { IdTokenVerifier } from '../shared/ports/id-tokens.ts';
 import type { Log } from '../shared/ports/log.ts';
 import { authenticateCaller, type CallerRule } from './wire/caller.ts';
 import { type HttpHandler, parseJsonObject } from './wire/http.ts';
 
-export interface SignFunctionDeps extends SignDeps {
+export interface SignFunctionDeps extends Omit<SignDeps, 'ledger'>, Omit<SignOcspDeps, 'ledger'> {
+  readonly ledger: SignDeps['ledger'] & SignOcspDeps['ledger'];
   readonly callers: CallerRule;
   readonly idTokens: IdTokenVerifier;
   readonly log: Log;
@@ -14,7 +16,8 @@ export interface SignFunctionDeps extends SignDeps {
 
 /**
  * `POST /v1/leaf {"serialHex"}` → `{"leaf": base64 DER}`; `POST /v1/crl {"issuerId","crlNumber"}` → `{"crl": base64
- * DER}`. The number is a decimal string.
+ * DER}`; `POST /v1/ocsp-signer {"serialHex"}` → `{"certificate": base64 DER}`; `POST /v1/ocsp {"batchId"}` →
+ * `{"answers": how many are public now}`. Numbers are decimal strings.
  */
 export function createSign(deps: SignFunctionDeps): HttpHandler {
   return async (call) => {
@@ -36,8 +39,23 @@ export function createSign(deps: SignFunctionDeps): HttpHandler {
         deps.log.info('signed', { kind: 'crl', issuerId, crlNumber, caller });
         return { status: 200, body: { crl: Buffer.from(crl).toString('base64') } };
       }
+      case '/v1/ocsp-signer': {
+        const serialHex = field(body, 'serialHex', /^[0-9a-f]{2,40}$/);
+        const certificate = await signOcspSignerIntent(deps, serialHex);
+        deps.log.info('signed', { kind: 'ocsp-signer', serialHex, caller });
+        return { status: 200, body: { certificate: Buffer.from(certificate).toString('base64') } };
+      }
+      case '/v1/ocsp': {
+        const batchId = field(body, 'batchId', /^\d{1,18}$/);
+        const answers = await signOcspBatch(deps, BigInt(batchId));
+        deps.log.info('signed', { kind: 'ocsp', batchId, answers, caller });
+        return { status: 200, body: { answers } };
+      }
       default:
-        throw permanent('not-found', 'There are two things to sign: /v1/leaf and /v1/crl.');
+        throw permanent(
+          'not-found',
+          'There are four things to sign: /v1/leaf, /v1/crl, /v1/ocsp-signer and /v1/ocsp.',
+        );
     }
   };
 }

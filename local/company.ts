@@ -50,6 +50,7 @@ export const ACCOUNTS = {
   publishCrl: account('publish-crl'),
   admin: account('admin'),
   keyService: account('key-service'),
+  ocsp: account('ocsp'),
   /** Domain-wide delegation, gmail.settings.basic only. */
   gmail: account('gmail'),
   /** Custom read-only admin role in the directory. */
@@ -69,7 +70,11 @@ export const TOPICS = {
   deadLetters: `projects/${COMPANY.project}/topics/dead-letters`,
 } as const;
 
-export const SECRETS = { caKey: 'issuing-ca-key', keyEncryptionKey: 'key-encryption-key' } as const;
+export const SECRETS = {
+  caKey: 'issuing-ca-key',
+  ocspKey: 'ocsp-signer-key',
+  keyEncryptionKey: 'key-encryption-key',
+} as const;
 
 /** Ports from the base: `npm start -- --port-base N`. */
 export const PORT_OFFSETS = {

@@ -38,6 +38,7 @@ export interface DeploymentOptions {
 const INVOKERS: Readonly<Record<FunctionName, readonly string[] | 'public'>> = {
   'directory-watch': 'public',
   'key-service': 'public',
+  ocsp: 'public',
   // Behind IAM in the cloud; here it takes the admin's own token alone, which it verifies whole.
   admin: 'public',
   'directory-event': [ACCOUNTS.push],
@@ -98,7 +99,12 @@ export function emulatorOptions(options: DeploymentOptions): EmulatorOptions {
         objectAdmins: [ACCOUNTS.publishCrl, ACCOUNTS.setUp],
       },
     ],
-    publicSite: { bucket: COMPANY.bucket, port: portBase + PORT_OFFSETS.pki },
+    publicSite: {
+      bucket: COMPANY.bucket,
+      port: portBase + PORT_OFFSETS.pki,
+      // As the load balancer's rule: everything else is an object of the bucket.
+      services: { '/ocsp': loopbackUrl(portBase, 'ocsp') },
+    },
     hosts: { [COMPANY.pkiHost]: loopbackUrl(portBase, 'pki') },
     services: FUNCTION_NAMES.map((name) => {
       const invokers = INVOKERS[name];

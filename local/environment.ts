@@ -22,6 +22,7 @@ const PORT_OF: Readonly<Record<FunctionName, PortName>> = {
   'publish-crl': 'publishCrl',
   admin: 'admin',
   'key-service': 'keyService',
+  ocsp: 'ocsp',
 };
 
 export const functionUrl = (portBase: number, name: FunctionName): string =>
@@ -52,12 +53,16 @@ export function functionEnvironments(local: LocalEnvironment): Readonly<Record<F
       SEALWRIGHT_SERVICE_ACCOUNT: ACCOUNTS.publishCrl,
       SEALWRIGHT_CALLERS: [ACCOUNTS.push, ACCOUNTS.scheduler].join(','),
       SEALWRIGHT_SIGN_URL: url('sign'),
+      SEALWRIGHT_OCSP_KEY_SECRET: `projects/${COMPANY.project}/secrets/${SECRETS.ocspKey}`,
+      // The company's names mean nothing on this machine; the public site takes them as a proxy does.
+      SEALWRIGHT_PUBLIC_HTTP_PROXY: loopbackUrl(local.portBase, 'pki'),
     },
     admin: {
       SEALWRIGHT_SERVICE_ACCOUNT: ACCOUNTS.admin,
       SEALWRIGHT_ADMINS: COMPANY.superAdmin,
       SEALWRIGHT_ADMIN_AUDIENCES: adminAudience(local.portBase),
     },
+    ocsp: { SEALWRIGHT_SERVICE_ACCOUNT: ACCOUNTS.ocsp },
     'key-service': {
       SEALWRIGHT_SERVICE_ACCOUNT: ACCOUNTS.keyService,
       SEALWRIGHT_KEY_SERVICE_URL: url('key-service'),

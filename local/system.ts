@@ -23,6 +23,7 @@ export interface ReadyLine {
   readonly google: string;
   readonly admin: string;
   readonly keyService: string;
+  readonly ocsp: string;
   readonly crl: string;
   readonly directoryWatch: string;
   readonly serviceAccount: string;
@@ -142,6 +143,11 @@ function prepareTenant(emulator: Emulator, flags: StartFlags): readonly string[]
     { role: 'roles/secretmanager.secretAccessor', members: [member(ACCOUNTS.sign)] },
     { role: 'roles/secretmanager.secretVersionAdder', members: [member(ACCOUNTS.setUp)] },
   ]);
+  // Who makes a signer's key cannot read it, and who reads it cannot make one.
+  emulator.secrets.ensureSecret(SECRETS.ocspKey, [
+    { role: 'roles/secretmanager.secretAccessor', members: [member(ACCOUNTS.sign)] },
+    { role: 'roles/secretmanager.secretVersionAdder', members: [member(ACCOUNTS.publishCrl)] },
+  ]);
   emulator.secrets.ensureSecret(SECRETS.keyEncryptionKey, [
     { role: 'roles/secretmanager.secretAccessor', members: [member(ACCOUNTS.keyService)] },
   ]);
@@ -194,6 +200,7 @@ async function readyLine(
     google: emulator.rootUrl,
     admin: audience,
     keyService: `${functionUrl(flags.portBase, 'key-service')}/`,
+    ocsp: `${functionUrl(flags.portBase, 'ocsp')}/`,
     crl: `${loopbackUrl(flags.portBase, 'pki')}/`,
     directoryWatch: `${functionUrl(flags.portBase, 'directory-watch')}/`,
     serviceAccount,

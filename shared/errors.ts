@@ -53,6 +53,7 @@ export type ErrorCode =
   | 'signing-unavailable'
   | 'tokens-unavailable'
   | 'publication-refused'
+  | 'address-unreachable'
   // ledger, bus, secrets, storage
   | 'ledger-unavailable'
   | 'lease-held'

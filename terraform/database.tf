@@ -7,6 +7,11 @@ ephemeral "random_password" "ledger" {
   special = false
 }
 
+ephemeral "random_password" "ocsp" {
+  length  = 40
+  special = false
+}
+
 locals {
   # shared/adapters/ledger/postgres.ts
   connections_per_instance = 4
@@ -90,5 +95,17 @@ resource "google_sql_user" "ledger" {
   name                = "sealwright"
   instance            = google_sql_database_instance.ledger.name
   password_wo         = ephemeral.random_password.ledger.result
+  password_wo_version = var.database.password_version
+}
+
+# Reads OCSP answers and nothing else: the role is made, with its grants, by the ledger's migrations, so this login can only
+# be made once the CA is set up (docs/deploy.md). Without database_roles Cloud SQL would make it an administrator.
+resource "google_sql_user" "ocsp" {
+  count = var.database.ocsp_reader ? 1 : 0
+
+  name                = "sealwright-ocsp"
+  instance            = google_sql_database_instance.ledger.name
+  database_roles      = ["sealwright_ocsp"]
+  password_wo         = ephemeral.random_password.ocsp.result
   password_wo_version = var.database.password_version
 }

@@ -22,10 +22,12 @@ locals {
     "admin" = { memory = "512Mi", concurrency = 8, min = 0, max = 2, timeout_seconds = 120, ingress = "ALLOW_ALL" }
     # Somebody waits for each answer with a mail open, so one instance is always warm. Reached through the load balancer only.
     "key-service" = { memory = "512Mi", concurrency = 8, min = 1, max = 10, timeout_seconds = 30, ingress = "ALLOW_INTERNAL_AND_GCLB" }
+    # Anybody asks, through the load balancer; holds no key and writes nothing, so many questions at once are no risk.
+    "ocsp" = { memory = "512Mi", concurrency = 80, min = 0, max = 2, timeout_seconds = 30, ingress = "ALLOW_INTERNAL_AND_GCLB" }
   }
 
-  # Who may call each function. The two that anybody may call check their callers themselves: a notification from
-  # Google's directory and a call from Gmail in somebody's browser carry no token that IAM understands.
+  # Who may call each function. The three that anybody may call need no IAM: a notification from Google's
+  # directory and a call from Gmail in somebody's browser carry other tokens, and an OCSP answer is public.
   invokers = {
     "directory-watch" = ["allUsers"]
     "directory-event" = ["serviceAccount:${local.emails["push"]}"]
@@ -35,6 +37,7 @@ locals {
     "publish-crl"     = ["serviceAccount:${local.emails["push"]}", "serviceAccount:${local.emails["scheduler"]}"]
     "admin"           = var.admins.invokers
     "key-service"     = ["allUsers"]
+    "ocsp"            = ["allUsers"]
   }
 }
 
@@ -111,11 +114,15 @@ resource "google_cloudfunctions2_function" "function" {
     }
 
     # Versions are numbers, never latest: which password and which policy are in force is part of the revision.
-    secret_environment_variables {
-      key        = "SEALWRIGHT_DATABASE_URL"
-      project_id = var.project.id
-      secret     = google_secret_manager_secret.secret["database-url"].secret_id
-      version    = google_secret_manager_secret_version.database_url.version
+    # The responder has a login of its own that can only read answers; until that login exists (database.tf) it has none.
+    dynamic "secret_environment_variables" {
+      for_each = each.key == "ocsp" && !var.database.ocsp_reader ? [] : [each.key == "ocsp" ? "ocsp-database-url" : "database-url"]
+      content {
+        key        = "SEALWRIGHT_DATABASE_URL"
+        project_id = var.project.id
+        secret     = google_secret_manager_secret.secret[secret_environment_variables.value].secret_id
+        version    = each.key == "ocsp" ? one(google_secret_manager_secret_version.ocsp_database_url[*].version) : google_secret_manager_secret_version.database_url.version
+      }
     }
 
     secret_volumes {

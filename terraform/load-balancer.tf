@@ -1,5 +1,6 @@
 # The two public addresses, on names the customer owns.
 #
+#   http://PKI/ocsp…    → the OCSP responder, GET and POST.
 #   http://PKI/…        → the bucket. Plain http and no redirect: whoever fetches a CRL to check a certificate must not
 #                         need one to do so, and many clients follow no redirect.
 #   https://KACLS/v1/…  → the key service. https only.
@@ -19,9 +20,45 @@ resource "google_compute_backend_bucket" "pki" {
   enable_cdn  = false
 }
 
+resource "google_compute_region_network_endpoint_group" "ocsp" {
+  name                  = "sealwright-ocsp"
+  region                = var.project.region
+  network_endpoint_type = "SERVERLESS"
+
+  cloud_run {
+    service = google_cloudfunctions2_function.function["ocsp"].name
+  }
+}
+
+resource "google_compute_backend_service" "ocsp" {
+  name                  = "sealwright-ocsp"
+  load_balancing_scheme = "EXTERNAL_MANAGED"
+  protocol              = "HTTPS"
+
+  backend {
+    group = google_compute_region_network_endpoint_group.ocsp.id
+  }
+}
+
 resource "google_compute_url_map" "pki" {
   name            = "sealwright-pki"
   default_service = google_compute_backend_bucket.pki.id
+
+  host_rule {
+    hosts        = [var.public_hosts.pki]
+    path_matcher = "pki"
+  }
+
+  path_matcher {
+    name            = "pki"
+    default_service = google_compute_backend_bucket.pki.id
+
+    # Printed into certificates as http://PKI/ocsp; a GET has the question after a slash.
+    path_rule {
+      paths   = ["/ocsp", "/ocsp/*"]
+      service = google_compute_backend_service.ocsp.id
+    }
+  }
 }
 
 resource "google_compute_target_http_proxy" "pki" {

@@ -75,6 +75,33 @@ resource "google_monitoring_alert_policy" "crl_age" {
   }
 }
 
+# What publish-crl and the responder say when revocations may not be seen, long before anybody is harmed by it.
+resource "google_monitoring_alert_policy" "revocation_status" {
+  display_name          = "Sealwright: CRL or OCSP is not as it should be"
+  combiner              = "OR"
+  notification_channels = local.notification_channels
+
+  conditions {
+    display_name = "A CRL or OCSP answer is old, or a public address is wrong"
+    condition_matched_log {
+      filter = "resource.type=\"cloud_run_revision\" AND severity>=ERROR AND jsonPayload.event=(\"crl-old\" OR \"crl-not-published\" OR \"ocsp-not-published\" OR \"ocsp-answers-old\" OR \"ocsp-answer-stale\" OR \"public-address-wrong\")"
+    }
+  }
+
+  alert_strategy {
+    auto_close = "86400s"
+    notification_rate_limit {
+      period = "3600s"
+    }
+  }
+
+  documentation {
+    content = "crl-old: half of the CRL's life is used. ocsp-answers-old: the same of OCSP answers. public-address-wrong: an address printed into certificates does not give what it should; failure says what. Issuing goes on where the address was right once."
+  }
+
+  depends_on = [google_project_service.apis]
+}
+
 # Wrong settings, a database that is out of reach, a schema that is too old: the function answers 503 and says why.
 resource "google_monitoring_alert_policy" "not_started" {
   display_name          = "Sealwright: a function cannot start"

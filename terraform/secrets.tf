@@ -6,12 +6,15 @@ locals {
   secret_readers = {
     # Versions are PKCS#8 DER. The function that handles events also handles mailboxes, so it must not read this.
     "issuing-ca-key" = ["sign"]
+    # Versions are PKCS#8 DER, one for each OCSP signer. publish-crl adds them and cannot read them.
+    "ocsp-signer-key" = ["sign"]
     # Versions are 32 raw bytes.
     "key-encryption-key" = ["key-service"]
     # Versions are PKCS#8. Signs the key service's own tokens, for other key services and delegation.
     "key-service-token-key" = ["key-service"]
-    # Whoever sets up the CA makes the tables too.
-    "database-url" = concat(local.function_names, ["set-up"])
+    # Whoever sets up the CA makes the tables too. The OCSP responder is not among them: it has its own, which only reads.
+    "database-url"      = concat([for name in local.function_names : name if name != "ocsp"], ["set-up"])
+    "ocsp-database-url" = ["ocsp"]
     # The database server's own CA certificate, which its TLS certificate is checked against. Not secret.
     "database-ca" = concat(local.function_names, ["set-up"])
     # Not secret either. It is here because functions mount secrets as files: a changed policy is a new version, and a
@@ -56,6 +59,25 @@ resource "google_secret_manager_secret_iam_member" "set_up_adds_ca_key" {
   secret_id = google_secret_manager_secret.secret["issuing-ca-key"].id
   role      = "roles/secretmanager.secretVersionAdder"
   member    = google_service_account.acting["set-up"].member
+}
+
+# Makes the key of a new OCSP signer every week, puts it in and cannot read it back.
+resource "google_secret_manager_secret_iam_member" "publish_crl_adds_ocsp_key" {
+  secret_id = google_secret_manager_secret.secret["ocsp-signer-key"].id
+  role      = "roles/secretmanager.secretVersionAdder"
+  member    = google_service_account.function["publish-crl"].member
+}
+
+resource "google_secret_manager_secret_version" "ocsp_database_url" {
+  count = var.database.ocsp_reader ? 1 : 0
+
+  secret = google_secret_manager_secret.secret["ocsp-database-url"].id
+  secret_data_wo = join("", [
+    "postgresql://${google_sql_user.ocsp[0].name}:${ephemeral.random_password.ocsp.result}",
+    "@${google_sql_database_instance.ledger.private_ip_address}:5432/${google_sql_database.ledger.name}",
+    "?uselibpqcompat=true&sslmode=verify-ca&sslrootcert=${local.ledger_ca_folder}/server-ca.pem",
+  ])
+  secret_data_wo_version = var.database.password_version
 }
 
 resource "google_secret_manager_secret_version" "database_url" {

@@ -15,6 +15,7 @@ locals {
     "publish-crl",
     "admin",
     "key-service",
+    "ocsp",
   ]
 
   # Accounts that no function runs as.
@@ -97,7 +98,12 @@ locals {
       SEALWRIGHT_CALLERS    = join(",", [local.emails["push"], local.emails["scheduler"]])
       SEALWRIGHT_SIGN_URL   = local.urls["sign"]
       SEALWRIGHT_BUCKET     = local.public_bucket
+      # Whose keys `sign` reads and this function cannot.
+      SEALWRIGHT_OCSP_KEY_SECRET = "projects/${var.project.id}/secrets/ocsp-signer-key"
     }
+
+    # The database's address is all it is told (functions.tf).
+    "ocsp" = {}
 
     # Behind IAM too, but it never believes IAM: it verifies the admin's own token whole.
     "admin" = {

@@ -202,6 +202,9 @@ variable "database" {
     disk_gb      = optional(number, 20)
     # Raise it by one to set a new random password, in the database and in the secret at once.
     password_version = optional(number, 1)
+    # Set once the CA is set up: its set-up makes the role that the OCSP responder's own login needs. Until then the
+    # responder has no login and answers nothing.
+    ocsp_reader = optional(bool, false)
   })
   default = {}
 

@@ -4,19 +4,28 @@
  */
 import type { IssuerRecord } from '../domain/records.ts';
 import { permanent } from '../errors.ts';
+import { readTbsCertificate } from '../pki/certificate.ts';
 import { readCrl } from '../pki/crl-reader.ts';
+import { decodeExtensions } from '../pki/extensions-reader.ts';
 import { assertIntentMatches } from '../pki/intent.ts';
 import { issueCertificate, issueCrl } from '../pki/issue.ts';
 import { leafProfile } from '../pki/profile.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Ledger, StoredCrl } from '../ports/ledger.ts';
 import type { CaKeys } from './ca-keys.ts';
+import { assertVerified, printedAddresses } from './readiness.ts';
 
 export interface SignDeps {
   readonly clock: Clock;
   readonly ledger: Pick<
     Ledger,
-    'readLeafIntent' | 'recordSignedLeaf' | 'readCrl' | 'recordSignedCrl' | 'readIssuer' | 'revokedLeaves'
+    | 'readLeafIntent'
+    | 'recordSignedLeaf'
+    | 'readCrl'
+    | 'recordSignedCrl'
+    | 'readIssuer'
+    | 'revokedLeaves'
+    | 'issuerAddresses'
   >;
   readonly caKeys: CaKeys;
 }
@@ -46,6 +55,12 @@ export async function signLeafIntent(deps: SignDeps, serialHex: string): Promise
       `Issuer ${issuer.issuerId} is prepared and not active yet; nothing was signed.`,
     );
   assertIntentMatches(intent, issuer.certificateDer);
+  const { decoded } = decodeExtensions(readTbsCertificate(intent.tbsDer).extensions);
+  assertVerified(
+    issuer.issuerId,
+    printedAddresses(decoded),
+    await deps.ledger.issuerAddresses(issuer.issuerId),
+  );
   const leafDer = await issueCertificate({
     tbsDer: intent.tbsDer,
     profile: leafProfile(intent.profile),

@@ -69,6 +69,10 @@ const schema = z.object({
   SEALWRIGHT_WATCH_URL: z.url().optional(),
   /** Bucket behind the public CRL address. */
   SEALWRIGHT_BUCKET: z.string().optional(),
+  /** Full name of the secret that takes the keys of OCSP signers. Absent: no answers are signed. */
+  SEALWRIGHT_OCSP_KEY_SECRET: z.string().optional(),
+  /** Forward proxy for fetching our own public addresses over plain HTTP. Absent: straight to them. */
+  SEALWRIGHT_PUBLIC_HTTP_PROXY: z.url().optional(),
   /** Admins of this service, comma-separated addresses. Empty: nobody is. */
   SEALWRIGHT_ADMINS: addresses,
   /** Audiences an admin's ID token may carry, comma-separated. */

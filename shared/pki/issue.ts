@@ -3,7 +3,8 @@
  * it; the *to-be-signed* bytes (TBS) are what a signature covers; a *profile* says what a certificate must look like,
  * the *linter* says whether it does; a *signer* is whatever holds an issuer's key.
  *
- * This file has the two places where something gets signed (`crl-stream.ts` is the second one's twin for long lists). Each lints the exact bytes, signs them, checks that
+ * This file has the two places where something gets signed (`crl-stream.ts` is the second one’s twin for long lists, and
+ * `issue-ocsp.ts` the third, for OCSP answers). Each lints the exact bytes, signs them, checks that
  * the result still contains exactly those bytes and verifies under the issuer's certificate, and only then lets it
  * out. There is no path to a signature around the linter, for no issuer and no kind of artefact.
  *

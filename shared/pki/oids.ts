@@ -47,6 +47,14 @@ export const ACCESS_METHOD_OIDS = {
   caIssuers: '1.3.6.1.5.5.7.48.2',
 } as const;
 
+/** OCSP (RFC 6960 §4.2.1, RFC 9654 §2.1) and the digests of a CertID. */
+export const OCSP_OIDS = {
+  basicResponse: '1.3.6.1.5.5.7.48.1.1',
+  nonce: '1.3.6.1.5.5.7.48.1.2',
+  sha1: '1.3.14.3.2.26',
+  sha256: '2.16.840.1.101.3.4.2.1',
+} as const;
+
 export const ATTRIBUTE_OIDS = {
   commonName: '2.5.4.3',
   surname: '2.5.4.4',

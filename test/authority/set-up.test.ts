@@ -142,6 +142,8 @@ describe('setting up a CA', () => {
         signing: {
           signLeaf: () => expect.unreachable(),
           signCrl: (issuerId, number) => signCrlIntent({ clock, ledger, caKeys }, issuerId, number),
+          signOcspSigner: () => expect.unreachable(),
+          signOcspBatch: () => expect.unreachable(),
         },
       },
       issuer,

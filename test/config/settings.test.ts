@@ -33,6 +33,8 @@ const DEFAULTS: { readonly [K in keyof Settings]-?: Settings[K] | undefined } = 
   SEALWRIGHT_DIRECTORY_ACCOUNT: undefined,
   SEALWRIGHT_WATCH_URL: undefined,
   SEALWRIGHT_BUCKET: undefined,
+  SEALWRIGHT_OCSP_KEY_SECRET: undefined,
+  SEALWRIGHT_PUBLIC_HTTP_PROXY: undefined,
   SEALWRIGHT_ADMINS: [],
   SEALWRIGHT_ADMIN_AUDIENCES: [],
   SEALWRIGHT_LEASE_SECONDS: 60,

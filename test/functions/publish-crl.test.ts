@@ -64,6 +64,7 @@ function start(around: Around = (_call, perform) => perform()): Promise<Served> 
     ledger: surround('ledger', world.ledger, around),
     signing: surround('signing', world.signing, around),
     bucket: surround('bucket', world.bucket, around),
+    readiness: world.readinessDeps,
   };
   return serveHandler(createPublishCrl(deps), log);
 }

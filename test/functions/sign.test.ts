@@ -28,9 +28,12 @@ beforeAll(async () => {
   world = await createWorld(await makeMaterials());
   keys = await googleKeys(world.clock);
   away.on = false;
-  const { clock, caKeys, log } = world;
+  const { clock, caKeys, ocspKeys, log } = world;
   const ledger = surround('ledger', world.ledger, away.around);
-  served = await serveHandler(createSign({ ...privately(keys, clock), clock, ledger, caKeys, log }), log);
+  served = await serveHandler(
+    createSign({ ...privately(keys, clock), clock, ledger, caKeys, ocspKeys, log }),
+    log,
+  );
 });
 afterAll(async () => {
   await Promise.all([served.close(), keys.close()]);
@@ -218,7 +221,7 @@ describe('sign, signing nothing, answers', () => {
     expect(await post('/v1/leaf', body)).toMatchObject(refusal(400, 'malformed-request'));
   });
 
-  it.each(['/', '/v1', '/v1/', '/v1/leaf/', '/v1/leaf/7f00', '/leaf', '/v2/leaf', '/v1/LEAF', '/v1/ocsp'])(
+  it.each(['/', '/v1', '/v1/', '/v1/leaf/', '/v1/leaf/7f00', '/leaf', '/v2/leaf', '/v1/LEAF', '/v1/ocsp/'])(
     'the path %s with 404',
     async (path) => {
       expect(await post(path, { serialHex: '7f00' })).toMatchObject(refusal(404, 'not-found'));

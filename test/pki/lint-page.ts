@@ -1,21 +1,22 @@
 /** `docs/lint.md` out of the rules themselves; `vitest run test/pki/lint-page.test.ts -u` writes it anew. */
 import { CHAIN_RULES, type ChainRule } from '../../shared/pki/chain-rules.ts';
 import { CRL_RULES } from '../../shared/pki/lint-crl.ts';
+import { OCSP_RULES } from '../../shared/pki/lint-ocsp.ts';
 import { type CertificateProfile, PROFILES } from '../../shared/pki/profile.ts';
 import { RULES, type Rule } from '../../shared/pki/rules.ts';
 
 const INTRODUCTION = `# What the linter checks
 
-Every certificate and CRL is linted before it is signed, and every chain can be: \`sealwright lint FILE\` takes PEM, DER,
+Every certificate, CRL and OCSP answer is linted before it is signed, and every chain can be: \`sealwright lint FILE\` takes PEM, DER,
 PKCS#7 and PKCS#12 from any CA. A finding has the id below, what was found, and what to do.
 
-There are three sets of rules:
+There are four sets of rules:
 
 - [Chains](#chains): what Gmail asks of a chain from any CA, and what makes any chain unusable. An **error** means that Gmail
   refuses the chain or should; a *warning* is advice.
 - [Our own certificates](#our-own-certificates): what we hold ourselves to, which is stricter. For a certificate of our own
   issuer a finding here is an error and nothing is signed; for another CA's it is a warning.
-- [Our own CRLs](#our-own-crls): the same for CRLs.
+- [Our own CRLs](#our-own-crls) and [our own OCSP answers](#our-own-ocsp-answers): the same for these.
 
 Sources: "Google A.n" is a table of https://support.google.com/a/answer/7300887 (A.1 general, A.2 root, A.3 intermediate, A.4
 issuing intermediate, A.5 end entity); "SMBR" is the S/MIME Baseline Requirements of the CA/Browser Forum
@@ -23,7 +24,7 @@ issuing intermediate, A.5 end entity); "SMBR" is the S/MIME Baseline Requirement
 product where the documents leave a choice.
 
 This page is written by \`vitest run test/pki/lint-page.test.ts -u\` from \`shared/pki/chain-rules.ts\`, \`rules.ts\`,
-\`lint-crl.ts\` and \`profile.ts\`; a test compares it with them.
+\`lint-crl.ts\`, \`lint-ocsp.ts\` and \`profile.ts\`; a test compares it with them.
 `;
 
 const cell = (text: string) => text.replaceAll('|', '\\|');
@@ -74,6 +75,8 @@ export const lintPage = (): string =>
     ruleTable(RULES),
     '\n## Our own CRLs\n',
     ruleTable(CRL_RULES),
+    '\n## Our own OCSP answers\n',
+    ruleTable(OCSP_RULES),
     '\n## Profiles\n',
     'What our certificates look like; each row follows the rules named in `shared/pki/profile.ts`. `rsa` and `ec` say what the certified key is; any issuer, RSA or EC, may sign any of them.\n',
     table(

@@ -111,7 +111,7 @@ describe('the deployed functions', () => {
 
   test.each(FUNCTION_NAMES)('%s is told only settings that the schema knows', (name) => {
     const keys = Object.keys(local('settings')[name] as Body);
-    expect(keys.length).toBeGreaterThan(0);
+    if (name !== 'ocsp') expect(keys.length).toBeGreaterThan(0);
     expect(keys.filter((key) => !isSetting(key))).toEqual([]);
   });
 
@@ -143,9 +143,9 @@ function isSetting(key: string): boolean {
 }
 
 describe('callers', () => {
-  const PUBLIC = ['directory-watch', 'key-service'];
+  const PUBLIC = ['directory-watch', 'key-service', 'ocsp'];
 
-  test('are everybody for exactly two functions', () => {
+  test('are everybody for exactly three functions', () => {
     const open = Object.entries(local('invokers')).filter(([, members]) =>
       /allUsers|allAuthenticatedUsers/.test(JSON.stringify(members)),
     );
@@ -192,6 +192,7 @@ describe('callers', () => {
       'publish-crl': 'ALLOW_INTERNAL_ONLY',
       admin: 'ALLOW_ALL',
       'key-service': 'ALLOW_INTERNAL_AND_GCLB',
+      ocsp: 'ALLOW_INTERNAL_AND_GCLB',
     });
   });
 });
@@ -215,6 +216,10 @@ describe('secrets', () => {
     expect(granting.map(({ address, body: each }) => [address, each['role']])).toEqual([
       ['google_secret_manager_secret_iam_binding.readers', 'roles/secretmanager.secretAccessor'],
       [
+        'google_secret_manager_secret_iam_member.publish_crl_adds_ocsp_key',
+        'roles/secretmanager.secretVersionAdder',
+      ],
+      [
         'google_secret_manager_secret_iam_member.set_up_adds_ca_key',
         'roles/secretmanager.secretVersionAdder',
       ],
@@ -233,7 +238,12 @@ describe('secrets', () => {
 
   test('never pass through the state: no key is written, and the database password only by write-only arguments', () => {
     const written = resources(/^google_secret_manager_secret_version$/);
-    expect(written.map(({ name }) => name).toSorted()).toEqual(['database_ca', 'database_url', 'policy']);
+    expect(written.map(({ name }) => name).toSorted()).toEqual([
+      'database_ca',
+      'database_url',
+      'ocsp_database_url',
+      'policy',
+    ]);
     const password = configuration.blocks.filter(({ body: each }) =>
       referencesIn(each).has('ephemeral.random_password.ledger'),
     );
@@ -252,11 +262,13 @@ describe('secrets', () => {
 
   test('reach functions by version number', () => {
     const service = nested(body('google_cloudfunctions2_function.function'), 'service_config');
-    const [database] = nestedAll(service, 'secret_environment_variables');
-    expect(nestedAll(service, 'secret_environment_variables')).toHaveLength(1);
+    expect(nestedAll(service, 'secret_environment_variables')).toEqual([]);
+    const database = nested(nested(service['dynamic'] as Body, 'secret_environment_variables'), 'content');
     expect(database).toMatchObject({
       key: 'SEALWRIGHT_DATABASE_URL',
-      version: '${google_secret_manager_secret_version.database_url.version}',
+      version: expect.stringMatching(
+        /^\$\{each\.key == "ocsp" \? one\(google_secret_manager_secret_version\.ocsp_database_url\[\*\]\.version\) : google_secret_manager_secret_version\.database_url\.version\}$/,
+      ),
     });
     const { all_traffic_on_latest_revision: _, ...rest } = service;
     expect(JSON.stringify(rest)).not.toContain('latest');
@@ -501,7 +513,26 @@ describe('the public addresses', () => {
     expect(JSON.stringify(resources(/^google_compute_url_map$/))).not.toMatch(/redirect/);
   });
 
-  test('serve the key service over https with TLS 1.2 and up, and the product’s other functions not at all', () => {
+  test('send OCSP questions, with and without one in the path, to the responder', () => {
+    const matcher = nested(body('google_compute_url_map.pki'), 'path_matcher');
+    expect(matcher['default_service']).toBe('${google_compute_backend_bucket.pki.id}');
+    expect(nested(matcher, 'path_rule')).toEqual({
+      paths: ['/ocsp', '/ocsp/*'],
+      service: '${google_compute_backend_service.ocsp.id}',
+    });
+  });
+
+  test('are answered by a responder whose database login can read answers and nothing else', () => {
+    expect(body('google_sql_user.ocsp')).toMatchObject({
+      count: '${var.database.ocsp_reader ? 1 : 0}',
+      database_roles: ['sealwright_ocsp'],
+    });
+    const url = JSON.stringify(body('google_secret_manager_secret_version.ocsp_database_url'));
+    expect(url).toContain('google_sql_user.ocsp[0].name');
+    expect(url).not.toContain('google_sql_user.ledger');
+  });
+
+  test('serve the key service over https with TLS 1.2 and up, the OCSP responder under the CRL’s name, and other functions not at all', () => {
     expect(body('google_compute_global_forwarding_rule.key_service')).toMatchObject({
       port_range: '443',
       target: '${google_compute_target_https_proxy.key_service.id}',
@@ -513,6 +544,7 @@ describe('the public addresses', () => {
     const groups = resources(/^google_compute_region_network_endpoint_group$/);
     expect(groups.map(({ body: each }) => nested(each, 'cloud_run')['service'])).toEqual([
       '${google_cloudfunctions2_function.function["key-service"].name}',
+      '${google_cloudfunctions2_function.function["ocsp"].name}',
     ]);
   });
 

@@ -28,6 +28,7 @@ const NOT_FOR_TERRAFORM = [
   'SEALWRIGHT_SWEEP_BUDGET_SECONDS',
   'SEALWRIGHT_LOOK_BY_AGE_DAYS',
   'SEALWRIGHT_HINTS_PER_MINUTE',
+  'SEALWRIGHT_PUBLIC_HTTP_PROXY',
   'K_REVISION',
 ];
 
@@ -72,6 +73,7 @@ const SAMPLE: Environment = {
   SEALWRIGHT_DIRECTORY_ACCOUNT: 'directory@a.example',
   SEALWRIGHT_WATCH_URL: 'https://watch.example',
   SEALWRIGHT_BUCKET: 'b',
+  SEALWRIGHT_OCSP_KEY_SECRET: 'projects/p/secrets/ocsp',
   SEALWRIGHT_ADMINS: 'admin@a.example',
   SEALWRIGHT_ADMIN_AUDIENCES: 'client',
   SEALWRIGHT_KEY_SERVICE_URL: 'https://kacls.example/v1',
@@ -114,6 +116,7 @@ describe('settings in Terraform', () => {
     async (name) => {
       const withDefaults = [
         'SEALWRIGHT_BEHIND_IAM',
+        'SEALWRIGHT_OCSP_KEY_SECRET',
         'SEALWRIGHT_KEY_SERVICE_WRAP_CALLERS',
         'SEALWRIGHT_KEY_SERVICE_APPLICATIONS',
         'SEALWRIGHT_KEY_SERVICE_TOKEN_KEYS',
@@ -147,7 +150,7 @@ describe.runIf(terraformVersion() !== undefined)(
         : { SEALWRIGHT_POLICY_FILE: join(folder, 'policy.yaml') }),
     });
 
-    test.each(FUNCTION_NAMES)('start %s', async (name) => {
+    test.each(FUNCTION_NAMES.filter((name) => name !== 'ocsp'))('start %s', async (name) => {
       await expect(settingsReadBy(name, own(name))).resolves.toContain(Object.keys(own(name))[0]);
     });
 
@@ -209,8 +212,12 @@ describe.runIf(terraformVersion() !== undefined)(
 
     test('reach the database from every function, and from nobody else but whoever makes its tables', () => {
       const readers = locals['secret_readers'] as Readonly<Record<string, readonly string[]>>;
-      expect(readers['database-url']).toEqual([...FUNCTION_NAMES, 'set-up']);
-      expect(readers['database-ca']).toEqual(readers['database-url']);
+      expect(readers['database-url']).toEqual([
+        ...FUNCTION_NAMES.filter((name) => name !== 'ocsp'),
+        'set-up',
+      ]);
+      expect(readers['ocsp-database-url']).toEqual(['ocsp']);
+      expect(readers['database-ca']).toEqual([...FUNCTION_NAMES, 'set-up']);
     });
 
     test('register the key service at an address that its policy can name, https and the customer’s own', () => {

@@ -1,6 +1,7 @@
 /** Public addresses of issuers, and when they were last found right. */
+import type { AddressKind } from '../../domain/issuer-address.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { AddressKind, IssuerAddresses } from '../../ports/ledger/issuer-addresses.ts';
+import type { IssuerAddresses } from '../../ports/ledger/issuer-addresses.ts';
 import { optional } from './columns.ts';
 import type { Database } from './database.ts';
 

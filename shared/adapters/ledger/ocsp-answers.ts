@@ -2,10 +2,11 @@
  * OCSP answers from intent to what the responder gives out. Lists of answers travel as one jsonb parameter: a batch has
  * hundreds of rows.
  */
+import type { CertIdHash } from '../../domain/ocsp.ts';
 import type { RevocationReason } from '../../domain/revocation-reason.ts';
 import { permanent } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { CertIdHash, OcspLedger, OcspSubject } from '../../ports/ledger/ocsp.ts';
+import type { OcspLedger, OcspSubject } from '../../ports/ledger/ocsp.ts';
 import { optional } from './columns.ts';
 import { consistently, type Database, type Queries } from './database.ts';
 import { readSigner } from './service-signers.ts';
@@ -101,13 +102,13 @@ export const ocspAnswers = (database: Database, clock: Clock): Reading => ({
       await database.query<SubjectRow>(
         `SELECT serial_hex, not_after, reason, revoked_at, invalidity_date FROM (${SUBJECTS}) AS subject
           WHERE issuer_id = $1 AND not_after >= $2 AND serial_hex > $3
-            AND (NOT $4::boolean OR reason IS NOT NULL)
+            AND ${behind ? 'reason IS NOT NULL' : 'true'}
             AND 2 > (SELECT count(*) FROM ocsp_answers AS answer
                       WHERE answer.issuer_id = $1 AND answer.serial_hex = subject.serial_hex
-                        AND (answer.this_update > $5 OR $4::boolean)
+                        AND (answer.this_update > $4 OR ${behind})
                         AND (answer.status = 'revoked') = (subject.reason IS NOT NULL))
-          ORDER BY serial_hex LIMIT $6`,
-        [issuerId, clock.now(), afterSerialHex, behind, madeBefore, limit],
+          ORDER BY serial_hex LIMIT $5`,
+        [issuerId, clock.now(), afterSerialHex, madeBefore, limit],
       )
     ).map(subjectOf),
 

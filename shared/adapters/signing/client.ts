@@ -29,7 +29,7 @@ const LASTING: ReadonlySet<string> = new Set<ErrorCode>([
 /** Calls the private `sign` function over HTTPS as this function's own service account. */
 export function signingClient(options: SigningClientOptions): Signing {
   const send = options.fetch ?? fetch;
-  const post = async (path: string, body: unknown, field: string): Promise<Uint8Array> => {
+  const ask = async (path: string, body: unknown): Promise<Record<string, unknown>> => {
     const response = await send(new URL(path, withSlash(options.signUrl)), {
       method: 'POST',
       redirect: 'error',
@@ -44,7 +44,10 @@ export function signingClient(options: SigningClientOptions): Signing {
     });
     const answer = (await response.json().catch(() => ({}))) as Record<string, unknown>;
     if (!response.ok) throw refusal(response.status, answer);
-    const value = answer[field];
+    return answer;
+  };
+  const post = async (path: string, body: unknown, field: string): Promise<Uint8Array> => {
+    const value = (await ask(path, body))[field];
     if (typeof value !== 'string' || value === '') {
       throw retryable('signing-unavailable', `The function that signs answered without "${field}".`);
     }
@@ -53,6 +56,10 @@ export function signingClient(options: SigningClientOptions): Signing {
   return {
     signLeaf: (serialHex) => post('v1/leaf', { serialHex }, 'leaf'),
     signCrl: (issuerId, crlNumber) => post('v1/crl', { issuerId, crlNumber: String(crlNumber) }, 'crl'),
+    signOcspSigner: (serialHex) => post('v1/ocsp-signer', { serialHex }, 'certificate'),
+    signOcspBatch: async (batchId) => {
+      await ask('v1/ocsp', { batchId: String(batchId) });
+    },
   };
 }
 

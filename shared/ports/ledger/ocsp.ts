@@ -2,11 +2,9 @@
  * What the ledger keeps of OCSP: delegated signers, what is about to be signed, and the newest answer about each serial.
  * A *batch* is one use of a signer's key. An answer is never replaced by an older one, nor *revoked* by *good*.
  */
+import type { CertIdHash } from '../../domain/ocsp.ts';
 import type { Revocation } from '../../domain/records.ts';
 import type { ServiceSignerIntent, StoredServiceSigner } from './service-signers.ts';
-
-/** The digest that names issuer and key in a CertID. Clients of RFC 9919 use SHA-256, older ones SHA-1. */
-export type CertIdHash = 'sha1' | 'sha256';
 
 /** A delegated OCSP signer. */
 export type OcspSignerIntent = ServiceSignerIntent;

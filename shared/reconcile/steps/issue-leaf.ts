@@ -1,3 +1,4 @@
+import { addressesOf, unverified } from '../../domain/issuer-address.ts';
 import type { IssuerRecord } from '../../domain/records.ts';
 import type { IssueLeafStep } from '../../domain/step.ts';
 import { isSealwrightError, permanent, retryable } from '../../errors.ts';
@@ -27,7 +28,7 @@ export async function issueLeaf(step: IssueLeafStep, context: StepContext): Prom
     { issuerId: issuer.issuerId, keyId, holder: 'key-service' },
     (serialHex) =>
       buildLeaf({
-        issuer: { certificateDer: issuer.certificateDer, crlUrl: issuer.crlUrl, issuerUrl: issuer.issuerUrl },
+        issuer,
         spkiDer: key.spkiDer,
         addresses: step.addresses,
         serialHex,
@@ -52,8 +53,9 @@ export async function issueLeaf(step: IssueLeafStep, context: StepContext): Prom
 }
 
 /**
- * The active issuer, once a CRL of its own is published and still good: Gmail fetches it when the certificate is
- * uploaded, and a leaf whose revocation could not be looked up must not exist.
+ * The active issuer, once a CRL of its own is published and still good and every address its leaves carry was found right
+ * from outside: Gmail fetches them when the certificate is uploaded, and a leaf whose revocation could not be looked up must
+ * not exist.
  */
 export async function readyIssuer({ deps }: StepContext): Promise<IssuerRecord> {
   const issuer = await deps.ledger.activeIssuer();
@@ -66,6 +68,14 @@ export async function readyIssuer({ deps }: StepContext): Promise<IssuerRecord> 
     throw retryable(
       'issuer-not-ready',
       `Issuer ${issuer.issuerId} has no published CRL that is still good; one was asked for.`,
+    );
+  }
+  const missing = unverified(addressesOf(issuer), await deps.ledger.issuerAddresses(issuer.issuerId));
+  if (missing.length > 0) {
+    await deps.bus.requestCrl(issuer.issuerId);
+    throw retryable(
+      'issuer-not-ready',
+      `Issuer ${issuer.issuerId} may not issue until ${missing.map(({ url }) => url).join(' and ')} ${missing.length === 1 ? 'was' : 'were'} found right from outside; publish-crl was asked to look.`,
     );
   }
   return issuer;

@@ -6,9 +6,15 @@ import { createHash } from 'node:crypto';
 import type { Database } from '../../../shared/adapters/ledger/database.ts';
 import { createLedger } from '../../../shared/adapters/ledger/ledger.ts';
 import { type CaKeys, pinnedCaKeys } from '../../../shared/authority/ca-keys.ts';
+import { type OcspKeys, secretManagerOcspKeys } from '../../../shared/authority/ocsp-keys.ts';
+import { ocspResponder } from '../../../shared/authority/ocsp-responder.ts';
 import { type PublishCrlDeps, publishCrl } from '../../../shared/authority/publish-crl.ts';
+import type { PublishOcspDeps } from '../../../shared/authority/publish-ocsp.ts';
+import type { ReadinessDeps } from '../../../shared/authority/readiness.ts';
 import { signCrlIntent, signLeafIntent } from '../../../shared/authority/sign.ts';
+import { signOcspBatch, signOcspSignerIntent } from '../../../shared/authority/sign-ocsp.ts';
 import type { Cause } from '../../../shared/domain/hint.ts';
+import { addressesOf } from '../../../shared/domain/issuer-address.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import type { IssuerRecord } from '../../../shared/domain/records.ts';
 import { readTbsCertificate } from '../../../shared/pki/certificate.ts';
@@ -34,6 +40,7 @@ import { type FakeGmail, fakeGmail } from './gmail.ts';
 import { type KeyPool, keyPool } from './key-pool.ts';
 import { type FakeKeyService, fakeKeyService } from './key-service.ts';
 import { type KeptLog, keptLog } from './log.ts';
+import { type FakePublicWeb, fakePublicWeb } from './public-web.ts';
 import { type FakeSecrets, fakeSecrets } from './secrets.ts';
 import { noSigningKeys } from './signing-keys.ts';
 
@@ -44,6 +51,7 @@ export const DAY_MS = 86_400_000;
 export const KEY_SERVICE_URL = 'https://kacls.acme.example';
 export const ISSUER_ID = 'issuing-1';
 export const KEY_VERSION = 'projects/acme/secrets/issuing-key/versions/1';
+export const OCSP_KEY_SECRET = 'projects/acme/secrets/ocsp-signer-key';
 export const CAUSE: Cause = { source: 'watch', eventId: 'event-1', event: 'update' };
 
 export const POLICY: Policy = policyOf([policyRule({ modulusBits: 2048, keyServiceUrl: KEY_SERVICE_URL })]);
@@ -77,6 +85,10 @@ export interface World {
   readonly pool: KeyPool;
   readonly deps: ReconcileDeps;
   readonly crlDeps: PublishCrlDeps;
+  readonly ocspDeps: PublishOcspDeps;
+  readonly ocspKeys: OcspKeys;
+  readonly publicWeb: FakePublicWeb;
+  readonly readinessDeps: ReadinessDeps;
   /** SHA-256 of every to-be-signed leaf that the CA key signed, by serial. */
   readonly signedBySerial: ReadonlyMap<string, ReadonlySet<string>>;
   publishCrl(): Promise<void>;
@@ -88,8 +100,18 @@ export interface World {
   close(): Promise<void>;
 }
 
+export interface WorldOptions {
+  /** OCSP address of the issuer; none unless given. */
+  readonly ocspUrl?: string;
+  /** Whether the issuer's addresses were found right. Default true. */
+  readonly ready?: boolean;
+}
+
 /** A company with a CA and a published CRL, and nobody in it. */
-export async function createWorld({ authority, pool }: Materials): Promise<World> {
+export async function createWorld(
+  { authority, pool }: Materials,
+  { ocspUrl, ready = true }: WorldOptions = {},
+): Promise<World> {
   const clock = manualClock(START);
   const database = await openTestDatabase();
   const ledger = createLedger({ database, clock });
@@ -102,11 +124,16 @@ export async function createWorld({ authority, pool }: Materials): Promise<World
   const log = keptLog();
   secrets.put(KEY_VERSION, authority.issuing.pkcs8Der);
   const caKeys = pinnedCaKeys({ secrets, signingKeys: noSigningKeys, clock });
+  const ocspKeys = secretManagerOcspKeys(secrets, clock);
   const signedBySerial = new Map<string, Set<string>>();
   const signing: Signing = {
     signLeaf: (serialHex) =>
       signLeafIntent({ clock, ledger, caKeys: witnessed(caKeys, signedBySerial) }, serialHex),
     signCrl: (issuerId, crlNumber) => signCrlIntent({ clock, ledger, caKeys }, issuerId, crlNumber),
+    signOcspSigner: (serialHex) => signOcspSignerIntent({ clock, ledger, caKeys, ocspKeys }, serialHex),
+    signOcspBatch: async (batchId) => {
+      await signOcspBatch({ clock, ledger, caKeys, ocspKeys }, batchId);
+    },
   };
   const issuer: IssuerRecord = {
     issuerId: ISSUER_ID,
@@ -115,9 +142,17 @@ export async function createWorld({ authority, pool }: Materials): Promise<World
     keyVersion: KEY_VERSION,
     crlUrl: CRL_URL,
     issuerUrl: ISSUER_URL,
+    ...(ocspUrl === undefined ? {} : { ocspUrl }),
     state: 'active',
   };
   await ledger.recordIssuer(issuer);
+  for (const address of ready ? addressesOf(issuer) : []) {
+    await ledger.recordAddressCheck(ISSUER_ID, {
+      ...address,
+      sha256Hex: '0'.repeat(64),
+      found: 'as expected',
+    });
+  }
   const deps: ReconcileDeps = {
     clock,
     ledger,
@@ -133,6 +168,26 @@ export async function createWorld({ authority, pool }: Materials): Promise<World
     leaseMs: 60_000,
   };
   const crlDeps: PublishCrlDeps = { clock, ledger, signing, bucket, log };
+  const ocspDeps: PublishOcspDeps = {
+    clock,
+    ledger,
+    signing,
+    secrets,
+    log,
+    ocspKeySecret: OCSP_KEY_SECRET,
+    random: seededRandom('ocsp'),
+  };
+  const publicWeb = fakePublicWeb({
+    bucket,
+    ...(ocspUrl === undefined ? {} : { ocspUrl }),
+    respond: ocspResponder({ clock, answers: ledger, log }),
+  });
+  publicWeb.put(ISSUER_URL, {
+    status: 200,
+    contentType: 'application/pkix-cert',
+    body: authority.issuing.certificateDer,
+  });
+  const readinessDeps: ReadinessDeps = { clock, ledger, publicWeb, log };
   const publish = async () => {
     await publishCrl(crlDeps, issuer, { eventId: 'test', event: 'schedule' });
   };
@@ -155,6 +210,10 @@ export async function createWorld({ authority, pool }: Materials): Promise<World
     pool,
     deps,
     crlDeps,
+    ocspDeps,
+    ocspKeys,
+    publicWeb,
+    readinessDeps,
     signedBySerial,
     publishCrl: publish,
     surrounded: (around) => ({

@@ -1,0 +1,170 @@
+/**
+ * The public OCSP responder (RFC 6960 in the profile of RFC 9919): finds the answer that was signed ahead of time and gives it
+ * out. It holds no key and can write nothing; what it cannot answer from storage it does not answer. So
+ *
+ * - a nonce is never in an answer (RFC 9654 §2.1 leaves that to responders that sign ahead); one of forbidden length is
+ *   malformed;
+ * - of several certificates asked about at once the first of ours is answered: the most complete response it can give
+ *   (RFC 9919 §3.2.2), and whoever asked sees which one it is about;
+ * - a serial that was never issued, or is meant to be and not signed yet, is `unauthorized`, as is another CA's.
+ */
+import { createHash } from 'node:crypto';
+import type { CertIdHash } from '../domain/ocsp.ts';
+import { DerError, toHex } from '../pki/der-reader.ts';
+import { CERT_ID_HASHES, issuerHashes, type OcspError } from '../pki/ocsp.ts';
+import { type CertId, readOcspRequest } from '../pki/ocsp-reader.ts';
+import { OCSP_OIDS } from '../pki/oids.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { OcspAnswers } from '../ports/ledger/ocsp.ts';
+import type { Log } from '../ports/log.ts';
+
+export interface OcspResponderDeps {
+  readonly clock: Clock;
+  /** Reading, and nothing else. */
+  readonly answers: OcspAnswers;
+  readonly log: Log;
+}
+
+export interface OcspAnswer {
+  /** OCSPResponse, DER. */
+  readonly der: Uint8Array;
+  readonly thisUpdate: Date;
+  readonly nextUpdate: Date;
+  /** Lower-case hex of the SHA-256 of `der`. */
+  readonly sha256Hex: string;
+}
+
+export type OcspReply = OcspAnswer | OcspError;
+
+export type OcspResponder = (requestDer: Uint8Array) => Promise<OcspReply>;
+
+/** Larger requests are malformed. One certificate takes 120 bytes with a nonce, a signature a few thousand. */
+export const MAX_REQUEST_BYTES = 8 * 1024;
+/** Certificates of one request that are looked up, at most: nobody makes us ask the ledger more often than that. */
+const MAX_LOOKED_UP = 8;
+/** A new answer, and so a revocation, is given out by every instance after this long at the latest. */
+const KEPT_MS = 5_000;
+const ISSUERS_KEPT_MS = 30_000;
+/** About 1.3 kB each. */
+const MOST_KEPT = 20_000;
+
+interface Kept {
+  readonly untilMs: number;
+  readonly answer: Promise<Found | undefined>;
+}
+
+interface Found extends OcspAnswer {
+  readonly notAfterMs: number;
+}
+
+/** Throws what the ledger throws (`ledger-unavailable`, retryable). Bytes that are no request are `malformedRequest`. */
+export function ocspResponder(deps: OcspResponderDeps): OcspResponder {
+  const issuerOf = issuerIndex(deps);
+  const find = keptAnswers(deps);
+  return async (requestDer) => {
+    if (requestDer.length > MAX_REQUEST_BYTES) return 'malformedRequest';
+    const certIds = readCertIds(requestDer);
+    if (certIds === undefined) return 'malformedRequest';
+    let isStale = false;
+    for (const certId of certIds.slice(0, MAX_LOOKED_UP)) {
+      const named = await issuerOf(certId);
+      if (named === undefined || certId.serialHex.length > 40) continue;
+      const found = await find(named.issuerId, certId.serialHex, named.hash);
+      if (found === undefined) continue;
+      const nowMs = deps.clock.now().getTime();
+      if (found.nextUpdate.getTime() > nowMs) return found;
+      // About an expired certificate nothing is signed any more, which is no fault; about a living one it is.
+      if (found.notAfterMs < nowMs) continue;
+      isStale = true;
+      deps.log.error('ocsp-answer-stale', {
+        serialHex: certId.serialHex,
+        nextUpdate: found.nextUpdate.toISOString(),
+      });
+    }
+    return isStale ? 'tryLater' : 'unauthorized';
+  };
+}
+
+function readCertIds(requestDer: Uint8Array): readonly CertId[] | undefined {
+  try {
+    return readOcspRequest(requestDer).certIds;
+  } catch (error) {
+    if (error instanceof DerError) return undefined;
+    throw error;
+  }
+}
+
+interface Named {
+  readonly issuerId: string;
+  readonly hash: CertIdHash;
+}
+
+/** Our issuers by how a CertID names them. */
+function issuerIndex({ answers, clock }: OcspResponderDeps) {
+  let index: Promise<ReadonlyMap<string, Named>> | undefined;
+  let untilMs = 0;
+  const load = async (): Promise<ReadonlyMap<string, Named>> => {
+    const named = new Map<string, Named>();
+    for (const { issuerId, certificateDer } of await answers.ocspIssuers()) {
+      for (const hash of CERT_ID_HASHES) {
+        named.set(indexKey({ hashOid: OCSP_OIDS[hash], ...issuerHashes(certificateDer, hash) }), {
+          issuerId,
+          hash,
+        });
+      }
+    }
+    return named;
+  };
+  return async (certId: CertId): Promise<Named | undefined> => {
+    const nowMs = clock.now().getTime();
+    if (index === undefined || nowMs >= untilMs || nowMs < untilMs - ISSUERS_KEPT_MS) {
+      untilMs = nowMs + ISSUERS_KEPT_MS;
+      const loading = load();
+      index = loading;
+      // A failure is told to whoever waits for it, and the next request tries again.
+      loading.catch(() => {
+        if (index === loading) index = undefined;
+      });
+    }
+    return (await index).get(indexKey(certId));
+  };
+}
+
+const indexKey = ({ hashOid, nameHash, keyHash }: Omit<CertId, 'serialHex'>): string =>
+  `${hashOid}/${toHex(nameHash)}/${toHex(keyHash)}`;
+
+/** Answers as the ledger had them a few seconds ago at most; equal questions at the same moment are asked once. */
+function keptAnswers({ answers, clock }: OcspResponderDeps) {
+  const kept = new Map<string, Kept>();
+  const read = async (issuerId: string, serialHex: string, hash: CertIdHash): Promise<Found | undefined> => {
+    const row = await answers.readOcspAnswer(issuerId, serialHex, hash);
+    if (row === undefined) return undefined;
+    return {
+      der: row.answerDer,
+      thisUpdate: row.thisUpdate,
+      nextUpdate: row.nextUpdate,
+      sha256Hex: createHash('sha256').update(row.answerDer).digest('hex'),
+      notAfterMs: row.notAfter.getTime(),
+    };
+  };
+  return async (issuerId: string, serialHex: string, hash: CertIdHash): Promise<Found | undefined> => {
+    const key = `${issuerId}/${hash}/${serialHex}`;
+    const nowMs = clock.now().getTime();
+    const known = kept.get(key);
+    // A clock that was set back must not keep an answer for longer.
+    if (known !== undefined && known.untilMs > nowMs && known.untilMs <= nowMs + KEPT_MS)
+      return await known.answer;
+    const answer = read(issuerId, serialHex, hash);
+    // The oldest first out: a Map keeps the order in which its keys came.
+    kept.delete(key);
+    kept.set(key, { untilMs: nowMs + KEPT_MS, answer });
+    if (kept.size > MOST_KEPT) {
+      const oldest = kept.keys().next().value;
+      if (oldest !== undefined) kept.delete(oldest);
+    }
+    answer.catch(() => {
+      if (kept.get(key)?.answer === answer) kept.delete(key);
+    });
+    return await answer;
+  };
+}

@@ -1,0 +1,173 @@
+/**
+ * The part of the private function `sign` that is about OCSP: certifying a delegated signer with the CA key, and signing
+ * batches of answers with that signer's key. As with leaves, it takes the id of an intent and nothing else, reads ledger and
+ * intent again, and signs exactly what was recorded, if that is what the ledger says now.
+ */
+import type { IssuerRecord } from '../domain/records.ts';
+import { REVOCATION_REASONS } from '../domain/revocation-reason.ts';
+import { permanent } from '../errors.ts';
+import { readIssuer, readTbsCertificate } from '../pki/certificate.ts';
+import { DerError, sameBytes } from '../pki/der-reader.ts';
+import { issueCertificate } from '../pki/issue.ts';
+import { issueOcspAnswers } from '../pki/issue-ocsp.ts';
+import { readOcspData, type SingleAnswer } from '../pki/ocsp-reader.ts';
+import { OCSP_OIDS } from '../pki/oids.ts';
+import { OCSP_SIGNER } from '../pki/profile.ts';
+import { wholeSecond } from '../pki/validity.ts';
+import type { Clock } from '../ports/clock.ts';
+import type {
+  OcspLedger,
+  OcspSubject,
+  SignedOcspAnswer,
+  StoredOcspBatch,
+  StoredOcspSigner,
+} from '../ports/ledger/ocsp.ts';
+import type { Ledger } from '../ports/ledger.ts';
+import type { CaKeys } from './ca-keys.ts';
+import type { OcspKeys } from './ocsp-keys.ts';
+
+export interface SignOcspDeps {
+  readonly clock: Clock;
+  readonly ledger: Pick<Ledger, 'readIssuer'> &
+    Pick<OcspLedger, 'readOcspSigner' | 'recordSignedOcspSigner' | 'readOcspBatch' | 'recordSignedOcspBatch'>;
+  readonly caKeys: CaKeys;
+  readonly ocspKeys: OcspKeys;
+}
+
+/** Answers the signer's certificate, DER; asking again answers the same one. */
+export async function signOcspSignerIntent(deps: SignOcspDeps, serialHex: string): Promise<Uint8Array> {
+  const intent = await deps.ledger.readOcspSigner(serialHex);
+  if (intent === undefined) {
+    throw permanent(
+      'not-found',
+      `The ledger holds no OCSP signer under serial ${serialHex}; nothing was signed.`,
+    );
+  }
+  if (intent.certificateDer !== undefined) return intent.certificateDer;
+  const issuer = await livingIssuer(deps, intent.issuerId);
+  assertSignerSaysWhatItsRowSays(intent, issuer);
+  const certificateDer = await issueCertificate({
+    tbsDer: intent.tbsDer,
+    profile: OCSP_SIGNER,
+    issuerCertificateDer: issuer.certificateDer,
+    signer: await deps.caKeys.signerOf(issuer),
+    signingTime: deps.clock.now(),
+  });
+  await deps.ledger.recordSignedOcspSigner(serialHex, certificateDer);
+  return certificateDer;
+}
+
+function assertSignerSaysWhatItsRowSays(intent: StoredOcspSigner, issuer: IssuerRecord): void {
+  const differing: string[] = [];
+  try {
+    const tbs = readTbsCertificate(intent.tbsDer);
+    const fields: readonly (readonly [string, boolean])[] = [
+      ['profile', intent.profile === OCSP_SIGNER.name],
+      ['serial', tbs.serialHex === intent.serialHex],
+      ['issuer', sameBytes(tbs.issuerDer, readIssuer(issuer.certificateDer).certificate.subjectDer)],
+      ['public key', sameBytes(tbs.spkiDer, intent.spkiDer)],
+      ['notBefore', tbs.notBefore.at.getTime() === intent.notBefore.getTime()],
+      ['notAfter', tbs.notAfter.at.getTime() === intent.notAfter.getTime()],
+    ];
+    differing.push(...fields.filter(([, same]) => !same).map(([name]) => name));
+  } catch (error) {
+    if (!(error instanceof DerError)) throw error;
+    differing.push('the bytes are no to-be-signed certificate');
+  }
+  if (differing.length === 0) return;
+  throw permanent(
+    'intent-mismatch',
+    `The recorded bytes of the OCSP signer ${intent.serialHex} do not say what its row says (${differing.join(', ')}); nothing was signed. Find out who changed the row; publish-crl makes another signer by itself.`,
+  );
+}
+
+/** Answers how many answers are public now; for a batch that was signed before, none more. */
+export async function signOcspBatch(deps: SignOcspDeps, batchId: bigint): Promise<number> {
+  const batch = await deps.ledger.readOcspBatch(batchId);
+  if (batch === undefined) {
+    throw permanent('not-found', `The ledger holds no batch ${batchId} of OCSP answers; nothing was signed.`);
+  }
+  if (batch.isSigned) return 0;
+  const { certificateDer } = batch.signer;
+  if (certificateDer === undefined || batch.signer.issuerId !== batch.issuerId) {
+    throw permanent(
+      'intent-mismatch',
+      `The OCSP signer of batch ${batchId} has no certificate of issuer ${batch.issuerId}; nothing was signed.`,
+    );
+  }
+  const issuer = await livingIssuer(deps, batch.issuerId);
+  const facts = batch.intents.map((intent) => factsOf(batch, intent));
+  const answersDer = await issueOcspAnswers({
+    tbsDers: batch.intents.map(({ tbsDer }) => tbsDer),
+    issuerCertificateDer: issuer.certificateDer,
+    signerCertificateDer: certificateDer,
+    signer: await deps.ocspKeys.signerOf({ ...batch.signer, certificateDer }),
+    signingTime: deps.clock.now(),
+  });
+  return await deps.ledger.recordSignedOcspBatch(
+    batchId,
+    facts.map((fact, index) => ({ ...fact, answerDer: answersDer[index] ?? missingAnswer() })),
+  );
+}
+
+function missingAnswer(): never {
+  throw new Error('bug: fewer answers were signed than were asked for');
+}
+
+/**
+ * What one answer says, once it is what the ledger says now: *good* about somebody who is revoked, or about a serial that
+ * was never signed, is refused whoever wrote the intent.
+ */
+function factsOf(
+  batch: StoredOcspBatch,
+  intent: StoredOcspBatch['intents'][number],
+): Omit<SignedOcspAnswer, 'answerDer'> {
+  const refuse = (why: string) =>
+    permanent(
+      'intent-mismatch',
+      `The OCSP answer about serial ${intent.serialHex} in batch ${batch.batchId} is not what the ledger says (${why}); nothing was signed. The next run of publish-crl makes new ones.`,
+    );
+  const answer = readOnlyAnswer(intent.tbsDer);
+  if (answer?.nextUpdate === undefined) throw refuse('its bytes are no answer about one certificate');
+  if (answer.certId.serialHex !== intent.serialHex) throw refuse('another serial');
+  if (answer.certId.hashOid !== OCSP_OIDS[intent.hash]) throw refuse('another digest');
+  const { subject } = intent;
+  if (subject === undefined) throw refuse('no certificate was issued under it');
+  const difference = statusDifference(answer, subject);
+  if (difference !== undefined) throw refuse(difference);
+  return {
+    serialHex: intent.serialHex,
+    hash: intent.hash,
+    status: subject.revocation === undefined ? 'good' : 'revoked',
+    thisUpdate: answer.thisUpdate,
+    nextUpdate: answer.nextUpdate,
+    notAfter: subject.notAfter,
+  };
+}
+
+function statusDifference(answer: SingleAnswer, { revocation }: OcspSubject): string | undefined {
+  if (revocation === undefined) return answer.status === 'good' ? undefined : 'it is not revoked';
+  if (answer.status !== 'revoked') return 'it is revoked';
+  if (answer.revokedAt?.getTime() !== wholeSecond(revocation.revokedAt.getTime()))
+    return 'the time of revocation';
+  return answer.reasonCode === REVOCATION_REASONS[revocation.reason] ? undefined : 'the reason';
+}
+
+function readOnlyAnswer(tbsDer: Uint8Array): SingleAnswer | undefined {
+  try {
+    const { answers } = readOcspData(tbsDer);
+    return answers.length === 1 ? answers[0] : undefined;
+  } catch (error) {
+    if (error instanceof DerError) return undefined;
+    throw error;
+  }
+}
+
+async function livingIssuer(deps: SignOcspDeps, issuerId: string): Promise<IssuerRecord> {
+  const issuer = await deps.ledger.readIssuer(issuerId);
+  if (issuer !== undefined && issuer.state !== 'retired') return issuer;
+  throw permanent(
+    'issuer-missing',
+    `Issuer ${issuerId} is ${issuer === undefined ? 'not in the ledger' : 'retired'}; nothing was signed.`,
+  );
+}

@@ -1,0 +1,50 @@
+/** The third place where something gets signed (`issue.ts` has the others): OCSP answers, by a delegated signer. */
+import { permanent } from '../errors.ts';
+import { readCertificate } from './certificate.ts';
+import { sameBytes } from './der-reader.ts';
+import { assertLintClean } from './finding.ts';
+import { ocspLinter } from './lint-ocsp.ts';
+import { assembleOcspAnswer } from './ocsp.ts';
+import { readOcspResponse } from './ocsp-reader.ts';
+import type { Signer } from './signer.ts';
+
+export interface OcspAnswersToSign {
+  /** DER of each ResponseData. */
+  readonly tbsDers: readonly Uint8Array[];
+  readonly issuerCertificateDer: Uint8Array;
+  readonly signerCertificateDer: Uint8Array;
+  /** Of the key in the signer's certificate. */
+  readonly signer: Signer;
+  /** Now. */
+  readonly signingTime: Date;
+}
+
+/**
+ * Lints the signer's certificate and each answer, signs them, checks that the results hold exactly those bytes; answers
+ * the OCSPResponses, DER, in the same order. One answer that is not clean and none is signed. Throws (permanent) `lint-failed`,
+ * `ca-key-unusable`.
+ */
+export async function issueOcspAnswers(request: OcspAnswersToSign): Promise<readonly Uint8Array[]> {
+  const { tbsDers, signer, signerCertificateDer } = request;
+  const linter = ocspLinter(request);
+  assertLintClean(linter.signerFindings, 'the OCSP signer');
+  for (const tbsDer of tbsDers) assertLintClean(linter.lint(tbsDer), 'an OCSP answer');
+  if (!sameBytes(readCertificate(signerCertificateDer).spkiDer, signer.spkiDer)) {
+    throw permanent(
+      'ca-key-unusable',
+      "The OCSP signer's key is not the one in its certificate: nothing was signed. Let publish-crl make a new signer.",
+    );
+  }
+  const answers: Uint8Array[] = [];
+  for (const tbsDer of tbsDers) {
+    // The signer verifies each signature before it lets it out.
+    const signature = await signer.sign(tbsDer);
+    const answerDer = assembleOcspAnswer(tbsDer, signer.algorithm, signature, signerCertificateDer);
+    const { basic } = readOcspResponse(answerDer);
+    if (basic === undefined || !sameBytes(basic.data.tbsDer, tbsDer)) {
+      throw new Error('bug: an assembled OCSP answer does not hold the bytes that were signed');
+    }
+    answers.push(answerDer);
+  }
+  return answers;
+}

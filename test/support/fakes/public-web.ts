@@ -1,0 +1,53 @@
+import type { OcspResponder } from '../../../shared/authority/ocsp-responder.ts';
+import { retryable } from '../../../shared/errors.ts';
+import { ocspError } from '../../../shared/pki/ocsp.ts';
+import type { PublicAnswer, PublicWeb } from '../../../shared/ports/public-web.ts';
+import type { FakeBucket } from './bucket.ts';
+
+/** The public names as the world sees them: the bucket's objects, an OCSP responder, and whatever a test puts in their place. */
+export interface FakePublicWeb extends PublicWeb {
+  /** Instead of what would be there; `away` answers nothing. Undefined takes it back. */
+  put(url: string, answer: Partial<PublicAnswer> | 'away' | undefined): void;
+  readonly fetched: readonly string[];
+}
+
+export function fakePublicWeb(options: {
+  readonly bucket: FakeBucket;
+  readonly ocspUrl?: string;
+  readonly respond?: OcspResponder;
+}): FakePublicWeb {
+  const instead = new Map<string, Partial<PublicAnswer> | 'away'>();
+  const fetched: string[] = [];
+  const nothing: PublicAnswer = { status: 404, contentType: 'application/xml', body: new Uint8Array() };
+  const replaced = (url: string, answer: PublicAnswer): PublicAnswer => {
+    fetched.push(url);
+    const other = instead.get(url);
+    if (other === 'away')
+      throw retryable('address-unreachable', `The public address ${url} could not be fetched: away.`);
+    return { ...answer, ...other };
+  };
+  return {
+    fetched,
+    put: (url, answer) => {
+      if (answer === undefined) instead.delete(url);
+      else instead.set(url, answer);
+    },
+    get: async (url) => {
+      const object = options.bucket.object(new URL(url).pathname.slice(1));
+      return replaced(
+        url,
+        object === undefined ? nothing : { status: 200, contentType: object.contentType, body: object.bytes },
+      );
+    },
+    post: async (url, body) => {
+      const { respond } = options;
+      if (respond === undefined || url !== options.ocspUrl) return replaced(url, nothing);
+      const reply = await respond(body);
+      return replaced(url, {
+        status: 200,
+        contentType: 'application/ocsp-response',
+        body: typeof reply === 'string' ? ocspError(reply) : reply.der,
+      });
+    },
+  };
+}
