@@ -5,6 +5,7 @@
  */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { type ActivePolicySource, activePolicySource } from '../shared/activation/active-policy.ts';
 import { offsetClock } from '../shared/adapters/clock/offset-clock.ts';
 import { systemClock } from '../shared/adapters/clock/system-clock.ts';
 import { cloudKmsSigningKeys } from '../shared/adapters/cloud-kms/signing-keys.ts';
@@ -31,11 +32,10 @@ import { publicWeb } from '../shared/adapters/web/public-web.ts';
 import { pinnedCaKeys } from '../shared/authority/ca-keys.ts';
 import { secretManagerOcspKeys } from '../shared/authority/ocsp-keys.ts';
 import { withStatusAtIssue } from '../shared/authority/status-at-issue.ts';
-import { parsePolicy } from '../shared/config/policy.ts';
 import { need, type Settings } from '../shared/config/settings.ts';
-import type { Policy } from '../shared/domain/policy.ts';
 import { invalidInput } from '../shared/errors.ts';
 import { generateRsaKey } from '../shared/pki/key.ts';
+import type { Directory } from '../shared/ports/directory.ts';
 import type { Ledger } from '../shared/ports/ledger.ts';
 import type { AdminDeps } from './admin.ts';
 import type { DirectoryEventDeps } from './directory-event.ts';
@@ -94,16 +94,16 @@ export async function composeDirectoryEvent(settings: Settings, given: Given): P
     ...base,
   });
   const callers = callersOf(settings);
-  const policy = policyOf(settings);
   const ledger = await ledgerOf(settings, given, base);
+  const directory = directoryOf(settings, base);
   const bus = busOf(settings, base);
   return {
     ...base,
     callers,
-    policy,
+    policies: policiesOf(settings, { ...base, ledger, directory }, 'directory-event'),
     ledger,
     bus,
-    directory: directoryOf(settings, base),
+    directory,
     gmail: googleGmail({ credentials: gmailCredentials, ...base }),
     keyService: kaclsKeyService({ fetchIdToken: base.own.fetchIdToken, timeoutMs: KEY_SERVICE_TIMEOUT_MS }),
     signing: withStatusAtIssue(signingOf(settings, base), { ...base, ledger, bus }),
@@ -134,13 +134,15 @@ export async function composeDue(settings: Settings, given: Given): Promise<DueD
 
 export async function composeSweep(settings: Settings, given: Given): Promise<SweepFunctionDeps> {
   const base = composeBase(settings);
+  const ledger = await ledgerOf(settings, given, base);
+  const directory = directoryOf(settings, base);
   return {
     ...base,
     callers: callersOf(settings),
-    policy: policyOf(settings),
-    ledger: await ledgerOf(settings, given, base),
+    policies: policiesOf(settings, { ...base, ledger, directory }, 'sweep'),
+    ledger,
     bus: busOf(settings, base),
-    directory: directoryOf(settings, base),
+    directory,
     elapsedMs: () => performance.now(),
     intervalMs: settings.SEALWRIGHT_SWEEP_INTERVAL_HOURS * 3_600_000,
     budgetMs: settings.SEALWRIGHT_SWEEP_BUDGET_SECONDS * 1000,
@@ -209,14 +211,18 @@ export async function composeOcsp(settings: Settings, given: Given): Promise<Ocs
 
 export async function composeAdmin(settings: Settings, given: Given): Promise<AdminDeps> {
   const base = composeBase(settings);
+  const audiences = need(settings, 'SEALWRIGHT_ADMIN_AUDIENCES');
+  const admins = need(settings, 'SEALWRIGHT_ADMINS');
+  const ledger = await ledgerOf(settings, given, base);
+  const directory = directoryOf(settings, base);
   return {
     ...base,
-    audiences: need(settings, 'SEALWRIGHT_ADMIN_AUDIENCES'),
-    admins: need(settings, 'SEALWRIGHT_ADMINS'),
-    policy: policyOf(settings),
-    ledger: await ledgerOf(settings, given, base),
+    audiences,
+    admins,
+    policies: policiesOf(settings, { ...base, ledger, directory }, 'admin'),
+    ledger,
     bus: busOf(settings, base),
-    directory: directoryOf(settings, base),
+    directory,
   };
 }
 
@@ -324,15 +330,20 @@ function directoryOf(settings: Settings, base: Base) {
   return googleDirectory({ bearer: credentials.forAccount(), ...base });
 }
 
-function policyOf(settings: Settings): Policy {
-  const file = need(settings, 'SEALWRIGHT_POLICY_FILE');
+/** The policy of this function's file once it is activated, or the one before. Throws at once for a file with mistakes. */
+function policiesOf(
+  settings: Settings,
+  deps: Base & { readonly ledger: Ledger; readonly directory: Directory },
+  activatedBy: string,
+): ActivePolicySource {
+  const name = need(settings, 'SEALWRIGHT_POLICY_FILE');
   let text: string;
   try {
-    text = readFileSync(file, 'utf8');
+    text = readFileSync(name, 'utf8');
   } catch (error) {
-    throw invalidInput('settings-invalid', `The policy file ${file} cannot be read.`, { cause: error });
+    throw invalidInput('settings-invalid', `The policy file ${name} cannot be read.`, { cause: error });
   }
-  return parsePolicy(text, file);
+  return activePolicySource(deps, { text, name, activatedBy });
 }
 
 /** Drops what is absent: the settings' parser gives `undefined` where a field may only be missing. */

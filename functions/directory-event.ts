@@ -1,4 +1,5 @@
 /** Pub/Sub push → look at one user. The only function that changes mailboxes and asks for certificates. */
+import type { ActivePolicySource } from '../shared/activation/active-policy.ts';
 import type { Cause, Hint } from '../shared/domain/hint.ts';
 import { isSealwrightError } from '../shared/errors.ts';
 import type { IdTokenVerifier } from '../shared/ports/id-tokens.ts';
@@ -9,7 +10,8 @@ import { type Command, parseDirectoryEvent } from './wire/hint-message.ts';
 import { type HttpHandler, parseJsonObject } from './wire/http.ts';
 import { type PushedMessage, parsePushEnvelope } from './wire/push-envelope.ts';
 
-export interface DirectoryEventDeps extends ReconcileDeps {
+export interface DirectoryEventDeps extends Omit<ReconcileDeps, 'policy'> {
+  readonly policies: ActivePolicySource;
   readonly callers: CallerRule;
   readonly idTokens: IdTokenVerifier;
 }
@@ -91,7 +93,9 @@ async function lookAt(
   const line = { eventId, source, sourceEvent, userId, attempt: message.deliveryAttempt };
   const startedMs = performance.now();
   deps.log.info('look-started', line);
-  const outcome = await reconcile(deps, userId, cause);
+  // Asked for each user, so that an activation holds from the next look on.
+  const { policy } = await deps.policies.current();
+  const outcome = await reconcile({ ...deps, policy }, userId, cause);
   deps.log.info('look-ended', {
     ...line,
     outcome: outcome.kind,

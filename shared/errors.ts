@@ -28,6 +28,7 @@ export type ErrorCode =
   // configuration
   | 'settings-invalid'
   | 'policy-invalid'
+  | 'policy-not-active'
   // directory and Gmail
   | 'directory-unavailable'
   | 'directory-refused'

@@ -1,5 +1,8 @@
 import { z } from 'zod';
+import type { ActivePolicySource } from '../../shared/activation/active-policy.ts';
+import { readPlace, readPlaces } from '../../shared/activation/places.ts';
 import type { DirectoryUser } from '../../shared/domain/directory-user.ts';
+import type { Place } from '../../shared/domain/place.ts';
 import type { Policy } from '../../shared/domain/policy.ts';
 import {
   isRevocationReason,
@@ -15,10 +18,13 @@ import type { Log } from '../../shared/ports/log.ts';
 import type { HttpAnswer } from '../wire/http.ts';
 
 export interface RekeyDeps {
-  readonly directory: Pick<Directory, 'presence' | 'resolve' | 'usersUnder'>;
+  readonly directory: Pick<
+    Directory,
+    'presence' | 'resolve' | 'usersUnder' | 'orgUnits' | 'isMember' | 'group' | 'groupMembers'
+  >;
   readonly ledger: Pick<Ledger, 'recordRekeyJob' | 'audit'>;
   readonly bus: Pick<Bus, 'publishHints'>;
-  readonly policy: Policy;
+  readonly policies: ActivePolicySource;
   readonly log: Log;
 }
 
@@ -87,18 +93,9 @@ export async function requestRekey(deps: RekeyDeps, admin: string, body: unknown
       details: { field: 'users' },
     });
   }
-  if (wanted.group !== undefined) {
-    throw invalidInput(
-      'malformed-request',
-      '"group" is not served by this version: rules by group come later. Name the users or an org unit.',
-      {
-        details: { field: 'group' },
-      },
-    );
-  }
   const targets =
     wanted.users === undefined
-      ? await usersUnder(deps, wanted.orgUnit ?? '/')
+      ? await usersUnder(deps, wanted.orgUnit ?? '/', await membersOf(deps, wanted.group))
       : await namedUsers(deps, wanted.users);
   if (targets.length === 0) throw permanent('not-found', 'Nobody covered by the policy fits this request.');
   if (wanted.dryRun) {
@@ -154,6 +151,7 @@ async function announce(
 
 /** Every name must be somebody the policy covers: a typo must not become a job that silently does less. */
 async function namedUsers(deps: RekeyDeps, names: readonly string[]): Promise<readonly Target[]> {
+  const { policy } = await deps.policies.current();
   const targets = new Map<string, Target>();
   for (const name of names) {
     const userId = await deps.directory.resolve(name.toLowerCase());
@@ -162,24 +160,48 @@ async function namedUsers(deps: RekeyDeps, names: readonly string[]): Promise<re
       throw permanent('not-found', `Nobody in the directory has the address ${name}.`, {
         details: { field: 'users' },
       });
-    if (!isCovered(deps.policy, presence.user)) {
+    const { user } = presence;
+    if (!isCovered(policy, user, await readPlace(deps.directory, policy, user))) {
       throw invalidInput(
         'malformed-request',
-        `${name} is not covered by the policy (org unit ${presence.user.orgUnitPath}).`,
+        `${name} is not covered by the policy (org unit ${user.orgUnitPath}).`,
         {
           details: { field: 'users' },
         },
       );
     }
-    targets.set(presence.user.userId, presence.user);
+    targets.set(user.userId, user);
   }
   return [...targets.values()];
 }
 
-async function usersUnder(deps: RekeyDeps, orgUnit: string): Promise<readonly Target[]> {
+/** Ids of a group's members; undefined when no group was asked for. */
+async function membersOf(
+  deps: RekeyDeps,
+  address: string | undefined,
+): Promise<ReadonlySet<string> | undefined> {
+  if (address === undefined) return undefined;
+  const group = await deps.directory.group(address.toLowerCase());
+  if (group === undefined)
+    throw permanent('not-found', `There is no group ${address}.`, { details: { field: 'group' } });
+  const members = new Set<string>();
+  for await (const userId of deps.directory.groupMembers(group.groupId)) members.add(userId);
+  return members;
+}
+
+async function usersUnder(
+  deps: RekeyDeps,
+  orgUnit: string,
+  among: ReadonlySet<string> | undefined,
+): Promise<readonly Target[]> {
+  const { policy } = await deps.policies.current();
+  const placeOf = await readPlaces(deps.directory, policy);
   const targets: Target[] = [];
   for await (const user of deps.directory.usersUnder(orgUnit)) {
-    if (!isCovered(deps.policy, user)) continue;
+    if (among?.has(user.userId) === false) continue;
+    // A unit that came after the tree was read is looked up by itself.
+    const place = placeOf(user) ?? (await readPlace(deps.directory, policy, user));
+    if (!isCovered(policy, user, place)) continue;
     targets.push({ userId: user.userId, primaryEmail: user.primaryEmail });
     if (targets.length > MAX_USERS)
       throw invalidInput('malformed-request', `More than ${MAX_USERS} users fit; ask for smaller units.`);
@@ -187,5 +209,5 @@ async function usersUnder(deps: RekeyDeps, orgUnit: string): Promise<readonly Ta
   return targets;
 }
 
-const isCovered = (policy: Policy, user: DirectoryUser): boolean =>
-  ruleCovering(policy, user, undefined) !== undefined && !user.archived;
+const isCovered = (policy: Policy, user: DirectoryUser, place: Place | undefined): boolean =>
+  ruleCovering(policy, user, place) !== undefined && !user.archived;

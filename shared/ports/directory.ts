@@ -39,8 +39,8 @@ export interface Directory {
   resolve(address: string): Promise<string | undefined>;
   /** Every user in the subtree of an org unit (`/` for everybody), page by page. */
   usersUnder(orgUnitPath: string): AsyncIterable<DirectoryUser>;
-  /** The whole tree of org units, the root included; it is whole or an error. */
-  orgUnits(): Promise<readonly OrgUnit[]>;
+  /** The whole tree of org units, the root included; it is whole or an error. Up to a minute old unless `fresh`. */
+  orgUnits(options?: { readonly fresh?: boolean }): Promise<readonly OrgUnit[]>;
   /** By id or address; undefined when there is none. */
   group(key: string): Promise<DirectoryGroup | undefined>;
   /** Every group of the tenant, page by page. */

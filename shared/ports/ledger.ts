@@ -31,6 +31,7 @@ import type { KeypairEnablement } from './ledger/keypair-enablement.ts';
 import type { KeypairRequestLedger } from './ledger/keypair-requests.ts';
 import type { Notices } from './ledger/notices.ts';
 import type { OcspLedger } from './ledger/ocsp.ts';
+import type { PolicyActivations } from './ledger/policy-activations.ts';
 import type { RewrappedKeys } from './ledger/rewrapped-keys.ts';
 import type { RolloutLedger } from './ledger/rollouts.ts';
 import type { StopLedger } from './ledger/stop.ts';
@@ -128,6 +129,7 @@ export interface Ledger
     KeypairRequestLedger,
     Notices,
     OcspLedger,
+    PolicyActivations,
     RewrappedKeys,
     RolloutLedger,
     StopLedger,

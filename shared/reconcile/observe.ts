@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { DirectoryPresence } from '../domain/directory-user.ts';
 import type { GmailFacts } from '../domain/gmail.ts';
+import type { Place } from '../domain/place.ts';
 import type { UserLedger } from '../domain/records.ts';
 import { isSealwrightError, type SealwrightError } from '../errors.ts';
 import type { Facts } from '../plan/facts.ts';
 import { needsGmail } from '../plan/plan.ts';
-import { standingOf } from '../plan/standing.ts';
+import { type Standing, standingOf } from '../plan/standing.ts';
 import type { Lease } from '../ports/ledger.ts';
 import { addressClaims, printedAddresses } from './claims.ts';
 import type { ReconcileDeps } from './context.ts';
@@ -25,13 +26,14 @@ export async function observe(
   deps: ReconcileDeps,
   lease: Lease,
   presence: DirectoryPresence,
+  place?: Place,
 ): Promise<Observation> {
   const userId = presence.kind === 'present' ? presence.user.userId : presence.userId;
   const before = await deps.ledger.readUser(userId);
-  const ledger = (await recordSighting(deps, lease, presence, before))
+  const ledger = (await recordSighting(deps, lease, presence, place, before))
     ? await deps.ledger.readUser(userId)
     : before;
-  const known = await withIssuers(deps, factsOf(userId, deps.clock.now(), presence, ledger));
+  const known = await withIssuers(deps, factsOf(userId, deps.clock.now(), presence, place, ledger));
   const facts: Facts = {
     ...known,
     ...(await addressClaims(deps, known, standingOf(known, deps.policy))),
@@ -50,10 +52,17 @@ export async function observe(
 }
 
 /** What directory and ledger say; Gmail and everybody else are not asked yet. */
-const factsOf = (userId: string, now: Date, presence: DirectoryPresence, ledger: UserLedger): Facts => ({
+const factsOf = (
+  userId: string,
+  now: Date,
+  presence: DirectoryPresence,
+  place: Place | undefined,
+  ledger: UserLedger,
+): Facts => ({
   userId,
   now,
   presence,
+  ...(place === undefined ? {} : { place }),
   ledger,
   gmail: { kind: 'unasked' },
   leafSha256BySerial: fingerprints(ledger),
@@ -75,22 +84,30 @@ async function recordSighting(
   deps: ReconcileDeps,
   lease: Lease,
   presence: DirectoryPresence,
+  place: Place | undefined,
   ledger: UserLedger,
 ): Promise<boolean> {
   if (presence.kind !== 'present') return false;
   const { user } = presence;
   const now = deps.clock.now();
-  const standing = standingOf(factsOf(user.userId, now, presence, ledger), deps.policy);
+  const standing = standingOf(factsOf(user.userId, now, presence, place, ledger), deps.policy);
   if (standing.kind !== 'covered' && ledger.user === undefined) return false;
   await deps.ledger.recordSighting(lease, {
     userId: user.userId,
     primaryEmail: user.primaryEmail,
     aliases: user.aliases,
-    ...(standing.kind === 'outside' ? { leftScopeAt: standing.since } : {}),
+    ...leftScope(standing, ledger),
     ...(user.suspended ? { suspendedAt: ledger.user?.suspendedAt ?? now } : {}),
     ...(standing.kind === 'covered' ? { ruleName: standing.rule.name, unit: user.orgUnitPath } : {}),
   });
   return true;
+}
+
+/** While a rule cannot be judged, what was known of somebody's leaving stays as it is. */
+function leftScope(standing: Standing, { user }: UserLedger): { leftScopeAt?: Date } {
+  const since = standing.kind === 'outside' ? standing.since : undefined;
+  const leftScopeAt = since ?? (standing.kind === 'frozen' ? user?.leftScopeAt : undefined);
+  return leftScopeAt === undefined ? {} : { leftScopeAt };
 }
 
 const WAITING_CODES = new Set(['mailbox-not-ready', 'cse-not-enabled', 'delegation-refused']);

@@ -1,5 +1,7 @@
+import { readPlace } from '../activation/places.ts';
 import type { DirectoryPresence } from '../domain/directory-user.ts';
 import type { Cause } from '../domain/hint.ts';
+import type { Place } from '../domain/place.ts';
 import type { UserRecord, UserState } from '../domain/records.ts';
 import type { Verdict } from '../domain/step.ts';
 import { isSealwrightError, type SealwrightError } from '../errors.ts';
@@ -13,6 +15,7 @@ import { nothingMade, type ReconcileDeps } from './context.ts';
 import { judgePlan } from './judge.ts';
 import { lookAt } from './look-at.ts';
 import { observe } from './observe.ts';
+import { recordObserved } from './observe-only.ts';
 import { tell } from './tell.ts';
 
 /** `busy`: somebody else works on this user and has been asked to look once more. */
@@ -61,14 +64,23 @@ async function giveBack(deps: ReconcileDeps, lease: Lease, failure: unknown): Pr
 async function look(deps: ReconcileDeps, lease: Lease, userId: string, cause: Cause): Promise<RunOutcome> {
   for (let round = 1; round <= MAX_ROUNDS; round += 1) {
     let presence: DirectoryPresence;
+    let place: Place | undefined;
     try {
       presence = await deps.directory.presence(userId);
+      // After the user: a unit renamed in between is then looked for under a name it no longer has, and found missing.
+      if (presence.kind === 'present') place = await readPlace(deps.directory, deps.policy, presence.user);
     } catch (error) {
       if (!isSealwrightError(error)) throw error;
       return await unseen(deps, lease, userId, cause, error);
     }
-    const { facts, gmailFailure } = await observe(deps, lease, presence);
-    const { plan, approval } = await judgePlan(deps, lease, cause, facts, planFor(facts, deps.policy));
+    const { facts, gmailFailure } = await observe(deps, lease, presence, place);
+    const whole = planFor(facts, deps.policy);
+    if (whole.observeOnly === true) {
+      const verdict = await recordObserved(deps, facts, cause, whole);
+      await settle(deps, lease, facts, verdict);
+      return { kind: 'converged', verdict };
+    }
+    const { plan, approval } = await judgePlan(deps, lease, cause, facts, whole);
     if (plan.steps.length === 0 && gmailFailure === undefined) {
       await settle(deps, lease, facts, plan.verdict);
       await tell({ deps, lease, cause }, facts, plan.notices);

@@ -25,6 +25,7 @@ import { signerFromPkcs8 } from '../../shared/pki/signer.ts';
 import { reconcile } from '../../shared/reconcile/run.ts';
 import { openssl, opensslInstalled } from '../pki/openssl.ts';
 import { CAUSE, createWorld, makeMaterials, type World } from '../support/fakes/world.ts';
+import { inForce } from '../support/policy.ts';
 import { sealwright, TOKEN } from './sealwright.ts';
 
 const PASSWORD = 'a long enough password';
@@ -49,7 +50,7 @@ beforeAll(async () => {
             await reconcile(world.deps, hint.userId, CAUSE);
       },
     },
-    policy: world.deps.policy,
+    policies: inForce(world.deps.policy),
     admins: ['admin@acme.example'],
     audiences: [],
     idTokens: {

@@ -9,6 +9,7 @@ import { asHttpFunction } from '../../functions/wire/http.ts';
 import { permanent } from '../../shared/errors.ts';
 import { reconcile } from '../../shared/reconcile/run.ts';
 import { createWorld, DAY_MS, makeMaterials, POLICY, type World } from '../support/fakes/world.ts';
+import { inForce } from '../support/policy.ts';
 import { sealwright, TOKEN } from './sealwright.ts';
 
 const EVE = 'ZXZl.ZXZl.ZXZl';
@@ -21,7 +22,7 @@ beforeAll(async () => {
   world = await createWorld(await makeMaterials());
   const admin = createAdmin({
     ...world,
-    policy: POLICY,
+    policies: inForce(POLICY),
     admins: ['admin@acme.example'],
     audiences: ['https://admin.acme.example'],
     idTokens: {

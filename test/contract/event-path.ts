@@ -12,6 +12,7 @@ import { createDirectoryEvent } from '../../functions/directory-event.ts';
 import { asHttpFunction } from '../../functions/wire/http.ts';
 import { retryable } from '../../shared/errors.ts';
 import { createWorld, makeMaterials, type World } from '../support/fakes/world.ts';
+import { inForce } from '../support/policy.ts';
 import type { PubSubTraits, PubSubUnderTest } from './pubsub.ts';
 
 const AUDIENCE = 'https://directory-event.acme.example';
@@ -157,6 +158,7 @@ async function openFront(world: World, name: string): Promise<Front> {
   };
   const handler = createDirectoryEvent({
     ...world.deps,
+    policies: inForce(world.deps.policy),
     directory,
     callers: { behindIam: true, audience: AUDIENCE, emails: [PUSHER] },
     idTokens: { verify: () => Promise.reject(new Error('Behind IAM nothing is verified twice.')) },

@@ -13,6 +13,7 @@ import {
   makeMaterials,
   type World,
 } from '../support/fakes/world.ts';
+import { inForce } from '../support/policy.ts';
 import { type Answer, type Served, serveHandler } from './support/served.ts';
 
 const ANA = { userId: '100000000000000000001', primaryEmail: 'ana@acme.example' };
@@ -33,7 +34,7 @@ beforeEach(async () => {
   served = await serveHandler(
     createAdmin({
       ...world,
-      policy: world.deps.policy,
+      policies: inForce(world.deps.policy),
       admins: ['admin@acme.example'],
       audiences: ['https://admin.acme.example'],
       idTokens: {

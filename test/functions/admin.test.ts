@@ -6,6 +6,7 @@ import { permanent } from '../../shared/errors.ts';
 import { reconcile } from '../../shared/reconcile/run.ts';
 import { type Around, surround } from '../support/fakes/calls.ts';
 import { CAUSE, createWorld, MINUTE_MS, makeMaterials, type World } from '../support/fakes/world.ts';
+import { inForce } from '../support/policy.ts';
 import { bearer } from './support/callers.ts';
 import { failing } from './support/failing.ts';
 import { type GoogleKeys, googleKeys } from './support/google-keys.ts';
@@ -64,11 +65,12 @@ function start(around: Around = (_call, perform) => perform()): Promise<Served> 
     admins: [ADMIN, ROBOT],
     audiences: AUDIENCES,
     idTokens: googleIdTokenVerifier({ rootUrl: keys.rootUrl }, clock),
-    policy: world.deps.policy,
+    policies: inForce(world.deps.policy),
     ledger: surround('ledger', world.ledger, around),
     bus: surround('bus', world.bus, around),
     // `usersUnder` answers no promise, so nothing can stand around it.
     directory: {
+      ...world.directory,
       presence: disturbed.presence,
       resolve: disturbed.resolve,
       usersUnder: (orgUnit: string) => world.directory.usersUnder(orgUnit),
@@ -288,7 +290,7 @@ describe('admin, asked for a re-key, refuses and writes nothing for', () => {
     ['nobody at all', nobody, 'users'],
     ['users and an org unit', { ...fine, orgUnit: '/Staff' }, 'users'],
     ['an org unit and everybody', { ...nobody, orgUnit: '/Staff', all: true }, 'users'],
-    ['a group', { ...nobody, group: 'legal@acme.example' }, 'group'],
+    ['a group and everybody', { ...nobody, group: 'legal@acme.example', all: true }, 'users'],
     [
       'more names than one request has time for',
       { ...fine, users: Array.from({ length: 201 }, (_unused, index) => `user-${index}@acme.example`) },
@@ -307,6 +309,7 @@ describe('admin, asked for a re-key, refuses and writes nothing for', () => {
     ['an address nobody has', { users: ['nobody@acme.example'] }, 'nobody@acme.example'],
     ['somebody who was deleted', { users: [GONE.primaryEmail] }, GONE.primaryEmail],
     ['one typo among good names', { users: [ANA.primaryEmail, 'bae@acme.example'] }, 'bae@acme.example'],
+    ['a group nobody made', { group: 'none@acme.example' }, 'There is no group none@acme.example'],
     ['an org unit without anybody', { orgUnit: '/Staff/Empty' }, 'Nobody covered'],
     ['an org unit of which nobody is covered', { orgUnit: '/Contractors' }, 'Nobody covered'],
   ])('%s, with 404', async (_what, whom, message) => {

@@ -3,6 +3,7 @@ import { createDirectoryEvent } from '../../functions/directory-event.ts';
 import { permanent } from '../../shared/errors.ts';
 import type { Around } from '../support/fakes/calls.ts';
 import { createWorld, makeMaterials, type World } from '../support/fakes/world.ts';
+import { inForce } from '../support/policy.ts';
 import {
   bearer,
   CALLER,
@@ -39,7 +40,10 @@ afterAll(async () => {
 
 const start = (around?: Around, rule: { behindIam?: boolean } = {}): Promise<Served> => {
   const deps = around === undefined ? world.deps : world.surrounded(around);
-  return serveHandler(createDirectoryEvent({ ...deps, ...privately(keys, world.clock, rule) }), world.log);
+  return serveHandler(
+    createDirectoryEvent({ ...deps, policies: inForce(deps.policy), ...privately(keys, world.clock, rule) }),
+    world.log,
+  );
 };
 
 /** For requests that leave nothing behind. */

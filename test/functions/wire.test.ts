@@ -14,6 +14,7 @@ import { manualClock } from '../support/fakes/clock.ts';
 import { fakeDirectory } from '../support/fakes/directory.ts';
 import { keptLog } from '../support/fakes/log.ts';
 import { POLICY, START } from '../support/fakes/world.ts';
+import { inForce } from '../support/policy.ts';
 
 describe('what the bus sends', () => {
   const server = new ScriptedServer();
@@ -96,7 +97,7 @@ describe('a re-key request of any JSON', () => {
       directory: fakeDirectory(manualClock(START)),
       ledger: { recordRekeyJob: touch('recordRekeyJob'), audit: touch('audit') },
       bus: { publishHints: touch('publishHints') },
-      policy: POLICY,
+      policies: inForce(POLICY),
       log: keptLog(),
     };
     return { deps, touched };

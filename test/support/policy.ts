@@ -1,3 +1,4 @@
+import type { ActivePolicySource } from '../../shared/activation/active-policy.ts';
 import { EMPTY_SELECTION } from '../../shared/domain/place.ts';
 import type { DepartureRules, Policy, PolicyRule } from '../../shared/domain/policy.ts';
 
@@ -42,4 +43,9 @@ export const policyOf = (rules: readonly PolicyRule[], changes: Partial<Policy> 
   protected: { ...EMPTY_SELECTION, superAdmins: false },
   guard: { minimumPerHour: 5, shareOfCovered: 0.05, maximumPerHour: 200 },
   ...changes,
+});
+
+/** A policy in force from the start, as it is. */
+export const inForce = (policy: Policy): ActivePolicySource => ({
+  current: async () => ({ policy, digest: '0'.repeat(64), pins: { units: {}, groups: {} } }),
 });

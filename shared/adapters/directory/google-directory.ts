@@ -82,7 +82,7 @@ export function googleDirectory(options: GoogleDirectoryOptions): Directory {
   }
 
   return {
-    ...orgUnits(caller),
+    ...orgUnits(caller, options.retry.clock),
     ...groups(caller, everybody),
     ...sweptPages(caller),
 

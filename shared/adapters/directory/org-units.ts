@@ -1,27 +1,40 @@
 import type { admin_directory_v1 } from 'googleapis/build/src/apis/admin/directory_v1.js';
 import type { OrgUnit } from '../../domain/place.ts';
+import type { Clock } from '../../ports/clock.ts';
 import type { Directory } from '../../ports/directory.ts';
 import type { DirectoryApi } from './call.ts';
 import { incomplete } from './wire.ts';
 
 const FIELDS = 'organizationUnits(orgUnitId,orgUnitPath,parentOrgUnitId,parentOrgUnitPath)';
 
+/** How long a tree that was read is good for whoever does not need it fresh. */
+const GOOD_FOR_MS = 60_000;
+
 /** https://developers.google.com/workspace/admin/directory/reference/rest/v1/orgunits/list : the tree comes in one answer. */
-export const orgUnits = ({ api, call }: DirectoryApi): Pick<Directory, 'orgUnits'> => ({
-  async orgUnits() {
-    const answer = await call<admin_directory_v1.Schema$OrgUnits>(
-      { method: 'directory.orgunits.list', repeatable: 'any-time', doing: 'Listing the org units' },
-      (callOptions) =>
-        api.orgunits.list(
-          { customerId: 'my_customer', type: 'allIncludingParent', fields: FIELDS },
-          callOptions,
-        ),
-    );
-    if (answer === null || typeof answer !== 'object')
-      throw incomplete('the list of org units is no JSON object');
-    return toTree(answer.organizationUnits ?? []);
-  },
-});
+export function orgUnits({ api, call }: DirectoryApi, clock: Clock): Pick<Directory, 'orgUnits'> {
+  let kept: { readonly tree: readonly OrgUnit[]; readonly readMs: number } | undefined;
+
+  return {
+    async orgUnits({ fresh = false } = {}) {
+      const nowMs = clock.now().getTime();
+      const ageMs = kept === undefined ? Number.POSITIVE_INFINITY : nowMs - kept.readMs;
+      if (!fresh && kept !== undefined && ageMs >= 0 && ageMs < GOOD_FOR_MS) return kept.tree;
+      const answer = await call<admin_directory_v1.Schema$OrgUnits>(
+        { method: 'directory.orgunits.list', repeatable: 'any-time', doing: 'Listing the org units' },
+        (callOptions) =>
+          api.orgunits.list(
+            { customerId: 'my_customer', type: 'allIncludingParent', fields: FIELDS },
+            callOptions,
+          ),
+      );
+      if (answer === null || typeof answer !== 'object')
+        throw incomplete('the list of org units is no JSON object');
+      const tree = toTree(answer.organizationUnits ?? []);
+      kept = { tree, readMs: nowMs };
+      return tree;
+    },
+  };
+}
 
 /** Throws `directory-unavailable` unless every unit hangs together with one root: half a tree must not look like moves. */
 export function toTree(units: readonly admin_directory_v1.Schema$OrgUnit[]): readonly OrgUnit[] {

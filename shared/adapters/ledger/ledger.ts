@@ -32,6 +32,7 @@ import { leaves } from './leaves.ts';
 import { notices } from './notices.ts';
 import { ocspAnswers, ocspBatches } from './ocsp-answers.ts';
 import { ocspSigners } from './ocsp-signers.ts';
+import { policyActivations } from './policy-activations.ts';
 import { rewrappedKeys } from './rewrapped-keys.ts';
 import { rollouts } from './rollouts.ts';
 import { stop } from './stop.ts';
@@ -70,6 +71,7 @@ export const createLedger = ({ database, clock, randomId = randomUUID }: LedgerO
   ...channels(database),
   ...sweeps(database, clock),
   ...rollouts(database, clock),
+  ...policyActivations(database, clock),
   ...audit(database, clock),
   ...guard(database, clock, randomId),
   ...stop(database, clock),
