@@ -9,6 +9,8 @@ import { certExport } from './certificate/export.ts';
 import { certIssue } from './certificate/issue.ts';
 import { certRevoke } from './certificate/revoke.ts';
 import type { Command } from './command.ts';
+import { keysFeed } from './keys/feed.ts';
+import { keysStatus } from './keys/status.ts';
 import { lint } from './lint/lint.ts';
 import { policyCheck } from './policy/check.ts';
 
@@ -24,6 +26,8 @@ export const COMMANDS: readonly Command[] = [
   certIssue(),
   certRevoke,
   lint(),
+  keysStatus,
+  keysFeed,
   policyCheck,
   caInit(),
 ];

@@ -13,12 +13,15 @@
  * | `GET /v1/devices/ID`      | what became of that                                               |
  * | `POST /v1/devices/ID/revoke` | takes it back, and has its certificate revoked                 |
  * | `GET /v1/lint`            | the linter over every certificate that has not expired            |
+ * | `GET /v1/keys`            | wrapped keys by key-encryption key, counted                       |
+ * | `GET /v1/addresses`       | everybody with every address they have or had; `?after=…`         |
  * | `GET /v1/audit`           | the audit trail, oldest first; `?user=…&after=…&limit=…`          |
  */
 import { invalidInput, permanent } from '../shared/errors.ts';
 import type { IdTokenVerifier } from '../shared/ports/id-tokens.ts';
 import { type CertificateDeps, readCertificate } from './admin/certificates.ts';
 import { type DeviceDeps, readDevice, requestDevice, revokeDevice } from './admin/devices.ts';
+import { type AdminKeysDeps, readAddresses, readWrappedKeys } from './admin/keys.ts';
 import { type LintDeps, lintLive } from './admin/lint.ts';
 import { type AdminReadDeps, readAudit, readJob, readUser, readUsers } from './admin/read.ts';
 import { type RekeyDeps, requestRekey } from './admin/rekey.ts';
@@ -30,7 +33,8 @@ export interface AdminDeps extends Omit<RekeyDeps, 'ledger'>, Omit<DeviceDeps, '
     AdminReadDeps['ledger'] &
     DeviceDeps['ledger'] &
     CertificateDeps['ledger'] &
-    LintDeps['ledger'];
+    LintDeps['ledger'] &
+    AdminKeysDeps['ledger'];
   readonly idTokens: IdTokenVerifier;
   /** Audiences an admin's ID token may carry. */
   readonly audiences: readonly string[];
@@ -67,6 +71,14 @@ export function createAdmin(deps: AdminDeps): HttpHandler {
         if (id !== undefined) throw unknownPath(call);
         allow(call, 'GET');
         return await lintLive(deps, call.query);
+      case 'keys':
+        if (id !== undefined) throw unknownPath(call);
+        allow(call, 'GET');
+        return await readWrappedKeys(deps);
+      case 'addresses':
+        if (id !== undefined) throw unknownPath(call);
+        allow(call, 'GET');
+        return await readAddresses(deps, call.query);
       case 'audit':
         if (id !== undefined) throw unknownPath(call);
         allow(call, 'GET');

@@ -8,6 +8,7 @@ import { readFileSync } from 'node:fs';
 import { type ActivePolicySource, activePolicySource } from '../shared/activation/active-policy.ts';
 import { offsetClock } from '../shared/adapters/clock/offset-clock.ts';
 import { systemClock } from '../shared/adapters/clock/system-clock.ts';
+import { cloudKmsKeyEncryptionKeys } from '../shared/adapters/cloud-kms/key-encryption-keys.ts';
 import { cloudKmsSigningKeys } from '../shared/adapters/cloud-kms/signing-keys.ts';
 import { DIRECTORY_SCOPES, googleDirectory } from '../shared/adapters/directory/google-directory.ts';
 import { GMAIL_SCOPES, googleGmail } from '../shared/adapters/gmail/google-gmail.ts';
@@ -16,6 +17,7 @@ import { googleEndpoints } from '../shared/adapters/google/endpoints.ts';
 import { googleIdTokenVerifier } from '../shared/adapters/google/id-token-verifier.ts';
 import { ownIdentity } from '../shared/adapters/google/own-identity.ts';
 import { retrySettings } from '../shared/adapters/google/retry.ts';
+import { anyKeyEncryptionKeys } from '../shared/adapters/kacls/any-key-encryption-keys.ts';
 import { kaclsKeyService } from '../shared/adapters/kacls/client.ts';
 import { secretKeyEncryptionKeys } from '../shared/adapters/kacls/key-encryption-keys.ts';
 import { httpKeySetDocuments } from '../shared/adapters/kacls/key-set-fetcher.ts';
@@ -105,7 +107,7 @@ export async function composeDirectoryEvent(settings: Settings, given: Given): P
     bus,
     directory,
     gmail: googleGmail({ credentials: gmailCredentials, ...base }),
-    keyService: kaclsKeyService({ fetchIdToken: base.own.fetchIdToken, timeoutMs: KEY_SERVICE_TIMEOUT_MS }),
+    keyService: kaclsKeyService(keyServiceOptions(base)),
     signing: withStatusAtIssue(signingOf(settings, base), { ...base, ledger, bus }),
     generateKey: generateRsaKey,
     random: randomBytes,
@@ -116,8 +118,12 @@ export async function composeDirectoryEvent(settings: Settings, given: Given): P
 export async function composeDue(settings: Settings, given: Given): Promise<DueDeps> {
   const base = composeBase(settings);
   const ledger = await ledgerOf(settings, given, base);
+  const keyServiceUrl = settings.SEALWRIGHT_KEY_SERVICE_URL;
   return {
     ...base,
+    ...(keyServiceUrl === undefined
+      ? {}
+      : { rotation: { keyServiceUrl, keyRewrapping: kaclsKeyService(keyServiceOptions(base)) } }),
     callers: callersOf(settings),
     ledger,
     bus: busOf(settings, base),
@@ -232,16 +238,17 @@ export async function composeKeyService(settings: Settings, given: Given): Promi
   const secrets = secretManager(base);
   const { clock } = base;
   const tokenKeys = settings.SEALWRIGHT_KEY_SERVICE_TOKEN_KEYS;
+  const ledger = await ledgerOf(settings, given, base);
   return {
     ...base,
-    addressBook: await ledgerOf(settings, given, base),
+    addressBook: ledger,
+    newerForms: ledger,
     keySetDocuments: httpKeySetDocuments(),
     otherKeyServices: httpOtherKeyServices(),
     version: settings.K_REVISION,
-    keyEncryptionKeys: secretKeyEncryptionKeys({
-      versions: need(settings, 'SEALWRIGHT_KEY_SERVICE_KEYS'),
-      secrets,
-      clock,
+    keyEncryptionKeys: anyKeyEncryptionKeys(need(settings, 'SEALWRIGHT_KEY_SERVICE_KEYS'), {
+      secrets: (versions) => secretKeyEncryptionKeys({ versions, secrets, clock }),
+      kms: (versions) => cloudKmsKeyEncryptionKeys({ versions, random: randomBytes, ...base }),
     }),
     ...(tokenKeys.length === 0
       ? {}
@@ -252,6 +259,7 @@ export async function composeKeyService(settings: Settings, given: Given): Promi
       ownerDomain: need(settings, 'SEALWRIGHT_KEY_SERVICE_DOMAIN'),
       authenticationIssuers: need(settings, 'SEALWRIGHT_KEY_SERVICE_IDENTITY_PROVIDERS'),
       wrapCallers: settings.SEALWRIGHT_KEY_SERVICE_WRAP_CALLERS,
+      rewrapCallers: settings.SEALWRIGHT_KEY_SERVICE_REWRAP_CALLERS,
       ...(settings.SEALWRIGHT_KEY_SERVICE_APPLICATIONS === undefined
         ? {}
         : { applications: settings.SEALWRIGHT_KEY_SERVICE_APPLICATIONS }),
@@ -310,6 +318,11 @@ const bucketOf = (settings: Settings, base: Base) =>
     bucket: need(settings, 'SEALWRIGHT_BUCKET'),
     ...base,
   });
+
+const keyServiceOptions = ({ own }: Base) => ({
+  fetchIdToken: own.fetchIdToken,
+  timeoutMs: KEY_SERVICE_TIMEOUT_MS,
+});
 
 const signingOf = (settings: Settings, { own }: Base) =>
   signingClient({ signUrl: need(settings, 'SEALWRIGHT_SIGN_URL'), fetchIdToken: own.fetchIdToken });

@@ -5,8 +5,10 @@ import { isCurrent } from '../shared/authority/publish-crl.ts';
 import type { Bus } from '../shared/ports/bus.ts';
 import type { Clock } from '../shared/ports/clock.ts';
 import type { IdTokenVerifier } from '../shared/ports/id-tokens.ts';
+import type { KeyRewrapping } from '../shared/ports/key-rewrapping.ts';
 import type { Ledger } from '../shared/ports/ledger.ts';
 import type { Log } from '../shared/ports/log.ts';
+import { type RewrapDeps, rewrapKeys } from '../shared/reconcile/rewrap-keys.ts';
 import { keepChannels, type WatchChannelDeps } from '../shared/sources/watch-channels.ts';
 import { authenticateCaller, type CallerRule } from './wire/caller.ts';
 import type { HttpHandler } from './wire/http.ts';
@@ -16,27 +18,52 @@ export interface DueDeps {
   readonly ledger: Pick<
     Ledger,
     'dueUsers' | 'issuers' | 'latestPublishedCrl' | 'revokedLeaves' | 'ocspSubjects'
-  >;
+  > &
+    RewrapDeps['ledger'];
   readonly bus: Pick<Bus, 'publishHints' | 'requestCrl'>;
   readonly channels: WatchChannelDeps;
+  /** Our own key service, whose wrapped keys follow its rotations. Absent: nothing is wrapped again. */
+  readonly rotation?: { readonly keyServiceUrl: string; readonly keyRewrapping: KeyRewrapping };
   readonly log: Log;
   readonly callers: CallerRule;
   readonly idTokens: IdTokenVerifier;
 }
 
+/** A rotation is noticed this soon; one that is under way goes on every minute. */
+const ROTATION_LOOK_MS = 10 * 60_000;
 /** Hints at most this many users a minute; the rest are still due a minute later. */
 const USERS_PER_RUN = 1_000;
 
 export function createDue(deps: DueDeps): HttpHandler {
+  const followRotation = rotationFollower(deps);
   return async (call) => {
     await authenticateCaller(call.headers, deps.callers, deps.idTokens);
     const eventId = `due-${deps.clock.now().toISOString()}`;
-    const chores = [hintDueUsers(deps, eventId), requestLateCrls(deps), keepChannels(deps.channels)] as const;
+    const chores = [
+      hintDueUsers(deps, eventId),
+      requestLateCrls(deps),
+      keepChannels(deps.channels),
+      followRotation(eventId),
+    ] as const;
     // Each runs to its end before any failure is told: none of them needs what the others need.
     await Promise.allSettled(chores);
     const [users, , channels] = await Promise.all(chores);
     deps.log.info('due', { eventId, users, ...channels });
     return { status: 200, body: { users, channels } };
+  };
+}
+
+/** Has wrapped keys wrapped again under the newest key-encryption key, every ten minutes or as long as there are any. */
+function rotationFollower(deps: DueDeps): (eventId: string) => Promise<void> {
+  let nextLookMs = 0;
+  return async (eventId) => {
+    const nowMs = deps.clock.now().getTime();
+    if (deps.rotation === undefined || nowMs < nextLookMs) return;
+    nextLookMs = nowMs + ROTATION_LOOK_MS;
+    const { keyServiceUrl, keyRewrapping } = deps.rotation;
+    const { more, ...counts } = await rewrapKeys({ ...deps, keyRewrapping }, { keyServiceUrl, eventId });
+    if (more) nextLookMs = 0;
+    if (counts.rewrapped + counts.unreadable > 0) deps.log.info('keys-rewrapped', { eventId, ...counts });
   };
 }
 

@@ -24,6 +24,7 @@ import type { AddressBook } from '../shared/ports/address-book.ts';
 import type { Clock } from '../shared/ports/clock.ts';
 import type { KeySetDocuments } from '../shared/ports/jwks.ts';
 import type { KeyEncryptionKeys } from '../shared/ports/key-encryption-keys.ts';
+import type { RewrappedKeys } from '../shared/ports/ledger/rewrapped-keys.ts';
 import type { Log } from '../shared/ports/log.ts';
 import type { OtherKeyServices } from '../shared/ports/other-key-services.ts';
 import type { TokenSigningKeys } from '../shared/ports/token-signing-keys.ts';
@@ -48,6 +49,8 @@ export interface KeyServiceDeps {
   readonly version: string;
   /** Without it certs, delegate and rewrap are not served. */
   readonly tokenSigningKeys?: TokenSigningKeys;
+  /** Without it a blob whose key-encryption key is gone stays shut, also after it was wrapped again. */
+  readonly newerForms?: Pick<RewrappedKeys, 'newerWrappedKey'>;
   /** Without it rewrap is not served. */
   readonly otherKeyServices?: OtherKeyServices;
   /** Default: the runtime's own; tests may fix it. */
@@ -79,6 +82,7 @@ export function createKeyService(deps: KeyServiceDeps): HttpHandler {
     keySets: keySets({ documents: deps.keySetDocuments, clock: deps.clock, log: deps.log }),
     keyEncryptionKeys: deps.keyEncryptionKeys,
     addressBook: deps.addressBook,
+    newerForms: deps.newerForms,
     tokenSigningKeys: deps.tokenSigningKeys,
     otherKeyServices: deps.otherKeyServices,
     rateLimits: {

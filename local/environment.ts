@@ -43,6 +43,7 @@ export function functionEnvironments(local: LocalEnvironment): Readonly<Record<F
       SEALWRIGHT_SERVICE_ACCOUNT: ACCOUNTS.due,
       SEALWRIGHT_CALLERS: ACCOUNTS.scheduler,
       SEALWRIGHT_WATCH_URL: url('directory-watch'),
+      SEALWRIGHT_KEY_SERVICE_URL: url('key-service'),
     },
     sweep: { SEALWRIGHT_SERVICE_ACCOUNT: ACCOUNTS.sweep, SEALWRIGHT_CALLERS: ACCOUNTS.scheduler },
     sign: {
@@ -69,6 +70,7 @@ export function functionEnvironments(local: LocalEnvironment): Readonly<Record<F
       SEALWRIGHT_KEY_SERVICE_TENANT: COMPANY.tenantId,
       SEALWRIGHT_KEY_SERVICE_DOMAIN: COMPANY.domain,
       SEALWRIGHT_KEY_SERVICE_WRAP_CALLERS: ACCOUNTS.directoryEvent,
+      SEALWRIGHT_KEY_SERVICE_REWRAP_CALLERS: ACCOUNTS.due,
       SEALWRIGHT_KEY_SERVICE_KEYS: local.keyEncryptionKeys.join(','),
       SEALWRIGHT_KEY_SERVICE_IDENTITY_PROVIDERS: JSON.stringify([
         {

@@ -74,6 +74,7 @@ locals {
       SEALWRIGHT_CALLERS           = local.emails["scheduler"]
       SEALWRIGHT_DIRECTORY_ACCOUNT = local.emails["directory"]
       SEALWRIGHT_WATCH_URL         = local.urls["directory-watch"]
+      SEALWRIGHT_KEY_SERVICE_URL   = local.key_service_url
     }
 
     "sweep" = {
@@ -115,14 +116,16 @@ locals {
     }
 
     "key-service" = {
-      SEALWRIGHT_KEY_SERVICE_URL          = local.key_service_url
-      SEALWRIGHT_KEY_SERVICE_TENANT       = var.key_service.tenant_id
-      SEALWRIGHT_KEY_SERVICE_DOMAIN       = var.workspace.primary_domain
-      SEALWRIGHT_KEY_SERVICE_WRAP_CALLERS = local.emails["directory-event"]
-      SEALWRIGHT_KEY_SERVICE_KEYS = join(",", [
+      SEALWRIGHT_KEY_SERVICE_URL            = local.key_service_url
+      SEALWRIGHT_KEY_SERVICE_TENANT         = var.key_service.tenant_id
+      SEALWRIGHT_KEY_SERVICE_DOMAIN         = var.workspace.primary_domain
+      SEALWRIGHT_KEY_SERVICE_WRAP_CALLERS   = local.emails["directory-event"]
+      SEALWRIGHT_KEY_SERVICE_REWRAP_CALLERS = local.emails["due"]
+      # Newest first: a customer moves from Secret Manager to Cloud KMS and not back.
+      SEALWRIGHT_KEY_SERVICE_KEYS = join(",", concat(var.key_service.kms_key_versions, [
         for version in var.key_service.key_versions :
         "projects/${var.project.id}/secrets/key-encryption-key/versions/${version}"
-      ])
+      ]))
       SEALWRIGHT_KEY_SERVICE_IDENTITY_PROVIDERS = jsonencode([
         for provider in var.key_service.identity_providers : {
           issuer    = provider.issuer

@@ -110,6 +110,8 @@ variable "key_service" {
     tenant_id = string
     # Version numbers of the secret key-encryption-key, newest first. The first one wraps, all of them unwrap.
     key_versions = list(number)
+    # Full names of key versions in Cloud KMS (docs/deploy.md), newest first. They go before those of the secret.
+    kms_key_versions = optional(list(string), [])
     # Whose tokens say who is sitting at the browser.
     identity_providers = list(object({
       issuer    = string
@@ -148,8 +150,16 @@ variable "key_service" {
   }
 
   validation {
+    condition = alltrue([
+      for version in var.key_service.kms_key_versions :
+      can(regex("^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+/cryptoKeyVersions/[1-9][0-9]*$", version))
+    ])
+    error_message = "key_service.kms_key_versions are full names, projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/N."
+  }
+
+  validation {
     condition = (
-      length(var.key_service.key_versions) > 0 &&
+      length(var.key_service.key_versions) + length(var.key_service.kms_key_versions) > 0 &&
       length(distinct(var.key_service.key_versions)) == length(var.key_service.key_versions) &&
       alltrue([for version in var.key_service.key_versions : version >= 1 && floor(version) == version])
     )

@@ -49,6 +49,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'shared/ports',
     'shared/config',
     'shared/pki',
+    'shared/kacls',
     'shared/authority',
     'functions/compose.ts',
   ],

@@ -56,6 +56,24 @@ export const userView = userSummary.extend({
 
 export type UserView = z.output<typeof userView>;
 
+const wrappedKeyCount = z.looseObject({
+  keyServiceUrl: z.string(),
+  kekId: z.string().optional(),
+  keys: z.number(),
+  rewrappedUnder: z.record(z.string(), z.number()),
+  unproven: z.number(),
+  unreadable: z.number(),
+});
+
+export type WrappedKeyCount = z.output<typeof wrappedKeyCount>;
+
+export const wrappedKeyCounts = z.looseObject({ wrappedKeys: z.array(wrappedKeyCount) });
+
+export const addressPage = z.looseObject({
+  people: z.array(z.looseObject({ userId: z.string(), addresses: z.array(z.string()) })),
+  next: z.string().optional(),
+});
+
 export const rekeyAccepted = z.looseObject({ job: z.string() });
 
 export const rekeyForecast = z.looseObject({

@@ -9,6 +9,7 @@ import type { z } from 'zod';
 import { CommandFailure } from '../failure.ts';
 import {
   type AuditEntryView,
+  addressPage,
   auditPage,
   type CertificateChain,
   certificateChain,
@@ -24,6 +25,7 @@ import {
   type UserView,
   userPage,
   userView,
+  wrappedKeyCounts,
 } from './answers.ts';
 import type { Connection } from './connection.ts';
 import { AnswerLost, Faltering, refusal, unreachable } from './refusal.ts';
@@ -64,6 +66,20 @@ export class AdminClient {
   /** By address, present or former, or by immutable id. */
   user(name: string): Promise<UserView> {
     return this.#read(`v1/users/${encodeURIComponent(name)}`, userView);
+  }
+
+  wrappedKeys(): Promise<z.output<typeof wrappedKeyCounts>> {
+    return this.#read('v1/keys', wrappedKeyCounts);
+  }
+
+  /** Everybody with every address they have or had, page by page. */
+  async *addressPages(): AsyncGenerator<readonly { userId: string; addresses: string[] }[]> {
+    let after: string | undefined;
+    do {
+      const page = await this.#read('v1/addresses', addressPage, { after });
+      yield page.people;
+      after = page.next;
+    } while (after !== undefined);
   }
 
   job(id: string): Promise<JobView> {

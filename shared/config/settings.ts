@@ -90,7 +90,7 @@ const schema = z.object({
   SEALWRIGHT_LOOK_BY_AGE_DAYS: z.coerce.number().min(1).max(365).default(7),
   /** Hints of a rollout let out in a minute. Default 400, half of the directory's quota (docs/scale.md). */
   SEALWRIGHT_HINTS_PER_MINUTE: z.coerce.number().int().min(1).max(100_000).default(400),
-  /** The key service's registered address. */
+  /** The key service's registered address. For `due`: absent, nothing is wrapped again after a rotation. */
   SEALWRIGHT_KEY_SERVICE_URL: z.url().optional(),
   /** What wrapped keys are bound to; changing it makes all of them unreadable. */
   SEALWRIGHT_KEY_SERVICE_TENANT: z.string().optional(),
@@ -100,7 +100,9 @@ const schema = z.object({
   SEALWRIGHT_KEY_SERVICE_IDENTITY_PROVIDERS: authenticationIssuers,
   /** Service accounts that may have keys wrapped, comma-separated. */
   SEALWRIGHT_KEY_SERVICE_WRAP_CALLERS: addresses,
-  /** Full names of the key-encryption key versions in Secret Manager, newest first, comma-separated. */
+  /** Service accounts that may have wrapped keys wrapped again after a rotation, besides those; comma-separated. */
+  SEALWRIGHT_KEY_SERVICE_REWRAP_CALLERS: addresses,
+  /** Full names of key-encryption key versions, in Secret Manager or Cloud KMS, newest first, comma-separated. */
   SEALWRIGHT_KEY_SERVICE_KEYS: list,
   /**
    * Full names of the versions of the key that signs the service's own tokens, newest first. Absent: certs, delegate and

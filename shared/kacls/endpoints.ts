@@ -21,7 +21,13 @@ import { forMigration } from './migration-access.ts';
 import { ownKeySet } from './own-tokens.ts';
 import { privateKeyDecrypt, privilegedPrivateKeyDecrypt } from './private-key-decrypt.ts';
 import { privateKeySign } from './private-key-sign.ts';
-import { forAdmin, forAdminOrKeyService, forWrapCaller } from './privileged-access.ts';
+import {
+  forAdmin,
+  forAdminOrKeyService,
+  forRewrapCaller,
+  forWrapCaller,
+  rewrapCallersOf,
+} from './privileged-access.ts';
 import { rewrap } from './rewrap.ts';
 import { rewrapPrivateKeyOperation } from './rewrap-private-key.ts';
 import {
@@ -147,8 +153,8 @@ export const ENDPOINTS: ReadonlyMap<string, Endpoint> = new Map<string, Endpoint
     rewrapprivatekey: {
       ...post,
       auditEvent: 'private-key-rewrapped',
-      isConfigured: hasWrapCallers,
-      run: forWrapCaller(rewrapPrivateKeyOperation),
+      isConfigured: ({ settings }) => rewrapCallersOf(settings).length > 0,
+      run: forRewrapCaller(rewrapPrivateKeyOperation),
     },
     privatekeysign: {
       ...post,

@@ -3,6 +3,7 @@
  * operation gets the key only when all of them held.
  */
 import { type KeyObject, timingSafeEqual } from 'node:crypto';
+import { isSealwrightError } from '../errors.ts';
 import { forbidden, type KeyServiceRequest, textClaim } from './access.ts';
 import { sameIgnoringCase } from './addresses.ts';
 import { decodeBase64 } from './base64.ts';
@@ -11,7 +12,7 @@ import { requiredText } from './fields.ts';
 import { fromPkcs1Der, spkiSha256Of } from './private-key.ts';
 import type { Claims } from './tokens.ts';
 import { type AuthorizedUser, requirePerimeter } from './user-access.ts';
-import { openWrappedKey } from './wrapped-key.ts';
+import { kekIdOfWrappedKey, type OpenedWrappedKey, openWrappedKey } from './wrapped-key.ts';
 
 /**
  * Opens `wrapped_private_key` for a user whose tokens have been checked. Throws `forbidden` (permanent) when key,
@@ -47,10 +48,12 @@ export async function openNamedKey(
   request: KeyServiceRequest,
   context: KeyServiceContext,
 ): Promise<OpenedKey> {
-  const opened = await openWrappedKey(requiredText(request.body, 'wrapped_private_key'), {
-    keyEncryptionKeys: context.keyEncryptionKeys,
-    tenantId: context.settings.tenantId,
-  });
+  const opened = await openThisOrNewer(
+    requiredText(request.body, 'wrapped_private_key'),
+    spkiSha256,
+    request,
+    context,
+  );
   const { userId, perimeterId, kekId, privateKeyDer } = opened;
   try {
     const key = fromPkcs1Der(privateKeyDer);
@@ -62,6 +65,31 @@ export async function openNamedKey(
     throw forbidden('The permission is for another key: its spki_hash is not that of the wrapped key.');
   } finally {
     privateKeyDer.fill(0);
+  }
+}
+
+/**
+ * Gmail keeps the blob it was given, for good. After a rotation the ledger has a newer form of the very same blob; once
+ * the old key-encryption key is gone, that one is opened in its place, and everything is then checked of it as always.
+ */
+async function openThisOrNewer(
+  wrapped: string,
+  spkiSha256: Uint8Array,
+  { note }: KeyServiceRequest,
+  context: KeyServiceContext,
+): Promise<OpenedWrappedKey> {
+  const under = { keyEncryptionKeys: context.keyEncryptionKeys, tenantId: context.settings.tenantId };
+  try {
+    return await openWrappedKey(wrapped, under);
+  } catch (error) {
+    const kekIsGone =
+      isSealwrightError(error) && error.code === 'wrapped-key-unreadable' && error.kind === 'permanent';
+    if (!kekIsGone) throw error;
+    const spkiSha256Hex = Buffer.from(spkiSha256).toString('hex');
+    const newer = await context.newerForms?.newerWrappedKey(spkiSha256Hex, wrapped);
+    if (newer === undefined) throw error;
+    note({ namedKekId: kekIdOfWrappedKey(wrapped) });
+    return await openWrappedKey(newer, under);
   }
 }
 

@@ -16,6 +16,7 @@ import { perimeterAdmits } from './perimeters.ts';
 import {
   GOOGLE_ID_TOKEN_ISSUER,
   GOOGLE_ID_TOKEN_KEY_SET,
+  type KeyServiceSettings,
   MIGRATION_AUDIENCE,
   type PrivilegedEndpoint,
   withoutTrailingSlash,
@@ -68,7 +69,24 @@ export function forAdminOrKeyService(
  * `iss` https://accounts.google.com, `aud` our base URL, `email` in the list `wrapCallers`, `email_verified` true.
  * https://cloud.google.com/run/docs/authenticating/service-to-service
  */
-export function forWrapCaller(operation: Operation<string>): GatedOperation {
+export const forWrapCaller = (operation: Operation<string>): GatedOperation =>
+  forServiceAccount(({ wrapCallers }) => wrapCallers, 'wrapCallers', operation);
+
+/** The same for `wrapCallers` and `rewrapCallers`. */
+export const forRewrapCaller = (operation: Operation<string>): GatedOperation =>
+  forServiceAccount(rewrapCallersOf, 'rewrapCallers', operation);
+
+/** Whoever may have keys wrapped may have them wrapped again. */
+export const rewrapCallersOf = ({ wrapCallers, rewrapCallers }: KeyServiceSettings): readonly string[] => [
+  ...wrapCallers,
+  ...(rewrapCallers ?? []),
+];
+
+function forServiceAccount(
+  callersOf: (settings: KeyServiceSettings) => readonly string[],
+  listName: string,
+  operation: Operation<string>,
+): GatedOperation {
   return async (request, context) => {
     const { settings } = context;
     const base = withoutTrailingSlash(settings.baseUrl);
@@ -82,9 +100,9 @@ export function forWrapCaller(operation: Operation<string>): GatedOperation {
     request.note({ authenticated: email });
     if (claims['email_verified'] !== true)
       throw forbidden('Google has not verified the address of the caller.');
-    if (!settings.wrapCallers.some((caller) => sameIgnoringCase(caller, email))) {
+    if (!callersOf(settings).some((caller) => sameIgnoringCase(caller, email))) {
       throw forbidden(
-        `${email} may not wrap keys here; the list wrapCallers of this key service does not name it.`,
+        `${email} may not wrap keys here; the list ${listName} of this key service does not name it.`,
       );
     }
     context.rateLimits.privileged.take(lowerCaseAscii(email));

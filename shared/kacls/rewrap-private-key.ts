@@ -52,7 +52,8 @@ export async function rewrapPrivateKey(
 
 /**
  * POST rewrapprivatekey, an operation of our own: `wrapped_private_key` in, the same field under the current
- * key-encryption key out. It shows nothing of the key, so whoever may have keys wrapped may have them re-wrapped.
+ * key-encryption key out, and in `kek_id` which that is. It shows nothing of the key, so whoever may have keys wrapped may
+ * have them re-wrapped, and so may the accounts in `rewrapCallers`.
  */
 export const rewrapPrivateKeyOperation: Operation<string> = async ({ body, note }, _caller, context) => {
   const { wrappedKey, fromKekId, toKekId } = await rewrapPrivateKey(
@@ -64,5 +65,5 @@ export const rewrapPrivateKeyOperation: Operation<string> = async ({ body, note 
     },
   );
   note({ fromKekId, kekId: toKekId });
-  return { wrapped_private_key: wrappedKey };
+  return { wrapped_private_key: wrappedKey, kek_id: toKekId };
 };

@@ -33,6 +33,8 @@ export interface KeyServiceSettings {
   readonly authorizationKeySetRoot?: string;
   /** Addresses of the service accounts that may call wrapprivatekey. Empty: nobody may. */
   readonly wrapCallers: readonly string[];
+  /** Addresses of the service accounts that may call rewrapprivatekey besides those. Default nobody. */
+  readonly rewrapCallers?: readonly string[];
   /** Key set of Google's own ID tokens. Default `GOOGLE_ID_TOKEN_KEY_SET`; only an emulator needs another. */
   readonly wrapCallerKeySetUrl?: string;
   /** Whether people without a Google account (`google-visitor`, `customer-idp`) are served. */

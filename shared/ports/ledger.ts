@@ -21,6 +21,7 @@ import type {
 } from '../domain/records.ts';
 import type { RevocationReason } from '../domain/revocation-reason.ts';
 import type { AddressClaims } from './ledger/address-claims.ts';
+import type { AddressHistory } from './ledger/address-history.ts';
 import type { AuditChains } from './ledger/audit-chains.ts';
 import type { BlockedKeyRows } from './ledger/blocked-keys.ts';
 import type { DeviceKeyRows } from './ledger/device-keys.ts';
@@ -119,6 +120,7 @@ export interface JobProgress {
 
 export interface Ledger
   extends AddressClaims,
+    AddressHistory,
     AuditChains,
     BlockedKeyRows,
     DeviceKeyRows,

@@ -96,7 +96,8 @@ describe('rewrapprivatekey', () => {
       wrapped_private_key,
     });
     expect(status).toBe(200);
-    expect(Object.keys(json)).toEqual(['wrapped_private_key']);
+    expect(Object.keys(json)).toEqual(['wrapped_private_key', 'kek_id']);
+    expect(json['kek_id']).toBe('kek/2');
     expect(kekIdOfWrappedKey(String(json['wrapped_private_key']))).toBe('kek/2');
     expect(after.log.lines.at(-1)).toMatchObject({
       event: 'private-key-rewrapped',

@@ -10,6 +10,7 @@ import { httpOtherKeyServices } from '../../shared/adapters/kacls/other-key-serv
 import type { KeyServiceSettings } from '../../shared/kacls/settings.ts';
 import type { AddressBook } from '../../shared/ports/address-book.ts';
 import type { KeyEncryptionKeys } from '../../shared/ports/key-encryption-keys.ts';
+import type { RewrappedKeys } from '../../shared/ports/ledger/rewrapped-keys.ts';
 import type { OtherKeyServices } from '../../shared/ports/other-key-services.ts';
 import type { TokenSigningKeys } from '../../shared/ports/token-signing-keys.ts';
 import {
@@ -82,6 +83,7 @@ export interface WorldOptions {
   /** Null: this service has no signing key. */
   readonly tokenSigningKeys?: TokenSigningKeys | null;
   readonly otherKeyServices?: OtherKeyServices;
+  readonly newerForms?: Pick<RewrappedKeys, 'newerWrappedKey'>;
   readonly keySetTimeoutMs?: number;
   /** For fetching key sets; a test that has two services under invented names routes them here. */
   readonly fetch?: typeof fetch;
@@ -151,6 +153,7 @@ export async function startWorld(keys: Keys, options: WorldOptions = {}) {
       ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
     }),
     ...(signingKeys === null ? {} : { tokenSigningKeys: signingKeys }),
+    ...(options.newerForms === undefined ? {} : { newerForms: options.newerForms }),
     otherKeyServices: options.otherKeyServices ?? httpOtherKeyServices(),
     clock,
     log,

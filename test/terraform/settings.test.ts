@@ -118,6 +118,9 @@ describe('settings in Terraform', () => {
         'SEALWRIGHT_BEHIND_IAM',
         'SEALWRIGHT_OCSP_KEY_SECRET',
         'SEALWRIGHT_KEY_SERVICE_WRAP_CALLERS',
+        'SEALWRIGHT_KEY_SERVICE_REWRAP_CALLERS',
+        // Where the key service is another vendor's, `due` has nothing to wrap again.
+        ...(name === 'due' ? ['SEALWRIGHT_KEY_SERVICE_URL'] : []),
         'SEALWRIGHT_KEY_SERVICE_APPLICATIONS',
         'SEALWRIGHT_KEY_SERVICE_TOKEN_KEYS',
         'SEALWRIGHT_KEY_SERVICE_ADMIN_PROVIDERS',

@@ -17,6 +17,7 @@ import type { OwnIdentity } from '../google/own-identity.ts';
 import { restCall } from '../google/rest.ts';
 import type { RetrySettings } from '../google/retry.ts';
 import { kmsFailure } from './failure.ts';
+import { fits, sameVersion, untilSound } from './sound-answers.ts';
 
 export interface CloudKmsOptions {
   readonly own: OwnIdentity;
@@ -25,9 +26,6 @@ export interface CloudKmsOptions {
 }
 
 const GOOGLE = 'https://cloudkms.googleapis.com/';
-/** Google says "a limited number of retries" for answers damaged on their way. */
-const ANSWERS = 3;
-
 const HASH_OF: Readonly<Record<string, DigestHash>> = {
   RSA_SIGN_PKCS1_2048_SHA256: 'sha256',
   RSA_SIGN_PKCS1_3072_SHA256: 'sha256',
@@ -112,46 +110,12 @@ export function cloudKmsSigningKeys(options: CloudKmsOptions): SigningKeys {
   };
 }
 
-type Damage = 'checksum' | 'unconfirmed' | 'version';
-
-const DAMAGE: Readonly<Record<Damage, string>> = {
-  checksum: 'an answer that does not fit its own CRC32C',
-  unconfirmed: 'without confirming the CRC32C of what it was sent',
-  version: 'for another key version than the one that was asked for',
-};
-
-async function untilSound<T extends object>(keyVersion: string, ask: () => Promise<T | Damage>): Promise<T> {
-  let problem: Damage = 'checksum';
-  for (let count = 1; count <= ANSWERS; count += 1) {
-    const answer = await ask();
-    if (typeof answer !== 'string') return answer;
-    problem = answer;
-  }
-  throw permanent(
-    'kms-answer-refused',
-    `Cloud KMS answered ${DAMAGE[problem]} (${keyVersion}), ${ANSWERS} times: the answer is not used. Look at what stands between this function and cloudkms.googleapis.com.`,
-    { details: { problem, keyVersion } },
-  );
-}
-
 function assertPinned(keyVersion: string): void {
   if (KMS_KEY_VERSION.test(keyVersion)) return;
   throw invalidInput(
     'settings-invalid',
     `"${keyVersion}" is no version of a Cloud KMS key; write projects/PROJECT/locations/LOCATION/keyRings/RING/cryptoKeys/KEY/cryptoKeyVersions/NUMBER.`,
   );
-}
-
-const fits = (bytes: Uint8Array, checksum: unknown): boolean =>
-  bytes.length > 0 && checksum !== undefined && String(checksum) === String(crc32c(bytes));
-
-/** A project may be named by id or by number; everything behind it must be the same. */
-function sameVersion(answered: unknown, asked: string): boolean {
-  if (typeof answered !== 'string') return false;
-  const [, project, rest] = /^projects\/([^/]+)\/(.+)$/.exec(answered) ?? [];
-  const [, askedProject, askedRest] = /^projects\/([^/]+)\/(.+)$/.exec(asked) ?? [];
-  if (project === undefined || askedProject === undefined || rest !== askedRest) return false;
-  return project === askedProject || /^\d+$/.test(project) !== /^\d+$/.test(askedProject);
 }
 
 function spkiOf(pem: string, keyVersion: string): Uint8Array {

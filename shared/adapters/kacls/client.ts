@@ -1,11 +1,12 @@
 /**
- * Calls `wrapprivatekey` of a key service, ours or another vendor's. What it sends is what all of them understand
+ * Calls `wrapprivatekey` of a key service, ours or another vendor's, and `rewrapprivatekey` of ours. What it sends is what all of them understand
  * (PKCS#8 PEM in `private_key`), plus `user_id`, which ours needs and others ignore.
  * https://developers.google.com/workspace/cse/reference/wrap-private-key
  *
  * Nothing that was sent, and nothing the other side wrote, enters an error: an answer may repeat the request.
  */
 import { isSealwrightError, permanent, retryable, type SealwrightError } from '../../errors.ts';
+import type { KeyRewrapping } from '../../ports/key-rewrapping.ts';
 import type { KeyService } from '../../ports/key-service.ts';
 import { readLimited } from './response.ts';
 
@@ -21,12 +22,23 @@ export interface KaclsKeyServiceOptions {
 const LONGEST_WRAPPED_KEY = 8192;
 const MAX_ANSWER_BYTES = 64 * 1024;
 
-export function kaclsKeyService(options: KaclsKeyServiceOptions): KeyService {
+export function kaclsKeyService(options: KaclsKeyServiceOptions): KeyService & KeyRewrapping {
   return {
+    async rewrapPrivateKey({ keyServiceUrl, wrappedKey }) {
+      const base = keyServiceUrl.endsWith('/') ? keyServiceUrl.slice(0, -1) : keyServiceUrl;
+      requireConfidential(base);
+      const answer = await call(`${base}/rewrapprivatekey`, base, options, {
+        authentication: await idToken(base, options),
+        wrapped_private_key: wrappedKey,
+      });
+      const { kek_id: kekId } = answer;
+      if (typeof kekId !== 'string' || kekId === '') throw answerInvalid(base, 'it has no "kek_id"');
+      return { wrappedKey: readWrappedKey(base, answer), kekId };
+    },
     async wrapPrivateKey({ keyServiceUrl, privateKeyDer, spkiSha256Hex, userId, perimeterId }) {
       const base = keyServiceUrl.endsWith('/') ? keyServiceUrl.slice(0, -1) : keyServiceUrl;
       requireConfidential(base);
-      const answer = await call(base, options, {
+      const answer = await call(`${base}/wrapprivatekey`, base, options, {
         authentication: await idToken(base, options),
         private_key: pkcs8Pem(privateKeyDer),
         perimeter_id: perimeterId ?? '',
@@ -65,6 +77,7 @@ async function idToken(base: string, options: KaclsKeyServiceOptions): Promise<s
 }
 
 async function call(
+  url: string,
   base: string,
   options: KaclsKeyServiceOptions,
   request: Readonly<Record<string, string>>,
@@ -73,7 +86,7 @@ async function call(
   let response: Response;
   let text: string | undefined;
   try {
-    response = await send(`${base}/wrapprivatekey`, {
+    response = await send(url, {
       method: 'POST',
       redirect: 'manual',
       headers: { 'content-type': 'application/json', accept: 'application/json' },
@@ -105,13 +118,15 @@ function requireSuccess(base: string, response: Response, text: string | undefin
   throw permanent(
     'key-service-refused',
     `The key service ${base} answered HTTP ${status}${logged}: ${advice}.`,
+    { details: { httpStatus: status } },
   );
 }
 
 const ADVICE: Readonly<Record<number, string>> = {
-  400: 'it cannot read the request; see whether it takes PKCS#8 PEM',
+  400: 'it cannot read the request, or the wrapped key; see whether it takes PKCS#8 PEM',
   401: 'it does not accept our ID token; compare its expected audience with this address',
   403: 'it does not let our service account wrap keys; add the account to its list of callers',
+  422: 'the key-encryption key that the wrapped key needs is not there; its log names it',
   404: 'it has no wrapprivatekey at this address; compare the address with the one in the Admin console',
   405: 'it has no wrapprivatekey at this address; compare the address with the one in the Admin console',
 };

@@ -34,7 +34,8 @@ export function secretKeyEncryptionKeys(options: SecretKeyEncryptionKeysOptions)
       if (key === undefined) throw new Error('The newest key-encryption key is not among the named ones.');
       return { id: newest, key };
     },
-    byId: (id) => keys.read(id),
+    // A blob with a data key names a key in a KMS, whatever its id looks like.
+    byId: async (id, dataKey) => (dataKey === undefined ? await keys.read(id) : undefined),
   };
 }
 

@@ -13,6 +13,7 @@ import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../ports/clock.ts';
 import type { Ledger } from '../../ports/ledger.ts';
 import { addressClaims } from './address-claims.ts';
+import { addressHistory } from './address-history.ts';
 import { audit } from './audit.ts';
 import { auditChains } from './audit-chains.ts';
 import { blockedKeys } from './blocked-keys.ts';
@@ -59,6 +60,7 @@ export const createLedger = ({ database, clock, randomId = randomUUID }: LedgerO
   ...leaves(database, clock),
   ...keypairs(database, clock),
   ...addressClaims(database),
+  ...addressHistory(database),
   ...notices(database, clock),
   ...wishes(database, clock, randomId),
   ...issuers(database, clock),

@@ -1,0 +1,115 @@
+import { createPublicKey, generateKeyPairSync } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { verifyAddressFeed } from '../../shared/kacls/address-feed.ts';
+import { type FakeAdmin, startFakeAdmin } from './fake-admin.ts';
+import { sealwright, TOKEN } from './sealwright.ts';
+
+let admin: FakeAdmin;
+let environment: Record<string, string>;
+let folder: string;
+beforeAll(async () => {
+  admin = await startFakeAdmin();
+  environment = { SEALWRIGHT_ADMIN_URL: admin.url, SEALWRIGHT_ADMIN_TOKEN: TOKEN };
+  folder = mkdtempSync(join(tmpdir(), 'sealwright-feed-'));
+});
+afterAll(async () => {
+  await admin.close();
+  rmSync(folder, { recursive: true });
+});
+beforeEach(() => admin.reset());
+
+const counts = (unreadable: number) => ({
+  wrappedKeys: [
+    {
+      keyServiceUrl: 'https://kacls.acme.example/v1',
+      ...{ kekId: 'kek/1', keys: 1200, rewrappedUnder: { 'kek/2': 1199 }, unproven: 0, unreadable },
+    },
+    {
+      keyServiceUrl: 'https://kacls.vendor.example',
+      ...{ keys: 3, rewrappedUnder: {}, unproven: 3, unreadable: 0 },
+    },
+  ],
+});
+
+describe('sealwright keys status', () => {
+  it('lists wrapped keys by key service and key-encryption key', async () => {
+    admin.answer('GET /v1/keys', { body: counts(0) });
+    expect(await sealwright(['keys', 'status'], environment)).toEqual({
+      exit: 0,
+      stderr: '',
+      stdout:
+        'KEY SERVICE                    KEY-ENCRYPTION KEY  KEYS   WRAPPED AGAIN  UNPROVEN  UNREADABLE  UNDER\n' +
+        'https://kacls.acme.example/v1  kek/1               1,200  1,199          0         0           kek/2\n' +
+        'https://kacls.vendor.example   –                   3      0              3         0           –\n',
+    });
+  });
+
+  it('ends with 4 when a key did not open, and says which key-encryption key to give back', async () => {
+    admin.answer('GET /v1/keys', { body: counts(1) });
+    const { exit, stdout } = await sealwright(['keys', 'status'], environment);
+    expect(exit).toBe(4);
+    expect(stdout).toMatch(
+      /1 under kek\/1 of https:\/\/kacls\.acme\.example\/v1 did not open\. Give the key/,
+    );
+  });
+
+  it('says that there are none', async () => {
+    admin.answer('GET /v1/keys', { body: { wrappedKeys: [] } });
+    const { stdout } = await sealwright(['keys', 'status'], environment);
+    expect(stdout).toBe('The ledger holds no wrapped key.\n');
+  });
+});
+
+describe('sealwright keys feed', () => {
+  const people = [
+    { userId: '1', addresses: ['ana@acme.example', 'anna@acme.example'] },
+    { userId: '2', addresses: ['ben@acme.example'] },
+  ];
+  const file = (name: string) => join(folder, name);
+  const feed = (key: string) =>
+    sealwright(['keys', 'feed', '--key', key, '--tenant', 'C1', '--out', file('feed.jws')], environment);
+
+  it.each([
+    ['Ed25519', () => generateKeyPairSync('ed25519').privateKey],
+    ['EC P-256', () => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey],
+  ])('signs the addresses of everybody with a key of %s', async (_kind, makeKey) => {
+    const key = makeKey();
+    writeFileSync(file('key.pem'), key.export({ type: 'pkcs8', format: 'pem' }));
+    admin.answer('GET /v1/addresses', { body: { people: people.slice(0, 1), next: '1' } });
+    admin.answer('GET /v1/addresses?after=1', { body: { people: people.slice(1) } });
+    const ended = await feed(file('key.pem'));
+    expect(ended).toMatchObject({ exit: 0, stderr: '' });
+    expect(ended.stdout).toBe(`The addresses of 2 users are in ${file('feed.jws')}.\n`);
+    const read = await verifyAddressFeed(readFileSync(file('feed.jws'), 'utf8'), {
+      ...{ tenantId: 'C1', keys: [createPublicKey(key)], now: new Date() },
+    });
+    expect(read.people).toEqual(people.map(({ userId, addresses }) => [userId, addresses]));
+    expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+  });
+
+  it('refuses a key it cannot read, or of another kind, and leaves the feed as it was', async () => {
+    writeFileSync(file('feed.jws'), 'as before');
+    writeFileSync(
+      file('rsa.pem'),
+      generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' }),
+    );
+    admin.answer('GET /v1/addresses', { body: { people } });
+    expect((await feed(file('nothing.pem'))).stderr).toContain(
+      'cannot be read as an unencrypted private key',
+    );
+    const ended = await feed(file('rsa.pem'));
+    expect(ended.exit).not.toBe(0);
+    expect(ended.stderr).toContain('Ed25519 or EC P-256');
+    expect(readFileSync(file('feed.jws'), 'utf8')).toBe('as before');
+  });
+
+  it('says which flag is missing', async () => {
+    expect(await sealwright(['keys', 'feed', '--key', 'x'], environment)).toMatchObject({
+      exit: 2,
+      stderr: expect.stringContaining('--tenant is missing'),
+    });
+  });
+});
