@@ -3,6 +3,7 @@
  * what one undisturbed run leaves.
  */
 import { expect } from 'vitest';
+import type { ReconcileDeps } from '../../shared/reconcile/context.ts';
 import { reconcile } from '../../shared/reconcile/run.ts';
 import { type Death, mortal, type PortCall, ProcessDied } from '../support/fakes/calls.ts';
 import { plainKeyDetector } from '../support/fakes/plain-keys.ts';
@@ -31,7 +32,11 @@ const deathsOf = (calls: readonly PortCall[]): readonly Death[] => [
 ];
 
 /** Dies everywhere, runs again, and checks the end each time. */
-export async function crashEverywhere(materials: Materials, workflow: Workflow): Promise<Campaign> {
+export async function crashEverywhere(
+  materials: Materials,
+  workflow: Workflow,
+  changes: Partial<ReconcileDeps> = {},
+): Promise<Campaign> {
   const world = await createWorld(materials);
   try {
     await workflow.prepare(world);
@@ -39,7 +44,7 @@ export async function crashEverywhere(materials: Materials, workflow: Workflow):
     const holdsPlainKey = plainKeyDetector(materials.pool);
 
     const undisturbed = mortal();
-    await reconcile(world.surrounded(undisturbed.around), USER_ID, CAUSE);
+    await reconcile({ ...world.surrounded(undisturbed.around), ...changes }, USER_ID, CAUSE);
     const clean = await shapeOf(world);
     const deaths = deathsOf(undisturbed.calls);
     for (const death of deaths) {
@@ -47,11 +52,12 @@ export async function crashEverywhere(materials: Materials, workflow: Workflow):
       const where = `died ${death.moment} call ${death.call}, ${call?.port}.${call?.method}`;
       await restore();
       const process = mortal(death);
-      await expect(reconcile(world.surrounded(process.around), USER_ID, CAUSE), where).rejects.toThrow(
-        ProcessDied,
-      );
+      await expect(
+        reconcile({ ...world.surrounded(process.around), ...changes }, USER_ID, CAUSE),
+        where,
+      ).rejects.toThrow(ProcessDied);
       await world.expireLeases();
-      await reconcile(world.deps, USER_ID, CAUSE);
+      await reconcile({ ...world.deps, ...changes }, USER_ID, CAUSE);
       expect(await shapeOf(world), where).toEqual(clean);
       const leaving = process.calls.filter(({ port }) => port !== 'keyService').map(({ args }) => args);
       expect(holdsPlainKey(leaving), `${where}: a plain key left the process`).toBe(false);
