@@ -11,6 +11,7 @@ import type { System } from '../local/system.ts';
 import type { Artefacts, Check } from './artefacts.ts';
 import { type Certificate, CompanyClient, type UserView } from './company-client.ts';
 import type { Console } from './console.ts';
+import { askStatus, type OcspDesk } from './ocsp.ts';
 
 const EVA = 'eva@acme.example';
 const FINN = 'finn@acme.example';
@@ -21,6 +22,11 @@ export async function tellStory(system: System, artefacts: Artefacts, console: C
   const company = new CompanyClient(system.ready, COMPANY.superAdmin);
   const crlName = new URL(system.crlUrl).pathname.slice(1);
   writeTrust(system, artefacts);
+  const desk: OcspDesk = {
+    url: system.ready.ocsp,
+    issuerCertificateDer: new Uint8Array(new X509Certificate(system.issuingPem).rawData),
+    artefacts,
+  };
 
   console.chapter('Two people join');
   const eva = await join(company, console, EVA, 'Eva', 'Lind');
@@ -41,6 +47,9 @@ export async function tellStory(system: System, artefacts: Artefacts, console: C
     checks: [],
   });
   for (const user of [eva, finn]) await writeUser(company, system, artefacts, user, joinedAt);
+  await console.step('OCSP says of Eva’s certificate that it is good', () =>
+    askStatus(desk, newest(eva), { user: EVA, status: 'good', at: joinedAt }),
+  );
 
   console.chapter('They write to each other, and to somebody outside');
   await writeMail(company, artefacts, console, joinedAt);
@@ -120,6 +129,9 @@ export async function tellStory(system: System, artefacts: Artefacts, console: C
   await company.drain();
 
   const endedAt = await company.now();
+  await console.step('OCSP says of Finn’s certificate that it is revoked', () =>
+    askStatus(desk, newest(finn), { user: FINN, status: 'revoked', at: endedAt }),
+  );
   const afterName = `crl/${system.issuerId}.crl`;
   artefacts.write(afterName, await company.published(crlName), {
     kind: 'CRL after the leavers, DER',

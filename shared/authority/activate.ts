@@ -1,11 +1,14 @@
 /** An issuer takes over once whoever meets one of its leaves can look everything up. */
+import { addressesOf } from '../domain/issuer-address.ts';
 import type { IssuerRecord } from '../domain/records.ts';
 import { permanent, retryable } from '../errors.ts';
 import type { AuthorityDeps } from './deps.ts';
+import { assertVerified } from './readiness.ts';
 
 /**
  * Makes a prepared issuer the active one; the one before goes on signing its CRLs and OCSP answers until its last leaf
- * has ended. Throws `issuer-not-ready` (retryable) while no CRL of its own is public, `issuer-missing`, `conflict`.
+ * has ended. Throws `issuer-not-ready` (retryable) while no CRL of its own is public, and
+ * (permanent) until every address its leaves will carry was found right from outside; `issuer-missing`, `conflict`.
  */
 export async function activate(
   deps: Pick<AuthorityDeps, 'ledger' | 'clock'>,
@@ -21,6 +24,7 @@ export async function activate(
   }
   if (issuer.state === 'active') return {};
   await assertCrlPublic(deps, issuer);
+  assertVerified(issuerId, addressesOf(issuer), await deps.ledger.issuerAddresses(issuerId));
   const done = await deps.ledger.activateIssuer(issuerId);
   await deps.ledger.audit({
     cause: { source: 'admin', eventId: issuerId, event: 'ca-activate' },

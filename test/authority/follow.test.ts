@@ -8,6 +8,7 @@ import { type SetUpResult, setUpAuthority } from '../../shared/authority/set-up.
 import { signCrlIntent, signLeafIntent } from '../../shared/authority/sign.ts';
 import { trustBundles } from '../../shared/authority/trust-bundle.ts';
 import { upkeep } from '../../shared/authority/upkeep.ts';
+import { addressesOf } from '../../shared/domain/issuer-address.ts';
 import type { IssuerRecord } from '../../shared/domain/records.ts';
 import { isSealwrightError } from '../../shared/errors.ts';
 import { readIssuer } from '../../shared/pki/certificate.ts';
@@ -86,6 +87,14 @@ async function publish(issuerId: string): Promise<void> {
     signLeaf: (serialHex: string) => signLeafIntent({ ...deps, caKeys: caKeysNow() }, serialHex),
     signCrl: (id: string, number: bigint) => signCrlIntent({ ...deps, caKeys: caKeysNow() }, id, number),
   };
+  // As publish-crl does once it has fetched them.
+  for (const address of addressesOf(issuer)) {
+    await deps.ledger.recordAddressCheck(issuerId, {
+      ...address,
+      sha256Hex: '0'.repeat(64),
+      found: 'as expected',
+    });
+  }
   await publishCrl({ ...deps, log: keptLog(), signing: signing as never }, issuer, {
     eventId: 'test',
     event: 'test',
