@@ -1,7 +1,10 @@
 import { audit } from './admin/audit.ts';
+import { held } from './admin/held.ts';
 import { job } from './admin/job.ts';
+import { keypairCommands } from './admin/keypair.ts';
 import { rekey } from './admin/rekey.ts';
 import { status } from './admin/status.ts';
+import { stopCommands } from './admin/stop.ts';
 import { user } from './admin/user.ts';
 import { users } from './admin/users.ts';
 import { caInit } from './ca/init.ts';
@@ -21,6 +24,9 @@ export const COMMANDS: readonly Command[] = [
   user,
   rekey,
   job,
+  ...held,
+  ...stopCommands,
+  ...keypairCommands,
   audit,
   certExport,
   certIssue(),

@@ -63,8 +63,17 @@ export function describeFailure(thrown: unknown): FailureReport {
   };
 }
 
+/** What a human has to look at or decide on first. */
+const REFUSED_BY_GUARD: ReadonlySet<string> = new Set([
+  'guard-refused',
+  'held-set-changed',
+  'held-set-decided',
+  'same-admin',
+  'obliteration-refused',
+]);
+
 /** Exit code for an error code of the product, whether it arose here or in the admin API. */
 export function exitCodeOf(code: string): ExitCode {
-  if (code === 'guard-refused') return EXIT.refusedByGuard;
+  if (REFUSED_BY_GUARD.has(code)) return EXIT.refusedByGuard;
   return code === 'settings-invalid' ? EXIT.usage : EXIT.failed;
 }

@@ -15,6 +15,11 @@
  * | `GET /v1/lint`            | the linter over every certificate that has not expired            |
  * | `GET /v1/keys`            | wrapped keys by key-encryption key, counted                       |
  * | `GET /v1/addresses`       | everybody with every address they have or had; `?after=…`         |
+ * | `GET /v1/held`, `GET /v1/held/DIGEST` | what the guard holds                                  |
+ * | `POST /v1/held/DIGEST/approve`, `…/dismiss` | decides on exactly that                         |
+ * | `GET /v1/stop`, `POST /v1/stop`, `POST /v1/resume` | the switch that stops everything         |
+ * | `POST /v1/keypair-requests` | disabling or obliterating one key pair; `GET` shows them        |
+ * | `POST /v1/keypair-requests/ID/confirm`, `…/cancel` | a second admin confirms an obliteration  |
  * | `GET /v1/audit`           | the audit trail, oldest first; `?user=…&after=…&limit=…`          |
  */
 import { invalidInput, permanent } from '../shared/errors.ts';
@@ -25,16 +30,22 @@ import { type AdminKeysDeps, readAddresses, readWrappedKeys } from './admin/keys
 import { type LintDeps, lintLive } from './admin/lint.ts';
 import { type AdminReadDeps, readAudit, readJob, readUser, readUsers } from './admin/read.ts';
 import { type RekeyDeps, requestRekey } from './admin/rekey.ts';
+import { type GuardRouteDeps, routeGuard } from './admin/route-guard.ts';
 import { bearerToken } from './wire/caller.ts';
 import { type HttpAnswer, type HttpCall, type HttpHandler, parseJsonObject } from './wire/http.ts';
 
-export interface AdminDeps extends Omit<RekeyDeps, 'ledger'>, Omit<DeviceDeps, 'ledger'> {
+export interface AdminDeps
+  extends Omit<RekeyDeps, 'ledger' | 'bus'>,
+    Omit<DeviceDeps, 'ledger' | 'bus'>,
+    Omit<GuardRouteDeps, 'ledger' | 'bus'> {
   readonly ledger: RekeyDeps['ledger'] &
     AdminReadDeps['ledger'] &
     DeviceDeps['ledger'] &
     CertificateDeps['ledger'] &
     LintDeps['ledger'] &
-    AdminKeysDeps['ledger'];
+    AdminKeysDeps['ledger'] &
+    GuardRouteDeps['ledger'];
+  readonly bus: RekeyDeps['bus'] & DeviceDeps['bus'] & GuardRouteDeps['bus'];
   readonly idTokens: IdTokenVerifier;
   /** Audiences an admin's ID token may carry. */
   readonly audiences: readonly string[];
@@ -48,7 +59,10 @@ export function createAdmin(deps: AdminDeps): HttpHandler {
     const [, version, resource, id, action, ...beyond] = call.path.split('/').map(decoded);
     for (const value of call.query.values()) refuseNul(value);
     if (version !== 'v1') throw permanent('not-found', 'The admin API lives under /v1.');
-    if (beyond.length > 0 || (action !== undefined && resource !== 'devices')) throw unknownPath(call);
+    if (beyond.length > 0) throw unknownPath(call);
+    const answer = await routeGuard(deps, admin, call, [resource, id, action]);
+    if (answer !== undefined) return answer;
+    if (action !== undefined && resource !== 'devices') throw unknownPath(call);
     switch (resource) {
       case 'rekey':
         if (id !== undefined) throw unknownPath(call);

@@ -38,12 +38,15 @@ const PAGE = 1_000;
 /** A certificate takes the function a few milliseconds. */
 const LINT_PAGE = 200;
 
+const REKEY_SHOWN = '"sealwright audit" shows a "rekey-requested"';
+
 export interface RekeyWish {
   readonly users?: readonly string[];
   readonly orgUnit?: string;
   readonly all?: true;
   readonly reason: string;
   readonly invalidityDate?: string;
+  readonly confirmUsers?: number;
 }
 
 export class AdminClient {
@@ -57,7 +60,7 @@ export class AdminClient {
   async *userPages(): AsyncGenerator<readonly UserSummary[]> {
     let after: string | undefined;
     do {
-      const page = await this.#read('v1/users', userPage, { limit: PAGE, after });
+      const page = await this.read('v1/users', userPage, { limit: PAGE, after });
       yield page.users;
       after = page.next;
     } while (after !== undefined);
@@ -65,25 +68,25 @@ export class AdminClient {
 
   /** By address, present or former, or by immutable id. */
   user(name: string): Promise<UserView> {
-    return this.#read(`v1/users/${encodeURIComponent(name)}`, userView);
+    return this.read(`v1/users/${encodeURIComponent(name)}`, userView);
   }
 
   wrappedKeys(): Promise<z.output<typeof wrappedKeyCounts>> {
-    return this.#read('v1/keys', wrappedKeyCounts);
+    return this.read('v1/keys', wrappedKeyCounts);
   }
 
   /** Everybody with every address they have or had, page by page. */
   async *addressPages(): AsyncGenerator<readonly { userId: string; addresses: string[] }[]> {
     let after: string | undefined;
     do {
-      const page = await this.#read('v1/addresses', addressPage, { after });
+      const page = await this.read('v1/addresses', addressPage, { after });
       yield page.people;
       after = page.next;
     } while (after !== undefined);
   }
 
   job(id: string): Promise<JobView> {
-    return this.#read(`v1/jobs/${encodeURIComponent(id)}`, jobView);
+    return this.read(`v1/jobs/${encodeURIComponent(id)}`, jobView);
   }
 
   /** Entries in the order of writing, page by page; `limit` counts over all pages. */
@@ -95,7 +98,7 @@ export class AdminClient {
     let { after } = filter;
     let left = filter.limit ?? Number.POSITIVE_INFINITY;
     while (left > 0) {
-      const page = await this.#read('v1/audit', auditPage, {
+      const page = await this.read('v1/audit', auditPage, {
         limit: Math.min(PAGE, left),
         user: filter.user,
         after,
@@ -109,14 +112,14 @@ export class AdminClient {
 
   /** One certificate with the chain above it. */
   certificate(serial: string): Promise<CertificateChain> {
-    return this.#read(`v1/certificates/${encodeURIComponent(serial)}`, certificateChain);
+    return this.read(`v1/certificates/${encodeURIComponent(serial)}`, certificateChain);
   }
 
   /** Every certificate that has not expired, judged by the function's linter, page by page; the CAs with the first. */
   async *lintPages(): AsyncGenerator<LintPage> {
     let after: string | undefined;
     do {
-      const page = await this.#read('v1/lint', lintPage, { limit: LINT_PAGE, after });
+      const page = await this.read('v1/lint', lintPage, { limit: LINT_PAGE, after });
       yield page;
       after = page.next;
     } while (after !== undefined);
@@ -133,7 +136,7 @@ export class AdminClient {
   }
 
   device(id: string): Promise<DeviceView> {
-    return this.#read(`v1/devices/${encodeURIComponent(id)}`, deviceView);
+    return this.read(`v1/devices/${encodeURIComponent(id)}`, deviceView);
   }
 
   /** Again is done already. */
@@ -143,15 +146,16 @@ export class AdminClient {
 
   /** Asks for new keys; answers the job's id. Never repeated: a lost answer may hide a job that was recorded. */
   async rekey(wish: RekeyWish): Promise<string> {
-    return (await this.#post('v1/rekey', { ...wish, dryRun: false }, rekeyAccepted)).job;
+    return (await this.post('v1/rekey', { ...wish, dryRun: false }, rekeyAccepted, REKEY_SHOWN)).job;
   }
 
   /** Whom `rekey` would touch. */
   rekeyForecast(wish: RekeyWish): Promise<z.output<typeof rekeyForecast>> {
-    return this.#post('v1/rekey', { ...wish, dryRun: true }, rekeyForecast);
+    return this.post('v1/rekey', { ...wish, dryRun: true }, rekeyForecast, REKEY_SHOWN);
   }
 
-  async #read<T>(
+  /** Any path of the API; repeated when the API falters. */
+  async read<T>(
     path: string,
     shape: z.ZodType<T>,
     query: Readonly<Record<string, string | number | undefined>> = {},
@@ -179,14 +183,15 @@ export class AdminClient {
     }
   }
 
-  async #post<T>(path: string, body: unknown, shape: z.ZodType<T>): Promise<T> {
+  /** Never repeated. `shownBy` says which command shows a request whose answer was lost. */
+  async post<T>(path: string, body: unknown, shape: z.ZodType<T>, shownBy: string): Promise<T> {
     try {
       return await this.#request('POST', path, JSON.stringify(body), shape);
     } catch (error) {
       if (!(error instanceof AnswerLost)) throw error;
       throw new CommandFailure(
         'answer-lost',
-        `${error.message} Whether the request was taken is not known; "sealwright audit" shows a "rekey-requested" if it was.`,
+        `${error.message} Whether the request was taken is not known; ${shownBy} if it was.`,
         { cause: error },
       );
     }

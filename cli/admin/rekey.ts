@@ -26,6 +26,11 @@ export const rekey = adminCommand({
       placeholder: 'INSTANT',
       help: 'since when the key is thought to be compromised: 2026-11-01T00:00:00Z',
     },
+    'confirm-users': {
+      kind: 'text',
+      placeholder: 'N',
+      help: 'how many users you mean; needed with keyCompromise for more than the guard lets depart in an hour',
+    },
     'dry-run': { kind: 'switch', help: 'only say whom it would touch' },
     wait: { kind: 'switch', help: 'wait until it is done, with progress' },
   },
@@ -90,6 +95,7 @@ function wishOf(call: Call): RekeyWish {
     throw new UsageError(`An org unit is a path that begins with a slash: --org-unit /${orgUnit}.`);
   }
   const since = call.text('invalidity-date');
+  const confirmed = call.text('confirm-users');
   const reason = reasonOf(call.text('reason'));
   if (since !== undefined && reason !== 'keyCompromise') {
     throw new UsageError(
@@ -102,6 +108,7 @@ function wishOf(call: Call): RekeyWish {
     ...(call.isSet('all') ? { all: true } : {}),
     reason,
     ...(since === undefined ? {} : { invalidityDate: instantOf(since) }),
+    ...(confirmed === undefined ? {} : { confirmUsers: numberOf(confirmed) }),
   };
 }
 
@@ -112,6 +119,11 @@ function reasonOf(text: string | undefined): string {
   throw new UsageError(
     `"${text}" is no reason; ${guess === undefined ? `known are ${REASONS.join(', ')}.` : `did you mean "${guess}"?`}`,
   );
+}
+
+function numberOf(text: string): number {
+  if (/^[1-9]\d{0,6}$/.test(text)) return Number(text);
+  throw new UsageError(`--confirm-users takes a number of users, not "${text}".`);
 }
 
 function instantOf(text: string): string {

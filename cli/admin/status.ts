@@ -5,20 +5,26 @@ import { counted, instant } from '../words.ts';
 import { adminCommand } from './admin-command.ts';
 import { type UserSummary, userStates } from './answers.ts';
 import type { AdminClient } from './client.ts';
+import { heldList, stopView } from './guard-answers.ts';
 import { type CrlReport, crlUrls, inspectCrl } from './public-crl.ts';
+import { describeStop } from './stop.ts';
 import { allUsers } from './users.ts';
 
 const NO_COUNTS: Readonly<Record<string, number>> = Object.fromEntries(userStates.map((state) => [state, 0]));
 
 export const status = adminCommand({
   name: 'status',
-  summary: 'users by state, who is blocked and why, how fresh the public CRL is',
+  summary:
+    'whether it is stopped, what is held, users by state, who is blocked and why, how fresh the public CRL is',
   operands: [],
   flags: {},
   notes: [
     'The CRL is fetched from the address in a certificate of the first ready user, as any mail program would; where this machine cannot reach it, it says so.',
   ],
   async run(call, admin) {
+    const { stop } = await admin.read('v1/stop', stopView);
+    const { sets } = await admin.read('v1/held', heldList);
+    const heldUsers = sets.reduce((sum, set) => sum + set.users, 0);
     const all = await allUsers(admin, call.terminal, () => true);
     const users: Record<string, number> = { ...NO_COUNTS };
     for (const { state } of all) users[state] = (users[state] ?? 0) + 1;
@@ -34,8 +40,21 @@ export const status = adminCommand({
           );
     return {
       exitCode: EXIT.done,
-      document: { users: { ...users, total: all.length }, blocked, crls },
+      document: {
+        stop,
+        held: { sets: sets.length, users: heldUsers },
+        users: { ...users, total: all.length },
+        blocked,
+        crls,
+      },
       text: [
+        ...(stop === null ? [] : [`${describeStop(stop)} "sealwright resume" goes on.`]),
+        ...(sets.length === 0
+          ? []
+          : [
+              `HELD ${counted(heldUsers, 'departure')} in ${counted(sets.length, 'set')} wait for your decision: "sealwright held list".`,
+            ]),
+        ...(stop === null && sets.length === 0 ? [] : ['']),
         facts([
           ...Object.entries(users).map(([state, count]) => [state, count.toLocaleString('en-US')] as const),
           ['total', counted(all.length, 'user')],

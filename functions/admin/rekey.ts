@@ -10,8 +10,10 @@ import {
   type RevocationReason,
 } from '../../shared/domain/revocation-reason.ts';
 import { invalidInput, isSealwrightError, permanent } from '../../shared/errors.ts';
+import { departureLimit } from '../../shared/plan/guard.ts';
 import { ruleCovering } from '../../shared/plan/scope.ts';
 import type { Bus } from '../../shared/ports/bus.ts';
+import type { Clock } from '../../shared/ports/clock.ts';
 import type { Directory } from '../../shared/ports/directory.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { Log } from '../../shared/ports/log.ts';
@@ -22,7 +24,8 @@ export interface RekeyDeps {
     Directory,
     'presence' | 'resolve' | 'usersUnder' | 'orgUnits' | 'isMember' | 'group' | 'groupMembers'
   >;
-  readonly ledger: Pick<Ledger, 'recordRekeyJob' | 'audit'>;
+  readonly clock: Clock;
+  readonly ledger: Pick<Ledger, 'recordRekeyJob' | 'audit' | 'departuresSince'>;
   readonly bus: Pick<Bus, 'publishHints'>;
   readonly policies: ActivePolicySource;
   readonly log: Log;
@@ -50,6 +53,8 @@ const request = z.strictObject({
     .datetime({ offset: true })
     .refine(hasUsualYear, 'must lie in the years 1950 to 9999')
     .optional(),
+  /** How many users the admin means to re-key: must be stated where more are revoked at once than an hour allows. */
+  confirmUsers: z.number().int().min(1).optional(),
   dryRun: z.boolean().default(false),
 });
 
@@ -112,6 +117,7 @@ export async function requestRekey(deps: RekeyDeps, admin: string, body: unknown
       },
     };
   }
+  await requireConfirmed(deps, wanted, targets.length);
   const { jobId } = await deps.ledger.recordRekeyJob({
     requestedBy: admin,
     reason: wanted.reason,
@@ -120,6 +126,36 @@ export async function requestRekey(deps: RekeyDeps, admin: string, body: unknown
   });
   await announce(deps, { jobId, admin, reason: wanted.reason }, targets);
   return { status: 202, body: { job: jobId } };
+}
+
+/**
+ * A job is an admin's own decision, so the guard does not hold it; but a wrong unit is chosen as easily as a right one. Where
+ * certificates are revoked at once (`keyCompromise`) for more users than the guard lets depart in an hour, the number has to be
+ * stated, and a stated number has to be right. Throws `guard-refused` naming it.
+ */
+async function requireConfirmed(
+  deps: RekeyDeps,
+  { reason, confirmUsers }: { readonly reason: RevocationReason; readonly confirmUsers?: number | undefined },
+  users: number,
+): Promise<void> {
+  if (confirmUsers === users) return;
+  if (confirmUsers !== undefined) {
+    throw permanent(
+      'guard-refused',
+      `This would re-key ${users} users and you confirmed ${confirmUsers}. Look at the dry run, and confirm ${users} if that is what you mean.`,
+      { details: { field: 'confirmUsers', users } },
+    );
+  }
+  if (reason !== 'keyCompromise') return;
+  const { coveredUsers } = await deps.ledger.departuresSince(deps.clock.now());
+  const { policy } = await deps.policies.current();
+  const limit = departureLimit(coveredUsers, policy.guard);
+  if (users <= limit) return;
+  throw permanent(
+    'guard-refused',
+    `This would revoke the certificates of ${users} users at once, and the guard's limit for ${coveredUsers} covered users is ${limit}. Look at the dry run, and confirm ${users} if that is what you mean.`,
+    { details: { field: 'confirmUsers', users, limit } },
+  );
 }
 
 /**

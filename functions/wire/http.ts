@@ -192,6 +192,9 @@ const HTTP_STATUS_OF_CODE: Readonly<Record<string, number>> = {
   conflict: 409,
   'lint-failed': 422,
   'guard-refused': 409,
+  'held-set-changed': 409,
+  'held-set-decided': 409,
+  'same-admin': 409,
 };
 
 export function httpStatusOf(error: SealwrightError): number {

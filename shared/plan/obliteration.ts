@@ -2,7 +2,9 @@
  * Obliterating a key pair: what stands against it, and what it costs. Pure. Nothing here decides that a pair is
  * obliterated; two admins do, and this is asked again before the second confirms and once more when the turn comes.
  */
+import { createHash } from 'node:crypto';
 import type { GmailFacts } from '../domain/gmail.ts';
+import type { UserLedger } from '../domain/records.ts';
 
 /** Gmail obliterates only what has been disabled for more than this. */
 export const OBLITERATE_AFTER_MS = 30 * 86_400_000;
@@ -37,4 +39,96 @@ export function whyGmailForbidsObliterating(
   );
   if (user !== undefined) return `The identity ${user.address} uses key pair ${keypairId}.`;
   return whyNotObliterate(pair.enabled ? undefined : pair.disabledAt, now, keypairId);
+}
+
+/** What becomes unreadable, for ever and for everybody, when a pair is obliterated. */
+export interface ObliterationStatement {
+  readonly userId: string;
+  readonly user: string;
+  readonly keypairId: string;
+  /** Since when the pair is disabled, ISO 8601. */
+  readonly disabledAt: string;
+  /**
+   * The certificates mail may have been encrypted to, each with the time in which senders could: from its notBefore until it
+   * ran out or was revoked. Empty for a key that only signs.
+   */
+  readonly epochs: readonly {
+    readonly serial: string;
+    readonly from: string;
+    readonly to: string;
+    readonly addresses: readonly string[];
+  }[];
+  /** Other pairs of the user that hold the same key; whether Gmail opens this epoch's mail with them is not known. */
+  readonly sameKey: readonly string[];
+}
+
+/** Undefined where the ledger does not know the pair, or it is not disabled. */
+export function obliterationStatement(
+  { user, leaves, keys, keypairs }: UserLedger,
+  keypairId: string,
+): ObliterationStatement | undefined {
+  const pair = keypairs.find((candidate) => candidate.keypairId === keypairId);
+  const leaf = leaves.find(({ serialHex }) => serialHex === pair?.serialHex);
+  if (user === undefined || leaf === undefined || pair?.disabled === undefined) return undefined;
+  const key = keys.find(({ keyId }) => keyId === leaf.keyId);
+  const siblings = new Set(
+    leaves
+      .filter(({ keyId, serialHex }) => keyId === leaf.keyId && serialHex !== leaf.serialHex)
+      .map(({ serialHex }) => serialHex),
+  );
+  const to = Math.min(
+    leaf.notAfter.getTime(),
+    leaf.revocation?.revokedAt.getTime() ?? Number.POSITIVE_INFINITY,
+  );
+  return {
+    userId: user.userId,
+    user: user.primaryEmail,
+    keypairId,
+    disabledAt: pair.disabled.at.toISOString(),
+    epochs:
+      key?.purpose === 'signing'
+        ? []
+        : [
+            {
+              serial: leaf.serialHex,
+              from: leaf.notBefore.toISOString(),
+              to: new Date(to).toISOString(),
+              addresses: leaf.addresses,
+            },
+          ],
+    sameKey: keypairs.flatMap(({ serialHex, keypairId: other }) =>
+      siblings.has(serialHex) && other !== undefined ? [other] : [],
+    ),
+  };
+}
+
+/** SHA-256, lower-case hex: what the second admin confirms. */
+export const statementDigest = (statement: ObliterationStatement): string =>
+  createHash('sha256')
+    .update(
+      JSON.stringify([
+        statement.userId,
+        statement.user,
+        statement.keypairId,
+        statement.disabledAt,
+        statement.epochs.map(({ serial, from, to, addresses }) => [serial, from, to, addresses]),
+        statement.sameKey,
+      ]),
+    )
+    .digest('hex');
+
+/** The pair of the certificate a user who is still covered uses now: disabling it would only have it enabled again. */
+export function isInUse({ user, leaves, keys, keypairs }: UserLedger, keypairId: string): boolean {
+  const purposeOf = ({ keyId }: { keyId: string }) => keys.find((key) => key.keyId === keyId)?.purpose;
+  if (user === undefined || user.state === 'leaving' || user.state === 'out') return false;
+  const pair = keypairs.find((candidate) => candidate.keypairId === keypairId);
+  const leaf = leaves.find(({ serialHex }) => serialHex === pair?.serialHex);
+  if (leaf === undefined || leaf.revocation !== undefined || leaf.retirement !== undefined) return false;
+  return !leaves.some(
+    (other) =>
+      other.state === 'signed' &&
+      other.revocation === undefined &&
+      purposeOf(other) === purposeOf(leaf) &&
+      other.intendedAt.getTime() > leaf.intendedAt.getTime(),
+  );
 }

@@ -7,6 +7,7 @@ import { isProvenAbsent } from './rules/absence.ts';
 import { issueForDevices } from './rules/devices.ts';
 import { convergeGmail } from './rules/gmail.ts';
 import { issuance } from './rules/issuance.ts';
+import { awaitingRequests, keypairRequestSteps } from './rules/keypair-requests.ts';
 import { nextWarningAt, noticesFor } from './rules/notices.ts';
 import { retireReplaced, serialsRevokedBy, urgentRevocations } from './rules/retirement.ts';
 import { coveringRule, isObserveOnly, protectionIn, type Standing, standingOf } from './standing.ts';
@@ -20,12 +21,13 @@ import { waitForGmail, waitForHolder } from './waiting.ts';
 export function planFor(facts: Facts, policy: Policy): Plan {
   const standing = standingOf(facts, policy);
   const { steps, verdict } = planStanding(facts, standing);
+  const requested = keypairRequestSteps(facts);
   const protectedAs = protectionIn(facts, policy);
   const rule = coveringRule(standing, facts, policy);
   return {
     userId: facts.userId,
-    steps,
-    verdict: warnInTime(facts, rule, verdict),
+    steps: [...steps, ...requested],
+    verdict: awaitingRequests(facts, warnInTime(facts, rule, verdict)),
     notices: noticesFor(facts, rule),
     ...(protectedAs === undefined ? {} : { protectedAs }),
     ...(isObserveOnly(standing, facts, policy) ? { observeOnly: true } : {}),
@@ -164,9 +166,10 @@ function readyVerdict(facts: Facts, rule: PolicyRule, renewals: readonly Date[])
 
 /**
  * True when a plan needs Gmail's view of this user: they are covered, or leaving, their grace period is over and policy
- * has something done in Gmail.
+ * has something done in Gmail; or an admin asked for something to be done to one of their key pairs.
  */
 export function needsGmail(facts: Facts, policy: Policy): boolean {
+  if ((facts.ledger.keypairRequests ?? []).length > 0) return true;
   const standing = standingOf(facts, policy);
   if (standing.kind === 'covered') return true;
   if (standing.kind !== 'outside' && standing.kind !== 'suspended') return false;

@@ -101,5 +101,5 @@ function waitingFor(plan: Plan, reason: string, nextAction: string, nextActionAt
 function isConcluded(deps: ReconcileDeps, facts: Facts, plan: Plan): boolean {
   if (plan.verdict.waits === true) return false;
   const { kind } = standingOf(facts, deps.policy);
-  return kind !== 'absent' && kind !== 'frozen';
+  return kind === 'absent' ? plan.verdict.state === 'out' : kind !== 'frozen';
 }

@@ -223,6 +223,11 @@ describe('sealwright status', () => {
     return Buffer.from(await issueCrl({ tbsDer, issuerCertificateDer, signer, signingTime: now }));
   };
 
+  function nothingStoppedOrHeld(): void {
+    admin.answer('GET /v1/stop', { body: { stop: null } });
+    admin.answer('GET /v1/held', { body: { sets: [] } });
+  }
+
   async function statusWith(crl: Buffer | undefined) {
     published = crl;
     const leaf = await authority.leaf({
@@ -241,6 +246,7 @@ describe('sealwright status', () => {
       issuer: 'i1',
       certificate: Buffer.from(leaf).toString('base64'),
     };
+    nothingStoppedOrHeld();
     admin.answer('GET /v1/users?limit=1000', { body: { users: [ben, ada, zoe] } });
     admin.answer('GET /v1/users/101', { body: { ...ben, certificates: [certificate], openWishes: [] } });
     const json = await sealwright(['status', '--json'], environment);
@@ -286,6 +292,7 @@ describe('sealwright status', () => {
   });
 
   it('says that there is no certificate to look at while nobody is ready', async () => {
+    nothingStoppedOrHeld();
     admin.answer('GET /v1/users?limit=1000', { body: { users: [zoe] } });
     const { exit, stdout } = await sealwright(['status'], environment);
     expect(exit).toBe(0);

@@ -94,8 +94,13 @@ describe('a re-key request of any JSON', () => {
       throw new Error(`${what} was reached.`);
     };
     const deps = {
+      clock: manualClock(START),
       directory: fakeDirectory(manualClock(START)),
-      ledger: { recordRekeyJob: touch('recordRekeyJob'), audit: touch('audit') },
+      ledger: {
+        departuresSince: () => Promise.reject(new Error('down')),
+        recordRekeyJob: touch('recordRekeyJob'),
+        audit: touch('audit'),
+      },
       bus: { publishHints: touch('publishHints') },
       policies: inForce(POLICY),
       log: keptLog(),

@@ -230,7 +230,7 @@ describe('the digest of a held set', () => {
     '',
     '7',
     '7-',
-    'x-' + 'a'.repeat(64),
+    `x-${'a'.repeat(64)}`,
     `07-${'a'.repeat(64)}`,
     `7-${'A'.repeat(64)}`,
     `7-${'a'.repeat(63)}`,

@@ -1,0 +1,14 @@
+import type { z } from 'zod';
+import { invalidInput } from '../../shared/errors.ts';
+
+/** A request's body as its schema has it; throws `malformed-request` naming the first field that does not fit. */
+export function bodyOf<T>(schema: z.ZodType<T>, body: unknown): T {
+  const parsed = schema.safeParse(body);
+  if (parsed.success) return parsed.data;
+  const [first] = parsed.error.issues;
+  const field =
+    first?.path.join('.') || (first?.code === 'unrecognized_keys' ? first.keys.join(', ') : 'body');
+  throw invalidInput('malformed-request', `"${field}": ${first?.message ?? 'does not fit'}.`, {
+    details: { field },
+  });
+}

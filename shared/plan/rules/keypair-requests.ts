@@ -1,0 +1,44 @@
+import type { Step, Verdict } from '../../domain/step.ts';
+import type { Facts } from '../facts.ts';
+import { earliest, plus } from '../timing.ts';
+
+const ASK_AGAIN_MS = 3_600_000;
+
+/** What admins asked to be done to single key pairs, once Gmail says what it has. No departures: each was named. */
+export function keypairRequestSteps(facts: Facts): readonly Step[] {
+  if (facts.gmail.kind !== 'observed') return [];
+  return (facts.ledger.keypairRequests ?? []).map(
+    ({ kind, requestId, serialHex, keypairId, requestedBy, confirmedBy, reason }): Step =>
+      kind === 'disable'
+        ? {
+            kind: 'disable-keypair',
+            chain: 'gmail',
+            serialHex,
+            keypairId,
+            because: 'admin',
+            departure: false,
+            requestId,
+            reason: `${requestedBy} asked for it: ${reason}`,
+          }
+        : {
+            kind: 'obliterate-keypair',
+            chain: 'gmail',
+            keypairId,
+            requestId,
+            reason: `${requestedBy} asked for it and ${confirmedBy ?? 'nobody'} confirmed it; on legal holds: ${reason}`,
+          },
+  );
+}
+
+/** Somebody whose requests wait for Gmail is looked at again within the hour, whatever else they wait for. */
+export function awaitingRequests(facts: Facts, verdict: Verdict): Verdict {
+  const waits = (facts.ledger.keypairRequests ?? []).length > 0 && facts.gmail.kind !== 'observed';
+  if (!waits) return verdict;
+  const nextActionAt = earliest(verdict.nextActionAt, plus(facts.now, ASK_AGAIN_MS));
+  return {
+    ...verdict,
+    ...(nextActionAt === undefined || nextActionAt === verdict.nextActionAt
+      ? {}
+      : { nextAction: 'carry-out-request', nextActionAt }),
+  };
+}
