@@ -7,10 +7,20 @@ import { status } from './admin/status.ts';
 import { stopCommands } from './admin/stop.ts';
 import { user } from './admin/user.ts';
 import { users } from './admin/users.ts';
+import { caCsr } from './ca/csr.ts';
+import { caHealth } from './ca/health.ts';
+import { caImport } from './ca/import.ts';
 import { caInit } from './ca/init.ts';
+<<<<<<< HEAD
 import { certExport } from './certificate/export.ts';
 import { certIssue } from './certificate/issue.ts';
 import { certRevoke } from './certificate/revoke.ts';
+=======
+import { caInstall } from './ca/install.ts';
+import { caRoll } from './ca/roll.ts';
+import { caRootCrl } from './ca/root-crl.ts';
+import { caTrustBundle } from './ca/trust-bundle.ts';
+>>>>>>> 688edef (cli: the CA's whole life: health, root-crl, roll, import, csr, install, trust-bundle; keys in Cloud KMS)
 import type { Command } from './command.ts';
 import { keysFeed } from './keys/feed.ts';
 import { keysStatus } from './keys/status.ts';
@@ -28,6 +38,7 @@ export const COMMANDS: readonly Command[] = [
   ...stopCommands,
   ...keypairCommands,
   audit,
+<<<<<<< HEAD
   certExport,
   certIssue(),
   certRevoke,
@@ -36,4 +47,15 @@ export const COMMANDS: readonly Command[] = [
   keysFeed,
   policyCheck,
   caInit(),
+=======
+  policyCheck,
+  caInit(),
+  caHealth(),
+  caRootCrl(),
+  caRoll(),
+  caImport(),
+  caCsr(),
+  caInstall(),
+  caTrustBundle(),
+>>>>>>> 688edef (cli: the CA's whole life: health, root-crl, roll, import, csr, install, trust-bundle; keys in Cloud KMS)
 ];

@@ -281,14 +281,18 @@ export async function composeKeyService(settings: Settings, given: Given): Promi
 }
 
 /**
- * What setting up a CA needs; asked for by an admin's command, never by a deployed function. It is the first to touch a
- * new ledger, so the ledger it opens gets its tables.
+ * What setting up a CA and looking after it needs; asked for by an admin's command, never by a deployed function. Whoever
+ * makes a CA is the first to touch a new ledger, which then gets its tables.
  */
-export async function composeSetUp(settings: Settings, given: Given) {
+export async function composeSetUp(
+  settings: Settings,
+  given: Given,
+  options: { readonly migrate: boolean } = { migrate: true },
+) {
   const base = composeBase(settings);
   return {
     ...base,
-    ledger: await ledgerOf(settings, given, base, { migrate: true }),
+    ledger: await ledgerOf(settings, given, base, options),
     secrets: secretManager(base),
     signingKeys: cloudKmsSigningKeys(base),
     secretState: secretVersionState(base),

@@ -68,7 +68,10 @@ function setUp(
 ): Promise<SetUpResult> {
   return withProgress(
     terminal,
-    () => 'making two 4096-bit keys and storing the issuing one',
+    () =>
+      request.kmsKeyVersion === undefined
+        ? 'making two 4096-bit keys and storing the issuing one'
+        : 'making a 4096-bit root key',
     () => setUpAuthority(deps, request),
   );
 }
@@ -109,6 +112,7 @@ async function finish(folder: OfflineFolder, made: SetUpResult, deps: InitDeps):
     folder.writeTrust({
       rootPem: derToPem('CERTIFICATE', rootDer),
       issuingPem: derToPem('CERTIFICATE', issuer.certificateDer),
+      rootCrlDer: made.rootCrlDer,
     }),
   );
   const audit = await problemOf('The audit trail has no entry of this', () =>

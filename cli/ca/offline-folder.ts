@@ -5,6 +5,7 @@
  * |---------------------------|----------------------------------------------------|
  * | `root.key.pem`            | the root's private key, encrypted; mode 0600       |
  * | `trust/root.pem`          | the root certificate                               |
+ * | `trust/root.crl`          | the root's last CRL, which the next one goes on from |
  * | `trust/issuing.pem`       | the issuing CA's certificate                       |
  * | `trust/admin-console.pem` | both, issuing first: what the Admin console takes  |
  */
@@ -33,7 +34,11 @@ export interface OfflineFolder {
   readonly adminConsoleFile: string;
   /** Writes the encrypted key through to the disk. */
   writeKey(pem: string): void;
-  writeTrust(certificates: { readonly rootPem: string; readonly issuingPem: string }): void;
+  writeTrust(certificates: {
+    readonly rootPem: string;
+    readonly issuingPem: string;
+    readonly rootCrlDer: Uint8Array;
+  }): void;
   /** Removes the place that was kept for the key; for when no CA was made. */
   discard(): void;
 }
@@ -47,9 +52,10 @@ export function openOfflineFolder(folder: string): OfflineFolder {
   const keyFile = join(root, 'root.key.pem');
   const trust = join(root, 'trust');
   const rootFile = join(trust, 'root.pem');
+  const rootCrlFile = join(trust, 'root.crl');
   const issuingFile = join(trust, 'issuing.pem');
   const adminConsoleFile = join(trust, 'admin-console.pem');
-  for (const file of [keyFile, rootFile, issuingFile, adminConsoleFile]) {
+  for (const file of [keyFile, rootFile, rootCrlFile, issuingFile, adminConsoleFile]) {
     if (existsSync(file)) throw alreadyThere(file);
   }
   const made = [makeFolder(root, 0o700), makeFolder(trust, 0o755)];
@@ -62,8 +68,9 @@ export function openOfflineFolder(folder: string): OfflineFolder {
       writeWhole(handle, pem);
       closeSync(handle);
     },
-    writeTrust({ rootPem, issuingPem }) {
+    writeTrust({ rootPem, issuingPem, rootCrlDer }) {
       writeFileSync(rootFile, rootPem, { flag: 'wx' });
+      writeFileSync(rootCrlFile, rootCrlDer, { flag: 'wx' });
       writeFileSync(issuingFile, issuingPem, { flag: 'wx' });
       writeFileSync(adminConsoleFile, `${issuingPem}${rootPem}`, { flag: 'wx' });
     },

@@ -41,6 +41,42 @@ export async function readPassphrase(
   return passphrase;
 }
 
+export interface SecretQuestion {
+  /** Flag that names a file with it. */
+  readonly flag: string;
+  readonly variable: string;
+  /** What it opens, for the question and the errors: "the root key". */
+  readonly opens: string;
+}
+
+/** The passphrase of the root key that exists already. */
+export const ROOT_KEY: SecretQuestion = {
+  flag: 'passphrase-file',
+  variable: VARIABLE,
+  opens: 'the root key',
+};
+
+/** The secret that opens something that exists already: asked for once, its strength is no matter any more. */
+export async function readExisting(
+  call: Pick<Call, 'text' | 'environment'>,
+  streams: PromptStreams,
+  { flag, variable, opens }: SecretQuestion,
+): Promise<string> {
+  const file = call.text(flag);
+  const given = call.environment[variable];
+  if (file !== undefined && given !== undefined)
+    throw new UsageError(
+      `What opens ${opens} is given twice: by --${flag} and by ${variable}. Leave out one.`,
+    );
+  if (file !== undefined) return fromFile(file);
+  if (given !== undefined) return given;
+  if (streams.input.isTTY !== true)
+    throw new UsageError(
+      `What opens ${opens} is missing: give --${flag} FILE, set ${variable}, or run this at a terminal.`,
+    );
+  return await hiddenInput(streams, `Passphrase of ${opens}: `);
+}
+
 function fromFile(file: string): string {
   try {
     // Editors end a file with one line break, which is not part of it.

@@ -114,6 +114,7 @@ describe('sealwright ca init', () => {
     expect(readdirSync(join(offline, 'trust')).sort()).toEqual([
       'admin-console.pem',
       'issuing.pem',
+      'root.crl',
       'root.pem',
     ]);
     expect(statSync(join(offline, 'root.key.pem')).mode & 0o777).toBe(0o600);

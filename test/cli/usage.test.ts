@@ -48,7 +48,11 @@ describe('the command line', () => {
       'There is no command "frobnicate". "sealwright --help" lists them.',
     ],
     ['half a command', ['policy'], '"policy" needs one more word: "policy check".'],
-    ['a misspelt second word', ['ca', 'inti'], 'There is no command "ca inti"; known is "ca init".'],
+    [
+      'a misspelt second word',
+      ['ca', 'inti'],
+      'There is no command "ca inti"; known is "ca init", "ca health",',
+    ],
     ['an unknown flag', ['users', '--stat', 'x'], '"users" has no flag --stat; did you mean --state?'],
     ['a flag of another command', ['users', '--wait'], '"users" has no flag --wait; known here are'],
     [
