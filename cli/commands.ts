@@ -11,16 +11,13 @@ import { caCsr } from './ca/csr.ts';
 import { caHealth } from './ca/health.ts';
 import { caImport } from './ca/import.ts';
 import { caInit } from './ca/init.ts';
-<<<<<<< HEAD
-import { certExport } from './certificate/export.ts';
-import { certIssue } from './certificate/issue.ts';
-import { certRevoke } from './certificate/revoke.ts';
-=======
 import { caInstall } from './ca/install.ts';
 import { caRoll } from './ca/roll.ts';
 import { caRootCrl } from './ca/root-crl.ts';
 import { caTrustBundle } from './ca/trust-bundle.ts';
->>>>>>> 688edef (cli: the CA's whole life: health, root-crl, roll, import, csr, install, trust-bundle; keys in Cloud KMS)
+import { certExport } from './certificate/export.ts';
+import { certIssue } from './certificate/issue.ts';
+import { certRevoke } from './certificate/revoke.ts';
 import type { Command } from './command.ts';
 import { keysFeed } from './keys/feed.ts';
 import { keysStatus } from './keys/status.ts';
@@ -38,16 +35,12 @@ export const COMMANDS: readonly Command[] = [
   ...stopCommands,
   ...keypairCommands,
   audit,
-<<<<<<< HEAD
   certExport,
   certIssue(),
   certRevoke,
   lint(),
   keysStatus,
   keysFeed,
-  policyCheck,
-  caInit(),
-=======
   policyCheck,
   caInit(),
   caHealth(),
@@ -57,5 +50,4 @@ export const COMMANDS: readonly Command[] = [
   caCsr(),
   caInstall(),
   caTrustBundle(),
->>>>>>> 688edef (cli: the CA's whole life: health, root-crl, roll, import, csr, install, trust-bundle; keys in Cloud KMS)
 ];

@@ -18,6 +18,7 @@ import { pinnedCaKeys } from '../../shared/authority/ca-keys.ts';
 import { publishCrl } from '../../shared/authority/publish-crl.ts';
 import { signCrlIntent } from '../../shared/authority/sign.ts';
 import type { Settings } from '../../shared/config/settings.ts';
+import { addressesOf } from '../../shared/domain/issuer-address.ts';
 import { generateRsaKey } from '../../shared/pki/key.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import { type Company, FUNCTION, openCompany, PROJECT } from '../adapters/emulator-company.ts';
@@ -91,6 +92,8 @@ const open = async (settings: Settings): Promise<AuthorityAccess> => {
     const issuer = await ledger.readIssuer(issuerId);
     if (!functionsRun || issuer === undefined) return;
     const parts = { ...deps, clock: company.clock, log: keptLog(), signing: signing as never };
+    for (const { kind, url } of addressesOf(issuer))
+      await ledger.recordAddressCheck(issuerId, { kind, url, sha256Hex: 'ab'.repeat(32), found: 'right' });
     await publishCrl(parts, issuer, { eventId: 'test', event: 'crl-requested' });
   };
   return {
