@@ -3,14 +3,14 @@
  * signature over the request proves that whoever made it has the private half; nothing else in it is believed, as
  * the addresses come from the directory and the profile from us.
  */
-import { createPublicKey, verify } from 'node:crypto';
+import { createPublicKey, type KeyObject, verify } from 'node:crypto';
 import { invalidInput, permanent } from '../errors.ts';
 import { SIGNATURE_ALGORITHMS, signatureAlgorithmOf } from './algorithm.ts';
 import { sha256Hex } from './certificate.ts';
 import { bitString, contextConstructed, integer, sequence } from './der.ts';
-import { DerError, inside, readBitString, readInteger, readWhole } from './der-reader.ts';
+import { DerError, inside, readBitString, readInteger, readWhole, sameBytes } from './der-reader.ts';
 import { encodeMailboxSubject } from './name.ts';
-import { modulusBits, readPublicKey } from './public-key.ts';
+import { modulusBits, RSA_KEY_ALGORITHM, readPublicKey } from './public-key.ts';
 import type { Signer } from './signer.ts';
 import { weakKey } from './weak-key.ts';
 
@@ -68,11 +68,9 @@ function readRequest(requestDer: Uint8Array): CertifiableKey {
   const algorithm = signatureAlgorithmOf(algorithmDer);
   if (algorithm === undefined)
     throw unusable('it is signed with an algorithm other than RSA or ECDSA and SHA-2');
-  const key = createPublicKey({ key: Buffer.from(spkiDer), format: 'der', type: 'spki' });
-  if (
-    !signatureFits(key.asymmetricKeyType, algorithm) ||
-    !verify(SIGNATURE_ALGORITHMS[algorithm].hash, info.der, key, signature)
-  ) {
+  const key = publicKey(spkiDer);
+  const { hash } = SIGNATURE_ALGORITHMS[algorithm];
+  if (!signatureFits(key.asymmetricKeyType, algorithm) || !verify(hash, info.der, key, signature)) {
     throw unusable('its signature does not verify, so nothing proves that the private key is there');
   }
   return { spkiDer, spkiSha256Hex: sha256Hex(spkiDer) };
@@ -81,10 +79,22 @@ function readRequest(requestDer: Uint8Array): CertifiableKey {
 const signatureFits = (type: string | undefined, algorithm: keyof typeof SIGNATURE_ALGORITHMS): boolean =>
   (type === 'rsa') === (SIGNATURE_ALGORITHMS[algorithm].curve === undefined);
 
+/** OpenSSL is stricter than our reader in places that do not matter for what a key is worth. */
+function publicKey(spkiDer: Uint8Array): KeyObject {
+  try {
+    return createPublicKey({ key: Buffer.from(spkiDer), format: 'der', type: 'spki' });
+  } catch {
+    throw unusable('its public key cannot be read');
+  }
+}
+
 /** Throws as `readCertificationRequest` for a key that is not certified, wherever it came from. */
 export function assertCertifiable(spkiDer: Uint8Array): void {
   const key = readPublicKey(spkiDer);
   if (key.kind === 'other') throw unusable(`it is for ${key.description}`);
+  if (key.kind === 'rsa' && !sameBytes(key.algorithmDer, RSA_KEY_ALGORITHM)) {
+    throw unusable('its RSA key is not encoded as RFC 3279 wants it (rsaEncryption and NULL)');
+  }
   const weakness = weakKey(spkiDer);
   if (weakness !== undefined) {
     throw permanent('key-weak', `The key is not certified. ${weakness.sentence}`, {

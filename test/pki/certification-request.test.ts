@@ -9,6 +9,7 @@ import {
 import { bitString, integer, nullValue, oid, sequence } from '../../shared/pki/der.ts';
 import { generateEcKey, generateRsaKey, type KeyPair } from '../../shared/pki/key.ts';
 import { derToPem, pemToDer } from '../../shared/pki/pem.ts';
+import { readRsaPublicKey } from '../../shared/pki/public-key.ts';
 import { signerFromPkcs8 } from '../../shared/pki/signer.ts';
 import { sharedAmong } from '../../shared/pki/weak-key.ts';
 import { openssl, opensslInstalled } from './openssl.ts';
@@ -108,6 +109,16 @@ describe('a certification request', () => {
 });
 
 describe('a key that is to be certified', () => {
+  it('is encoded in the one way, so that no other encoding of a blocked key gets by', () => {
+    const modulus = readRsaPublicKey(keys.RSA.spkiDer).modulus;
+    const otherwise = sequence(
+      sequence(oid('1.2.840.113549.1.1.1')),
+      bitString(sequence(integer(modulus), integer(65_537n))),
+    );
+    expect(() => assertCertifiable(otherwise)).toThrow(refusal('rsaEncryption and NULL'));
+    expect(() => assertCertifiable(spki(modulus))).not.toThrow();
+  });
+
   test.each([
     [
       'RSA with 1024 bits',

@@ -29,6 +29,7 @@ export function tool(files: Readonly<Record<string, Uint8Array | string>>) {
   return {
     input,
     run: (command: string, ...args: readonly string[]) => input('', command, ...args),
+    write: (name: string, content: Uint8Array | string) => writeFileSync(join(folder, name), content),
     read: (name: string) => readFileSync(join(folder, name)),
   };
 }
