@@ -4,16 +4,17 @@
  * them elsewhere, `--json` prints for programs.
  */
 import { createHash } from 'node:crypto';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { FUNCTION_NAMES, type FunctionName } from '../functions/catalog.ts';
-import { bundle } from './build/bundle.ts';
+import { bundle, bundleKeyServer } from './build/bundle.ts';
 import { manifestOf } from './build/manifest.ts';
 import { zip } from './build/zip.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
+export const KEY_SERVER = 'key-server';
 
 export interface Built {
   readonly name: FunctionName;
@@ -30,6 +31,16 @@ export interface Built {
 /** Builds every function into `out`. What was there under their names before is removed first. */
 export async function buildAll(out: string): Promise<readonly Built[]> {
   return await Promise.all(FUNCTION_NAMES.map((name) => buildOne(out, name)));
+}
+
+/** `KEY_SERVER/`: what the container of the key service holds, with its Containerfile; no archive. */
+export async function buildKeyServer(out: string): Promise<void> {
+  const { files } = await bundleKeyServer(ROOT);
+  const folder = join(out, KEY_SERVER);
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  for (const [file, bytes] of files) writeFileSync(join(folder, file), bytes);
+  copyFileSync(join(ROOT, 'container/Containerfile'), join(folder, 'Containerfile'));
 }
 
 async function buildOne(out: string, name: FunctionName): Promise<Built> {
@@ -97,6 +108,7 @@ if (import.meta.main) {
     process.exit(2);
   }
   const built = await buildAll(resolve(options.out));
+  await buildKeyServer(resolve(options.out));
   process.stdout.write(
     options.json ? `${JSON.stringify(built)}\n` : `${table(built)}\n\nWritten to ${options.out}\n`,
   );

@@ -3,7 +3,7 @@
  * port. Each function gets what it needs and nothing else: only `sign` gets the CA keys, only `directory-event` gets
  * Gmail, only `key-service` gets key-encryption keys.
  */
-import { randomBytes, randomUUID } from 'node:crypto';
+import { createPublicKey, randomBytes, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type ActivePolicySource, activePolicySource } from '../shared/activation/active-policy.ts';
 import { offsetClock } from '../shared/adapters/clock/offset-clock.ts';
@@ -19,6 +19,7 @@ import { ownIdentity } from '../shared/adapters/google/own-identity.ts';
 import { retrySettings } from '../shared/adapters/google/retry.ts';
 import { anyKeyEncryptionKeys } from '../shared/adapters/kacls/any-key-encryption-keys.ts';
 import { kaclsKeyService } from '../shared/adapters/kacls/client.ts';
+import { openFedAddressBook } from '../shared/adapters/kacls/fed-address-book.ts';
 import { secretKeyEncryptionKeys } from '../shared/adapters/kacls/key-encryption-keys.ts';
 import { httpKeySetDocuments } from '../shared/adapters/kacls/key-set-fetcher.ts';
 import { httpOtherKeyServices } from '../shared/adapters/kacls/other-key-services.ts';
@@ -26,6 +27,7 @@ import { secretTokenSigningKeys } from '../shared/adapters/kacls/token-signing-k
 import { openPostgresLedger } from '../shared/adapters/ledger/open.ts';
 import { jsonLog } from '../shared/adapters/log.ts';
 import { pubsubBus } from '../shared/adapters/pubsub/pubsub-bus.ts';
+import { secretsOrFiles } from '../shared/adapters/secret-files/secret-files.ts';
 import { secretManager } from '../shared/adapters/secret-manager/secret-manager.ts';
 import { secretVersionState } from '../shared/adapters/secret-manager/version-state.ts';
 import { signingClient } from '../shared/adapters/signing/client.ts';
@@ -35,7 +37,7 @@ import { pinnedCaKeys } from '../shared/authority/ca-keys.ts';
 import { secretManagerOcspKeys } from '../shared/authority/ocsp-keys.ts';
 import { withStatusAtIssue } from '../shared/authority/status-at-issue.ts';
 import { need, type Settings } from '../shared/config/settings.ts';
-import { invalidInput } from '../shared/errors.ts';
+import { invalidInput, retryable } from '../shared/errors.ts';
 import { generateRsaKey } from '../shared/pki/key.ts';
 import type { Directory } from '../shared/ports/directory.ts';
 import type { Ledger } from '../shared/ports/ledger.ts';
@@ -234,15 +236,76 @@ export async function composeAdmin(settings: Settings, given: Given): Promise<Ad
 
 export async function composeKeyService(settings: Settings, given: Given): Promise<KeyServiceDeps> {
   const base = composeBase(settings);
+  const ledger = await ledgerOf(settings, given, base);
+  return { ...keyServiceOf(settings, base), addressBook: ledger, newerForms: ledger };
+}
+
+/**
+ * The key service as a process of its own. It asks the ledger where it is given one, and is fed with signed address
+ * histories where not; then key-encryption keys it cannot find stay lost, because nothing newer is known.
+ */
+export async function composeKeyServer(settings: Settings) {
+  const base = composeBase(settings);
+  const parts = keyServiceOf(settings, base);
+  const keyCheck = async () => {
+    const { key, wrappedDataKey } = await parts.keyEncryptionKeys.current(Buffer.from('readiness'));
+    if (wrappedDataKey !== undefined) key.fill(0);
+  };
+  if (settings.SEALWRIGHT_KEY_SERVICE_FEED === undefined) {
+    const ledger = await ledgerOf(settings, {}, base);
+    const checks = {
+      'key-encryption-key': keyCheck,
+      ledger: async () => void (await ledger.userIdsOfAddress('readiness@sealwright.invalid')),
+    };
+    const deps: KeyServiceDeps = { ...parts, addressBook: ledger, newerForms: ledger };
+    return { deps, checks, facts: () => ({}), refreshFeed: async () => {}, close: () => ledger.close() };
+  }
+  const book = await openFedAddressBook({ ...feedOf(settings), ...base });
+  const deps: KeyServiceDeps = { ...parts, addressBook: book };
+  const checks = {
+    'key-encryption-key': keyCheck,
+    // However old: nobody who is known is locked out of old mail by a stale feed.
+    addresses: async () => {
+      if (book.issuedAt === undefined) throw retryable('ledger-unavailable', 'No address feed was ever had.');
+    },
+  };
+  const facts = () => ({ addressFeed: { issuedAt: book.issuedAt, addresses: book.addresses } });
+  return { deps, checks, facts, refreshFeed: () => book.refresh(), close: async () => {} };
+}
+
+function feedOf(settings: Settings) {
+  const keyFile = need(settings, 'SEALWRIGHT_KEY_SERVICE_FEED_KEY_FILE');
+  const authorizationFile = settings.SEALWRIGHT_KEY_SERVICE_FEED_AUTHORIZATION_FILE;
+  const pems =
+    readSettingFile(keyFile).match(/-----BEGIN PUBLIC KEY-----[^-]+-----END PUBLIC KEY-----/g) ?? [];
+  if (pems.length === 0) throw invalidInput('settings-invalid', `${keyFile} holds no public key in PEM.`);
+  return {
+    source: need(settings, 'SEALWRIGHT_KEY_SERVICE_FEED'),
+    keys: pems.map((pem) => createPublicKey(pem)),
+    tenantId: need(settings, 'SEALWRIGHT_KEY_SERVICE_TENANT'),
+    stateFolder: need(settings, 'SEALWRIGHT_KEY_SERVICE_STATE'),
+    ...(authorizationFile === undefined
+      ? {}
+      : { authorization: async () => readSettingFile(authorizationFile).trim() }),
+  };
+}
+
+function readSettingFile(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw invalidInput('settings-invalid', `The file ${file} cannot be read.`, { cause: error });
+  }
+}
+
+/** All but where addresses and newer forms come from. */
+function keyServiceOf(settings: Settings, base: Base): Omit<KeyServiceDeps, 'addressBook' | 'newerForms'> {
   const { rootUrl } = base.endpoints;
-  const secrets = secretManager(base);
+  const secrets = secretsOrFiles(secretManager(base));
   const { clock } = base;
   const tokenKeys = settings.SEALWRIGHT_KEY_SERVICE_TOKEN_KEYS;
-  const ledger = await ledgerOf(settings, given, base);
   return {
     ...base,
-    addressBook: ledger,
-    newerForms: ledger,
     keySetDocuments: httpKeySetDocuments(),
     otherKeyServices: httpOtherKeyServices(),
     version: settings.K_REVISION,

@@ -58,7 +58,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** One file knows which adapter stands behind which port. */
 const COMPOSITION = 'functions/compose.ts';
-const READS_ENVIRONMENT = ['shared/config/settings.ts', 'functions/index.ts', 'cli/main.ts'];
+const READS_ENVIRONMENT = [
+  'shared/config/settings.ts',
+  'functions/index.ts',
+  'functions/key-server/main.ts',
+  'cli/main.ts',
+];
 const VENDOR = /^(googleapis|google-auth-library|@google-cloud\/(?!functions-framework)|pg$|@electric-sql\/)/;
 
 interface Import {

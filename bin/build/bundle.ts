@@ -19,9 +19,20 @@ export interface Bundle {
  *
  * Throws where the catalog has no such function.
  */
-export async function bundle(root: string, name: string): Promise<Bundle> {
+export const bundle = (root: string, name: string): Promise<Bundle> => bundleOf(root, name, entryOf(name));
+
+/** The key service as a process of its own, for a container: `node index.js` serves, and needs nothing beside it. */
+export const bundleKeyServer = (root: string): Promise<Bundle> =>
+  bundleOf(
+    root,
+    'key-server',
+    `import { main } from './functions/key-server/main.ts';
+     void main();`,
+  );
+
+async function bundleOf(root: string, name: string, contents: string): Promise<Bundle> {
   const result = await build({
-    stdin: { contents: entryOf(name), resolveDir: root, sourcefile: `${name}.ts`, loader: 'ts' },
+    stdin: { contents, resolveDir: root, sourcefile: `${name}.ts`, loader: 'ts' },
     absWorkingDir: root,
     outfile: 'index.js',
     write: false,

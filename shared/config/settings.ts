@@ -131,6 +131,19 @@ const schema = z.object({
   SEALWRIGHT_KEY_SERVICE_MIGRATION_TARGETS: list,
   /** `true`: people without a Google account are served. */
   SEALWRIGHT_KEY_SERVICE_GUESTS: z.enum(['true', 'false']).default('false'),
+  /** Where `keys feed` is read by a key service without a ledger: path or https address. Absent: the ledger is asked. */
+  SEALWRIGHT_KEY_SERVICE_FEED: z.string().optional(),
+  /** Public key of the feed, PEM; several may stand in one file. */
+  SEALWRIGHT_KEY_SERVICE_FEED_KEY_FILE: z.string().optional(),
+  /** Holds the value of the `Authorization` header with which the feed is fetched, where it takes one. */
+  SEALWRIGHT_KEY_SERVICE_FEED_AUTHORIZATION_FILE: z.string().optional(),
+  /** Folder in which verified feeds are kept; must outlive the container. */
+  SEALWRIGHT_KEY_SERVICE_STATE: z.string().optional(),
+  /** PEM chain and key, where TLS ends at the key service's own process. Absent: TLS ends in front of it. */
+  SEALWRIGHT_TLS_CERTIFICATE_FILE: z.string().optional(),
+  SEALWRIGHT_TLS_KEY_FILE: z.string().optional(),
+  /** For the key service as a container. Default 8080. */
+  PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
   /** The revision's name, set by Cloud Run; shown by the key service's status. */
   K_REVISION: z.string().default('local'),
 });

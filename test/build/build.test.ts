@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ENTRY_POINT } from '../../bin/build/bundle.ts';
 import { zip } from '../../bin/build/zip.ts';
-import type { Built } from '../../bin/build.ts';
+import { type Built, KEY_SERVER } from '../../bin/build.ts';
 import { FUNCTION_NAMES, type FunctionName } from '../../functions/catalog.ts';
 import { type PostgresFront, startPostgresFront } from './postgres-front.ts';
 import { type Served, serve } from './served.ts';
@@ -38,7 +38,7 @@ describe('the build', () => {
   test('makes one bundle and one archive per deployed function', () => {
     expect(built.map(({ name }) => name)).toEqual(FUNCTION_NAMES);
     expect(readdirSync(out).toSorted()).toEqual(
-      FUNCTION_NAMES.flatMap((name) => [name, `${name}.zip`]).toSorted(),
+      [KEY_SERVER, ...FUNCTION_NAMES.flatMap((name) => [name, `${name}.zip`])].toSorted(),
     );
   });
 

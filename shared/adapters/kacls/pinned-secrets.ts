@@ -25,7 +25,8 @@ export interface PinnedSecrets<Key> {
   read(id: string): Promise<Key | undefined>;
 }
 
-const VERSION_NAME = /^projects\/[^/]+\/secrets\/([A-Za-z0-9_-]{1,200})\/versions\/(\d{1,10})$/;
+const VERSION_NAME =
+  /^(?:projects\/[^/]+\/secrets\/|file:\/(?:[^/]+\/)*)([A-Za-z0-9_-]{1,200})\/(?:versions\/)?(\d{1,10})$/;
 
 /** Throws `settings-invalid` (permanent) at once for names it cannot use, and for none at all. */
 export function pinnedSecrets<Key>(options: PinnedSecretsOptions<Key>): PinnedSecrets<Key> {
@@ -79,7 +80,7 @@ function indexById(what: string, versions: readonly string[]): ReadonlyMap<strin
     if (secret === undefined || number === undefined) {
       throw permanent(
         'settings-invalid',
-        `"${version}" is not a pinned secret version; write projects/P/secrets/S/versions/N with a number.`,
+        `"${version}" is not a pinned secret version; write projects/P/secrets/S/versions/N with a number, or file:/FOLDER/NAME/N.`,
       );
     }
     const id = `${secret}/${number}`;
