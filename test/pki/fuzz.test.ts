@@ -12,6 +12,8 @@ const NAMES = [
   'PKCS#12',
   'PKCS#12 contents',
   'certification requests',
+  'OCSP requests',
+  'OCSP answers',
   'CRLs',
 ];
 

@@ -7,19 +7,36 @@ import {
 } from '../../shared/pki/certification-request.ts';
 import { buildCrl } from '../../shared/pki/crl.ts';
 import { readCrl, verifyCrl } from '../../shared/pki/crl-reader.ts';
-import { contextConstructed, integer, nullValue, octetString, oid, sequence } from '../../shared/pki/der.ts';
-import { inside, readWhole } from '../../shared/pki/der-reader.ts';
+import {
+  bitString,
+  contextConstructed,
+  integer,
+  nullValue,
+  octetString,
+  oid,
+  sequence,
+} from '../../shared/pki/der.ts';
+import { DerError, inside, readWhole } from '../../shared/pki/der-reader.ts';
 import { issueCrl } from '../../shared/pki/issue.ts';
 import { generateEcKey } from '../../shared/pki/key.ts';
 import { lintCertificate } from '../../shared/pki/lint.ts';
 import { lintChain } from '../../shared/pki/lint-chain.ts';
 import { lintCrl } from '../../shared/pki/lint-crl.ts';
+import {
+  CERT_ID_HASHES,
+  encodeCertId,
+  encodeOcspRequest,
+  issuerHashes,
+  ocspError,
+} from '../../shared/pki/ocsp.ts';
+import { readOcspRequest, readOcspResponse, verifyOcspAnswer } from '../../shared/pki/ocsp-reader.ts';
 import { derToPem } from '../../shared/pki/pem.ts';
 import { certsOnlyPkcs7 } from '../../shared/pki/pkcs7.ts';
 import { readPkcs12, writePkcs12 } from '../../shared/pki/pkcs12.ts';
 import { pkcs12Key } from '../../shared/pki/pkcs12-kdf.ts';
 import { DUAL_USE_RSA } from '../../shared/pki/profile.ts';
 import { signerFromPkcs8 } from '../../shared/pki/signer.ts';
+import { ocspStand } from '../support/ocsp-stand.ts';
 import { openssl, opensslInstalled } from './openssl.ts';
 import { NOW, sampleAuthority } from './sample-authority.ts';
 
@@ -84,6 +101,20 @@ export async function parsers(): Promise<readonly Parser[]> {
       parse: readCertificationRequest,
     },
     {
+      name: 'OCSP requests',
+      samples: ocspRequests(issuerCertificateDer),
+      parse: (bytes) => unlessMalformed(() => readOcspRequest(bytes)),
+    },
+    {
+      name: 'OCSP answers',
+      samples: await ocspAnswers(),
+      parse: (bytes) =>
+        unlessMalformed(() => {
+          const { basic } = readOcspResponse(bytes);
+          return basic !== undefined && verifyOcspAnswer(basic, issuerCertificateDer);
+        }),
+    },
+    {
       name: 'CRLs',
       samples: [crlDer, ca.root.crlDer],
       parse: (bytes) => {
@@ -93,6 +124,47 @@ export async function parsers(): Promise<readonly Parser[]> {
       },
     },
   ];
+}
+
+/** A responder answers malformedRequest for what the strict reader refuses; that is an answer too. */
+function unlessMalformed<T>(read: () => T): T | 'malformed' {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof DerError) return 'malformed';
+    throw error;
+  }
+}
+
+/** With either digest, with a nonce, with a requestor and a signature, and about three certificates at once. */
+export function ocspRequests(issuerCertificateDer: Uint8Array): readonly Uint8Array[] {
+  const nonce = sequence(oid('1.3.6.1.5.5.7.48.1.2'), octetString(octetString(Buffer.alloc(32, 9))));
+  return CERT_ID_HASHES.flatMap((hash) => {
+    const hashes = issuerHashes(issuerCertificateDer, hash);
+    const one = (serialHex: string) => sequence(encodeCertId(hash, hashes, serialHex));
+    const list = sequence(one('7f01'), one(`1${'2'.repeat(35)}`), one('05'));
+    return [
+      encodeOcspRequest(hash, hashes, '7f01'),
+      sequence(sequence(list, contextConstructed(2, sequence(nonce)))),
+      sequence(
+        sequence(contextConstructed(1, contextConstructed(4, sequence())), list),
+        contextConstructed(
+          0,
+          sequence(sequence(oid('1.2.840.113549.1.1.11')), bitString(Buffer.alloc(256, 3))),
+        ),
+      ),
+    ];
+  });
+}
+
+async function ocspAnswers(): Promise<readonly Uint8Array[]> {
+  const stand = await ocspStand({ now: NOW });
+  await stand.answer('7f01', { kind: 'good' });
+  await stand.answer('7f02', { kind: 'revoked', revokedAt: NOW, reason: 'superseded' });
+  const answers = await Promise.all(
+    ['7f01', '7f02'].map((serialHex) => stand.answers.readOcspAnswer('issuing-1', serialHex, 'sha1')),
+  );
+  return [...answers.map((answer) => answer?.answerDer ?? new Uint8Array()), ocspError('tryLater')];
 }
 
 async function certificationRequests(pkcs8Der: Uint8Array): Promise<readonly Uint8Array[]> {

@@ -1,5 +1,5 @@
 /** Other people's command-line tools, each test in a folder of its own that is gone afterwards. */
-import { spawnSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,6 +28,17 @@ export function tool(files: Readonly<Record<string, Uint8Array | string>>) {
   };
   return {
     input,
+    /** Without blocking this process, for a command that asks it something. */
+    runAside: (command: string, ...args: readonly string[]) =>
+      new Promise<ToolAnswer>((resolve) => {
+        const child = execFile(
+          command,
+          args,
+          { cwd: folder, timeout: 20_000, env: { ...process.env, LC_ALL: 'C.UTF-8' } },
+          (_error, stdout, stderr) => resolve({ status: child.exitCode, text: `${stdout}\n${stderr}` }),
+        );
+        child.stdin?.end();
+      }),
     run: (command: string, ...args: readonly string[]) => input('', command, ...args),
     write: (name: string, content: Uint8Array | string) => writeFileSync(join(folder, name), content),
     read: (name: string) => readFileSync(join(folder, name)),
