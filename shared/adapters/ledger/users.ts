@@ -133,8 +133,8 @@ export const users = (
       consistently(database, async (queries) => {
         const rows = await queries.query<UserRow>(
           `SELECT ${USER_COLUMNS} FROM ${USERS}
-            WHERE $1::text IS NULL OR user_id > $1 ORDER BY user_id LIMIT $2`,
-          [filter.afterUserId ?? null, filter.limit ?? null],
+            WHERE user_id > $1 ORDER BY user_id LIMIT $2`,
+          [filter.afterUserId ?? '', filter.limit ?? null],
         );
         return await readLedgers(
           queries,

@@ -69,16 +69,16 @@ export interface SweepLedger {
   takeUpSweep(lease: Lease): Promise<SweepRecord | undefined>;
   /** Another pass from the first page on: what the pass before has seen is forgotten. */
   beginPass(lease: Lease, sweepId: bigint): Promise<SweepRecord>;
-  /** Progress and the users seen since the last one, together; ends a row of failures. */
+  /** Progress and, packed in twelve bytes each, the users seen since the last one, together; ends a row of failures. */
   recordSweepProgress(
     lease: Lease,
     sweepId: bigint,
-    progress: SweepProgress & { readonly seen: readonly string[] },
+    progress: SweepProgress & { readonly seen: Uint8Array },
   ): Promise<void>;
   /** It could not read on; it stays under way. Answers how often in a row. */
   recordSweepFailure(lease: Lease, sweepId: bigint, why: string): Promise<number>;
-  /** Whom the pass under way has seen, in pieces of several thousand ids parted by blanks. */
-  seenBySweep(sweepId: bigint): AsyncIterable<string>;
+  /** Whom the pass under way has seen, in the pieces that were written down. */
+  seenBySweep(sweepId: bigint): AsyncIterable<Uint8Array>;
   /**
    * Ends it. `whole`, and of everybody: the absences are then exactly `missing`, of whom the ones missed before keep their
    * first instant. Any other end leaves the absences as they are.
@@ -99,14 +99,12 @@ export interface SweepLedger {
   }>;
 
   /**
-   * Every user in order of id, packed for speed: `text` holds a record per user, each ended by U+001E and made of user
-   * id, address digest (decimal, empty when unknown), state and flags (`<` left scope, `!` suspended), and rule name,
-   * parted by U+001F. `last` is where to go on, absent after the last page.
+   * Users in the order in which they are stored, packed for speed, a piece at a time from 0 on; undefined after the last
+   * piece. A record per user, each ended by U+001E and made of user id, address digest (decimal, empty when unknown),
+   * state and flags (`<` left scope, `!` suspended), and rule name, parted by U+001F. A row that is written between two
+   * pieces may be in both or in neither.
    */
-  packedUsers(
-    after: string | undefined,
-    limit: number,
-  ): Promise<{ readonly text: string; readonly last?: string }>;
+  packedUsers(piece: number): Promise<string | undefined>;
   countUsers(): Promise<number>;
   /** The users among these ids that the ledger knows. */
   sweptUsers(userIds: readonly string[]): Promise<ReadonlyMap<string, SweptUser>>;

@@ -15,15 +15,15 @@ export interface Suspect {
 
 const ROWS_A_QUERY = 1_000;
 /** After so much it is written down how far the sweep is; what came since is read again after a crash. */
-const PAGES_A_CHECKPOINT = 20;
-const SUSPECTS_A_CHECKPOINT = 2_000;
+const PAGES_A_CHECKPOINT = 100;
+const SUSPECTS_A_CHECKPOINT = 2_500;
 const CHECKPOINT_EVERY_MS = 10_000;
 
 /** What was read since the last checkpoint. */
 export class Batch {
   readonly #tick: Tick;
   readonly #sweep: SweepRecord;
-  #seen: string[] = [];
+  #seen: Uint8Array[] = [];
   #suspects: Suspect[] = [];
   #pages = 0;
   #differing: number;
@@ -36,9 +36,10 @@ export class Batch {
     this.#sinceMs = tick.deps.elapsedMs();
   }
 
-  add(seen: readonly { readonly userId: string }[], suspects: readonly Suspect[]): void {
+  /** `seen`: the ids of the page, packed; none where nothing is concluded about those who are not seen. */
+  add(suspects: readonly Suspect[], seen?: Uint8Array): void {
     this.#pages += 1;
-    for (const { userId } of seen) this.#seen.push(userId);
+    if (seen !== undefined) this.#seen.push(seen);
     this.#suspects.push(...suspects);
   }
 
@@ -76,7 +77,7 @@ export class Batch {
     await deps.ledger.recordSweepProgress(lease, sweepId, {
       ...progress,
       differing: this.#differing,
-      seen: this.#seen,
+      seen: Buffer.concat(this.#seen),
     });
     await releaseWave(deps, lease);
     this.#seen = [];

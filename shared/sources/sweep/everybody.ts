@@ -19,7 +19,7 @@ export async function sweepEverybody(tick: Tick, begun: SweepRecord): Promise<Ou
   const { deps } = tick;
   const index = await LedgerIndex.load(deps.ledger);
   await deps.ledger.renewLease(tick.lease, LEASE_MS);
-  for await (const userIds of deps.ledger.seenBySweep(begun.sweepId)) index.markSeen(userIds);
+  for await (const packed of deps.ledger.seenBySweep(begun.sweepId)) index.markSeen(packed);
   const at = await readLists(tick, begun, index);
   if (at.phase !== 'close') return { kind: 'out-of-time' };
   return { kind: 'ended', sweep: await conclude(tick, { ...begun, ...at }, index) };
@@ -50,7 +50,7 @@ async function readLists(tick: Tick, begun: SweepRecord, index: LedgerIndex): Pr
           ? []
           : [{ userId: user.userId, standing: standingOf(user), addresses: user }];
       });
-      batch.add(page.users, suspects);
+      batch.add(suspects, index.packedPage(page.users.length));
       at = after({ ...before, living: before.living + page.users.length }, page, 'deleted');
     } else {
       const page = await deps.directory.deletedPage(asked);
@@ -58,7 +58,7 @@ async function readLists(tick: Tick, begun: SweepRecord, index: LedgerIndex): Pr
         const user = page.users[position];
         return user === undefined ? [] : [{ userId: user.userId, standing: DELETED }];
       });
-      batch.add(page.users, suspects);
+      batch.add(suspects, index.packedPage(page.users.length));
       at = after({ ...before, deleted: before.deleted + page.users.length }, page, 'close');
     }
     const isOver = deps.elapsedMs() >= tick.endsAtMs;
@@ -92,7 +92,7 @@ async function conclude(tick: Tick, sweep: SweepRecord, index: LedgerIndex): Pro
   const served = index.countNotOut();
   const missing: string[] = [];
   let unseen = 0;
-  for await (const userIds of index.unseen(deps.ledger)) {
+  for (const userIds of index.unseen()) {
     const confirmed = await deps.ledger.unseenSince(userIds, sweep.passAt ?? sweep.requestedAt);
     unseen += confirmed.length;
     // Beyond the allowance they are counted and not kept: then the read is not whole, and nobody is missing.

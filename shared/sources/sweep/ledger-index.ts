@@ -21,12 +21,13 @@ const HAS_DIGEST = 1 << 16;
 const SEEN = 1 << 17;
 /** Of the slots at most this many are taken; beyond, the table grows. */
 const MAX_LOAD = 0.75;
-const ROWS_A_QUERY = 20_000;
+const IDS_A_PIECE = 20_000;
 const FIELD = 0x1f;
 const RECORD = 0x1e;
 const ZERO = 0x30;
 const MINUS = 0x2d;
 const GROUP = 9;
+const ID_WORDS = 3;
 
 type Status = Omit<SweptUser, 'userId' | 'addressDigest'>;
 
@@ -41,22 +42,24 @@ export class LedgerIndex {
   readonly #verdicts = new Map<ListedStanding, Uint8Array>();
   readonly #id = new Int32Array(3);
   #probes = new Int32Array(0);
+  /** Of the page last probed, as `seen` is kept. */
+  #pageIds = new Int32Array(0);
 
   private constructor(expected: number) {
     this.#slots = Math.ceil((expected + 1_000) / MAX_LOAD);
     this.#table = new Int32Array(this.#slots * STRIDE);
   }
 
-  /** Reads the whole ledger, in order of id. Throws `ledger-unavailable`. */
+  /** Reads the whole ledger. Throws `ledger-unavailable`. */
   static async load(ledger: Pick<SweepLedger, 'packedUsers' | 'countUsers'>): Promise<LedgerIndex> {
     const index = new LedgerIndex(await ledger.countUsers());
-    let page = await ledger.packedUsers(undefined, ROWS_A_QUERY);
-    for (;;) {
-      // The next page is on its way while this one is read.
-      const next = page.last === undefined ? undefined : ledger.packedUsers(page.last, ROWS_A_QUERY);
-      index.#add(page.text);
-      if (next === undefined) return index;
-      page = await next;
+    let coming = ledger.packedUsers(0);
+    for (let piece = 0; ; piece += 1) {
+      const text = await coming;
+      if (text === undefined) return index;
+      // The next piece is on its way while this one is read.
+      coming = ledger.packedUsers(piece + 1);
+      index.#add(text);
     }
   }
 
@@ -103,40 +106,43 @@ export class LedgerIndex {
     return suspected;
   }
 
-  /** Marks users whom an earlier invocation saw: ids parted by blanks. */
-  markSeen(userIds: string): void {
-    let start = 0;
-    while (start < userIds.length) {
-      const blank = userIds.indexOf(' ', start);
-      const end = blank < 0 ? userIds.length : blank;
-      this.#readId(userIds, start, end);
+  /** The ids of the page compared last, packed, to be marked as seen by a later invocation. */
+  packedPage(users: number): Uint8Array {
+    return new Uint8Array(this.#pageIds.slice(0, users * ID_WORDS).buffer);
+  }
+
+  /** Marks users whom an earlier invocation saw. */
+  markSeen(packed: Uint8Array): void {
+    const words = new Int32Array(packed.slice().buffer);
+    for (let from = 0; from < words.length; from += ID_WORDS) {
+      this.#id.set(words.subarray(from, from + ID_WORDS));
       const at = this.#find();
       if (at >= 0) this.#table[at + STATUS] = (this.#table[at + STATUS] ?? 0) | SEEN;
-      start = end + 1;
     }
   }
 
   /**
-   * Ids of the ledger's users, without those that are `out`, whom nobody has seen: the ledger is walked once more, because the
-   * table keeps no text. Rows written since it was loaded are not in it and not answered.
+   * Ids of the ledger's users, without those that are `out`, whom nobody has seen, in pieces. Rows written since the
+   * table was loaded are not in it and not answered; an id such as Google has none (a zero in front, more than
+   * twenty-seven digits) comes back as one that the ledger does not know, and so is never missing.
    */
-  async *unseen(ledger: Pick<SweepLedger, 'packedUsers'>): AsyncGenerator<readonly string[]> {
-    let after: string | undefined;
-    do {
-      const page = await ledger.packedUsers(after, ROWS_A_QUERY);
-      const found: string[] = [];
-      for (let start = 0; start < page.text.length; ) {
-        const end = page.text.indexOf(String.fromCharCode(FIELD), start);
-        this.#readId(page.text, start, end);
-        const at = this.#find();
-        const word = at < 0 ? SEEN : (this.#table[at + STATUS] ?? 0);
-        if ((word & SEEN) === 0 && this.#statuses[word & STATUS_BITS]?.state !== 'out')
-          found.push(page.text.slice(start, end));
-        start = page.text.indexOf(String.fromCharCode(RECORD), end) + 1;
+  *unseen(): Generator<readonly string[]> {
+    let found: string[] = [];
+    for (let at = 0; at < this.#table.length; at += STRIDE) {
+      const word = this.#table[at + STATUS] ?? 0;
+      if (word === 0 || (word & SEEN) !== 0 || this.#statuses[word & STATUS_BITS]?.state === 'out') continue;
+      found.push(this.#idAt(at));
+      if (found.length === IDS_A_PIECE) {
+        yield found;
+        found = [];
       }
-      if (found.length > 0) yield found;
-      after = page.last;
-    } while (after !== undefined);
+    }
+    if (found.length > 0) yield found;
+  }
+
+  #idAt(at: number): string {
+    const group = (word: number) => String(this.#table[at + word] ?? 0).padStart(GROUP, '0');
+    return `${group(2)}${group(1)}${group(0)}`.replace(/^0+/, '');
   }
 
   /** How many the ledger serves in whatever way: everybody but those that are `out`. */
@@ -167,16 +173,19 @@ export class LedgerIndex {
    * larger than any cache, and the processor waits for several entries at once only where nothing else is between them.
    */
   #probe(users: readonly { readonly userId: string }[]): void {
-    if (this.#probes.length < users.length) this.#probes = new Int32Array(users.length);
+    if (this.#probes.length < users.length) {
+      this.#probes = new Int32Array(users.length);
+      this.#pageIds = new Int32Array(users.length * ID_WORDS);
+    }
     for (let position = 0; position < users.length; position += 1) {
       const userId = users[position]?.userId ?? '';
       this.#readId(userId, 0, userId.length);
+      this.#pageIds.set(this.#id, position * ID_WORDS);
       this.#probes[position] = this.#find();
     }
   }
 
   #add(text: string): void {
-    const table = () => this.#table;
     let statusText = '\0';
     let status = 0;
     for (let start = 0; start < text.length; ) {
@@ -200,14 +209,14 @@ export class LedgerIndex {
         statusText = text.slice(at, text.indexOf(String.fromCharCode(RECORD), at) + 1);
         status = this.#statusOf(statusText);
       }
-      const slot = this.#freeSlot();
-      const entry = table();
+      const slot = this.#slotOfId();
+      if (this.#table[slot + STATUS] === 0) this.#entries += 1;
+      const entry = this.#table;
       entry[slot] = this.#id[0] ?? 0;
       entry[slot + 1] = this.#id[1] ?? 0;
       entry[slot + 2] = this.#id[2] ?? 0;
       entry[slot + DIGEST] = isNegative ? -digest : digest;
       entry[slot + STATUS] = status | hasDigest;
-      this.#entries += 1;
       start = at + statusText.length;
     }
   }
@@ -256,6 +265,12 @@ export class LedgerIndex {
 
   /** The entry of the id just read, or -1. */
   #find(): number {
+    const at = this.#slotOfId();
+    return this.#table[at + STATUS] === 0 ? -1 : at;
+  }
+
+  /** The entry of the id just read, or the free slot where it goes: a row that comes twice is written over. */
+  #slotOfId(): number {
     const table = this.#table;
     const low = this.#id[0] ?? 0;
     const middle = this.#id[1] ?? 0;
@@ -263,16 +278,6 @@ export class LedgerIndex {
     let at = this.#home(low, middle, high);
     while (table[at + STATUS] !== 0) {
       if (table[at] === low && table[at + 1] === middle && table[at + 2] === high) return at;
-      at += STRIDE;
-      if (at >= table.length) at = 0;
-    }
-    return -1;
-  }
-
-  #freeSlot(): number {
-    const table = this.#table;
-    let at = this.#home(this.#id[0] ?? 0, this.#id[1] ?? 0, this.#id[2] ?? 0);
-    while (table[at + STATUS] !== 0) {
       at += STRIDE;
       if (at >= table.length) at = 0;
     }
@@ -287,7 +292,7 @@ export class LedgerIndex {
     for (let from = 0; from < before.length; from += STRIDE) {
       if (before[from + STATUS] === 0) continue;
       this.#id.set(before.subarray(from, from + 3));
-      this.#table.set(before.subarray(from, from + STRIDE), this.#freeSlot());
+      this.#table.set(before.subarray(from, from + STRIDE), this.#slotOfId());
     }
     this.#id.set(id);
   }

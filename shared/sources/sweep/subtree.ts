@@ -26,7 +26,6 @@ export async function sweepSubtree(tick: Tick, begun: SweepRecord): Promise<Outc
       return { kind: 'ended', sweep: await askForParent(tick, begun) };
     }
     batch.add(
-      [],
       page.users.map((user) => ({ userId: user.userId, standing: standingOf(user), addresses: user })),
     );
     pageToken = page.nextPageToken;

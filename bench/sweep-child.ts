@@ -1,0 +1,106 @@
+/** One process of the sweep's benchmark: `parse` parses every page and nothing else, `sweep` runs a whole sweep. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { systemClock } from '../shared/adapters/clock/system-clock.ts';
+import { toDeletedPage, toUsersPage } from '../shared/adapters/directory/wire.ts';
+import { openPostgresLedger } from '../shared/adapters/ledger/open.ts';
+import { parsePolicy } from '../shared/config/policy.ts';
+import type { SweepDeps } from '../shared/sources/sweep/context.ts';
+import { tick } from '../shared/sources/sweep/tick.ts';
+import type { SweepAnswer } from './sweep-users.ts';
+
+const [, , mode, folder = '', connectionString = ''] = process.argv;
+let readingMs = 0;
+let parseMs = 0;
+
+/** A page's text; the time it takes is not ours. */
+function read(...path: readonly string[]): string {
+  const started = performance.now();
+  const text = readFileSync(join(folder, ...path), 'utf8');
+  readingMs += performance.now() - started;
+  return text;
+}
+
+function parse<T>(text: string): T {
+  const started = performance.now();
+  const value = JSON.parse(text) as T;
+  parseMs += performance.now() - started;
+  return value;
+}
+
+const spent = { loadMs: 0, checkpointMs: 0, closeMs: 0 };
+const hinted = new Set<string>();
+
+async function sweep(deps: SweepDeps): Promise<void> {
+  // The overview is asked for twice: when the tick begins, and when both lists are read and the closing begins.
+  let closingSince = 0;
+  const ledger = new Proxy(deps.ledger, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name);
+      if (typeof value !== 'function') return value;
+      return (...parameters: readonly unknown[]) => {
+        const started = performance.now();
+        if (name === 'sweepOverview') closingSince = started;
+        const answer: unknown = Reflect.apply(value, target, parameters);
+        if (!(answer instanceof Promise)) return answer;
+        return answer.finally(() => {
+          const tookMs = performance.now() - started;
+          if (name === 'sweptUsers' || name === 'recordSweepProgress' || name === 'queueHints')
+            spent.checkpointMs += tookMs;
+          if (name === 'endSweep') spent.closeMs = performance.now() - closingSince;
+          if (name === 'renewLease' && spent.loadMs === 0) spent.loadMs = performance.now() - begunMs;
+        });
+      };
+    },
+  });
+  await tick({ ...deps, ledger });
+}
+
+const begunMs = performance.now();
+const cpu = process.cpuUsage();
+if (mode === 'parse') {
+  for (let page = 0; ; page += 1) {
+    const { nextPageToken } = parse<{ nextPageToken?: string }>(read('living', `${page}.json`));
+    if (nextPageToken === undefined) break;
+  }
+} else {
+  const ledger = await openPostgresLedger({ connectionString, clock: systemClock });
+  await sweep({
+    clock: systemClock,
+    elapsedMs: () => performance.now(),
+    ledger,
+    directory: {
+      livingPage: async ({ pageToken = '0' }) => toUsersPage(parse(read('living', `${pageToken}.json`))),
+      deletedPage: async () => toDeletedPage(parse(read('deleted.json'))),
+      orgUnits: async () => [],
+      group: async () => undefined,
+      groupMembers: async function* () {},
+    },
+    bus: {
+      publishHints: async (hints) => {
+        for (const hint of hints) if ('userId' in hint) hinted.add(hint.userId);
+      },
+    },
+    policy: parsePolicy(
+      'version: 1\nrules:\n  - name: staff\n    orgUnit: /Staff\n    keyService: https://kacls.acme.example\n',
+    ),
+    log: { info: () => undefined, warning: () => undefined, error: () => undefined },
+    intervalMs: 0,
+    budgetMs: 600_000,
+    lookByAgeMs: 7 * 86_400_000,
+    hintsPerMinute: 1_000_000,
+  });
+  const { lastWhole } = await ledger.sweepOverview();
+  await ledger.close();
+  if (lastWhole === undefined) throw new Error('The sweep was not whole.');
+}
+const { user, system } = process.cpuUsage(cpu);
+const answer: SweepAnswer = {
+  ms: performance.now() - begunMs - readingMs,
+  cpuMs: (user + system) / 1000,
+  peakMb: process.resourceUsage().maxRSS / 1024,
+  hints: hinted.size,
+  parseMs,
+  ...spent,
+};
+process.stdout.write(JSON.stringify(answer));

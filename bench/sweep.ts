@@ -1,0 +1,153 @@
+/**
+ * A sweep of 1,000,000 users, of whom 2 % differ, against `JSON.parse` of the same pages in the same run:
+ * `node bench/sweep.ts [--quick] [--json]`. The pages have the form in which the Directory API answers the sweep's
+ * question, 500 users each; they come from files, and reading those is left out on both sides, as the network would be.
+ * Everything else is the product's own: the adapter's reading of a page, the ledger on a private PostgreSQL, the
+ * checkpoints. Only the bus is a list. Exit status 1 when a target is missed or the hints are not exactly those that differ.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { systemClock } from '../shared/adapters/clock/system-clock.ts';
+import { openPostgresLedger } from '../shared/adapters/ledger/open.ts';
+import { openPostgres } from '../shared/adapters/ledger/postgres.ts';
+import { addressDigest } from '../shared/domain/address-digest.ts';
+import { findPrograms, startCluster } from '../test/postgres/cluster.ts';
+import { type BenchRow, median, report } from './report.ts';
+import { differenceAt, PAGE_SIZE, type SweepAnswer, userAt } from './sweep-users.ts';
+
+const QUICK = process.argv.includes('--quick');
+const USERS = QUICK ? 50_000 : 1_000_000;
+const ROUNDS = 3;
+const PEAK_MB = 200;
+const ROWS_A_STATEMENT = 10_000;
+
+const programs = findPrograms();
+if (programs === undefined) throw new Error('There is no PostgreSQL (initdb, pg_ctl) to keep the ledger in.');
+const folder = mkdtempSync(join(tmpdir(), 'sealwright-bench-sweep-'));
+const cluster = startCluster(programs);
+try {
+  process.exitCode = (await run()) ? 0 : 1;
+} finally {
+  cluster.remove();
+  rmSync(folder, { recursive: true, force: true });
+}
+
+async function run(): Promise<boolean> {
+  const differing = writePages();
+  await fillLedger();
+  const parse: SweepAnswer[] = [];
+  const sweep: SweepAnswer[] = [];
+  for (let round = 0; round < ROUNDS; round += 1) {
+    parse.push(child('parse'));
+    await forgetSweeps();
+    const swept = child('sweep');
+    if (swept.hints !== differing)
+      throw new Error(`${swept.hints} users were hinted at; ${differing} differ.`);
+    sweep.push(swept);
+  }
+  const of = (answers: readonly SweepAnswer[], what: keyof SweepAnswer) =>
+    median(answers.map((answer) => answer[what]));
+  const peak = Math.max(...sweep.map(({ peakMb }) => peakMb));
+  const name = `${USERS.toLocaleString('en')} users, ${differing.toLocaleString('en')} differ`;
+  const rows: BenchRow[] = [
+    {
+      name: `sweep, ${name}`,
+      ours: of(sweep, 'ms'),
+      peer: of(parse, 'ms'),
+      peerName: 'JSON.parse of the same pages',
+      unit: 'ms',
+      target: { atMost: 1.5 },
+      note: `of it: ledger table ${of(sweep, 'loadMs').toFixed(0)}, parsing ${of(sweep, 'parseMs').toFixed(0)}, checkpoints ${of(sweep, 'checkpointMs').toFixed(0)}, closing ${of(sweep, 'closeMs').toFixed(0)} ms`,
+    },
+    {
+      name: 'sweep, processor time of our process',
+      ours: of(sweep, 'cpuMs'),
+      peer: of(parse, 'cpuMs'),
+      peerName: 'JSON.parse of the same pages',
+      unit: 'ms',
+    },
+    {
+      name: 'sweep, peak memory',
+      ours: peak,
+      peer: PEAK_MB,
+      peerName: `the limit of ${PEAK_MB} MB`,
+      unit: 'MB',
+      target: { atMost: 1 },
+    },
+  ];
+  return report('Sweep', rows);
+}
+
+/** Answers how many users a sweep must hint at. */
+function writePages(): number {
+  let differing = 0;
+  let page: object[] = [];
+  let pages = 0;
+  const deleted: object[] = [];
+  mkdirSync(join(folder, 'living'));
+  const flush = (isLast: boolean) => {
+    const answer = { users: page, ...(isLast ? {} : { nextPageToken: String(pages + 1) }) };
+    writeFileSync(join(folder, 'living', `${pages}.json`), JSON.stringify(answer));
+    pages += 1;
+    page = [];
+  };
+  for (let index = 0; index < USERS; index += 1) {
+    const difference = differenceAt(index);
+    if (difference !== undefined) differing += 1;
+    const { listed, listedDeleted } = userAt(index);
+    if (listedDeleted !== undefined) deleted.push(listedDeleted);
+    if (listed === undefined) continue;
+    if (page.length === PAGE_SIZE) flush(false);
+    page.push(listed);
+  }
+  flush(true);
+  writeFileSync(join(folder, 'deleted.json'), JSON.stringify({ users: deleted }));
+  return differing;
+}
+
+async function fillLedger(): Promise<void> {
+  const { connectionString } = cluster;
+  await (await openPostgresLedger({ connectionString, clock: systemClock, migrate: true })).close();
+  const database = openPostgres({ connectionString });
+  const now = new Date();
+  for (let start = 0; start < USERS; start += ROWS_A_STATEMENT) {
+    const ids: string[] = [];
+    const emails: string[] = [];
+    const digests: string[] = [];
+    for (let index = start; index < Math.min(USERS, start + ROWS_A_STATEMENT); index += 1) {
+      const { known } = userAt(index);
+      if (known === undefined) continue;
+      ids.push(known.userId);
+      emails.push(known.primaryEmail);
+      digests.push(String(addressDigest(known.primaryEmail, known.aliases)));
+    }
+    await database.query(
+      `INSERT INTO users (user_id, primary_email, state, reason, since, rule_name, failures, sighted_at, address_digest)
+       SELECT id, email, 'ready', 'Rule "staff" covers the user; certificate, key pair and identity are in place.',
+              $4, 'staff', 0, $4, digest::integer
+         FROM unnest($1::text[], $2::text[], $3::text[]) AS rows (id, email, digest)`,
+      [ids, emails, digests, now],
+    );
+  }
+  await database.query('ANALYZE users');
+  await database.close();
+}
+
+/** As if none had ever run: whoever was hinted at within the hour would not be hinted at again. */
+async function forgetSweeps(): Promise<void> {
+  const database = openPostgres({ connectionString: cluster.connectionString });
+  await database.query('TRUNCATE sweeps, sweep_seen, absences, rollout_users, rollouts');
+  await database.close();
+}
+
+function child(mode: 'parse' | 'sweep'): SweepAnswer {
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [join(import.meta.dirname, 'sweep-child.ts'), mode, folder, cluster.connectionString],
+    { encoding: 'utf8' },
+  );
+  if (status !== 0) throw new Error(`The ${mode} process failed: ${stderr}`);
+  return JSON.parse(stdout) as SweepAnswer;
+}
