@@ -22,7 +22,11 @@ import type { Command } from './command.ts';
 import { keysFeed } from './keys/feed.ts';
 import { keysStatus } from './keys/status.ts';
 import { lint } from './lint/lint.ts';
+import { policyActivate } from './policy/activate.ts';
 import { policyCheck } from './policy/check.ts';
+import { policySchema } from './policy/schema.ts';
+import { policyTest } from './policy/test.ts';
+import { policyWhatIf } from './policy/what-if.ts';
 
 /** In the order of the help: what is asked daily first. */
 export const COMMANDS: readonly Command[] = [
@@ -42,6 +46,10 @@ export const COMMANDS: readonly Command[] = [
   keysStatus,
   keysFeed,
   policyCheck,
+  policyWhatIf,
+  policyTest,
+  policyActivate,
+  policySchema,
   caInit(),
   caHealth(),
   caRootCrl(),

@@ -20,6 +20,10 @@
  * | `GET /v1/stop`, `POST /v1/stop`, `POST /v1/resume` | the switch that stops everything         |
  * | `POST /v1/keypair-requests` | disabling or obliterating one key pair; `GET` shows them        |
  * | `POST /v1/keypair-requests/ID/confirm`, `…/cancel` | a second admin confirms an obliteration  |
+ * | `POST /v1/policy/check`   | what is wrong with a draft, the directory asked                   |
+ * | `POST /v1/policy/what-if` | what a draft would do to everybody                                |
+ * | `POST /v1/policy/test`    | which rule covers somebody, and why                               |
+ * | `POST /v1/policy/activate` | puts a policy in force with the ids its names stand for now      |
  * | `GET /v1/audit`           | the audit trail, oldest first; `?user=…&after=…&limit=…`          |
  */
 import { invalidInput, permanent } from '../shared/errors.ts';
@@ -28,6 +32,7 @@ import { type CertificateDeps, readCertificate } from './admin/certificates.ts';
 import { type DeviceDeps, readDevice, requestDevice, revokeDevice } from './admin/devices.ts';
 import { type AdminKeysDeps, readAddresses, readWrappedKeys } from './admin/keys.ts';
 import { type LintDeps, lintLive } from './admin/lint.ts';
+import { type PolicyDeps, policyCall } from './admin/policy.ts';
 import { type AdminReadDeps, readAudit, readJob, readUser, readUsers } from './admin/read.ts';
 import { type RekeyDeps, requestRekey } from './admin/rekey.ts';
 import { type GuardRouteDeps, routeGuard } from './admin/route-guard.ts';
@@ -35,11 +40,13 @@ import { bearerToken } from './wire/caller.ts';
 import { type HttpAnswer, type HttpCall, type HttpHandler, parseJsonObject } from './wire/http.ts';
 
 export interface AdminDeps
-  extends Omit<RekeyDeps, 'ledger' | 'bus'>,
+  extends Omit<PolicyDeps, 'ledger'>,
+    Omit<RekeyDeps, 'ledger' | 'bus' | 'directory'>,
     Omit<DeviceDeps, 'ledger' | 'bus'>,
     Omit<GuardRouteDeps, 'ledger' | 'bus'> {
   readonly ledger: RekeyDeps['ledger'] &
     AdminReadDeps['ledger'] &
+    PolicyDeps['ledger'] &
     DeviceDeps['ledger'] &
     CertificateDeps['ledger'] &
     LintDeps['ledger'] &
@@ -93,6 +100,10 @@ export function createAdmin(deps: AdminDeps): HttpHandler {
         if (id !== undefined) throw unknownPath(call);
         allow(call, 'GET');
         return await readAddresses(deps, call.query);
+      case 'policy':
+        if (id === undefined) throw unknownPath(call);
+        allow(call, 'POST');
+        return await policyCall(deps, admin, call, id);
       case 'audit':
         if (id !== undefined) throw unknownPath(call);
         allow(call, 'GET');

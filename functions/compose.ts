@@ -142,11 +142,12 @@ export async function composeDue(settings: Settings, given: Given): Promise<DueD
 
 export async function composeSweep(settings: Settings, given: Given): Promise<SweepFunctionDeps> {
   const base = composeBase(settings);
+  const callers = callersOf(settings);
   const ledger = await ledgerOf(settings, given, base);
   const directory = directoryOf(settings, base);
   return {
     ...base,
-    callers: callersOf(settings),
+    callers,
     policies: policiesOf(settings, { ...base, ledger, directory }, 'sweep'),
     ledger,
     bus: busOf(settings, base),

@@ -31,6 +31,7 @@ import type { Connection } from './connection.ts';
 import { AnswerLost, Faltering, refusal, unreachable } from './refusal.ts';
 
 const REQUEST_TIMEOUT_MS = 60_000;
+const POLICY_TIMEOUT_MS = 600_000;
 const READ_ATTEMPTS = 3;
 const LONGEST_WAIT_MS = 20_000;
 /** The API's largest page is 5,000; a page of users is read with all their certificates, so smaller ones answer sooner. */
@@ -43,6 +44,7 @@ const REKEY_SHOWN = '"sealwright audit" shows a "rekey-requested"';
 export interface RekeyWish {
   readonly users?: readonly string[];
   readonly orgUnit?: string;
+  readonly group?: string;
   readonly all?: true;
   readonly reason: string;
   readonly invalidityDate?: string;
@@ -154,6 +156,24 @@ export class AdminClient {
     return this.post('v1/rekey', { ...wish, dryRun: true }, rekeyForecast, REKEY_SHOWN);
   }
 
+  /** One of the questions about a policy; comparing everybody may take minutes. */
+  async policy<T>(
+    what: 'check' | 'what-if' | 'test' | 'activate',
+    body: Readonly<Record<string, unknown>>,
+    shape: z.ZodType<T>,
+  ): Promise<T> {
+    try {
+      return await this.#request('POST', `v1/policy/${what}`, JSON.stringify(body), shape, POLICY_TIMEOUT_MS);
+    } catch (error) {
+      if (what !== 'activate' || !(error instanceof AnswerLost)) throw error;
+      throw new CommandFailure(
+        'answer-lost',
+        `${error.message} Whether the policy was put in force is not known; "sealwright audit" shows a "policy-activated" if it was.`,
+        { cause: error },
+      );
+    }
+  }
+
   /** Any path of the API; repeated when the API falters. */
   async read<T>(
     path: string,
@@ -202,6 +222,7 @@ export class AdminClient {
     target: string,
     body: string | undefined,
     shape: z.ZodType<T>,
+    timeoutMs = REQUEST_TIMEOUT_MS,
   ): Promise<T> {
     const { baseUrl } = this.#connection;
     const bearer = `Bearer ${this.#connection.token()}`;
@@ -212,7 +233,7 @@ export class AdminClient {
         method,
         // A login page is no answer, and the token is not for whoever it redirects to.
         redirect: 'manual',
-        signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+        signal: AbortSignal.timeout(timeoutMs),
         headers: {
           accept: 'application/json',
           authorization: bearer,
@@ -223,7 +244,7 @@ export class AdminClient {
       });
       text = await response.text();
     } catch (error) {
-      throw unreachable(baseUrl, error, REQUEST_TIMEOUT_MS);
+      throw unreachable(baseUrl, error, timeoutMs);
     }
     const answer = parseJson(text);
     if (response.ok && answer !== undefined) {

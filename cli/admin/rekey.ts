@@ -19,6 +19,7 @@ export const rekey = adminCommand({
   flags: {
     user: { kind: 'text', repeatable: true, placeholder: 'ADDRESS', help: 'this user; may be repeated' },
     'org-unit': { kind: 'text', placeholder: '/PATH', help: 'everybody in this org unit and below it' },
+    group: { kind: 'text', placeholder: 'ADDRESS', help: 'the members of this group, nested ones included' },
     all: { kind: 'switch', help: 'everybody the policy covers' },
     reason: { kind: 'text', placeholder: 'REASON', help: `why: ${REASONS.join(', ')}` },
     'invalidity-date': {
@@ -85,10 +86,13 @@ export const rekey = adminCommand({
 function wishOf(call: Call): RekeyWish {
   const users = call.texts('user');
   const orgUnit = call.text('org-unit');
-  const selectors = [users.length > 0, orgUnit !== undefined, call.isSet('all')].filter(Boolean).length;
+  const group = call.text('group');
+  const selectors = [users.length > 0, orgUnit !== undefined, group !== undefined, call.isSet('all')].filter(
+    Boolean,
+  ).length;
   if (selectors !== 1) {
     throw new UsageError(
-      `Say who: --user ADDRESS (may be repeated), --org-unit /PATH or --all${selectors === 0 ? '' : ', and only one kind of them'}.`,
+      `Say who: --user ADDRESS (may be repeated), --org-unit /PATH, --group ADDRESS or --all${selectors === 0 ? '' : ', and only one kind of them'}.`,
     );
   }
   if (orgUnit !== undefined && !orgUnit.startsWith('/')) {
@@ -105,6 +109,7 @@ function wishOf(call: Call): RekeyWish {
   return {
     ...(users.length > 0 ? { users } : {}),
     ...(orgUnit === undefined ? {} : { orgUnit }),
+    ...(group === undefined ? {} : { group }),
     ...(call.isSet('all') ? { all: true } : {}),
     reason,
     ...(since === undefined ? {} : { invalidityDate: instantOf(since) }),

@@ -1,49 +1,52 @@
-import { readFileSync } from 'node:fs';
 import { type PolicyMistake, parsePolicy } from '../../shared/config/policy.ts';
 import type { Policy, PolicyRule } from '../../shared/domain/policy.ts';
 import { isSealwrightError } from '../../shared/errors.ts';
+import { AdminClient } from '../admin/client.ts';
+import { CONNECTION_FLAGS, connectionOf } from '../admin/connection.ts';
 import type { Command, Outcome } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
-import { UsageError } from '../failure.ts';
+import { withProgress } from '../progress.ts';
 import { facts, table } from '../table.ts';
 import { counted, duration } from '../words.ts';
+import { liveCheck } from './answers.ts';
+import { readPolicyFile } from './file.ts';
 
 export const policyCheck: Command = {
   name: 'policy check',
   summary: 'every mistake in a policy file with its place, or its rules as a table',
   operands: ['FILE'],
-  flags: {},
+  flags: {
+    live: {
+      kind: 'switch',
+      help: 'ask the directory too: unknown units and groups, rules that match nobody (needs the admin API)',
+    },
+    ...CONNECTION_FLAGS,
+  },
   notes: [
-    'Ends with 1 when the file has a mistake. It needs no network: run it before every deployment.',
+    'Ends with 1 when the file has a mistake. Without --live it needs no network: run it before every deployment.',
     'docs/policy.md describes the file.',
   ],
   async run(call) {
     const [file = ''] = call.operands;
-    const text = read(file);
+    const text = readPolicyFile(file);
+    let policy: Policy;
     try {
-      return taken(file, parsePolicy(text, file));
+      policy = parsePolicy(text, file);
     } catch (error) {
       const mistakes = mistakesOf(error);
       if (mistakes === undefined) throw error;
       return refused(file, mistakes);
     }
+    if (!call.isSet('live')) return taken(file, policy);
+    const admin = new AdminClient(connectionOf(call));
+    const live = await withProgress(
+      call.terminal,
+      () => 'asking the directory',
+      () => admin.policy('check', { policy: text }, liveCheck),
+    );
+    return live.mistakes.length > 0 ? refused(file, live.mistakes) : taken(file, policy, live.coveredByRule);
   },
 };
-
-function read(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const why =
-      code === 'ENOENT'
-        ? 'there is no such file'
-        : code === 'EISDIR'
-          ? 'it is a folder'
-          : (code ?? 'unknown');
-    throw new UsageError(`The policy file ${file} cannot be read: ${why}.`, { cause: error });
-  }
-}
 
 function mistakesOf(error: unknown): readonly PolicyMistake[] | undefined {
   if (!isSealwrightError(error) || error.code !== 'policy-invalid') return undefined;
@@ -63,17 +66,20 @@ function refused(file: string, mistakes: readonly PolicyMistake[]): Outcome {
   };
 }
 
-function taken(file: string, policy: Policy): Outcome {
+function taken(file: string, policy: Policy, covered?: Readonly<Record<string, number>>): Outcome {
   const { guard, rules } = policy;
   const share = Number((guard.shareOfCovered * 100).toFixed(4));
   return {
     exitCode: EXIT.done,
-    document: { valid: true, file, policy },
+    document: { valid: true, file, policy, ...(covered === undefined ? {} : { coveredByRule: covered }) },
     text: [
       table<PolicyRule>(
         [
           { title: 'RULE', value: ({ name }) => name },
           { title: 'COVERS', value: ({ scope }) => (scope.kind === 'org-unit' ? scope.path : scope.address) },
+          ...(covered === undefined
+            ? []
+            : [{ title: 'USERS', value: ({ name }: PolicyRule) => String(covered[name] ?? 0) }]),
           { title: 'MODE', value: ({ observeOnly }) => (observeOnly ? 'observe' : 'act') },
           { title: 'PROFILE', value: ({ profile }) => profile },
           { title: 'KEY', value: ({ modulusBits }) => `RSA ${modulusBits}` },

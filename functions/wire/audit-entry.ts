@@ -34,7 +34,15 @@ export function parseAuditEntry(entry: Readonly<Record<string, unknown>>, messag
   const payload = record(entry['protoPayload']);
   const eventId = text(entry['insertId']) ?? messageId;
   const actor = text(record(payload['authenticationInfo'])['principalEmail']);
-  const events = list(record(payload['metadata'])['event']);
+  const metadata = record(payload['metadata']);
+  const membership = parseMembership(metadata, {
+    source: 'audit',
+    eventId,
+    event: 'UpdateMembership',
+    ...(actor === undefined ? {} : { actor }),
+  });
+  if (membership !== undefined) return membership;
+  const events = list(metadata['event']);
   const hints: Hint[] = [];
   const units: ChangedUnit[] = [];
   const ignored: string[] = [];
@@ -50,6 +58,22 @@ export function parseAuditEntry(entry: Readonly<Record<string, unknown>>, messag
   if (events.length === 0)
     ignored.push(`Method ${text(payload['methodName']) ?? 'without a name'} carries no events.`);
   return { hints, units, ignored };
+}
+
+/**
+ * The Enterprise Groups stream: who came into or left a group, also where members did it themselves. A group that did
+ * brings its own members along, and no event names them: then everybody is compared. Undefined for any other entry.
+ */
+function parseMembership(metadata: Readonly<Record<string, unknown>>, cause: Cause): Command | undefined {
+  if (metadata['membershipDelta'] === undefined) return undefined;
+  const member = text(record(metadata['membershipDelta'])['member']) ?? '';
+  const [kind = '', address = ''] = member.split(/:(.*)/s);
+  if (kind === 'user' && address.includes('@')) {
+    return { hints: [{ address: address.toLowerCase(), cause }], units: [], ignored: [] };
+  }
+  if (kind === 'group' || kind === 'customer')
+    return { hints: [], units: [{ orgUnitPath: '/', cause }], ignored: [] };
+  return { hints: [], units: [], ignored: ['A membership changed that names neither a user nor a group.'] };
 }
 
 /**

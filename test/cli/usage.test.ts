@@ -47,7 +47,7 @@ describe('the command line', () => {
       ['frobnicate'],
       'There is no command "frobnicate". "sealwright --help" lists them.',
     ],
-    ['half a command', ['policy'], '"policy" needs one more word: "policy check".'],
+    ['half a command', ['policy'], '"policy" needs one more word: "policy check", "policy what-if"'],
     [
       'a misspelt second word',
       ['ca', 'inti'],

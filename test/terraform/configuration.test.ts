@@ -474,8 +474,8 @@ describe('the log sink', () => {
         .map((line) => line.trim()),
     ).toEqual([
       'logName="organizations/${var.workspace.organization_number}/logs/cloudaudit.googleapis.com%2Factivity"',
-      'protoPayload.serviceName="admin.googleapis.com"',
-      'protoPayload.methodName=~"^google\\.admin\\.AdminService\\.(${join("|", local.audit_methods)})$"',
+      '((protoPayload.serviceName="admin.googleapis.com" AND protoPayload.methodName=~"^google\\.admin\\.AdminService\\.(${join("|", local.audit_methods)})$")',
+      'OR (protoPayload.serviceName="cloudidentity.googleapis.com" AND protoPayload.methodName="google.apps.cloudidentity.groups.v1.MembershipsService.UpdateMembership"))',
     ]);
   });
 

@@ -166,3 +166,49 @@ describe('an audit log entry', () => {
     expect(result.ignored).toHaveLength(1);
   });
 });
+
+describe('an entry of the Enterprise Groups stream', () => {
+  const entry = (member: unknown) => ({
+    insertId: 'insert-2',
+    protoPayload: {
+      serviceName: 'cloudidentity.googleapis.com',
+      methodName: 'google.apps.cloudidentity.groups.v1.MembershipsService.UpdateMembership',
+      authenticationInfo: { principalEmail: 'owner@acme.example' },
+      metadata: {
+        '@type': 'type.googleapis.com/google.cloud.audit.GroupAuditMetadata',
+        group: 'group:pilots@acme.example',
+        membershipDelta: { member, roleDeltas: [{ action: 'REMOVE', role: 'MEMBER' }] },
+      },
+    },
+  });
+  const cause = {
+    source: 'audit',
+    eventId: 'insert-2',
+    event: 'UpdateMembership',
+    actor: 'owner@acme.example',
+  };
+
+  test('names the user who came or went', () => {
+    expect(parseAuditEntry(entry('user:Ana@Acme.Example'), 'message-1')).toEqual({
+      hints: [{ address: 'ana@acme.example', cause }],
+      units: [],
+      ignored: [],
+    });
+  });
+
+  test.each(['group:inner@acme.example', 'customer:C00sample'])('of %s has everybody compared', (member) => {
+    expect(parseAuditEntry(entry(member), 'message-1')).toEqual({
+      hints: [],
+      units: [{ orgUnitPath: '/', cause }],
+      ignored: [],
+    });
+  });
+
+  test.each([['serviceAccount:x@y.example'], ['user:'], [7], [undefined]])('of %j is ignored', (member) => {
+    expect(parseAuditEntry(entry(member), 'message-1')).toMatchObject({
+      hints: [],
+      units: [],
+      ignored: [expect.any(String)],
+    });
+  });
+});

@@ -1,0 +1,201 @@
+/** What an admin asks about policies: is a draft sound, what would it do, which rule covers somebody; and: put it in force. */
+import { z } from 'zod';
+import { type ActivePolicySource, policyDigest } from '../../shared/activation/active-policy.ts';
+import { emptyRules, unknownNames } from '../../shared/activation/live-check.ts';
+import { resolvePins } from '../../shared/activation/pins.ts';
+import { readPlace } from '../../shared/activation/places.ts';
+import { type ParsedPolicy, type PolicyMistake, parsePolicyFile } from '../../shared/config/policy.ts';
+import type { Policy } from '../../shared/domain/policy.ts';
+import { type PolicyPins, pinnedPolicy } from '../../shared/domain/policy-pins.ts';
+import { invalidInput, isSealwrightError, permanent } from '../../shared/errors.ts';
+import { planFor } from '../../shared/plan/plan.ts';
+import { considerations, protectionOf } from '../../shared/plan/scope.ts';
+import { standingOf } from '../../shared/plan/standing.ts';
+import type { Ledger } from '../../shared/ports/ledger.ts';
+import { factsByLedger } from '../../shared/what-if/ledger-facts.ts';
+import { type WhatIf, type WhatIfDeps, whatIf } from '../../shared/what-if/what-if.ts';
+import { type HttpAnswer, type HttpCall, parseJsonObject } from '../wire/http.ts';
+
+export interface PolicyDeps extends WhatIfDeps {
+  readonly policies: ActivePolicySource;
+  readonly ledger: WhatIfDeps['ledger'] &
+    Pick<
+      Ledger,
+      'readUser' | 'userIdOfAddress' | 'recordPolicyActivation' | 'latestPolicyActivation' | 'audit'
+    >;
+}
+
+const text = z.string().min(1).max(500_000);
+const checkRequest = z.strictObject({ policy: text });
+const whatIfRequest = z.strictObject({ policy: text, since: z.iso.datetime({ offset: true }).optional() });
+const testRequest = z.strictObject({ user: z.string().min(1), policy: text.optional() });
+const activateRequest = z.strictObject({ policy: text, allowEmptyRules: z.boolean().default(false) });
+
+/** `POST /v1/policy/check | what-if | test | activate`. */
+export async function policyCall(
+  deps: PolicyDeps,
+  admin: string,
+  call: HttpCall,
+  what: string,
+): Promise<HttpAnswer> {
+  const body = parseJsonObject(call.body);
+  switch (what) {
+    case 'check':
+      return await check(deps, read(checkRequest, body).policy);
+    case 'what-if': {
+      const { policy, since } = read(whatIfRequest, body);
+      const { draft, before } = await compared(deps, policy);
+      const forecast = await whatIf(
+        deps,
+        { before, draft },
+        since === undefined ? undefined : new Date(since),
+      );
+      return { status: 200, body: forecast };
+    }
+    case 'test':
+      return await testUser(deps, read(testRequest, body));
+    case 'activate':
+      return await activate(deps, admin, read(activateRequest, body));
+    default:
+      throw permanent('not-found', `The admin API has no ${call.path}.`);
+  }
+}
+
+function read<T>(shape: z.ZodType<T>, body: unknown): T {
+  const parsed = shape.safeParse(body);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const field = issue?.path.join('.') || 'body';
+  throw invalidInput('malformed-request', `"${field}": ${issue?.message ?? 'does not fit'}.`, {
+    details: { field },
+  });
+}
+
+/** All that is wrong with a draft, the directory asked, and whom each rule would cover. 200 also for a bad draft. */
+async function check(deps: PolicyDeps, policy: string): Promise<HttpAnswer> {
+  let parsed: ParsedPolicy;
+  try {
+    parsed = parsePolicyFile(policy, 'policy');
+  } catch (error) {
+    const mistakes = mistakesOf(error);
+    if (mistakes === undefined) throw error;
+    return { status: 200, body: { mistakes, coveredByRule: {} } };
+  }
+  const before = await inForce(deps);
+  const { pins, unknown } = await resolvePins(deps.directory, parsed.policy, before?.pins);
+  if (unknown.length > 0) {
+    return { status: 200, body: { mistakes: unknownNames(parsed, unknown), coveredByRule: {} } };
+  }
+  const draft = pinnedPolicy(parsed.policy, pins);
+  const { coveredByRule } = await whatIf(deps, { before: undefined, draft });
+  return { status: 200, body: { mistakes: emptyRules(parsed, coveredByRule), coveredByRule } };
+}
+
+interface Compared {
+  readonly parsed: ParsedPolicy;
+  readonly pins: PolicyPins;
+  readonly draft: Policy;
+  readonly before: Policy | undefined;
+}
+
+/** The draft with pins beside the policy in force. Throws `policy-invalid` with every mistake and its place. */
+async function compared(deps: PolicyDeps, policy: string): Promise<Compared> {
+  const parsed = parsePolicyFile(policy, 'policy');
+  const before = await inForce(deps);
+  const { pins, unknown } = await resolvePins(deps.directory, parsed.policy, before?.pins);
+  if (unknown.length > 0) throw refuse(unknownNames(parsed, unknown));
+  return { parsed, pins, draft: pinnedPolicy(parsed.policy, pins), before: before?.policy };
+}
+
+/** Undefined while nothing is in force. */
+async function inForce(deps: PolicyDeps) {
+  try {
+    return await deps.policies.current();
+  } catch (error) {
+    if (!isSealwrightError(error) || error.code !== 'policy-not-active') throw error;
+    return undefined;
+  }
+}
+
+async function testUser(
+  deps: PolicyDeps,
+  { user: name, policy: text }: z.output<typeof testRequest>,
+): Promise<HttpAnswer> {
+  const { policy, digest } =
+    text === undefined
+      ? await deps.policies.current()
+      : { policy: (await compared(deps, text)).draft, digest: policyDigest(text) };
+  const userId = /^\d+$/.test(name) ? name : await deps.directory.resolve(name.toLowerCase());
+  const presence = userId === undefined ? undefined : await deps.directory.presence(userId);
+  if (presence?.kind !== 'present') {
+    throw permanent('not-found', `Nobody in the directory is called ${name}.`, {
+      details: { field: 'user' },
+    });
+  }
+  const { user } = presence;
+  const place = await readPlace(deps.directory, policy, user);
+  const ledger = await deps.ledger.readUser(user.userId);
+  const states = new Map(
+    (await deps.ledger.issuers()).map(({ issuerId, state }) => [issuerId, state] as const),
+  );
+  const facts = factsByLedger(user.userId, deps.clock.now(), presence, place, ledger, states);
+  const standing = standingOf(facts, policy);
+  const { steps, verdict } = planFor(facts, policy);
+  const protectedAs = protectionOf(policy, user, place);
+  return {
+    status: 200,
+    body: {
+      user: user.primaryEmail,
+      userId: user.userId,
+      orgUnit: user.orgUnitPath,
+      policy: digest,
+      standing: standing.kind,
+      ...('rule' in standing ? { rule: standing.rule.name } : {}),
+      ...('why' in standing ? { why: standing.why } : {}),
+      ...(protectedAs === undefined ? {} : { protectedAs }),
+      considered: considerations(policy, user, place).map(({ rule, fits, why }) => ({
+        rule: rule.name,
+        fits,
+        why,
+      })),
+      steps: steps.map(({ kind, reason }) => ({ kind, reason })),
+      verdict: { state: verdict.state, reason: verdict.reason },
+    },
+  };
+}
+
+/** An admin's word that this text is in force with the ids its names stand for now, whatever they stood for before. */
+async function activate(
+  deps: PolicyDeps,
+  admin: string,
+  { policy: text, allowEmptyRules }: z.output<typeof activateRequest>,
+): Promise<HttpAnswer> {
+  const { parsed, pins, draft, before } = await compared(deps, text);
+  const forecast: WhatIf = await whatIf(deps, { before, draft });
+  const empty = emptyRules(parsed, forecast.coveredByRule);
+  if (empty.length > 0 && !allowEmptyRules) throw refuse(empty);
+  const digest = policyDigest(text);
+  await deps.ledger.recordPolicyActivation({ digest, text, pins, activatedBy: admin, automatic: false });
+  const { changes, guard } = forecast;
+  const departing = guard.find(({ scope }) => scope === 'tenant')?.departing ?? 0;
+  await deps.ledger.audit({
+    cause: { source: 'admin', eventId: digest, event: 'policy', actor: admin },
+    step: 'policy-activated',
+    reason: `${admin} put the policy ${digest.slice(0, 12)} in force: ${changes.joins} join, ${changes.leaves} leave, ${departing} would depart.`,
+    outcome: 'done',
+    details: { digest, joins: changes.joins, leaves: changes.leaves, departing },
+  });
+  return { status: 200, body: { digest, pins, changes, coveredByRule: forecast.coveredByRule, guard } };
+}
+
+function mistakesOf(error: unknown): readonly PolicyMistake[] | undefined {
+  if (!isSealwrightError(error) || error.code !== 'policy-invalid') return undefined;
+  return (error.details as { readonly mistakes?: readonly PolicyMistake[] } | undefined)?.mistakes;
+}
+
+function refuse(mistakes: readonly PolicyMistake[]) {
+  const list = mistakes.map(({ line, column, message }) => `policy:${line}:${column}: ${message}`);
+  return invalidInput('policy-invalid', `The policy was not taken. ${list.join('; ')}.`, {
+    details: { mistakes },
+  });
+}

@@ -1,0 +1,260 @@
+/** The questions about policies, from the command line through the admin function to the planner, over the real ledger. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { createAdmin } from '../../functions/admin.ts';
+import {
+  type ActivePolicySource,
+  activePolicySource,
+  policyDigest,
+} from '../../shared/activation/active-policy.ts';
+import { reconcile } from '../../shared/reconcile/run.ts';
+import { type Served, serveHandler } from '../functions/support/served.ts';
+import {
+  CAUSE,
+  createWorld,
+  KEY_SERVICE_URL,
+  type Materials,
+  makeMaterials,
+  START,
+  type World,
+} from '../support/fakes/world.ts';
+import { sealwright, TOKEN } from './sealwright.ts';
+
+const rule = (name: string, scope: string, more = '') =>
+  `  - name: ${name}\n    ${scope}\n    keyService: ${KEY_SERVICE_URL}\n    keySize: 2048\n${more}`;
+const policyText = (...rules: string[]) => `version: 1\nrules:\n${rules.join('')}`;
+const STAFF = policyText(rule('staff', 'orgUnit: /Staff'));
+
+let materials: Materials;
+let world: World;
+let served: Served;
+let folder: string;
+let policies: ActivePolicySource;
+let environment: Record<string, string>;
+
+beforeAll(async () => {
+  materials = await makeMaterials();
+});
+beforeEach(async () => {
+  world = await createWorld(materials);
+  folder = mkdtempSync(join(tmpdir(), 'sealwright-policy-'));
+  for (const [userId, orgUnitPath] of [
+    ['1', '/Staff'],
+    ['2', '/Staff/Legal'],
+    ['3', '/Contractors'],
+  ] as const) {
+    world.directory.put({ userId, primaryEmail: `user-${userId}@acme.example`, orgUnitPath });
+  }
+  policies = activePolicySource(world, { text: STAFF, name: 'policy.yaml', activatedBy: 'test' });
+  const { policy } = await policies.current();
+  for (const userId of ['1', '2']) await reconcile({ ...world.deps, policy }, userId, CAUSE);
+  const admin = createAdmin({
+    ...world,
+    policies,
+    admins: ['admin@acme.example'],
+    audiences: ['admin'],
+    idTokens: {
+      verify: async () => ({ email: 'admin@acme.example', subject: '1', hostedDomain: 'acme.example' }),
+    },
+  });
+  served = await serveHandler(admin, world.log);
+  environment = { SEALWRIGHT_ADMIN_URL: served.url, SEALWRIGHT_ADMIN_TOKEN: TOKEN };
+});
+afterEach(async () => {
+  await served.close();
+  await world.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const fileWith = (text: string): string => {
+  const file = join(folder, 'policy.yaml');
+  writeFileSync(file, text);
+  return file;
+};
+const ask = async (...words: string[]) => {
+  const { exit, stdout, stderr } = await sealwright(words, environment);
+  return { exit, stdout, stderr };
+};
+const json = async (...words: string[]) => {
+  const { exit, stdout } = await ask(...words, '--json');
+  return { exit, document: JSON.parse(stdout) as Record<string, unknown> };
+};
+const states = async () =>
+  (await world.ledger.users()).map(({ user, leaves }) => [user?.state, leaves.length]);
+
+describe('sealwright policy what-if', () => {
+  it('of the policy in force changes nobody', async () => {
+    const { exit, stdout } = await ask('policy', 'what-if', fileWith(STAFF));
+    expect(exit).toBe(0);
+    expect(stdout).toContain('Nobody changes.');
+    expect(stdout).toContain('0 joins, 0 leaves');
+  });
+
+  it('says who would join and who would leave, at once and later, and does nothing', async () => {
+    const before = await states();
+    const file = fileWith(
+      policyText(rule('legal', 'orgUnit: /Staff/Legal'), rule('others', 'orgUnit: /Contractors')),
+    );
+    const { exit, document } = await json('policy', 'what-if', file);
+    expect(exit).toBe(0);
+    expect(document).toMatchObject({
+      users: 3,
+      changes: { joins: 1, leaves: 1, 'other-rule': 1 },
+      coveredByRule: { legal: 1, others: 1 },
+      steps: { 'make-key': 1, 'issue-leaf': 1, 'create-keypair': 1, 'set-identity': 1 },
+      later: { 'revoke-leaf': 1, 'delete-identity': 1 },
+      guard: [{ scope: 'tenant', covered: 2, departing: 1, limit: 5, held: false }, { scope: 'unit:/staff' }],
+    });
+    expect(document['forecasts']).toMatchObject([
+      { user: 'user-1@acme.example', change: 'leaves', from: 'staff', departs: true, steps: [] },
+      { user: 'user-2@acme.example', change: 'other-rule', from: 'staff', to: 'legal', departs: false },
+      { user: 'user-3@acme.example', change: 'joins', to: 'others', departs: false },
+    ]);
+    expect(await states()).toEqual(before);
+  });
+
+  it('ends with 3 when the guard would hold what it takes away', async () => {
+    const tight = `guard: { minimumPerHour: 0, sharePercent: 0 }\n${policyText(rule('legal', 'orgUnit: /Staff/Legal'))}`;
+    const { exit, stdout } = await ask('policy', 'what-if', fileWith(tight));
+    expect(exit).toBe(3);
+    expect(stdout).toContain(
+      '1 user would depart of 2 covered; 0 an hour are let through: the guard would hold them',
+    );
+  });
+
+  it('on recorded events answers only for those whom an event named', async () => {
+    const file = fileWith(policyText(rule('others', 'orgUnit: /Contractors')));
+    const replayed = await json('policy', 'what-if', file, '--since', START.toISOString());
+    expect(replayed.document).toMatchObject({ users: 2, changes: { leaves: 2 } });
+    expect(replayed.document['forecasts']).toMatchObject([
+      { event: { source: 'watch', event: 'update' } },
+      {},
+    ]);
+    world.clock.advance(3_600_000);
+    const later = new Date(START.getTime() + 3_600_000).toISOString();
+    expect((await json('policy', 'what-if', file, '--since', later)).document).toMatchObject({ users: 0 });
+  });
+
+  it('says what a rule that only observes would do, and counts none of it', async () => {
+    const file = fileWith(
+      policyText(
+        rule('staff', 'orgUnit: /Staff'),
+        rule('others', 'orgUnit: /Contractors', '    mode: observe\n'),
+      ),
+    );
+    const { document } = await json('policy', 'what-if', file);
+    expect(document).toMatchObject({ changes: { joins: 1 }, steps: {} });
+    expect(document['forecasts']).toMatchObject([
+      { observeOnly: true, steps: [{ kind: 'make-key' }, {}, {}, {}] },
+    ]);
+  });
+
+  it('names unknown units with their lines', async () => {
+    const { exit, stderr } = await ask(
+      'policy',
+      'what-if',
+      fileWith(policyText(rule('legal', 'orgUnit: /Staff/Legl'))),
+    );
+    expect(exit).toBe(1);
+    expect(stderr).toContain('policy:4:5: there is no org unit /Staff/Legl; did you mean /Staff/Legal?');
+  });
+});
+
+describe('sealwright policy check --live', () => {
+  it('counts whom each rule covers', async () => {
+    const { exit, stdout } = await ask('policy', 'check', '--live', fileWith(STAFF));
+    expect(exit).toBe(0);
+    expect(stdout).toMatch(/RULE {3}COVERS {2}USERS.*\nstaff {2}\/Staff {2}2 /);
+  });
+
+  it('names unknown units and groups, and rules that match nobody', async () => {
+    const unknown = policyText(
+      rule('a', 'group: nobody@acme.example', '    exclude: { orgUnits: [/Stff] }\n'),
+      rule('b', 'orgUnit: /Staff'),
+    );
+    const { exit, document } = await json('policy', 'check', '--live', fileWith(unknown));
+    expect(exit).toBe(1);
+    expect(document['mistakes']).toEqual([
+      { line: 4, column: 5, message: 'there is no group nobody@acme.example' },
+      { line: 7, column: 27, message: 'there is no org unit /Stff; did you mean /Staff?' },
+    ]);
+    world.directory.members.set('empty@acme.example', new Set());
+    const empty = policyText(rule('a', 'group: empty@acme.example'), rule('b', 'orgUnit: /Staff'));
+    const second = await ask('policy', 'check', '--live', fileWith(empty));
+    expect(second.exit).toBe(1);
+    expect(second.stdout).toContain('policy.yaml:4:5: rule "a" matches nobody');
+  });
+});
+
+describe('sealwright policy test', () => {
+  it('walks the precedence and says why', async () => {
+    world.directory.members.set('pilots@acme.example', new Set(['2']));
+    const file = fileWith(
+      policyText(
+        rule('staff', 'orgUnit: /Staff'),
+        rule('pilots', 'group: pilots@acme.example'),
+        rule('legal', 'orgUnit: /Staff/Legal'),
+      ),
+    );
+    const { exit, stdout } = await ask('policy', 'test', 'user-2@acme.example', '--file', file);
+    expect(exit).toBe(0);
+    expect(stdout.split('\n\n')[1]).toBe(`\
+RULE    FITS  WHY
+pilots  yes   user-2@acme.example is in group pilots@acme.example
+legal   yes   user-2@acme.example is in org unit /Staff/Legal
+staff   yes   user-2@acme.example is in org unit /Staff
+`);
+    const { document } = await json('policy', 'test', '3');
+    expect(document).toMatchObject({
+      standing: 'outside',
+      why: 'no rule covers /Contractors',
+      considered: [{ rule: 'staff', fits: false }],
+    });
+  });
+
+  it('of nobody says so', async () => {
+    const { exit, stderr } = await ask('policy', 'test', 'nobody@acme.example');
+    expect(exit).toBe(1);
+    expect(stderr).toContain('Nobody in the directory is called nobody@acme.example');
+  });
+});
+
+describe('sealwright policy activate', () => {
+  const wider = policyText(rule('staff', 'orgUnit: /Staff'), rule('others', 'orgUnit: /Contractors'));
+
+  it('shows what it would do, and does it only with --yes', async () => {
+    const shown = await ask('policy', 'activate', fileWith(wider));
+    expect(shown.exit).toBe(0);
+    expect(shown.stdout).toContain('Nothing was changed. With --yes the policy is put in force.');
+    expect((await world.ledger.latestPolicyActivation())?.digest).toBe(policyDigest(STAFF));
+
+    const done = await json('policy', 'activate', fileWith(wider), '--yes');
+    expect(done.exit).toBe(0);
+    expect(done.document).toMatchObject({ activated: true, digest: policyDigest(wider) });
+    expect(await world.ledger.latestPolicyActivation()).toMatchObject({
+      digest: policyDigest(wider),
+      activatedBy: 'admin@acme.example',
+      automatic: false,
+      pins: { units: { '/staff': 'id:/staff', '/contractors': 'id:/contractors' } },
+    });
+    const trail = await world.ledger.auditTrail({ limit: 1000 });
+    expect(trail.at(-1)).toMatchObject({
+      step: 'policy-activated',
+      cause: { actor: 'admin@acme.example' },
+      reason: expect.stringContaining('1 join, 0 leave, 0 would depart'),
+    });
+  });
+
+  it('refuses a rule that matches nobody unless told that it may', async () => {
+    world.directory.members.set('empty@acme.example', new Set());
+    const file = fileWith(
+      policyText(rule('a', 'group: empty@acme.example'), rule('staff', 'orgUnit: /Staff')),
+    );
+    const refused = await ask('policy', 'activate', file, '--yes');
+    expect(refused.exit).toBe(1);
+    expect(refused.stderr).toContain('rule "a" matches nobody');
+    expect((await ask('policy', 'activate', file, '--yes', '--allow-empty-rules')).exit).toBe(0);
+  });
+});
