@@ -27,6 +27,13 @@ export interface UserView {
   readonly certificates: readonly Certificate[];
 }
 
+export interface HeldSetView {
+  readonly digest: string;
+  readonly scope: string;
+  readonly reason: string;
+  readonly users: number;
+}
+
 export interface OpenedMail {
   readonly subject: string;
   readonly text: string;
@@ -122,6 +129,16 @@ export class CompanyClient {
 
   async job(id: string): Promise<Readonly<Record<string, unknown>>> {
     return await okJson(await this.#admin('GET', `v1/jobs/${id}`));
+  }
+
+  /** What the guard holds and nobody has decided on. */
+  async heldSets(): Promise<readonly HeldSetView[]> {
+    const { sets } = await okJson(await this.#admin('GET', 'v1/held'));
+    return sets as HeldSetView[];
+  }
+
+  async approveHeld(digest: string): Promise<Readonly<Record<string, unknown>>> {
+    return await okJson(await this.#admin('POST', `v1/held/${digest}/approve`, {}));
   }
 
   /** Every user and every audit entry: the ledger's export. */

@@ -81,7 +81,11 @@ export interface RecentDepartures {
 /** What is known of one departure when it is judged. */
 export interface GuardSight {
   /** The user's departure that is held, approved or dismissed, and when its set was decided and by whom. */
-  readonly standing?: HeldDeparture & { readonly decided?: { readonly by: string; readonly at: Date } };
+  readonly standing?: HeldDeparture & {
+    /** Why its set was opened. */
+    readonly opening: string;
+    readonly decided?: { readonly by: string; readonly at: Date };
+  };
   /** Open sets that latch one of the user's scopes, widest first. */
   readonly latches: readonly HeldSet[];
   /**

@@ -106,7 +106,7 @@ function judgeStanding(standing: NonNullable<GuardSight['standing']>, { steps, n
   const { setId, decided } = standing;
   const asShown = steps.every((step) => standing.steps.some((shown) => isSame(step, shown)));
   if (standing.state === 'held') {
-    const reason = `Held: waits for an admin's decision on held set ${setId}.`;
+    const reason = `Held: ${standing.opening} Waits for an admin's decision on held set ${setId}.`;
     const same = asShown && steps.length === standing.steps.length;
     return { kind: same ? 'still-held' : 'held-otherwise', setId, reason };
   }
@@ -139,7 +139,7 @@ function whyLatched(
 ): string {
   const limit = departureLimit(coveredUsers, limits);
   const where = scope === 'tenant' ? 'the tenant' : scope.slice('unit:'.length);
-  return `${departures} users departed from ${where} in the last hour, and the limit for its ${coveredUsers} covered users is ${limit}.`;
+  return `${departures} users departed from ${where} in the last hour, and the limit for ${coveredUsers} covered users is ${limit}.`;
 }
 
 /**

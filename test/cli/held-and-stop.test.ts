@@ -117,7 +117,7 @@ describe('held departures, on the command line,', () => {
     const digest = await digestOf();
     const list = done(await ana('held', 'list'));
     expect(list).toContain(digest);
-    expect(list).toContain('the limit for its 3 covered users is 5');
+    expect(list).toContain('the limit for 3 covered users is 5');
     const shown = done(await ana('held', 'show', digest));
     expect(shown).toMatch(
       /user-6@acme\.example +\/staff +held .* revoke-leaf [0-9a-f]{36} \(cessationOfOperation\)/,

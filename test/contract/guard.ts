@@ -141,7 +141,7 @@ export const guardContract = (open: () => Promise<Database>): void => {
     const set = await only();
     expect(set.scope).toBe('unit:/staff/sales');
     expect(waiting(set)).toHaveLength(35);
-    expect(set.reason).toContain('the limit for its 40 covered users is 5');
+    expect(set.reason).toContain('the limit for 40 covered users is 5');
     // The rest of the company is not latched, and has its own limit.
     expect(await depart('other000')).toBe('let-through');
     expect(await only()).toMatchObject({ setId: set.setId });

@@ -80,6 +80,7 @@ const standing = (state: HeldState, changes: Partial<HeldDeparture> = {}): Guard
     steps: departureSteps(leaver),
     heldAt: NOW,
     state,
+    opening: 'Too many.',
     ...changes,
     ...(state === 'held' ? {} : { decided: { by: 'admin@acme.example', at: NOW } }),
   },
@@ -96,7 +97,7 @@ describe('the guard', () => {
     const ruling = rule({ ...none, counts: [counted(5)] });
     expect(ruling).toMatchObject({ kind: 'held', scope: 'tenant' });
     expect(ruling.kind === 'held' && ruling.reason).toBe(
-      'Held: 5 users departed from the tenant in the last hour, and the limit for its 50 covered users is 5.',
+      'Held: 5 users departed from the tenant in the last hour, and the limit for 50 covered users is 5.',
     );
   });
 

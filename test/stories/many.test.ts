@@ -114,9 +114,14 @@ describe('the guard, when eight users leave within an hour,', { timeout: 120_000
     expect(await revokedNames()).not.toContain(held?.user);
   });
 
-  it('lets the others depart an hour later', async () => {
+  it('still holds the others an hour later, and lets them go once an admin has approved', async () => {
     const { company } = story;
     await company.moveClock('61m');
+    expect(await revokedNames()).toHaveLength(5);
+    const held = only(await company.heldSets());
+    expect(held.users).toBe(2);
+    const { job } = await company.approveHeld(held.digest);
+    expect(await company.jobEnd(String(job))).toMatchObject({ state: 'done', total: 2 });
     expect(await revokedNames()).toHaveLength(7);
   });
 });

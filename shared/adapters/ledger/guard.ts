@@ -124,8 +124,9 @@ const standingOf = async (queries: Queries, userId: string): Promise<GuardSight[
   const [set] = await queries.query<SetRow>(`SELECT ${SET_COLUMNS} FROM held_sets WHERE set_id = $1`, [
     row.set_id,
   ]);
-  const decided = set === undefined ? undefined : setOf(set).decided;
-  return { ...departureOf(row), ...(decided === undefined ? {} : { decided }) };
+  if (set === undefined) throw new Error('bug: a departure without its held set');
+  const { decided, reason: opening } = setOf(set);
+  return { ...departureOf(row), opening, ...(decided === undefined ? {} : { decided }) };
 };
 
 const sightOf = async (queries: Queries, departure: ProposedDeparture): Promise<GuardSight> => {

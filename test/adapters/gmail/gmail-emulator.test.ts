@@ -9,6 +9,7 @@ import { failureOf } from '../world.ts';
 
 const ANA = 'ana@acme.example';
 const BEN = 'ben@acme.example';
+const DAY_MS = 86_400_000;
 
 describe('the Gmail adapter against the emulator, by keyless delegation', () => {
   const pki = new OpenSslPki();
@@ -197,5 +198,19 @@ describe('the Gmail adapter against the emulator, by keyless delegation', () => 
       ],
     });
     expect(await gmail.listIdentities(ANA)).toEqual([]);
+  });
+
+  // Last, because the certificates of the others do not outlive it.
+  it('obliterates a key pair only when it has been disabled for more than 30 days', async () => {
+    const { keypairId } = await create(BEN);
+    const refused = { kind: 'permanent', code: 'gmail-refused' };
+    expect(await failureOf(gmail.obliterateKeypair(BEN, keypairId))).toMatchObject(refused);
+    await gmail.disableKeypair(BEN, keypairId);
+    company.clock.advance(30 * DAY_MS - 60_000);
+    expect(await failureOf(gmail.obliterateKeypair(BEN, keypairId))).toMatchObject(refused);
+    company.clock.advance(120_000);
+    expect(await gmail.obliterateKeypair(BEN, keypairId)).toBe('obliterated');
+    expect((await gmail.listKeypairs(BEN)).map((one) => one.keypairId)).not.toContain(keypairId);
+    expect(await gmail.obliterateKeypair(BEN, keypairId)).toBe('absent');
   });
 });
