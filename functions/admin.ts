@@ -25,15 +25,17 @@
  * | `POST /v1/policy/test`    | which rule covers somebody, and why                               |
  * | `POST /v1/policy/activate` | puts a policy in force with the ids its names stand for now      |
  * | `GET /v1/audit`           | the audit trail, oldest first; `?user=…&after=…&limit=…`          |
+ * | `GET /v1/audit/checkpoints` | its signed checkpoints                                          |
  */
 import { invalidInput, permanent } from '../shared/errors.ts';
 import type { IdTokenVerifier } from '../shared/ports/id-tokens.ts';
+import { type AdminAuditDeps, readAudit, readCheckpoints } from './admin/audit.ts';
 import { type CertificateDeps, readCertificate } from './admin/certificates.ts';
 import { type DeviceDeps, readDevice, requestDevice, revokeDevice } from './admin/devices.ts';
 import { type AdminKeysDeps, readAddresses, readWrappedKeys } from './admin/keys.ts';
 import { type LintDeps, lintLive } from './admin/lint.ts';
 import { type PolicyDeps, policyCall } from './admin/policy.ts';
-import { type AdminReadDeps, readAudit, readJob, readUser, readUsers } from './admin/read.ts';
+import { type AdminReadDeps, readJob, readUser, readUsers } from './admin/read.ts';
 import { type RekeyDeps, requestRekey } from './admin/rekey.ts';
 import { type GuardRouteDeps, routeGuard } from './admin/route-guard.ts';
 import { bearerToken } from './wire/caller.ts';
@@ -47,6 +49,7 @@ export interface AdminDeps
   readonly ledger: RekeyDeps['ledger'] &
     AdminReadDeps['ledger'] &
     PolicyDeps['ledger'] &
+    AdminAuditDeps['ledger'] &
     DeviceDeps['ledger'] &
     CertificateDeps['ledger'] &
     LintDeps['ledger'] &
@@ -105,9 +108,9 @@ export function createAdmin(deps: AdminDeps): HttpHandler {
         allow(call, 'POST');
         return await policyCall(deps, admin, call, id);
       case 'audit':
-        if (id !== undefined) throw unknownPath(call);
+        if (id !== undefined && id !== 'checkpoints') throw unknownPath(call);
         allow(call, 'GET');
-        return await readAudit(deps, call.query);
+        return id === undefined ? await readAudit(deps, call.query) : await readCheckpoints(deps, call.query);
       default:
         throw unknownPath(call);
     }

@@ -2,13 +2,11 @@ import type { UserLedger } from '../../shared/domain/records.ts';
 import { invalidInput, permanent } from '../../shared/errors.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { HttpAnswer } from '../wire/http.ts';
+import { pageSize } from './page-size.ts';
 
 export interface AdminReadDeps {
-  readonly ledger: Pick<Ledger, 'readJob' | 'users' | 'readUser' | 'userIdOfAddress' | 'auditTrail'>;
+  readonly ledger: Pick<Ledger, 'readJob' | 'users' | 'readUser' | 'userIdOfAddress'>;
 }
-
-const DEFAULT_PAGE = 500;
-const MAX_PAGE = 5_000;
 
 export async function readJob(deps: AdminReadDeps, jobId: string): Promise<HttpAnswer> {
   const job = await deps.ledger.readJob(jobId);
@@ -40,32 +38,6 @@ export async function readUser(deps: AdminReadDeps, name: string): Promise<HttpA
   const ledger = userId === undefined ? undefined : await deps.ledger.readUser(userId);
   if (ledger?.user === undefined) throw permanent('not-found', `The ledger knows nobody called ${name}.`);
   return { status: 200, body: detail(ledger) };
-}
-
-/** `{"entries":[…],"next"}`, oldest first. */
-export async function readAudit(deps: AdminReadDeps, query: URLSearchParams): Promise<HttpAnswer> {
-  const user = query.get('user');
-  const userId =
-    user === null || /^\d+$/.test(user) ? user : await deps.ledger.userIdOfAddress(user.toLowerCase());
-  if (userId === undefined) throw permanent('not-found', `The ledger knows nobody called ${user}.`);
-  const after = query.get('after');
-  // Eighteen digits always fit the ledger's 64 bits.
-  if (after !== null && !/^\d{1,18}$/.test(after))
-    throw invalidInput('malformed-request', '"after" must be an entry number.');
-  const limit = pageSize(query);
-  const entries = await deps.ledger.auditTrail({
-    limit,
-    ...(userId === null ? {} : { userId }),
-    ...(after === null ? {} : { afterId: BigInt(after) }),
-  });
-  const last = entries.at(-1)?.id;
-  return {
-    status: 200,
-    body: {
-      entries: entries.map((entry) => ({ ...entry, id: String(entry.id), place: String(entry.place) })),
-      ...(entries.length === limit && last !== undefined ? { next: String(last) } : {}),
-    },
-  };
 }
 
 function summary(ledger: UserLedger) {
@@ -111,14 +83,4 @@ function detail(ledger: UserLedger) {
     }),
     openWishes: ledger.openWishes,
   };
-}
-
-function pageSize(query: URLSearchParams): number {
-  const text = query.get('limit');
-  if (text === null) return DEFAULT_PAGE;
-  const limit = /^\d{1,4}$/.test(text) ? Number(text) : 0;
-  if (limit < 1 || limit > MAX_PAGE) {
-    throw invalidInput('malformed-request', `"limit" must be a whole number from 1 to ${MAX_PAGE}.`);
-  }
-  return limit;
 }

@@ -13,6 +13,14 @@ interface HeadRow {
   readonly sha256_hex: string | null;
 }
 
+interface ListingRow {
+  readonly serial_hex: string;
+  readonly issuer_id: string;
+  readonly revoked_at: Date;
+  readonly crl_number: bigint | null;
+  readonly published_at: Date | null;
+}
+
 interface CheckpointRow {
   readonly number: bigint;
   readonly last_entry_id: bigint;
@@ -72,6 +80,27 @@ export const auditChains = (database: Database, clock: Clock): Omit<AuditChains,
       }),
 
     auditHeads: (lastEntryId) => readHeads(database, lastEntryId),
+
+    crlListings: async (serialsHex) => {
+      const rows = await database.query<ListingRow>(
+        `SELECT leaf.serial_hex, leaf.issuer_id, revocation.revoked_at, crl.crl_number, crl.published_at
+           FROM revocations AS revocation JOIN leaves AS leaf USING (serial_hex)
+           LEFT JOIN LATERAL (
+             SELECT crl_number, published_at FROM crls
+              WHERE issuer_id = leaf.issuer_id AND state = 'published' AND this_update > revocation.revoked_at
+              ORDER BY crl_number LIMIT 1) AS crl ON true
+          WHERE leaf.serial_hex = ANY($1)`,
+        [serialsHex],
+      );
+      return rows.map((row) => ({
+        serialHex: row.serial_hex,
+        issuerId: row.issuer_id,
+        revokedAt: row.revoked_at,
+        ...(row.crl_number === null || row.published_at === null
+          ? {}
+          : { crl: { crlNumber: row.crl_number, publishedAt: row.published_at } }),
+      }));
+    },
 
     recordAuditSignerIntent: signers.intend,
     readAuditSigner: (serialHex) => signers.read(serialHex),

@@ -25,6 +25,15 @@ export interface ChainHead {
   readonly sha256Hex: string;
 }
 
+/** Where a revocation became public. */
+export interface CrlListing {
+  readonly serialHex: string;
+  readonly issuerId: string;
+  readonly revokedAt: Date;
+  /** The first public CRL that lists it: the first whose time is after the revocation. Absent while there is none. */
+  readonly crl?: { readonly crlNumber: bigint; readonly publishedAt: Date };
+}
+
 export interface StoredCheckpoint {
   readonly number: bigint;
   readonly lastEntryId: bigint;
@@ -48,6 +57,9 @@ export interface AuditChains {
   settledAuditEntry(): Promise<bigint>;
   /** Newest entry, at or before an entry number, of each chain; by chain, compared octet by octet. */
   auditHeads(lastEntryId: bigint): AsyncIterable<ChainHead>;
+
+  /** Of those among these serials that are revoked. */
+  crlListings(serialsHex: readonly string[]): Promise<readonly CrlListing[]>;
 
   recordAuditSignerIntent(intent: ServiceSignerIntent): Promise<void>;
   readAuditSigner(serialHex: string): Promise<StoredServiceSigner | undefined>;

@@ -1,0 +1,76 @@
+import { checkpointDocument, entryDocument } from '../../shared/audit/document.ts';
+import { invalidInput, permanent } from '../../shared/errors.ts';
+import type { ChainedEntry, CrlListing } from '../../shared/ports/ledger/audit-chains.ts';
+import type { Ledger } from '../../shared/ports/ledger.ts';
+import type { HttpAnswer } from '../wire/http.ts';
+import { pageSize } from './page-size.ts';
+
+export interface AdminAuditDeps {
+  readonly ledger: Pick<Ledger, 'auditTrail' | 'crlListings' | 'checkpoints' | 'userIdOfAddress'>;
+}
+
+/** `{"entries":[…],"next"}`, oldest first; entries as `shared/audit/document.ts` writes them. */
+export async function readAudit(deps: AdminAuditDeps, query: URLSearchParams): Promise<HttpAnswer> {
+  const user = query.get('user');
+  const userId =
+    user === null || /^\d+$/.test(user) ? user : await deps.ledger.userIdOfAddress(user.toLowerCase());
+  if (userId === undefined) throw permanent('not-found', `The ledger knows nobody called ${user}.`);
+  const afterId = after(query, 'an entry number');
+  const limit = pageSize(query);
+  const entries = await deps.ledger.auditTrail({
+    limit,
+    ...(userId === null ? {} : { userId }),
+    ...(afterId === undefined ? {} : { afterId }),
+  });
+  const listings = await listingsOf(deps, entries);
+  const last = entries.at(-1)?.id;
+  return {
+    status: 200,
+    body: {
+      entries: entries.map((entry) => entryDocument(entry, listings.get(serialRevokedBy(entry) ?? ''))),
+      ...(entries.length === limit && last !== undefined ? { next: String(last) } : {}),
+    },
+  };
+}
+
+async function listingsOf(
+  deps: AdminAuditDeps,
+  entries: readonly ChainedEntry[],
+): Promise<ReadonlyMap<string, CrlListing>> {
+  const serials = entries.map(serialRevokedBy).filter((serial) => serial !== undefined);
+  if (serials.length === 0) return new Map();
+  const listings = await deps.ledger.crlListings(serials);
+  return new Map(listings.map((listing) => [listing.serialHex, listing]));
+}
+
+function serialRevokedBy({ step, outcome, details }: ChainedEntry): string | undefined {
+  if (step !== 'revoke-leaf' || outcome !== 'done') return undefined;
+  const serialHex = details?.['serialHex'];
+  return typeof serialHex === 'string' ? serialHex : undefined;
+}
+
+/** `{"checkpoints":[…],"next"}`, by number. */
+export async function readCheckpoints(deps: AdminAuditDeps, query: URLSearchParams): Promise<HttpAnswer> {
+  const afterNumber = after(query, 'a checkpoint number');
+  const limit = pageSize(query);
+  const checkpoints = await deps.ledger.checkpoints({
+    limit,
+    ...(afterNumber === undefined ? {} : { afterNumber }),
+  });
+  const last = checkpoints.at(-1)?.number;
+  return {
+    status: 200,
+    body: {
+      checkpoints: checkpoints.map(checkpointDocument),
+      ...(checkpoints.length === limit && last !== undefined ? { next: String(last) } : {}),
+    },
+  };
+}
+
+function after(query: URLSearchParams, what: string): bigint | undefined {
+  const text = query.get('after');
+  if (text === null) return undefined;
+  // Eighteen digits always fit the ledger's 64 bits.
+  if (!/^\d{1,18}$/.test(text)) throw invalidInput('malformed-request', `"after" must be ${what}.`);
+  return BigInt(text);
+}
