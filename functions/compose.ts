@@ -34,7 +34,7 @@ import { signingClient } from '../shared/adapters/signing/client.ts';
 import { storageBucket } from '../shared/adapters/storage/storage-bucket.ts';
 import { publicWeb } from '../shared/adapters/web/public-web.ts';
 import { pinnedCaKeys } from '../shared/authority/ca-keys.ts';
-import { secretManagerOcspKeys } from '../shared/authority/ocsp-keys.ts';
+import { secretManagerServiceKeys } from '../shared/authority/service-keys.ts';
 import { withStatusAtIssue } from '../shared/authority/status-at-issue.ts';
 import { need, type Settings } from '../shared/config/settings.ts';
 import { invalidInput, retryable } from '../shared/errors.ts';
@@ -171,7 +171,7 @@ export async function composeSign(settings: Settings, given: Given): Promise<Sig
       signingKeys: cloudKmsSigningKeys(base),
       clock: base.clock,
     }),
-    ocspKeys: secretManagerOcspKeys(secretManager(base), base.clock),
+    serviceKeys: secretManagerServiceKeys(secretManager(base), base.clock),
   };
 }
 
@@ -181,6 +181,8 @@ export async function composePublishCrl(settings: Settings, given: Given): Promi
   const ledger = await ledgerOf(settings, given, base);
   const signing = signingOf(settings, base);
   const ocspKeySecret = settings.SEALWRIGHT_OCSP_KEY_SECRET;
+  const auditKeySecret = settings.SEALWRIGHT_AUDIT_KEY_SECRET;
+  const making = { ...base, ledger, signing, secrets: secretManager(base), random: randomBytes };
   const proxyUrl = settings.SEALWRIGHT_PUBLIC_HTTP_PROXY;
   return {
     ...base,
@@ -189,18 +191,8 @@ export async function composePublishCrl(settings: Settings, given: Given): Promi
     signing,
     bucket: bucketOf(settings, base),
     readiness: { ...base, ledger, publicWeb: publicWeb(proxyUrl === undefined ? {} : { proxyUrl }) },
-    ...(ocspKeySecret === undefined
-      ? {}
-      : {
-          ocsp: {
-            ...base,
-            ledger,
-            signing,
-            secrets: secretManager(base),
-            ocspKeySecret,
-            random: randomBytes,
-          },
-        }),
+    ...(ocspKeySecret === undefined ? {} : { ocsp: { ...making, ocspKeySecret } }),
+    ...(auditKeySecret === undefined ? {} : { checkpoints: { ...making, auditKeySecret } }),
   };
 }
 

@@ -1,4 +1,5 @@
 /** Schedule, and soon after each revocation → publish the CRL. Signs through `sign`. */
+import { type CheckpointDeps, keepCheckpoints } from '../shared/authority/checkpoint.ts';
 import { isCurrent, type PublishCrlDeps, publishCrl } from '../shared/authority/publish-crl.ts';
 import { type PublishOcspDeps, publishOcsp } from '../shared/authority/publish-ocsp.ts';
 import { checkAddresses, type ReadinessDeps } from '../shared/authority/readiness.ts';
@@ -14,6 +15,8 @@ import { parseMessageJson, parsePushEnvelope } from './wire/push-envelope.ts';
 export interface PublishCrlFunctionDeps extends PublishCrlDeps {
   /** Absent where no OCSP answers are signed. */
   readonly ocsp?: PublishOcspDeps;
+  /** Absent where the audit trail gets no checkpoints. */
+  readonly checkpoints?: CheckpointDeps;
   readonly readiness: ReadinessDeps;
   readonly callers: CallerRule;
   readonly idTokens: IdTokenVerifier;
@@ -31,16 +34,21 @@ export function createPublishCrl(deps: PublishCrlFunctionDeps): HttpHandler {
     if (request === undefined) return { status: 204 };
     const published: object[] = [];
     const failures: unknown[] = [];
+    const attempting = (issuerId?: string) => async (what: string, work: () => Promise<void>) => {
+      try {
+        await work();
+      } catch (error) {
+        const message = error instanceof Error ? error.message : String(error);
+        deps.log.error(what, {
+          ...(issuerId === undefined ? {} : { issuerId }),
+          eventId: request.eventId,
+          message,
+        });
+        failures.push(error);
+      }
+    };
     for (const issuer of await issuersToPublish(deps, request)) {
-      const attempt = async (what: string, work: () => Promise<void>) => {
-        try {
-          await work();
-        } catch (error) {
-          const message = error instanceof Error ? error.message : String(error);
-          deps.log.error(what, { issuerId: issuer.issuerId, eventId: request.eventId, message });
-          failures.push(error);
-        }
-      };
+      const attempt = attempting(issuer.issuerId);
       const isAsked = request.issuerId !== undefined;
       await attempt('crl-not-published', async () => {
         if (isAsked && (await isCurrent(deps, issuer.issuerId))) return;
@@ -51,7 +59,12 @@ export function createPublishCrl(deps: PublishCrlFunctionDeps): HttpHandler {
       await attempt('addresses-not-checked', () => lookAtAddresses(deps, issuer, isAsked));
     }
     // A message about one issuer is in a hurry; the schedule has the time.
-    if (request.issuerId === undefined) await upkeep(deps);
+    if (request.issuerId === undefined) {
+      await attempting()('audit-checkpoint-failed', async () => {
+        if (deps.checkpoints !== undefined) await keepCheckpoints(deps.checkpoints);
+      });
+      await upkeep(deps);
+    }
     if (failures.length > 0) throw failures[0];
     return { status: 200, body: { published } };
   };

@@ -1,5 +1,10 @@
 /** Private HTTP → the only holder of the CA key. Everything it signs is described by an intent in the ledger. */
 import { type SignDeps, signCrlIntent, signLeafIntent } from '../shared/authority/sign.ts';
+import {
+  type SignCheckpointDeps,
+  signAuditSignerIntent,
+  signCheckpointIntent,
+} from '../shared/authority/sign-checkpoint.ts';
 import { type SignOcspDeps, signOcspBatch, signOcspSignerIntent } from '../shared/authority/sign-ocsp.ts';
 import { invalidInput, permanent } from '../shared/errors.ts';
 import type { IdTokenVerifier } from '../shared/ports/id-tokens.ts';
@@ -7,8 +12,11 @@ import type { Log } from '../shared/ports/log.ts';
 import { authenticateCaller, type CallerRule } from './wire/caller.ts';
 import { type HttpHandler, parseJsonObject } from './wire/http.ts';
 
-export interface SignFunctionDeps extends Omit<SignDeps, 'ledger'>, Omit<SignOcspDeps, 'ledger'> {
-  readonly ledger: SignDeps['ledger'] & SignOcspDeps['ledger'];
+export interface SignFunctionDeps
+  extends Omit<SignDeps, 'ledger'>,
+    Omit<SignOcspDeps, 'ledger'>,
+    Omit<SignCheckpointDeps, 'ledger'> {
+  readonly ledger: SignDeps['ledger'] & SignOcspDeps['ledger'] & SignCheckpointDeps['ledger'];
   readonly callers: CallerRule;
   readonly idTokens: IdTokenVerifier;
   readonly log: Log;
@@ -17,7 +25,8 @@ export interface SignFunctionDeps extends Omit<SignDeps, 'ledger'>, Omit<SignOcs
 /**
  * `POST /v1/leaf {"serialHex"}` → `{"leaf": base64 DER}`; `POST /v1/crl {"issuerId","crlNumber"}` → `{"crl": base64
  * DER}`; `POST /v1/ocsp-signer {"serialHex"}` → `{"certificate": base64 DER}`; `POST /v1/ocsp {"batchId"}` →
- * `{"answers": how many are public now}`. Numbers are decimal strings.
+ * `{"answers": how many are public now}`; `POST /v1/audit-signer {"serialHex"}` → `{"certificate": base64 DER}`; `POST
+ * /v1/checkpoint {"number"}` → `{"signed": base64 DER}`. Numbers are decimal strings.
  */
 export function createSign(deps: SignFunctionDeps): HttpHandler {
   return async (call) => {
@@ -51,10 +60,22 @@ export function createSign(deps: SignFunctionDeps): HttpHandler {
         deps.log.info('signed', { kind: 'ocsp', batchId, answers, caller });
         return { status: 200, body: { answers } };
       }
+      case '/v1/audit-signer': {
+        const serialHex = field(body, 'serialHex', /^[0-9a-f]{2,40}$/);
+        const certificate = await signAuditSignerIntent(deps, serialHex);
+        deps.log.info('signed', { kind: 'audit-signer', serialHex, caller });
+        return { status: 200, body: { certificate: Buffer.from(certificate).toString('base64') } };
+      }
+      case '/v1/checkpoint': {
+        const number = field(body, 'number', /^\d{1,18}$/);
+        const signed = await signCheckpointIntent(deps, BigInt(number));
+        deps.log.info('signed', { kind: 'checkpoint', number, caller });
+        return { status: 200, body: { signed: Buffer.from(signed).toString('base64') } };
+      }
       default:
         throw permanent(
           'not-found',
-          'There are four things to sign: /v1/leaf, /v1/crl, /v1/ocsp-signer and /v1/ocsp.',
+          'There are six things to sign: /v1/leaf, /v1/crl, /v1/ocsp-signer, /v1/ocsp, /v1/audit-signer and /v1/checkpoint.',
         );
     }
   };

@@ -73,6 +73,7 @@ export const TOPICS = {
 export const SECRETS = {
   caKey: 'issuing-ca-key',
   ocspKey: 'ocsp-signer-key',
+  auditKey: 'audit-signer-key',
   keyEncryptionKey: 'key-encryption-key',
 } as const;
 

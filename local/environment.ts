@@ -55,6 +55,7 @@ export function functionEnvironments(local: LocalEnvironment): Readonly<Record<F
       SEALWRIGHT_CALLERS: [ACCOUNTS.push, ACCOUNTS.scheduler].join(','),
       SEALWRIGHT_SIGN_URL: url('sign'),
       SEALWRIGHT_OCSP_KEY_SECRET: `projects/${COMPANY.project}/secrets/${SECRETS.ocspKey}`,
+      SEALWRIGHT_AUDIT_KEY_SECRET: `projects/${COMPANY.project}/secrets/${SECRETS.auditKey}`,
       // The company's names mean nothing on this machine; the public site takes them as a proxy does.
       SEALWRIGHT_PUBLIC_HTTP_PROXY: loopbackUrl(local.portBase, 'pki'),
     },

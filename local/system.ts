@@ -144,10 +144,12 @@ function prepareTenant(emulator: Emulator, flags: StartFlags): readonly string[]
     { role: 'roles/secretmanager.secretVersionAdder', members: [member(ACCOUNTS.setUp)] },
   ]);
   // Who makes a signer's key cannot read it, and who reads it cannot make one.
-  emulator.secrets.ensureSecret(SECRETS.ocspKey, [
-    { role: 'roles/secretmanager.secretAccessor', members: [member(ACCOUNTS.sign)] },
-    { role: 'roles/secretmanager.secretVersionAdder', members: [member(ACCOUNTS.publishCrl)] },
-  ]);
+  for (const secret of [SECRETS.ocspKey, SECRETS.auditKey]) {
+    emulator.secrets.ensureSecret(secret, [
+      { role: 'roles/secretmanager.secretAccessor', members: [member(ACCOUNTS.sign)] },
+      { role: 'roles/secretmanager.secretVersionAdder', members: [member(ACCOUNTS.publishCrl)] },
+    ]);
+  }
   emulator.secrets.ensureSecret(SECRETS.keyEncryptionKey, [
     { role: 'roles/secretmanager.secretAccessor', members: [member(ACCOUNTS.keyService)] },
   ]);

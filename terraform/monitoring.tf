@@ -84,7 +84,7 @@ resource "google_monitoring_alert_policy" "revocation_status" {
   conditions {
     display_name = "A CRL or OCSP answer is old, or a public address is wrong"
     condition_matched_log {
-      filter = "resource.type=\"cloud_run_revision\" AND severity>=ERROR AND jsonPayload.event=(\"ca-finding\" OR \"crl-not-published\" OR \"ocsp-not-published\" OR \"ocsp-answers-old\" OR \"ocsp-answer-stale\" OR \"public-address-wrong\")"
+      filter = "resource.type=\"cloud_run_revision\" AND severity>=ERROR AND jsonPayload.event=(\"ca-finding\" OR \"crl-not-published\" OR \"ocsp-not-published\" OR \"ocsp-answers-old\" OR \"ocsp-answer-stale\" OR \"audit-checkpoint-failed\" OR \"public-address-wrong\")"
     }
   }
 
@@ -96,7 +96,7 @@ resource "google_monitoring_alert_policy" "revocation_status" {
   }
 
   documentation {
-    content = "ca-finding: what sealwright ca health says, such as a CRL that has used half of its life. ocsp-answers-old: the same of OCSP answers. public-address-wrong: an address printed into certificates does not give what it should; failure says what. Issuing goes on where the address was right once."
+    content = "ca-finding: what sealwright ca health says, such as a CRL that has used half of its life. ocsp-answers-old: the same of OCSP answers. audit-checkpoint-failed: the audit trail got no signed checkpoint; if the message speaks of intent-mismatch, somebody changed it. public-address-wrong: an address printed into certificates does not give what it should; failure says what. Issuing goes on where the address was right once."
   }
 
   depends_on = [google_project_service.apis]

@@ -8,6 +8,8 @@ locals {
     "issuing-ca-key" = ["sign"]
     # Versions are PKCS#8 DER, one for each OCSP signer. publish-crl adds them and cannot read them.
     "ocsp-signer-key" = ["sign"]
+    # The same for the keys that sign checkpoints of the audit trail.
+    "audit-signer-key" = ["sign"]
     # Versions are 32 raw bytes.
     "key-encryption-key" = ["key-service"]
     # Versions are PKCS#8. Signs the key service's own tokens, for other key services and delegation.
@@ -61,9 +63,11 @@ resource "google_secret_manager_secret_iam_member" "set_up_adds_ca_key" {
   member    = google_service_account.acting["set-up"].member
 }
 
-# Makes the key of a new OCSP signer every week, puts it in and cannot read it back.
-resource "google_secret_manager_secret_iam_member" "publish_crl_adds_ocsp_key" {
-  secret_id = google_secret_manager_secret.secret["ocsp-signer-key"].id
+# Makes the keys of new OCSP and audit signers, puts them in and cannot read them back.
+resource "google_secret_manager_secret_iam_member" "publish_crl_adds_keys" {
+  for_each = toset(["ocsp-signer-key", "audit-signer-key"])
+
+  secret_id = google_secret_manager_secret.secret[each.value].id
   role      = "roles/secretmanager.secretVersionAdder"
   member    = google_service_account.function["publish-crl"].member
 }

@@ -100,7 +100,8 @@ locals {
       SEALWRIGHT_SIGN_URL   = local.urls["sign"]
       SEALWRIGHT_BUCKET     = local.public_bucket
       # Whose keys `sign` reads and this function cannot.
-      SEALWRIGHT_OCSP_KEY_SECRET = "projects/${var.project.id}/secrets/ocsp-signer-key"
+      SEALWRIGHT_OCSP_KEY_SECRET  = "projects/${var.project.id}/secrets/ocsp-signer-key"
+      SEALWRIGHT_AUDIT_KEY_SECRET = "projects/${var.project.id}/secrets/audit-signer-key"
     }
 
     # The database's address is all it is told (functions.tf).

@@ -7,8 +7,9 @@ import type { IssuerRecord } from '../domain/records.ts';
 import { retryable } from '../errors.ts';
 import type { Ledger } from '../ports/ledger.ts';
 import type { Log } from '../ports/log.ts';
-import { type OcspSignerDeps, readySigner } from './ocsp-signer.ts';
+import { type OcspSignerDeps, ocspSignerKind } from './ocsp-signer.ts';
 import { OCSP_ANSWER, type PreSignDeps, refreshAnswers } from './pre-sign.ts';
+import { readySigner } from './service-signer.ts';
 
 export interface PublishOcspDeps extends Omit<PreSignDeps & OcspSignerDeps, 'ledger' | 'signing'> {
   readonly ledger: PreSignDeps['ledger'] &
@@ -30,7 +31,7 @@ export async function publishOcsp(deps: PublishOcspDeps, issuer: IssuerRecord): 
     });
   }
   try {
-    const signer = await readySigner(deps, issuer);
+    const signer = await readySigner(deps, ocspSignerKind(deps), issuer);
     const answers = await refreshAnswers(deps, issuer, signer, () => deps.ledger.renewLease(lease, LEASE_MS));
     const oldest = await deps.ledger.oldestOcspAnswer(issuerId);
     deps.log.info('ocsp-published', {

@@ -3,82 +3,37 @@
  * batches of answers with that signer's key. As with leaves, it takes the id of an intent and nothing else, reads ledger and
  * intent again, and signs exactly what was recorded, if that is what the ledger says now.
  */
-import type { IssuerRecord } from '../domain/records.ts';
 import { REVOCATION_REASONS } from '../domain/revocation-reason.ts';
 import { permanent } from '../errors.ts';
-import { readIssuer, readTbsCertificate } from '../pki/certificate.ts';
-import { DerError, sameBytes } from '../pki/der-reader.ts';
-import { issueCertificate } from '../pki/issue.ts';
+import { DerError } from '../pki/der-reader.ts';
 import { issueOcspAnswers } from '../pki/issue-ocsp.ts';
 import { readOcspData, type SingleAnswer } from '../pki/ocsp-reader.ts';
 import { OCSP_OIDS } from '../pki/oids.ts';
 import { OCSP_SIGNER } from '../pki/profile.ts';
 import { wholeSecond } from '../pki/validity.ts';
 import type { Clock } from '../ports/clock.ts';
-import type {
-  OcspLedger,
-  OcspSubject,
-  SignedOcspAnswer,
-  StoredOcspBatch,
-  StoredOcspSigner,
-} from '../ports/ledger/ocsp.ts';
+import type { OcspLedger, OcspSubject, SignedOcspAnswer, StoredOcspBatch } from '../ports/ledger/ocsp.ts';
 import type { Ledger } from '../ports/ledger.ts';
 import type { CaKeys } from './ca-keys.ts';
-import type { OcspKeys } from './ocsp-keys.ts';
+import type { ServiceKeys } from './service-keys.ts';
+import { livingIssuer, signServiceSigner } from './sign-service-signer.ts';
 
 export interface SignOcspDeps {
   readonly clock: Clock;
   readonly ledger: Pick<Ledger, 'readIssuer'> &
     Pick<OcspLedger, 'readOcspSigner' | 'recordSignedOcspSigner' | 'readOcspBatch' | 'recordSignedOcspBatch'>;
   readonly caKeys: CaKeys;
-  readonly ocspKeys: OcspKeys;
+  readonly serviceKeys: ServiceKeys;
 }
 
 /** Answers the signer's certificate, DER; asking again answers the same one. */
 export async function signOcspSignerIntent(deps: SignOcspDeps, serialHex: string): Promise<Uint8Array> {
-  const intent = await deps.ledger.readOcspSigner(serialHex);
-  if (intent === undefined) {
-    throw permanent(
-      'not-found',
-      `The ledger holds no OCSP signer under serial ${serialHex}; nothing was signed.`,
-    );
-  }
-  if (intent.certificateDer !== undefined) return intent.certificateDer;
-  const issuer = await livingIssuer(deps, intent.issuerId);
-  assertSignerSaysWhatItsRowSays(intent, issuer);
-  const certificateDer = await issueCertificate({
-    tbsDer: intent.tbsDer,
+  return await signServiceSigner(deps, serialHex, {
+    called: 'OCSP signer',
     profile: OCSP_SIGNER,
-    issuerCertificateDer: issuer.certificateDer,
-    signer: await deps.caKeys.signerOf(issuer),
-    signingTime: deps.clock.now(),
+    read: deps.ledger.readOcspSigner,
+    recordSigned: deps.ledger.recordSignedOcspSigner,
   });
-  await deps.ledger.recordSignedOcspSigner(serialHex, certificateDer);
-  return certificateDer;
-}
-
-function assertSignerSaysWhatItsRowSays(intent: StoredOcspSigner, issuer: IssuerRecord): void {
-  const differing: string[] = [];
-  try {
-    const tbs = readTbsCertificate(intent.tbsDer);
-    const fields: readonly (readonly [string, boolean])[] = [
-      ['profile', intent.profile === OCSP_SIGNER.name],
-      ['serial', tbs.serialHex === intent.serialHex],
-      ['issuer', sameBytes(tbs.issuerDer, readIssuer(issuer.certificateDer).certificate.subjectDer)],
-      ['public key', sameBytes(tbs.spkiDer, intent.spkiDer)],
-      ['notBefore', tbs.notBefore.at.getTime() === intent.notBefore.getTime()],
-      ['notAfter', tbs.notAfter.at.getTime() === intent.notAfter.getTime()],
-    ];
-    differing.push(...fields.filter(([, same]) => !same).map(([name]) => name));
-  } catch (error) {
-    if (!(error instanceof DerError)) throw error;
-    differing.push('the bytes are no to-be-signed certificate');
-  }
-  if (differing.length === 0) return;
-  throw permanent(
-    'intent-mismatch',
-    `The recorded bytes of the OCSP signer ${intent.serialHex} do not say what its row says (${differing.join(', ')}); nothing was signed. Find out who changed the row; publish-crl makes another signer by itself.`,
-  );
 }
 
 /** Answers how many answers are public now; for a batch that was signed before, none more. */
@@ -101,7 +56,7 @@ export async function signOcspBatch(deps: SignOcspDeps, batchId: bigint): Promis
     tbsDers: batch.intents.map(({ tbsDer }) => tbsDer),
     issuerCertificateDer: issuer.certificateDer,
     signerCertificateDer: certificateDer,
-    signer: await deps.ocspKeys.signerOf({ ...batch.signer, certificateDer }),
+    signer: await deps.serviceKeys.signerOf({ ...batch.signer, certificateDer }),
     signingTime: deps.clock.now(),
   });
   return await deps.ledger.recordSignedOcspBatch(
@@ -161,13 +116,4 @@ function readOnlyAnswer(tbsDer: Uint8Array): SingleAnswer | undefined {
     if (error instanceof DerError) return undefined;
     throw error;
   }
-}
-
-async function livingIssuer(deps: SignOcspDeps, issuerId: string): Promise<IssuerRecord> {
-  const issuer = await deps.ledger.readIssuer(issuerId);
-  if (issuer !== undefined && issuer.state !== 'retired') return issuer;
-  throw permanent(
-    'issuer-missing',
-    `Issuer ${issuerId} is ${issuer === undefined ? 'not in the ledger' : 'retired'}; nothing was signed.`,
-  );
 }

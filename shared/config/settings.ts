@@ -71,6 +71,8 @@ const schema = z.object({
   SEALWRIGHT_BUCKET: z.string().optional(),
   /** Full name of the secret that takes the keys of OCSP signers. Absent: no answers are signed. */
   SEALWRIGHT_OCSP_KEY_SECRET: z.string().optional(),
+  /** Full name of the secret that takes the keys of audit signers. Absent: the audit trail gets no signed checkpoints. */
+  SEALWRIGHT_AUDIT_KEY_SECRET: z.string().optional(),
   /** Forward proxy for fetching our own public addresses over plain HTTP. Absent: straight to them. */
   SEALWRIGHT_PUBLIC_HTTP_PROXY: z.url().optional(),
   /** Admins of this service, comma-separated addresses. Empty: nobody is. */

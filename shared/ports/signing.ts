@@ -14,4 +14,8 @@ export interface Signing {
   signOcspSigner(serialHex: string): Promise<Uint8Array>;
   /** Signs the OCSP answers of this batch with its signer's key and makes them public. */
   signOcspBatch(batchId: bigint): Promise<void>;
+  /** Signs the audit signer intended under this serial; answers its certificate, DER. */
+  signAuditSigner(serialHex: string): Promise<Uint8Array>;
+  /** Signs the checkpoint of the audit trail intended under this number; answers DER of CMS SignedData. */
+  signCheckpoint(number: bigint): Promise<Uint8Array>;
 }

@@ -6,6 +6,7 @@ import { ChainChecker } from '../../shared/audit/chain-checker.ts';
 import { detailsText, entrySha256Hex } from '../../shared/audit/entry.ts';
 import type { ChainedEntry } from '../../shared/ports/ledger/audit-chains.ts';
 import type { AuditEntry, Ledger } from '../../shared/ports/ledger.ts';
+import { asReplica } from '../support/fakes/database-copy.ts';
 import { openTestDatabase } from '../support/ledger.ts';
 
 const NOW = new Date('2027-03-01T08:00:00.123Z');
@@ -20,11 +21,7 @@ beforeAll(async () => {
 afterAll(() => ledger.close());
 beforeEach(() => asSuperuser('DELETE FROM audit; DELETE FROM audit_chains;'));
 
-/** What somebody with all rights on the database can do, triggers or not. */
-const asSuperuser = (sql: string) =>
-  database.transaction(async (queries) => {
-    await queries.script(`SET LOCAL session_replication_role = replica; ${sql}`);
-  });
+const asSuperuser = (sql: string) => asReplica(database, sql);
 
 const entry = (userId: string | undefined, fields: Partial<AuditEntry> = {}): AuditEntry => ({
   ...(userId === undefined ? {} : { userId }),

@@ -144,6 +144,8 @@ describe('setting up a CA', () => {
           signCrl: (issuerId, number) => signCrlIntent({ clock, ledger, caKeys }, issuerId, number),
           signOcspSigner: () => expect.unreachable(),
           signOcspBatch: () => expect.unreachable(),
+          signAuditSigner: () => expect.unreachable(),
+          signCheckpoint: () => expect.unreachable(),
         },
       },
       issuer,

@@ -34,6 +34,7 @@ const DEFAULTS: { readonly [K in keyof Settings]-?: Settings[K] | undefined } = 
   SEALWRIGHT_WATCH_URL: undefined,
   SEALWRIGHT_BUCKET: undefined,
   SEALWRIGHT_OCSP_KEY_SECRET: undefined,
+  SEALWRIGHT_AUDIT_KEY_SECRET: undefined,
   SEALWRIGHT_PUBLIC_HTTP_PROXY: undefined,
   SEALWRIGHT_ADMINS: [],
   SEALWRIGHT_ADMIN_AUDIENCES: [],

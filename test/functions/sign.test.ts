@@ -28,10 +28,10 @@ beforeAll(async () => {
   world = await createWorld(await makeMaterials());
   keys = await googleKeys(world.clock);
   away.on = false;
-  const { clock, caKeys, ocspKeys, log } = world;
+  const { clock, caKeys, serviceKeys, log } = world;
   const ledger = surround('ledger', world.ledger, away.around);
   served = await serveHandler(
-    createSign({ ...privately(keys, clock), clock, ledger, caKeys, ocspKeys, log }),
+    createSign({ ...privately(keys, clock), clock, ledger, caKeys, serviceKeys, log }),
     log,
   );
 });

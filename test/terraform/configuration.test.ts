@@ -216,7 +216,7 @@ describe('secrets', () => {
     expect(granting.map(({ address, body: each }) => [address, each['role']])).toEqual([
       ['google_secret_manager_secret_iam_binding.readers', 'roles/secretmanager.secretAccessor'],
       [
-        'google_secret_manager_secret_iam_member.publish_crl_adds_ocsp_key',
+        'google_secret_manager_secret_iam_member.publish_crl_adds_keys',
         'roles/secretmanager.secretVersionAdder',
       ],
       [

@@ -74,6 +74,7 @@ const SAMPLE: Environment = {
   SEALWRIGHT_WATCH_URL: 'https://watch.example',
   SEALWRIGHT_BUCKET: 'b',
   SEALWRIGHT_OCSP_KEY_SECRET: 'projects/p/secrets/ocsp',
+  SEALWRIGHT_AUDIT_KEY_SECRET: 'projects/p/secrets/audit',
   SEALWRIGHT_ADMINS: 'admin@a.example',
   SEALWRIGHT_ADMIN_AUDIENCES: 'client',
   SEALWRIGHT_KEY_SERVICE_URL: 'https://kacls.example/v1',
@@ -117,6 +118,7 @@ describe('settings in Terraform', () => {
       const withDefaults = [
         'SEALWRIGHT_BEHIND_IAM',
         'SEALWRIGHT_OCSP_KEY_SECRET',
+        'SEALWRIGHT_AUDIT_KEY_SECRET',
         'SEALWRIGHT_KEY_SERVICE_WRAP_CALLERS',
         'SEALWRIGHT_KEY_SERVICE_REWRAP_CALLERS',
         // Where the key service is another vendor's, `due` has nothing to wrap again.

@@ -57,6 +57,8 @@ export function signingClient(options: SigningClientOptions): Signing {
     signLeaf: (serialHex) => post('v1/leaf', { serialHex }, 'leaf'),
     signCrl: (issuerId, crlNumber) => post('v1/crl', { issuerId, crlNumber: String(crlNumber) }, 'crl'),
     signOcspSigner: (serialHex) => post('v1/ocsp-signer', { serialHex }, 'certificate'),
+    signAuditSigner: (serialHex) => post('v1/audit-signer', { serialHex }, 'certificate'),
+    signCheckpoint: (number) => post('v1/checkpoint', { number: String(number) }, 'signed'),
     signOcspBatch: async (batchId) => {
       await ask('v1/ocsp', { batchId: String(batchId) });
     },

@@ -66,3 +66,9 @@ const tables = async (database: Database): Promise<readonly string[]> =>
       `SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'migrations' ORDER BY tablename`,
     )
   ).map(({ tablename }) => tablename);
+
+/** What somebody with all rights on the database can do, triggers or not. */
+export const asReplica = (database: Database, sql: string): Promise<void> =>
+  database.transaction(async (queries) => {
+    await queries.script(`SET LOCAL session_replication_role = replica; ${sql}`);
+  });

@@ -6,12 +6,14 @@ import { createHash } from 'node:crypto';
 import type { Database } from '../../../shared/adapters/ledger/database.ts';
 import { createLedger } from '../../../shared/adapters/ledger/ledger.ts';
 import { type CaKeys, pinnedCaKeys } from '../../../shared/authority/ca-keys.ts';
-import { type OcspKeys, secretManagerOcspKeys } from '../../../shared/authority/ocsp-keys.ts';
+import type { CheckpointDeps } from '../../../shared/authority/checkpoint.ts';
 import { ocspResponder } from '../../../shared/authority/ocsp-responder.ts';
 import { type PublishCrlDeps, publishCrl } from '../../../shared/authority/publish-crl.ts';
 import type { PublishOcspDeps } from '../../../shared/authority/publish-ocsp.ts';
 import type { ReadinessDeps } from '../../../shared/authority/readiness.ts';
+import { type ServiceKeys, secretManagerServiceKeys } from '../../../shared/authority/service-keys.ts';
 import { signCrlIntent, signLeafIntent } from '../../../shared/authority/sign.ts';
+import { signAuditSignerIntent, signCheckpointIntent } from '../../../shared/authority/sign-checkpoint.ts';
 import { signOcspBatch, signOcspSignerIntent } from '../../../shared/authority/sign-ocsp.ts';
 import type { Cause } from '../../../shared/domain/hint.ts';
 import { addressesOf } from '../../../shared/domain/issuer-address.ts';
@@ -52,6 +54,7 @@ export const KEY_SERVICE_URL = 'https://kacls.acme.example';
 export const ISSUER_ID = 'issuing-1';
 export const KEY_VERSION = 'projects/acme/secrets/issuing-key/versions/1';
 export const OCSP_KEY_SECRET = 'projects/acme/secrets/ocsp-signer-key';
+export const AUDIT_KEY_SECRET = 'projects/acme/secrets/audit-signer-key';
 export const CAUSE: Cause = { source: 'watch', eventId: 'event-1', event: 'update' };
 
 export const POLICY: Policy = policyOf([policyRule({ modulusBits: 2048, keyServiceUrl: KEY_SERVICE_URL })]);
@@ -86,7 +89,8 @@ export interface World {
   readonly deps: ReconcileDeps;
   readonly crlDeps: PublishCrlDeps;
   readonly ocspDeps: PublishOcspDeps;
-  readonly ocspKeys: OcspKeys;
+  readonly checkpointDeps: CheckpointDeps;
+  readonly serviceKeys: ServiceKeys;
   readonly publicWeb: FakePublicWeb;
   readonly readinessDeps: ReadinessDeps;
   /** SHA-256 of every to-be-signed leaf that the CA key signed, by serial. */
@@ -124,16 +128,18 @@ export async function createWorld(
   const log = keptLog();
   secrets.put(KEY_VERSION, authority.issuing.pkcs8Der);
   const caKeys = pinnedCaKeys({ secrets, signingKeys: noSigningKeys, clock });
-  const ocspKeys = secretManagerOcspKeys(secrets, clock);
+  const serviceKeys = secretManagerServiceKeys(secrets, clock);
   const signedBySerial = new Map<string, Set<string>>();
   const signing: Signing = {
     signLeaf: (serialHex) =>
       signLeafIntent({ clock, ledger, caKeys: witnessed(caKeys, signedBySerial) }, serialHex),
     signCrl: (issuerId, crlNumber) => signCrlIntent({ clock, ledger, caKeys }, issuerId, crlNumber),
-    signOcspSigner: (serialHex) => signOcspSignerIntent({ clock, ledger, caKeys, ocspKeys }, serialHex),
+    signOcspSigner: (serialHex) => signOcspSignerIntent({ clock, ledger, caKeys, serviceKeys }, serialHex),
     signOcspBatch: async (batchId) => {
-      await signOcspBatch({ clock, ledger, caKeys, ocspKeys }, batchId);
+      await signOcspBatch({ clock, ledger, caKeys, serviceKeys }, batchId);
     },
+    signAuditSigner: (serialHex) => signAuditSignerIntent({ clock, ledger, caKeys, serviceKeys }, serialHex),
+    signCheckpoint: (number) => signCheckpointIntent({ clock, ledger, caKeys, serviceKeys }, number),
   };
   const issuer: IssuerRecord = {
     issuerId: ISSUER_ID,
@@ -177,6 +183,15 @@ export async function createWorld(
     ocspKeySecret: OCSP_KEY_SECRET,
     random: seededRandom('ocsp'),
   };
+  const checkpointDeps: CheckpointDeps = {
+    clock,
+    ledger,
+    signing,
+    secrets,
+    log,
+    auditKeySecret: AUDIT_KEY_SECRET,
+    random: seededRandom('audit'),
+  };
   const publicWeb = fakePublicWeb({
     bucket,
     ...(ocspUrl === undefined ? {} : { ocspUrl }),
@@ -211,7 +226,8 @@ export async function createWorld(
     deps,
     crlDeps,
     ocspDeps,
-    ocspKeys,
+    checkpointDeps,
+    serviceKeys,
     publicWeb,
     readinessDeps,
     signedBySerial,

@@ -2,8 +2,8 @@ import { type Signer, signerFromPkcs8 } from '../pki/signer.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Secrets } from '../ports/secrets.ts';
 
-/** Where the signers of OCSP answers come from. Only the function `sign` is given one of these. */
-export interface OcspKeys {
+/** Where the signers of OCSP answers and of checkpoints come from. Only the function `sign` is given one of these. */
+export interface ServiceKeys {
   /** Throws `secret-missing`, `secret-unreadable`, `ca-key-unusable` (permanent), `secrets-unavailable` (retryable). */
   signerOf(signer: {
     readonly keySecretVersion: string;
@@ -14,8 +14,8 @@ export interface OcspKeys {
 /** A disabled or destroyed secret version stops signing after this long at the latest. */
 const KEPT_MS = 5 * 60_000;
 
-/** OCSP signers' keys in Secret Manager, one pinned version per signer, unencrypted PKCS#8 DER. */
-export function secretManagerOcspKeys(secrets: Pick<Secrets, 'read'>, clock: Clock): OcspKeys {
+/** Their keys in Secret Manager, one pinned version per signer, unencrypted PKCS#8 DER. */
+export function secretManagerServiceKeys(secrets: Pick<Secrets, 'read'>, clock: Clock): ServiceKeys {
   const kept = new Map<string, { readonly signer: Signer; readonly untilMs: number }>();
   return {
     async signerOf({ keySecretVersion, certificateDer }) {
