@@ -19,6 +19,7 @@ import { certExport } from './certificate/export.ts';
 import { certIssue } from './certificate/issue.ts';
 import { certRevoke } from './certificate/revoke.ts';
 import type { Command } from './command.ts';
+import { doctor } from './doctor/doctor.ts';
 import { keysFeed } from './keys/feed.ts';
 import { keysStatus } from './keys/status.ts';
 import { lint } from './lint/lint.ts';
@@ -43,6 +44,7 @@ export const COMMANDS: readonly Command[] = [
   certIssue(),
   certRevoke,
   lint(),
+  doctor,
   keysStatus,
   keysFeed,
   policyCheck,
