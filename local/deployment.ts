@@ -91,7 +91,11 @@ export function emulatorOptions(options: DeploymentOptions): EmulatorOptions {
       },
     ],
     secretBindings: [],
-    kmsBindings: [],
+    // Whoever sets up the CA may make its key in Cloud KMS; `sign` alone uses it.
+    kmsBindings: [
+      { role: 'roles/cloudkms.admin', members: [member(ACCOUNTS.setUp)] },
+      { role: 'roles/cloudkms.signerVerifier', members: [member(ACCOUNTS.setUp), member(ACCOUNTS.sign)] },
+    ],
     buckets: [
       {
         name: COMPANY.bucket,

@@ -11,7 +11,7 @@ import { FUNCTION_NAMES, type FunctionName } from '../functions/catalog.ts';
 import { composeBase, composeSetUp } from '../functions/compose.ts';
 import { registerFunction } from '../functions/register.ts';
 import { openEmbeddedLedger, openPostgresLedger } from '../shared/adapters/ledger/open.ts';
-import { setUpAuthority } from '../shared/authority/set-up.ts';
+import { type SetUpResult, setUpAuthority } from '../shared/authority/set-up.ts';
 import { parseSettings } from '../shared/config/settings.ts';
 import type { IssuerRecord } from '../shared/domain/records.ts';
 import { readIssuer } from '../shared/pki/certificate.ts';
@@ -80,20 +80,25 @@ async function start(order: FunctionsOrder): Promise<FunctionsReport> {
 /** What an admin does once, offline, for a real company: `sealwright ca init`. */
 async function makeAuthority(order: FunctionsOrder, ledger: Ledger) {
   const deps = await composeSetUp(parseSettings(setUpEnvironment(order.local)), { ledger });
-  const { issuer, rootPkcs8Der } = await setUpAuthority(deps, {
+  const made = await setUpAuthority(deps, {
     country: COMPANY.country,
     organization: COMPANY.organization,
     pkiUrl: COMPANY.pkiUrl,
     keySecret: caKeySecret,
     policyOid: COMPANY.policyOid,
   });
-  storeOffline(order.offlineDir, rootPkcs8Der);
-  return issuer;
+  storeOffline(order.offlineDir, made);
+  return made.issuer;
 }
 
-/** The root key under a passphrase (PBES2) beside it: enough for a trial, and docs/cli.md has what a real company does. */
-function storeOffline(folder: string, rootPkcs8Der: Uint8Array): void {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+/**
+ * The root key under a passphrase (PBES2) beside it, and what goes with it, as `sealwright ca init` leaves them: enough for
+ * a trial, and docs/cli.md has what a real company does.
+ */
+function storeOffline(folder: string, { rootPkcs8Der, rootDer, rootCrlDer }: SetUpResult): void {
+  mkdirSync(join(folder, 'trust'), { recursive: true, mode: 0o700 });
+  writeFileSync(join(folder, 'trust', 'root.pem'), derToPem('CERTIFICATE', rootDer));
+  writeFileSync(join(folder, 'trust', 'root.crl'), rootCrlDer);
   const passphrase = randomBytes(18).toString('base64url');
   const der = Buffer.from(rootPkcs8Der.buffer, rootPkcs8Der.byteOffset, rootPkcs8Der.byteLength);
   const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });

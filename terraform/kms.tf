@@ -16,3 +16,31 @@ resource "google_kms_crypto_key_iam_member" "key_service" {
 
   depends_on = [google_project_service.apis]
 }
+
+# Issuing keys that live in Cloud KMS, made by an admin likewise. `sign` has them sign digests; whoever sets up the CA reads
+# the public key, and signs one request where another CA signs ours. Nobody here may destroy a version.
+locals {
+  issuing_keys = distinct([
+    for version in var.issuing_kms_key_versions : regex("^(.+)/cryptoKeyVersions/[0-9]+$", version)[0]
+  ])
+}
+
+resource "google_kms_crypto_key_iam_member" "sign" {
+  for_each = toset(local.issuing_keys)
+
+  crypto_key_id = each.value
+  role          = "roles/cloudkms.signerVerifier"
+  member        = google_service_account.function["sign"].member
+
+  depends_on = [google_project_service.apis]
+}
+
+resource "google_kms_crypto_key_iam_member" "set_up" {
+  for_each = toset(local.issuing_keys)
+
+  crypto_key_id = each.value
+  role          = "roles/cloudkms.signerVerifier"
+  member        = google_service_account.acting["set-up"].member
+
+  depends_on = [google_project_service.apis]
+}

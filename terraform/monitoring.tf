@@ -102,6 +102,36 @@ resource "google_monitoring_alert_policy" "revocation_status" {
   depends_on = [google_project_service.apis]
 }
 
+# What `sealwright ca health` would say, looked at every six hours: the root's CRL sixty days before it ends above all.
+resource "google_monitoring_alert_policy" "ca_finding" {
+  display_name          = "Sealwright: something is wrong with the CA"
+  combiner              = "OR"
+  notification_channels = local.notification_channels
+
+  conditions {
+    display_name = "publish-crl logged ca-finding as an error"
+    condition_matched_log {
+      filter = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"publish-crl\" AND severity>=ERROR AND jsonPayload.event=\"ca-finding\""
+      label_extractors = {
+        finding = "EXTRACT(jsonPayload.id)"
+      }
+    }
+  }
+
+  alert_strategy {
+    auto_close = "604800s"
+    notification_rate_limit {
+      period = "86400s"
+    }
+  }
+
+  documentation {
+    content = "The message of the log line says what is wrong and what to do; docs/runbooks/ca.md has every finding by its id."
+  }
+
+  depends_on = [google_project_service.apis]
+}
+
 # Wrong settings, a database that is out of reach, a schema that is too old: the function answers 503 and says why.
 resource "google_monitoring_alert_policy" "not_started" {
   display_name          = "Sealwright: a function cannot start"

@@ -84,6 +84,13 @@ resource "google_secret_manager_secret_version" "ocsp_database_url" {
   secret_data_wo_version = var.database.password_version
 }
 
+# `sealwright ca health` says when a version is disabled, without being able to read it.
+resource "google_secret_manager_secret_iam_member" "set_up_sees_ca_key" {
+  secret_id = google_secret_manager_secret.secret["issuing-ca-key"].id
+  role      = "roles/secretmanager.viewer"
+  member    = google_service_account.acting["set-up"].member
+}
+
 resource "google_secret_manager_secret_version" "database_url" {
   secret = google_secret_manager_secret.secret["database-url"].id
   # verify-ca and not verify-full: Cloud SQL's certificate names the instance, and the address here is an IP.

@@ -88,6 +88,20 @@ variable "root_crl_path" {
   }
 }
 
+variable "issuing_kms_key_versions" {
+  description = "Versions of Cloud KMS keys that issue certificates in place of a key in Secret Manager, for as long as an issuer over them signs CRLs. Made by an admin (docs/deploy.md)."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition = alltrue([
+      for version in var.issuing_kms_key_versions :
+      can(regex("^projects/[^/]+/locations/[a-z0-9-]+/keyRings/[A-Za-z0-9_-]+/cryptoKeys/[A-Za-z0-9_-]+/cryptoKeyVersions/[1-9][0-9]*$", version))
+    ])
+    error_message = "issuing_kms_key_versions are full names, projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/N."
+  }
+}
+
 variable "policy_file" {
   description = "Path of the policy file on the machine that runs Terraform (docs/policy.md). A changed file is a new secret version and a new revision of the functions that read it."
   type        = string

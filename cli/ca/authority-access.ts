@@ -72,34 +72,42 @@ export interface Activation {
   readonly state: 'active' | 'prepared';
   /** The issuer that goes on only signing CRLs. */
   readonly retiring?: string;
+  /** Why it does not issue yet. */
+  readonly reason?: string;
 }
 
+const LOOKS_UNTIL_ASKED_AGAIN = 8;
+
 /**
- * Lets a prepared issuer take over: at once where there is none before it, else when its first CRL is public. Answers
- * `prepared` when that takes longer than the command waits.
+ * Lets a prepared issuer take over: at once where there is none before it, else when its first CRL is public and its addresses
+ * were found right. Answers `prepared` when that takes longer than the command waits.
  */
 export async function takeOver(
   call: Pick<Call, 'terminal'>,
   deps: AuthorityAccess,
   issuer: IssuerRecord,
-  { waitMs = 120_000, pollMs = 2_000 }: CaSurroundings,
+  { waitMs = 150_000, pollMs = 2_000 }: CaSurroundings,
 ): Promise<Activation> {
   if ((await deps.ledger.activeIssuer()) === undefined) {
     await deps.ledger.activateIssuer(issuer.issuerId);
     return { state: 'active' };
   }
   const giveUpAt = performance.now() + waitMs;
+  let reason = '';
   return await withProgress(
     call.terminal,
-    () => `waiting for the first CRL of issuer ${issuer.issuerId}`,
+    () => `waiting until the CRL and the addresses of issuer ${issuer.issuerId} are public`,
     async () => {
-      for (;;) {
+      for (let look = 1; ; look += 1) {
         try {
           return { state: 'active', ...(await activate(deps, issuer.issuerId)) };
         } catch (error) {
           if (!isSealwrightError(error) || error.code !== 'issuer-not-ready') throw error;
+          reason = error.message;
         }
-        if (performance.now() >= giveUpAt) return { state: 'prepared' };
+        if (performance.now() >= giveUpAt) return { state: 'prepared', reason };
+        // An address that was fetched too early (a responder keeps its list of issuers for a while) is fetched again.
+        if (look % LOOKS_UNTIL_ASKED_AGAIN === 0) await deps.bus.requestCrl(issuer.issuerId);
         await new Promise((resolve) => setTimeout(resolve, pollMs));
       }
     },

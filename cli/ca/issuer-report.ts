@@ -38,7 +38,8 @@ export function issuerReport(issuer: IssuerRecord, activation: Activation): Outc
       '',
       ...(waits
         ? [
-            `It does not issue yet: its first CRL is not public. The issuer before goes on. When publish-crl has run, "sealwright ca roll --activate ${issuer.issuerId}".`,
+            `It does not issue yet; the issuer before goes on. ${activation.reason ?? ''}`.trimEnd(),
+            `When that is mended and publish-crl has run: "sealwright ca roll --activate ${issuer.issuerId}".`,
           ]
         : []),
       ...(activation.retiring === undefined

@@ -217,7 +217,7 @@ async function addressFindings({ ledger }: HealthDeps, issuer: IssuerRecord): Pr
   );
   return failing.map(({ url, failedAt, failure }) => ({
     id: 'address-failing',
-    severity: 'error',
+    severity: issuer.state === 'prepared' ? 'warning' : 'error',
     issuerId,
     sentence: `${url}, which certificates of issuer ${issuerId} name, was not right on ${instant(failedAt ?? new Date(0))}: ${failure ?? 'no reason was kept'}.`,
     fix: 'Look at DNS, the load balancer and the bucket: it must answer anybody over plain http, without a redirect.',

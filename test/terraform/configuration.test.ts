@@ -223,6 +223,7 @@ describe('secrets', () => {
         'google_secret_manager_secret_iam_member.set_up_adds_ca_key',
         'roles/secretmanager.secretVersionAdder',
       ],
+      ['google_secret_manager_secret_iam_member.set_up_sees_ca_key', 'roles/secretmanager.viewer'],
     ]);
   });
 
@@ -590,6 +591,26 @@ describe('what cannot be made again', () => {
       ipv4_enabled: false,
       ssl_mode: 'ENCRYPTED_ONLY',
     });
+  });
+});
+
+describe('issuing keys in Cloud KMS', () => {
+  test('are used by sign and by whoever sets up the CA, to sign and to see the public key, and by nobody else', () => {
+    const users = { sign: 'function["sign"]', set_up: 'acting["set-up"]' };
+    for (const [name, account] of Object.entries(users)) {
+      expect(body(`google_kms_crypto_key_iam_member.${name}`)).toMatchObject({
+        for_each: '${toset(local.issuing_keys)}',
+        role: 'roles/cloudkms.signerVerifier',
+        member: `\${google_service_account.${account}.member}`,
+      });
+    }
+  });
+});
+
+describe('what is wrong with the CA', () => {
+  test('is told by the line that publish-crl logs', () => {
+    const alert = JSON.stringify(body('google_monitoring_alert_policy.ca_finding'));
+    for (const wanted of ['publish-crl', 'ca-finding', 'severity>=ERROR']) expect(alert).toContain(wanted);
   });
 });
 
