@@ -4,6 +4,7 @@ import { readCertificate } from './certificate.ts';
 import { sameBytes } from './der-reader.ts';
 import { assertLintClean } from './finding.ts';
 import { ocspLinter } from './lint-ocsp.ts';
+import { Linted } from './linted.ts';
 import { assembleOcspAnswer } from './ocsp.ts';
 import { readOcspResponse } from './ocsp-reader.ts';
 import type { Signer } from './signer.ts';
@@ -28,7 +29,10 @@ export async function issueOcspAnswers(request: OcspAnswersToSign): Promise<read
   const { tbsDers, signer, signerCertificateDer } = request;
   const linter = ocspLinter(request);
   assertLintClean(linter.signerFindings, 'the OCSP signer');
-  for (const tbsDer of tbsDers) assertLintClean(linter.lint(tbsDer), 'an OCSP answer');
+  const linted = tbsDers.map((tbsDer) => ({
+    tbsDer,
+    proof: Linted.by((der) => linter.lint(der), tbsDer, 'an OCSP answer'),
+  }));
   if (!sameBytes(readCertificate(signerCertificateDer).spkiDer, signer.spkiDer)) {
     throw permanent(
       'ca-key-unusable',
@@ -36,9 +40,9 @@ export async function issueOcspAnswers(request: OcspAnswersToSign): Promise<read
     );
   }
   const answers: Uint8Array[] = [];
-  for (const tbsDer of tbsDers) {
+  for (const { tbsDer, proof } of linted) {
     // The signer verifies each signature before it lets it out.
-    const signature = await signer.sign(tbsDer);
+    const signature = await proof.sign(signer);
     const answerDer = assembleOcspAnswer(tbsDer, signer.algorithm, signature, signerCertificateDer);
     const { basic } = readOcspResponse(answerDer);
     if (basic === undefined || !sameBytes(basic.data.tbsDer, tbsDer)) {

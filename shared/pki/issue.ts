@@ -23,6 +23,7 @@ import { assertIssuersKey } from './issuers-key.ts';
 import { rememberingLast } from './last-read.ts';
 import { lintCertificate } from './lint.ts';
 import { lintCrl } from './lint-crl.ts';
+import { Linted } from './linted.ts';
 import type { CertificateProfile } from './profile.ts';
 import type { Signer } from './signer.ts';
 import { assembleCertificate } from './tbs.ts';
@@ -57,11 +58,11 @@ export async function issueCertificate(request: CertificateToSign): Promise<Uint
       : { issuerCertificateDer: request.issuerCertificateDer }),
   };
   const subject = `the ${profile.kind} certificate`;
-  assertLintClean(lintCertificate(tbsDer, context), subject);
+  const linted = Linted.by((der) => lintCertificate(der, context), tbsDer, subject);
   const tbs = readTbsCertificate(tbsDer);
   assertAlgorithm(tbs.signatureAlgorithmDer, signer, subject);
   assertSigner(request.issuerCertificateDer, signer);
-  const certificateDer = assembleCertificate(tbsDer, signer.algorithm, await signer.sign(tbsDer));
+  const certificateDer = assembleCertificate(tbsDer, signer.algorithm, await linted.sign(signer));
   assertLintClean(lintCertificate(certificateDer, context), subject);
   const issuerDer = request.issuerCertificateDer ?? certificateDer;
   if (!tbsMatches(certificateDer, tbsDer) || !openSslAccepts(certificateDer, issuerDer)) {
@@ -98,10 +99,10 @@ export interface CrlToSign {
 export async function issueCrl(request: CrlToSign): Promise<Uint8Array> {
   const { tbsDer, signer, issuerCertificateDer, signingTime } = request;
   const subject = 'the CRL';
-  assertLintClean(lintCrl(tbsDer, { issuerCertificateDer, signingTime }), subject);
+  const linted = Linted.by((der) => lintCrl(der, { issuerCertificateDer, signingTime }), tbsDer, subject);
   assertAlgorithm(readCrlHeader(tbsDer).signatureAlgorithmDer, signer, subject);
   assertSigner(issuerCertificateDer, signer);
-  const crlDer = assembleCrl(tbsDer, signer.algorithm, await signer.sign(tbsDer));
+  const crlDer = assembleCrl(tbsDer, signer.algorithm, await linted.sign(signer));
   if (!verifyCrl(crlDer, issuerCertificateDer)) {
     throw permanent(
       'ca-key-unusable',
