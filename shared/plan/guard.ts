@@ -141,13 +141,3 @@ function whyLatched(
   const where = scope === 'tenant' ? 'the tenant' : scope.slice('unit:'.length);
   return `${departures} users departed from ${where} in the last hour, and the limit for ${coveredUsers} covered users is ${limit}.`;
 }
-
-/**
- * Why a directory that now shows `seen` of `known` covered users must not be acted on, as a reason for `latchGuard` with
- * scope `tenant`; undefined while the difference is within what may depart in an hour.
- */
-export function whyShrunk(known: number, seen: number, limits: Policy['guard']): string | undefined {
-  const limit = departureLimit(known, limits);
-  if (known - seen <= limit) return undefined;
-  return `The directory shows ${seen} of ${known} covered users, ${known - seen} fewer, and the limit is ${limit}.`;
-}

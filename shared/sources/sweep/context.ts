@@ -20,7 +20,9 @@ export interface SweepDeps {
   /** Milliseconds since some fixed moment; unlike `clock` it never jumps. */
   readonly elapsedMs: () => number;
   readonly directory: Pick<Directory, 'livingPage' | 'deletedPage' | 'orgUnits' | 'group' | 'groupMembers'>;
-  readonly ledger: SweepLedger & RolloutLedger & Pick<Ledger, 'acquireLease' | 'renewLease' | 'releaseLease'>;
+  readonly ledger: SweepLedger &
+    RolloutLedger &
+    Pick<Ledger, 'acquireLease' | 'renewLease' | 'releaseLease' | 'latchGuard'>;
   readonly bus: Pick<Bus, 'publishHints'>;
   readonly policy: Policy;
   readonly log: Log;

@@ -87,7 +87,7 @@ export class SamePageAgain extends Error {
 /** Both lists are read. What they do not say counts only if they said everything. */
 async function conclude(tick: Tick, sweep: SweepRecord, index: LedgerIndex): Promise<SweepRecord> {
   const { deps, lease } = tick;
-  const { lastWhole } = await deps.ledger.sweepOverview();
+  const { lastWhole, lastEnded } = await deps.ledger.sweepOverview();
   const isBelieved = sweep.cause.event === ACCEPT_SHRUNK;
   const served = index.countNotOut();
   const missing: string[] = [];
@@ -104,12 +104,27 @@ async function conclude(tick: Tick, sweep: SweepRecord, index: LedgerIndex): Pro
         { living: sweep.living, deleted: sweep.deleted, served, missing: unseen },
         lastWhole?.living,
       );
-  if (why !== undefined) return await deps.ledger.endSweep(lease, sweep.sweepId, { state: 'not-whole', why });
+  if (why !== undefined) {
+    if (lastEnded?.state === 'not-whole') await latch(tick, sweep, why);
+    return await deps.ledger.endSweep(lease, sweep.sweepId, { state: 'not-whole', why });
+  }
   const sampled = await sampleByAge(tick, sweep, lastWhole?.startedAt);
   const ended = await deps.ledger.endSweep(lease, sweep.sweepId, { state: 'whole', missing, sampled });
   // After the end, so that the look finds the evidence of this sweep; lost hints are sent again by the next one.
   await deps.bus.publishHints(missing.map((userId) => ({ userId, cause: causeOf(sweep, 'missing') })));
   return ended;
+}
+
+/**
+ * One short answer is Google's; after another sweep that was not whole it is a directory that has shrunk, and then nobody
+ * departs from it, whatever event says so, until an admin has looked.
+ */
+async function latch({ deps }: Tick, sweep: SweepRecord, why: string): Promise<void> {
+  const reason = `The directory has shrunk, and the sweep before was not whole either. ${why}`;
+  if (
+    (await deps.ledger.latchGuard({ scope: 'tenant', reason, cause: causeOf(sweep, 'shrunk') })) === 'latched'
+  )
+    deps.log.warning('directory-shrunk', { sweepId: sweep.sweepId, reason });
 }
 
 /**

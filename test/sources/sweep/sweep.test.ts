@@ -221,6 +221,26 @@ describe('a directory that answers a tenth of its users', () => {
     expect((await company.ledger.readUser('20')).absence).toBeUndefined();
   });
 
+  it('latches the guard when the next sweep finds the same, once, and not before', async () => {
+    await staff(40);
+    await company.sweep();
+    for (let id = 5; id <= 40; id += 1) company.directory.forget(String(id));
+    company.clock.advance(DAY_MS);
+    await company.sweep();
+    expect(await company.ledger.heldSets({ state: 'any' })).toEqual([]);
+    for (let again = 1; again <= 2; again += 1) {
+      company.clock.advance(DAY_MS);
+      await company.sweep();
+      expect(await company.ledger.heldSets({ state: 'any' })).toMatchObject([
+        {
+          scope: 'tenant',
+          held: 0,
+          reason: expect.stringMatching(/^The directory has shrunk.*36 are unaccounted for/),
+        },
+      ]);
+    }
+  });
+
   it('does so at the very first sweep too', async () => {
     await staff(40);
     for (let id = 5; id <= 40; id += 1) company.directory.forget(String(id));
