@@ -45,6 +45,7 @@ export interface OpenedMail {
 const DIRECTORY_SCOPES = [
   'https://www.googleapis.com/auth/admin.directory.user',
   'https://www.googleapis.com/auth/admin.directory.orgunit',
+  'https://www.googleapis.com/auth/admin.directory.group',
 ];
 
 export class CompanyClient {
@@ -125,6 +126,11 @@ export class CompanyClient {
 
   async rekey(body: Readonly<Record<string, unknown>>): Promise<Readonly<Record<string, unknown>>> {
     return await okJson(await this.#admin('POST', 'v1/rekey', body));
+  }
+
+  /** What a policy file would do to everybody. */
+  async whatIf(policy: string): Promise<Readonly<Record<string, unknown>>> {
+    return await okJson(await this.#admin('POST', 'v1/policy/what-if', { policy }));
   }
 
   async job(id: string): Promise<Readonly<Record<string, unknown>>> {

@@ -7,6 +7,7 @@ import 'reflect-metadata';
 import { webcrypto } from 'node:crypto';
 import { X509Certificate, X509CertificateGenerator } from '@peculiar/x509';
 import { COMPANY } from '../local/company.ts';
+import { policyText } from '../local/policy-text.ts';
 import type { System } from '../local/system.ts';
 import type { Artefacts, Check } from './artefacts.ts';
 import { type Certificate, CompanyClient, type UserView } from './company-client.ts';
@@ -89,6 +90,15 @@ export async function tellStory(system: System, artefacts: Artefacts, console: C
   artefacts.write('plans/rekey.json', `${JSON.stringify(plan, null, 2)}\n`, {
     kind: 'dry run of the re-key',
     user: EVA,
+    checks: [],
+  });
+  const forecast = await console.step(
+    'what if the policy covered /Staff/Engineering alone? Planned for everybody, nothing is done',
+    () => company.whatIf(narrowerPolicy(system.ready.keyService)),
+    ({ changes }) => JSON.stringify(changes),
+  );
+  artefacts.write('plans/what-if.json', `${JSON.stringify(forecast, null, 2)}\n`, {
+    kind: 'what a policy that covers /Staff/Engineering alone would do',
     checks: [],
   });
   await console.step('the re-key job runs to its end', () => rekey(company));
@@ -438,3 +448,7 @@ const seconds = (instant: Date): string => String(Math.floor(instant.getTime() /
 function nothing(view: UserView): never {
   throw new Error(`${view.user} has no certificate.`);
 }
+
+/** As in force, for one department. */
+const narrowerPolicy = (keyService: string): string =>
+  policyText(keyService.replace(/\/$/, '')).replace('orgUnit: /Staff', 'orgUnit: /Staff/Engineering');
