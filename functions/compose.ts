@@ -21,6 +21,7 @@ import { anyKeyEncryptionKeys } from '../shared/adapters/kacls/any-key-encryptio
 import { kaclsKeyService } from '../shared/adapters/kacls/client.ts';
 import { openFedAddressBook } from '../shared/adapters/kacls/fed-address-book.ts';
 import { secretKeyEncryptionKeys } from '../shared/adapters/kacls/key-encryption-keys.ts';
+import { keyFolder } from '../shared/adapters/kacls/key-folder.ts';
 import { httpKeySetDocuments } from '../shared/adapters/kacls/key-set-fetcher.ts';
 import { httpOtherKeyServices } from '../shared/adapters/kacls/other-key-services.ts';
 import { secretTokenSigningKeys } from '../shared/adapters/kacls/token-signing-keys.ts';
@@ -110,6 +111,9 @@ export async function composeDirectoryEvent(settings: Settings, given: Given): P
     directory,
     gmail: googleGmail({ credentials: gmailCredentials, ...base }),
     keyService: kaclsKeyService(keyServiceOptions(base)),
+    ...(settings.SEALWRIGHT_KEY_FOLDER === undefined
+      ? {}
+      : { suppliedKeys: keyFolder(settings.SEALWRIGHT_KEY_FOLDER) }),
     signing: withStatusAtIssue(signingOf(settings, base), { ...base, ledger, bus }),
     generateKey: generateRsaKey,
     random: randomBytes,

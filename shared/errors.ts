@@ -43,6 +43,7 @@ export type ErrorCode =
   | 'key-service-refused'
   | 'key-service-answer-invalid'
   | 'wrapped-key-unreadable'
+  | 'supplied-key-unusable'
   // certificate authority
   | 'issuer-missing'
   | 'issuer-not-ready'

@@ -17,6 +17,7 @@ export function contradictionsOf(policy: PolicyFile): readonly Contradiction[] {
         ...excludeOf(entry),
         ...timesOf(entry),
         ...termsOf(entry),
+        ...keysOf(entry),
       ].map(({ path, message }) => ({ path: ['rules', index, ...path], message })),
     ),
     ...guardOf(policy),
@@ -43,6 +44,17 @@ function scopeOf(entry: RuleEntry, earlier: readonly RuleEntry[]): Contradiction
     found.push({ path: ['group'], message: `two rules cover ${group}` });
   }
   return found;
+}
+
+/** A folder holds one key for each person. */
+function keysOf({ keySource, profile }: RuleEntry): Contradiction[] {
+  if (keySource !== 'supplied' || profile !== 'split') return [];
+  return [
+    {
+      path: ['keySource'],
+      message: 'a supplied key both signs and encrypts; write profile: dual-use, or keySource: made',
+    },
+  ];
 }
 
 function excludeOf({ orgUnit, group, exclude }: RuleEntry): Contradiction[] {

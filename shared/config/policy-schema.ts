@@ -127,6 +127,14 @@ export const RULE = z.strictObject({
   keyService: z
     .url({ error: 'keyService is the base address of the key service, as registered in the Admin console' })
     .describe('Base address of the key service, as registered in the Admin console.'),
+  keySource: z
+    .enum(['made', 'supplied'], {
+      error: 'keySource is made (here) or supplied (wrapped already, in a folder)',
+    })
+    .default('made')
+    .describe(
+      'Where keys come from: made here, or supplied by an admin in a folder, wrapped already. Default made.',
+    ),
   aliases: z
     .union([z.boolean().transform((on) => ALIASES[`${on}`]), z.enum(['no', 'next', 'at-once'])], {
       error: 'aliases is no, next (in the next certificate) or at-once (a new one when they change)',

@@ -100,6 +100,7 @@ function toRule(entry: RuleEntry): PolicyRule {
     renewSpreadMs: renewSpreadMs(entry),
     renewKey: entry.renewKey,
     keyServiceUrl: entry.keyService,
+    ...(entry.keySource === 'supplied' ? { keySource: entry.keySource } : {}),
     aliases: entry.aliases,
     observeOnly: entry.mode === 'observe',
     grace: {

@@ -77,6 +77,10 @@ export interface PolicyRule extends DepartureRules {
   readonly renewSpreadMs: number;
   /** Whether a renewal makes a new key or certifies the old one again. A re-key always makes a new one. */
   readonly renewKey: 'new' | 'same';
+  /**
+   * Where keys come from: made here and wrapped at once (default), or supplied by an admin, wrapped already.
+   */
+  readonly keySource?: 'made' | 'supplied';
   /** Base address of the key service that wraps this rule's keys. */
   readonly keyServiceUrl: string;
   /** Whether aliases are named in certificates, and whether a change of them issues one at once. */

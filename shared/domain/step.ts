@@ -25,6 +25,8 @@ export interface MakeKeyStep extends StepBase {
   readonly purpose: KeyPurpose;
   readonly modulusBits: 2048 | 3072 | 4096;
   readonly keyServiceUrl: string;
+  /** The key is not made here: an admin has supplied it, wrapped already. */
+  readonly supplied?: true;
   readonly wishId?: string;
 }
 

@@ -17,6 +17,7 @@ import type { KeyService } from '../ports/key-service.ts';
 import type { Lease, Ledger } from '../ports/ledger.ts';
 import type { Log } from '../ports/log.ts';
 import type { Signing } from '../ports/signing.ts';
+import type { SuppliedKeys } from '../ports/supplied-keys.ts';
 
 export interface ReconcileDeps {
   readonly clock: Clock;
@@ -24,6 +25,8 @@ export interface ReconcileDeps {
   readonly directory: Directory;
   readonly gmail: Gmail;
   readonly keyService: KeyService;
+  /** Absent where no folder of wrapped keys is configured. */
+  readonly suppliedKeys?: SuppliedKeys;
   readonly signing: Signing;
   readonly bus: Bus;
   readonly log: Log;

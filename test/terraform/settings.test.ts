@@ -19,6 +19,8 @@ type Environment = Readonly<Record<string, string>>;
 
 /** For a machine of developers, or set by Cloud Run itself, or with a default that is meant for production. */
 const NOT_FOR_TERRAFORM = [
+  // A folder mounted by hand (docs/key-service.md); Terraform mounts none.
+  'SEALWRIGHT_KEY_FOLDER',
   'SEALWRIGHT_GOOGLE_ROOT_URL',
   'SEALWRIGHT_CLOCK_OFFSET_FILE',
   'SEALWRIGHT_SERVICE_ACCOUNT',

@@ -64,6 +64,7 @@ function issuanceFor(
             purpose,
             modulusBits: rule.modulusBits,
             keyServiceUrl: rule.keyServiceUrl,
+            ...(rule.keySource === 'supplied' ? { supplied: true } : {}),
             ...(wish === undefined ? {} : { wishId: wish.wishId }),
             reason,
           },
