@@ -2,6 +2,7 @@
 export const policyText = (
   keyServiceUrl: string,
   keySize: 2048 | 3072 = 3072,
+  profile: 'dual-use' | 'split' = 'dual-use',
 ): string => `# Who gets a certificate, and how. See docs/policy.md.
 version: 1
 rules:
@@ -9,6 +10,7 @@ rules:
     orgUnit: /Staff
     keyService: ${keyServiceUrl}
     keySize: ${keySize}
+    profile: ${profile}
     validity: 365d
     renewBefore: 30d
     grace:

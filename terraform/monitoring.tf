@@ -132,6 +132,33 @@ resource "google_monitoring_alert_policy" "ca_finding" {
   depends_on = [google_project_service.apis]
 }
 
+# A certificate that could not be renewed is warned about once at each of 30, 14, 7 and 1 days and at its end.
+resource "google_monitoring_alert_policy" "certificate_expiring" {
+  display_name          = "Sealwright: a certificate could not be renewed"
+  combiner              = "OR"
+  notification_channels = local.notification_channels
+
+  conditions {
+    display_name = "A function logged certificate-expiring"
+    condition_matched_log {
+      filter = "resource.type=\"cloud_run_revision\" AND severity>=WARNING AND jsonPayload.event=\"certificate-expiring\""
+    }
+  }
+
+  alert_strategy {
+    auto_close = "86400s"
+    notification_rate_limit {
+      period = "3600s"
+    }
+  }
+
+  documentation {
+    content = "The log lines name the users and how many days are left. \"sealwright user ADDRESS\" says what stands in the way; many at once mean that Gmail, the key service or the CA refuses everybody."
+  }
+
+  depends_on = [google_project_service.apis]
+}
+
 # Wrong settings, a database that is out of reach, a schema that is too old: the function answers 503 and says why.
 resource "google_monitoring_alert_policy" "not_started" {
   display_name          = "Sealwright: a function cannot start"

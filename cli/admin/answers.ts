@@ -14,6 +14,8 @@ const userSummary = z.looseObject({
   since: z.string(),
   nextAction: z.string().optional(),
   nextActionAt: z.string().optional(),
+  /** What an admin should know and what changes nothing by itself. */
+  notices: z.array(z.looseObject({ kind: z.string(), message: z.string(), since: z.string() })).optional(),
 });
 
 export type UserSummary = z.output<typeof userSummary>;
@@ -38,6 +40,8 @@ const certificate = z.looseObject({
   certificate: z.string().optional(),
   keyProof: z.string().optional(),
   keypairId: z.string().optional(),
+  purpose: z.string().optional(),
+  keypairDisabled: z.looseObject({ at: z.string(), because: z.string() }).optional(),
 });
 
 export type CertificateView = z.output<typeof certificate>;

@@ -49,6 +49,7 @@ export interface RekeyWish {
   readonly reason: string;
   readonly invalidityDate?: string;
   readonly confirmUsers?: number;
+  readonly disableKeypairs?: true;
 }
 
 export class AdminClient {

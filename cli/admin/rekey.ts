@@ -32,6 +32,10 @@ export const rekey = adminCommand({
       placeholder: 'N',
       help: 'how many users you mean; needed with keyCompromise for more than the guard lets depart in an hour',
     },
+    'disable-keypairs': {
+      kind: 'switch',
+      help: 'disable the replaced key pairs: mail encrypted to them becomes unreadable in Gmail',
+    },
     'dry-run': { kind: 'switch', help: 'only say whom it would touch' },
     wait: { kind: 'switch', help: 'wait until it is done, with progress' },
   },
@@ -114,6 +118,7 @@ function wishOf(call: Call): RekeyWish {
     reason,
     ...(since === undefined ? {} : { invalidityDate: instantOf(since) }),
     ...(confirmed === undefined ? {} : { confirmUsers: numberOf(confirmed) }),
+    ...(call.isSet('disable-keypairs') ? { disableKeypairs: true } : {}),
   };
 }
 

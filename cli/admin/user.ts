@@ -36,6 +36,9 @@ function describe(view: UserView): string {
       ['State', `${view.state}, since ${instant(view.since)}`],
       ['Reason', view.reason],
       ['Next', next],
+      ...(view.notices ?? []).map(
+        ({ message, since }) => ['Notice', `${message} (since ${instant(since)})`] as const,
+      ),
       ...wishes.map((wish) => ['Open wish', wish] as const),
     ]),
     '',
@@ -53,12 +56,22 @@ const certificatesTable = (certificates: readonly CertificateView[]): string =>
       { title: 'REVOKED', value: standing },
       { title: 'KEY PROOF', value: ({ keyProof }) => keyProof ?? '' },
       { title: 'ADDRESSES', value: ({ addresses }) => addresses.join(', ') },
-      { title: 'KEY IS IN', value: ({ keypairId, device }) => device ?? keypairId ?? '' },
+      { title: 'KEY IS IN', value: whereKeyIs },
     ],
     certificates.toSorted((left, right) =>
       left.notBefore < right.notBefore ? 1 : left.notBefore > right.notBefore ? -1 : 0,
     ),
   );
+
+/** A signing or encryption key says so; a pair that Sealwright disabled says why. */
+function whereKeyIs({ keypairId, device, purpose, keypairDisabled }: CertificateView): string {
+  const remarks = [
+    ...(purpose === undefined || purpose === 'dual-use' ? [] : [purpose]),
+    ...(keypairDisabled === undefined ? [] : [`disabled: ${keypairDisabled.because}`]),
+  ];
+  const place = device ?? keypairId ?? '';
+  return remarks.length === 0 ? place : `${place} (${remarks.join(', ')})`.trim();
+}
 
 function standing({ state, revocation, retirement }: CertificateView): string {
   if (revocation !== undefined) return `${instant(revocation.revokedAt)} ${revocation.reason}`;

@@ -50,6 +50,7 @@ function summary(ledger: UserLedger) {
     since: user?.since,
     nextAction: user?.nextAction,
     nextActionAt: user?.nextActionAt,
+    notices: ledger.notices.map(({ kind, message, since }) => ({ kind, message, since })),
   };
 }
 
@@ -67,6 +68,7 @@ function detail(ledger: UserLedger) {
         device: device?.device,
         deviceId: device?.keyId,
         state: leaf.state,
+        purpose: leaf.purpose,
         addresses: leaf.addresses,
         notBefore: leaf.notBefore,
         notAfter: leaf.notAfter,
@@ -79,6 +81,7 @@ function detail(ledger: UserLedger) {
         keyService: key?.keyServiceUrl,
         keyProof: key?.proof,
         keypairId: keypair?.keypairId,
+        keypairDisabled: keypair?.disabled,
       };
     }),
     openWishes: ledger.openWishes,

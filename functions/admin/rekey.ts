@@ -55,6 +55,8 @@ const request = z.strictObject({
     .optional(),
   /** How many users the admin means to re-key: must be stated where more are revoked at once than an hour allows. */
   confirmUsers: z.number().int().min(1).optional(),
+  /** Disable the pairs that are replaced: what was encrypted to them becomes unreadable in Gmail. */
+  disableKeypairs: z.boolean().default(false),
   dryRun: z.boolean().default(false),
 });
 
@@ -122,6 +124,7 @@ export async function requestRekey(deps: RekeyDeps, admin: string, body: unknown
     requestedBy: admin,
     reason: wanted.reason,
     ...(wanted.invalidityDate === undefined ? {} : { invalidityDate: new Date(wanted.invalidityDate) }),
+    disableKeypairs: wanted.disableKeypairs,
     users: targets,
   });
   await announce(deps, { jobId, admin, reason: wanted.reason }, targets);

@@ -188,6 +188,27 @@ SERIAL  FROM               UNTIL              REVOKED                           
 `);
   });
 
+  it('shows what an admin should know, what a split key is for and which pair was disabled why', async () => {
+    const [certificate] = view.certificates;
+    admin.answer('GET /v1/users/101', {
+      body: {
+        ...view,
+        notices: [{ kind: 'foreign-keypair', message: 'A pair.', since: '2026-11-04T09:30:00.000Z' }],
+        certificates: [
+          {
+            ...certificate,
+            keypairId: 'pair-1',
+            purpose: 'signing',
+            keypairDisabled: { at: '2026-11-04T09:30:00.000Z', because: 'left' },
+          },
+        ],
+      },
+    });
+    const { stdout } = await sealwright(['user', '101'], environment);
+    expect(stdout).toContain('Notice     A pair. (since 2026-11-04 09:30Z)');
+    expect(stdout).toContain('pair-1 (signing, disabled: left)');
+  });
+
   it('prints the answer as it is with --json', async () => {
     admin.answer('GET /v1/users/101', { body: view });
     const { stdout } = await sealwright(['user', '101', '--json'], environment);

@@ -34,6 +34,11 @@ describe('sealwright rekey', () => {
     ['an org unit', ['--org-unit', '/Staff'], { orgUnit: '/Staff' }],
     ['everybody', ['--all'], { all: true }],
     [
+      'a user whose old key pairs shall be disabled',
+      ['--user', 'a@acme.example', '--disable-keypairs'],
+      { users: ['a@acme.example'], disableKeypairs: true },
+    ],
+    [
       'a user since when the key is compromised',
       ['--user', 'a@acme.example', '--invalidity-date', '2026-11-01T02:00:00+02:00'],
       { users: ['a@acme.example'], invalidityDate: '2026-11-01T00:00:00.000Z' },

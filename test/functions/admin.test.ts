@@ -395,6 +395,30 @@ describe('admin, asked for a re-key,', () => {
     });
   });
 
+  it.each([true, false])(
+    'keeps whether the replaced pairs shall be disabled: %s',
+    async (disableKeypairs) => {
+      await rekey({ users: [ANA.primaryEmail], reason: 'keyCompromise', disableKeypairs });
+      const [wish] = (await world.ledger.readUser(ANA.userId)).openWishes;
+      expect(wish?.disableKeypairs ?? false).toBe(disableKeypairs);
+    },
+  );
+
+  it('shows what should be known of a user, with the user', async () => {
+    await rekey({ users: [ANA.primaryEmail], reason: 'superseded' });
+    const lease = await world.ledger.acquireLease(`user:${ANA.userId}`, 60_000);
+    if (lease === undefined) throw new Error('the user is held');
+    const notice = { key: 'foreign-keypair/x', kind: 'foreign-keypair', message: 'A pair.' } as const;
+    await world.ledger.recordNotices(lease, {
+      userId: ANA.userId,
+      kinds: ['foreign-keypair'],
+      notices: [notice],
+    });
+    expect(part(await get(`/v1/users/${ANA.userId}`), 'notices')).toMatchObject([
+      { kind: 'foreign-keypair', message: 'A pair.' },
+    ]);
+  });
+
   it('keeps the instant of a compromise', async () => {
     await rekey({
       users: [ANA.primaryEmail],

@@ -18,6 +18,8 @@ export interface StoryOptions {
   readonly databaseUrl?: string;
   /** Of the users' keys; 2048 unless told, because nothing but the time depends on it. */
   readonly keySize?: 2048 | 3072;
+  /** Of the sample policy; dual use unless told. */
+  readonly profile?: 'dual-use' | 'split';
   /** A folder to continue from; a fresh one, removed by `end`, unless told. */
   readonly stateDir?: string;
 }
@@ -40,6 +42,7 @@ export async function beginStory(options: StoryOptions = {}): Promise<Story> {
       empty: true,
       databaseUrl: options.databaseUrl,
       keySize,
+      ...(options.profile === undefined ? {} : { profile: options.profile }),
       ...(mailboxDelayMs === undefined ? {} : { mailboxDelayMs }),
     },
     () => undefined,
@@ -66,6 +69,10 @@ export interface GmailPair {
 export interface GmailIdentity {
   readonly emailAddress: string;
   readonly primaryKeyPairId?: string;
+  readonly signAndEncryptKeyPairs?: {
+    readonly signingKeyPairId: string;
+    readonly encryptionKeyPairId: string;
+  };
 }
 
 export interface CallRecord {
