@@ -15,6 +15,7 @@ export interface Certificate {
   readonly certificate?: string;
   readonly keypairId?: string;
   readonly keyProof?: string;
+  readonly purpose?: string;
   readonly revocation?: { readonly reason: string; readonly revokedAt: string };
   readonly retirement?: { readonly dueAt: string };
 }

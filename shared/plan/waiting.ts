@@ -1,7 +1,8 @@
 /** Verdicts for those who are covered and must wait: for Gmail, or for somebody else's certificate. */
 import type { Verdict } from '../domain/step.ts';
 import type { Facts } from './facts.ts';
-import { PATIENCE_MS, plus, slowRetryMs } from './timing.ts';
+import { liveLeaves } from './holdings.ts';
+import { earliest, PATIENCE_MS, plus, slowRetryMs } from './timing.ts';
 
 /**
  * Nothing is revoked. Somebody new waits with slow retries for up to 24 hours and is then *blocked*, which still looks
@@ -39,9 +40,13 @@ function waiting(facts: Facts, hopeless: boolean) {
   const waited = previous?.state === 'pending' || previous?.state === 'blocked';
   const waitedMs = waited ? facts.now.getTime() - previous.since.getTime() : 0;
   const blocked = hopeless || previous?.state === 'blocked' || waitedMs >= PATIENCE_MS;
+  const retryMs = slowRetryMs(previous?.failures ?? 0, blocked ? PATIENCE_MS : waitedMs);
+  // What was decided before goes on whatever is waited for.
   return {
     state: blocked ? ('blocked' as const) : ('pending' as const),
     waits: true as const,
-    nextActionAt: plus(facts.now, slowRetryMs(previous?.failures ?? 0, blocked ? PATIENCE_MS : waitedMs)),
+    nextActionAt:
+      earliest(plus(facts.now, retryMs), ...liveLeaves(facts).map((leaf) => leaf.retirement?.dueAt)) ??
+      plus(facts.now, retryMs),
   };
 }

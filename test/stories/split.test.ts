@@ -18,7 +18,7 @@ describe('somebody whose rule splits signing from encryption', { timeout: 120_00
 
   it('has two certificates over two keys, each with the key usage of its purpose, and one identity of both', async () => {
     const { unrevoked, pairs, identities } = await story.company.holdings(ida);
-    const purposes = new Map(unrevoked.map((certificate) => [String(certificate['purpose']), certificate]));
+    const purposes = new Map(unrevoked.map((certificate) => [String(certificate.purpose), certificate]));
     expect([...purposes.keys()].toSorted()).toEqual(['encryption', 'signing']);
     expect(new Set(unrevoked.map(({ certificate }) => keyOf(certificate))).size).toBe(2);
     expect(pairs.map(({ enablementState }) => enablementState)).toEqual(['enabled', 'enabled']);
@@ -38,8 +38,8 @@ describe('somebody whose rule splits signing from encryption', { timeout: 120_00
     const opened = await company.openMail(jan, id);
     const { unrevoked: idas } = await company.holdings(ida);
     const { unrevoked: jans } = await company.holdings(jan);
-    const signing = idas.find((certificate) => certificate['purpose'] === 'signing');
-    const encryption = jans.find((certificate) => certificate['purpose'] === 'encryption');
+    const signing = idas.find((certificate) => certificate.purpose === 'signing');
+    const encryption = jans.find((certificate) => certificate.purpose === 'encryption');
     expect(opened).toMatchObject({
       text: 'in two keys',
       problems: [],
@@ -62,10 +62,7 @@ describe('somebody whose rule splits signing from encryption', { timeout: 120_00
     expect(await company.jobEnd(String(job))).toMatchObject({ state: 'done' });
     await company.drain();
     const { unrevoked, identities, view } = await company.holdings(ida);
-    expect(unrevoked.map((certificate) => certificate['purpose']).toSorted()).toEqual([
-      'encryption',
-      'signing',
-    ]);
+    expect(unrevoked.map((certificate) => certificate.purpose).toSorted()).toEqual(['encryption', 'signing']);
     expect(unrevoked.some(({ serial }) => old.includes(serial))).toBe(false);
     for (const serial of old)
       expect(view.certificates.find((certificate) => certificate.serial === serial)?.revocation?.reason).toBe(

@@ -1,0 +1,44 @@
+/** Histories kept by name: those that told system and model apart, shrunk by fast-check, and the ones nearest to a bug. */
+import {
+  type Command,
+  changeKeyService,
+  join,
+  move,
+  rekey,
+  rename,
+  suspend,
+  switchEncryption,
+  wait,
+} from './commands.ts';
+import { DAY_MS, HOUR_MS } from './model.ts';
+
+export const KEPT: readonly { readonly what: string; readonly commands: readonly Command[] }[] = [
+  {
+    what: 'an overlap that ends while Gmail is switched off',
+    commands: [join('101'), rekey('101', 'superseded'), switchEncryption('101', false), wait(73 * HOUR_MS)],
+  },
+  {
+    what: 'a re-key asked for while suspended, carried out after the restoration',
+    commands: [
+      join('101'),
+      suspend('101', true),
+      rekey('101', 'superseded'),
+      suspend('101', false),
+      wait(73 * HOUR_MS),
+    ],
+  },
+  {
+    what: 'renamed there and back, and gone',
+    commands: [
+      join('101'),
+      rename('101', 'b'),
+      rename('101', 'a'),
+      move('101', '/Contractors'),
+      wait(31 * DAY_MS),
+    ],
+  },
+  {
+    what: 'another key service and back',
+    commands: [join('101'), changeKeyService('https://kacls-2.acme.example'), rekey('101', 'keyCompromise')],
+  },
+];

@@ -1,0 +1,71 @@
+/**
+ * Any history of people against a model simpler than the system. `SEALWRIGHT_MODEL_RUNS` and `SEALWRIGHT_MODEL_LENGTH` say
+ * how many histories of how many commands, `SEALWRIGHT_MODEL_SEED` repeats one that failed; its seed is in the title.
+ */
+import { randomInt } from 'node:crypto';
+import fc from 'fast-check';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { keyPool } from '../support/fakes/key-pool.ts';
+import {
+  createWorld,
+  KEY_SERVICE_URL,
+  type Materials,
+  makeMaterials,
+  START,
+} from '../support/fakes/world.ts';
+import { anyCommand, type Command, join, rekey, USERS } from './commands.ts';
+import { KEPT } from './kept.ts';
+import { newModel, personOf } from './model.ts';
+import { expectAgreement, newReal } from './real.ts';
+
+const setting = (name: string, usual: number): number =>
+  Number(process.env[`SEALWRIGHT_MODEL_${name}`] ?? usual);
+const runs = setting('RUNS', 8);
+const length = setting('LENGTH', 20);
+const seed = setting('SEED', randomInt(2 ** 31));
+/** No history draws more keys than this, so no key comes back after it was reported as compromised. */
+const KEYS = 48;
+
+let materials: Materials;
+beforeAll(async () => {
+  materials = { ...(await makeMaterials()), pool: await keyPool(KEYS) };
+}, 60_000);
+
+async function tell(commands: Iterable<Command>): Promise<void> {
+  const world = await createWorld(materials);
+  try {
+    const model = newModel(USERS, START.getTime(), KEY_SERVICE_URL);
+    await fc.asyncModelRun(() => ({ model, real: newReal(world) }), commands);
+  } finally {
+    await world.close();
+  }
+}
+
+describe('the system and a model of it', () => {
+  test(`agree after every command of ${runs} histories (seed ${seed})`, {
+    timeout: 60_000 + runs * 5_000,
+  }, async () => {
+    await fc.assert(fc.asyncProperty(fc.commands(anyCommand, { maxCommands: length, size: 'max' }), tell), {
+      numRuns: runs,
+      seed,
+      endOnFailure: false,
+    });
+  });
+
+  test.each(KEPT)('agree on a kept history: $what', { timeout: 30_000 }, ({ commands }) => tell(commands));
+
+  test('are compared: a certificate that is revoked in one alone is found', async () => {
+    const world = await createWorld(materials);
+    try {
+      const model = newModel(USERS, START.getTime(), KEY_SERVICE_URL);
+      const real = newReal(world);
+      await fc.asyncModelRun(() => ({ model, real }), [join('101'), rekey('101', 'superseded')]);
+      const [leaf] = personOf(model, '101').leaves;
+      if (leaf === undefined) throw new Error('nothing was issued');
+      leaf.revoked = true;
+      await expect(expectAgreement(real, model)).rejects.toThrow('certificates of 101');
+    } finally {
+      await world.close();
+    }
+  });
+});

@@ -1,0 +1,137 @@
+/**
+ * What Sealwright should come to, told far more simply than it is done: people, their certificates in order of birth, and
+ * which of them are revoked. No Gmail, no ledger, no steps, no crashes. Default policy; nobody lives long enough here
+ * for a certificate to be renewed, because when that is depends on chance.
+ */
+export const HOUR_MS = 3_600_000;
+export const DAY_MS = 24 * HOUR_MS;
+const LEAVE_MS = DAY_MS;
+const SUSPEND_MS = 30 * DAY_MS;
+const OVERLAP_MS = 72 * HOUR_MS;
+
+/** `none`: never covered, no trace. */
+export type PersonState = 'none' | 'active' | 'leaving' | 'out';
+
+export interface ModelLeaf {
+  readonly name: string;
+  readonly service: string;
+  readonly answersWish: boolean;
+  dueMs?: number;
+  revoked: boolean;
+}
+
+export interface Person {
+  state: PersonState;
+  presence: 'absent' | 'present' | 'deleted';
+  unit: string;
+  name: string;
+  suspended: boolean;
+  archived: boolean;
+  encryption: boolean;
+  leftMs?: number | undefined;
+  suspendedMs?: number | undefined;
+  wish: boolean;
+  readonly leaves: ModelLeaf[];
+}
+
+export interface Model {
+  readonly startMs: number;
+  nowMs: number;
+  service: string;
+  readonly people: Map<string, Person>;
+}
+
+export const newModel = (userIds: readonly string[], nowMs: number, service: string): Model => ({
+  startMs: nowMs,
+  nowMs,
+  service,
+  people: new Map(
+    userIds.map((userId) => [
+      userId,
+      {
+        state: 'none',
+        presence: 'absent',
+        unit: '/Staff',
+        name: 'a',
+        suspended: false,
+        archived: false,
+        encryption: true,
+        wish: false,
+        leaves: [],
+      },
+    ]),
+  ),
+});
+
+export const personOf = (model: Model, userId: string): Person => {
+  const person = model.people.get(userId);
+  if (person === undefined) throw new Error(`The model knows nobody called ${userId}.`);
+  return person;
+};
+
+/** Somebody reports the key as compromised: whatever is live is revoked, whoever they are now, and a new key is wished. */
+export function compromise(person: Person): void {
+  for (const leaf of person.leaves) leaf.revoked = true;
+  person.wish = true;
+}
+
+/** Brings a person to what should hold now. */
+export function settle(model: Model, person: Person): void {
+  for (const leaf of person.leaves)
+    if (leaf.dueMs !== undefined && leaf.dueMs <= model.nowMs) leaf.revoked = true;
+  if (person.presence === 'absent') return;
+  if (person.presence === 'deleted') {
+    leave(model, person, 0, true);
+    return;
+  }
+  const outside = !person.unit.startsWith('/Staff') || person.archived;
+  const covered = !outside && !person.suspended;
+  if (person.state === 'none' && !covered) return;
+  person.leftMs = outside ? (person.leftMs ?? model.nowMs) : undefined;
+  person.suspendedMs = person.suspended ? (person.suspendedMs ?? model.nowMs) : undefined;
+  if (person.leftMs !== undefined) {
+    leave(model, person, person.leftMs + LEAVE_MS, person.encryption && !person.suspended);
+  } else if (person.suspendedMs !== undefined) {
+    leave(model, person, person.suspendedMs + SUSPEND_MS, true);
+  } else {
+    person.state = 'active';
+    if (person.encryption) issue(model, person);
+  }
+}
+
+/** `gmailAnswers`: where it does not, deleting the identity is parked, and the person is not out before it is done. */
+function leave(model: Model, person: Person, dueMs: number, gmailAnswers: boolean): void {
+  if (person.state === 'none') return;
+  if (person.leaves.length === 0) {
+    person.wish = false;
+    person.state = 'out';
+    return;
+  }
+  if (model.nowMs < dueMs) {
+    person.state = 'leaving';
+    return;
+  }
+  for (const leaf of person.leaves) leaf.revoked = true;
+  person.wish = false;
+  person.state = gmailAnswers || person.state === 'out' ? 'out' : 'leaving';
+}
+
+function issue(model: Model, person: Person): void {
+  const fits = (leaf: ModelLeaf) =>
+    !person.wish &&
+    !leaf.revoked &&
+    leaf.dueMs === undefined &&
+    leaf.name === person.name &&
+    leaf.service === model.service;
+  let current = person.leaves.findLast(fits);
+  if (current === undefined) {
+    current = { name: person.name, service: model.service, answersWish: person.wish, revoked: false };
+    person.leaves.push(current);
+  }
+  person.wish = false;
+  for (const [index, leaf] of person.leaves.entries()) {
+    if (leaf === current || leaf.revoked || leaf.dueMs !== undefined) continue;
+    const older = index < person.leaves.indexOf(current);
+    if (leaf.name !== person.name || (current.answersWish && older)) leaf.dueMs = model.nowMs + OVERLAP_MS;
+  }
+}
