@@ -16,6 +16,8 @@ export interface Artefact {
   readonly path: string;
   readonly kind: string;
   readonly user?: string;
+  /** Opens the file. Only for keys that were made for this demo. */
+  readonly password?: string;
   readonly checks: readonly Check[];
 }
 
@@ -43,6 +45,11 @@ export class Artefacts {
       checks: checks.map((check) => ({ ...check, command: check.command.join(' ') })),
     }));
     writeFileSync(join(this.folder, 'manifest.json'), `${JSON.stringify({ ...facts, files }, null, 2)}\n`);
+  }
+
+  /** The same for a file that another program wrote there. */
+  note(path: string, about: Omit<Artefact, 'path'>): void {
+    this.#list.push({ path, ...about });
   }
 
   get checks(): readonly (Check & { readonly path: string })[] {

@@ -168,6 +168,11 @@ export class CompanyClient {
     this.#adminToken = String(token);
   }
 
+  /** What the `sealwright` command needs to be this admin. */
+  get commandEnvironment(): Readonly<Record<string, string>> {
+    return { SEALWRIGHT_ADMIN_URL: this.#ready.admin, SEALWRIGHT_ADMIN_TOKEN: this.#adminToken };
+  }
+
   get adminAudience(): string {
     return this.#ready.admin;
   }

@@ -12,6 +12,7 @@ import type { System } from '../local/system.ts';
 import type { Artefacts, Check } from './artefacts.ts';
 import { type Certificate, CompanyClient, type UserView } from './company-client.ts';
 import type { Console } from './console.ts';
+import { deviceIsRevoked, exportForDevices } from './devices.ts';
 import { askStatus, type OcspDesk } from './ocsp.ts';
 
 const EVA = 'eva@acme.example';
@@ -116,6 +117,9 @@ export async function tellStory(system: System, artefacts: Artefacts, console: C
     describeMail,
   );
 
+  console.chapter('Eva gets certificates for two other mail clients');
+  const devices = await exportForDevices(company, artefacts, console, EVA);
+
   console.chapter('Finn moves out of the unit, Eva’s account is deleted');
   await company.moveUser(FINN, '/Contractors');
   await company.waitForState(FINN, 'leaving');
@@ -148,6 +152,7 @@ export async function tellStory(system: System, artefacts: Artefacts, console: C
     checks: [
       ...crlAbout('', afterName).checks,
       ...[finn, eva].map((user) => revokedCheck(user, afterName, endedAt)),
+      ...devices.map((certificate) => deviceIsRevoked(certificate, afterName, endedAt)),
     ],
   });
   artefacts.write('ledger.json', `${JSON.stringify(await company.ledger(), null, 2)}\n`, {
