@@ -3,8 +3,10 @@ import { held } from './admin/held.ts';
 import { job } from './admin/job.ts';
 import { keypairCommands } from './admin/keypair.ts';
 import { rekey } from './admin/rekey.ts';
+import { rolloutCommands } from './admin/rollout.ts';
 import { status } from './admin/status.ts';
 import { stopCommands } from './admin/stop.ts';
+import { sweepStart } from './admin/sweep.ts';
 import { user } from './admin/user.ts';
 import { users } from './admin/users.ts';
 import { caCsr } from './ca/csr.ts';
@@ -38,6 +40,8 @@ export const COMMANDS: readonly Command[] = [
   job,
   ...held,
   ...stopCommands,
+  ...rolloutCommands,
+  sweepStart,
   ...keypairCommands,
   audit,
   certExport,

@@ -24,6 +24,9 @@
  * | `POST /v1/policy/what-if` | what a draft would do to everybody                                |
  * | `POST /v1/policy/test`    | which rule covers somebody, and why                               |
  * | `POST /v1/policy/activate` | puts a policy in force with the ids its names stand for now      |
+ * | `GET /v1/status`          | the sweep of the directory and the rollout                        |
+ * | `POST /v1/sweeps`         | asks for a sweep of everybody or of an org unit                   |
+ * | `GET /v1/rollout`, `POST /v1/rollout` | how far it is; pauses it and goes on                  |
  * | `GET /v1/audit`           | the audit trail, oldest first; `?user=…&after=…&limit=…`          |
  * | `GET /v1/audit/checkpoints` | its signed checkpoints                                          |
  */
@@ -38,6 +41,7 @@ import { type PolicyDeps, policyCall } from './admin/policy.ts';
 import { type AdminReadDeps, readJob, readUser, readUsers } from './admin/read.ts';
 import { type RekeyDeps, requestRekey } from './admin/rekey.ts';
 import { type GuardRouteDeps, routeGuard } from './admin/route-guard.ts';
+import { routeSweeps, type SweepAdminDeps } from './admin/sweeps.ts';
 import { bearerToken } from './wire/caller.ts';
 import { type HttpAnswer, type HttpCall, type HttpHandler, parseJsonObject } from './wire/http.ts';
 
@@ -45,7 +49,8 @@ export interface AdminDeps
   extends Omit<PolicyDeps, 'ledger'>,
     Omit<RekeyDeps, 'ledger' | 'bus' | 'directory'>,
     Omit<DeviceDeps, 'ledger' | 'bus'>,
-    Omit<GuardRouteDeps, 'ledger' | 'bus'> {
+    Omit<GuardRouteDeps, 'ledger' | 'bus'>,
+    Omit<SweepAdminDeps, 'ledger'> {
   readonly ledger: RekeyDeps['ledger'] &
     AdminReadDeps['ledger'] &
     PolicyDeps['ledger'] &
@@ -54,7 +59,8 @@ export interface AdminDeps
     CertificateDeps['ledger'] &
     LintDeps['ledger'] &
     AdminKeysDeps['ledger'] &
-    GuardRouteDeps['ledger'];
+    GuardRouteDeps['ledger'] &
+    SweepAdminDeps['ledger'];
   readonly bus: RekeyDeps['bus'] & DeviceDeps['bus'] & GuardRouteDeps['bus'];
   readonly idTokens: IdTokenVerifier;
   /** Audiences an admin's ID token may carry. */
@@ -70,7 +76,9 @@ export function createAdmin(deps: AdminDeps): HttpHandler {
     for (const value of call.query.values()) refuseNul(value);
     if (version !== 'v1') throw permanent('not-found', 'The admin API lives under /v1.');
     if (beyond.length > 0) throw unknownPath(call);
-    const answer = await routeGuard(deps, admin, call, [resource, id, action]);
+    const answer =
+      (await routeGuard(deps, admin, call, [resource, id, action])) ??
+      (await routeSweeps(deps, admin, call, [resource, id, action]));
     if (answer !== undefined) return answer;
     if (action !== undefined && resource !== 'devices') throw unknownPath(call);
     switch (resource) {

@@ -228,6 +228,7 @@ export async function composeAdmin(settings: Settings, given: Given): Promise<Ad
     ledger,
     bus: busOf(settings, base),
     directory,
+    hintsPerMinute: settings.SEALWRIGHT_HINTS_PER_MINUTE,
   };
 }
 

@@ -254,3 +254,38 @@ resource "google_monitoring_alert_policy" "unreachable" {
     content = "Without the key service nobody can read encrypted mail; without the CRL nobody can check a signature."
   }
 }
+
+resource "google_logging_metric" "sweep_whole" {
+  name   = "sealwright/sweep-whole"
+  filter = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"sweep\" AND jsonPayload.event=\"sweep-whole\" AND jsonPayload.scope=\"/\""
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "INT64"
+  }
+
+  depends_on = [google_project_service.apis]
+}
+
+# Events may be lost; only the sweep finds out. It begins every six hours: two missed ones are reason to look.
+resource "google_monitoring_alert_policy" "sweep_age" {
+  display_name          = "Sealwright: the directory was not read whole"
+  combiner              = "OR"
+  notification_channels = local.notification_channels
+
+  conditions {
+    display_name = "No whole sweep for thirteen hours"
+    condition_absent {
+      filter   = "metric.type=\"logging.googleapis.com/user/${google_logging_metric.sweep_whole.name}\" AND resource.type=\"cloud_run_revision\""
+      duration = "46800s"
+      aggregations {
+        alignment_period   = "3600s"
+        per_series_aligner = "ALIGN_SUM"
+      }
+    }
+  }
+
+  documentation {
+    content = "Joiners and leavers whose event was lost are not found, and users in no list do not depart. sealwright status says why the last sweep was not whole; so does the log of sweep (sweep-not-whole, sweep-hindered). If the directory really has lost that many users, sealwright sweep start --accept-shrunk."
+  }
+}

@@ -7,7 +7,10 @@ import { type UserSummary, userStates } from './answers.ts';
 import type { AdminClient } from './client.ts';
 import { heldList, stopView } from './guard-answers.ts';
 import { type CrlReport, crlUrls, inspectCrl } from './public-crl.ts';
+import { describeRollout } from './rollout.ts';
 import { describeStop } from './stop.ts';
+import { describeSweeps } from './sweep.ts';
+import { systemStatus } from './sweep-answers.ts';
 import { allUsers } from './users.ts';
 
 const NO_COUNTS: Readonly<Record<string, number>> = Object.fromEntries(userStates.map((state) => [state, 0]));
@@ -15,7 +18,7 @@ const NO_COUNTS: Readonly<Record<string, number>> = Object.fromEntries(userState
 export const status = adminCommand({
   name: 'status',
   summary:
-    'whether it is stopped, what is held, users by state, who is blocked and why, how fresh the public CRL is',
+    'whether it is stopped, what is held, users by state, who is blocked and why, the last sweep, the rollout, how fresh the public CRL is',
   operands: [],
   flags: {},
   notes: [
@@ -24,6 +27,7 @@ export const status = adminCommand({
   async run(call, admin) {
     const { stop } = await admin.read('v1/stop', stopView);
     const { sets } = await admin.read('v1/held', heldList);
+    const system = await admin.read('v1/status', systemStatus);
     const heldUsers = sets.reduce((sum, set) => sum + set.users, 0);
     const all = await allUsers(admin, call.terminal, () => true);
     const users: Record<string, number> = { ...NO_COUNTS };
@@ -45,6 +49,8 @@ export const status = adminCommand({
         held: { sets: sets.length, users: heldUsers },
         users: { ...users, total: all.length },
         blocked,
+        sweep: system.sweep,
+        rollout: system.rollout,
         crls,
       },
       text: [
@@ -61,6 +67,9 @@ export const status = adminCommand({
         ]),
         '',
         blocked.length === 0 ? 'Nobody is blocked.' : blockedTable(blocked),
+        '',
+        describeSweeps(system),
+        describeRollout(system.rollout),
         '',
         crls.length === 0
           ? 'No user is ready, so there is no certificate that names a CRL to look at.'

@@ -216,6 +216,44 @@ SERIAL  FROM               UNTIL              REVOKED                           
   });
 });
 
+const SYSTEM = {
+  sweep: {
+    lastWhole: {
+      scope: '/',
+      state: 'whole',
+      startedAt: '2026-11-22T06:00:00.000Z',
+      endedAt: '2026-11-22T06:01:05.000Z',
+      durationMs: 65_000,
+      users: 1_234,
+      differing: 2,
+      missing: 1,
+      pages: 3,
+    },
+    lastEnded: {
+      scope: '/',
+      state: 'not-whole',
+      endedAt: '2026-11-22T12:00:00.000Z',
+      users: 12,
+      differing: 0,
+      pages: 1,
+      why: 'The directory listed 12 users.',
+    },
+    running: null,
+    waiting: [],
+  },
+  rollout: {
+    paused: false,
+    total: 200,
+    waiting: 50,
+    underWay: 50,
+    ready: 90,
+    blocked: 10,
+    begunAt: '2026-11-22T06:00:00.000Z',
+    hintsPerMinute: 25,
+    minutesLeft: 2,
+  },
+};
+
 describe('sealwright status', () => {
   let authority: SampleAuthority;
   let site: Server;
@@ -247,6 +285,7 @@ describe('sealwright status', () => {
   function nothingStoppedOrHeld(): void {
     admin.answer('GET /v1/stop', { body: { stop: null } });
     admin.answer('GET /v1/held', { body: { sets: [] } });
+    admin.answer('GET /v1/status', { body: SYSTEM });
   }
 
   async function statusWith(crl: Buffer | undefined) {
@@ -275,6 +314,15 @@ describe('sealwright status', () => {
     expect([json.exit, people.exit]).toEqual([0, 0]);
     return { document: JSON.parse(json.stdout) as { crls: unknown[] }, text: people.stdout };
   }
+
+  it('says when the directory was last read whole, why the last time it was not, and how far a rollout is', async () => {
+    const { text } = await statusWith(undefined);
+    expect(text).toContain('NOT WHOLE');
+    expect(text).toContain('The directory listed 12 users.');
+    expect(text).toMatch(/Last whole sweep: .*1,234 users in 65 s, 2 differed, 1 in no list\./);
+    expect(text).toMatch(/50 % of 200 users/);
+    expect(text).toMatch(/about 2 minutes/);
+  });
 
   it('counts users by state and lists who is blocked, and why', async () => {
     const { document, text } = await statusWith(await crlOf(new Date()));

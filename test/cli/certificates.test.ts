@@ -53,6 +53,7 @@ beforeAll(async () => {
     policies: inForce(world.deps.policy),
     admins: ['admin@acme.example'],
     audiences: [],
+    hintsPerMinute: 400,
     idTokens: {
       verify: async () => ({ email: 'admin@acme.example', subject: '1', hostedDomain: 'acme.example' }),
     },

@@ -40,6 +40,7 @@ beforeAll(async () => {
           policies: inForce(POLICY),
           admins: Object.values(ADMINS),
           audiences: ['https://admin.acme.example'],
+          hintsPerMinute: 400,
           idTokens: {
             verify: async (token) => {
               const email = ADMINS[token];

@@ -25,6 +25,7 @@ beforeAll(async () => {
     policies: inForce(POLICY),
     admins: ['admin@acme.example'],
     audiences: ['https://admin.acme.example'],
+    hintsPerMinute: 400,
     idTokens: {
       verify: async (token) => {
         if (token === TOKEN)

@@ -37,6 +37,7 @@ beforeEach(async () => {
       policies: inForce(world.deps.policy),
       admins: ['admin@acme.example'],
       audiences: ['https://admin.acme.example'],
+      hintsPerMinute: 400,
       idTokens: {
         verify: async () => ({ email: 'admin@acme.example', subject: '1', hostedDomain: 'acme.example' }),
       },

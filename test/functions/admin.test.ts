@@ -64,6 +64,7 @@ function start(around: Around = (_call, perform) => perform()): Promise<Served> 
     log,
     admins: [ADMIN, ROBOT],
     audiences: AUDIENCES,
+    hintsPerMinute: 400,
     idTokens: googleIdTokenVerifier({ rootUrl: keys.rootUrl }, clock),
     policies: inForce(world.deps.policy),
     ledger: surround('ledger', world.ledger, around),

@@ -36,6 +36,25 @@ describe('a join', { timeout: 120_000 }, () => {
       return reason.test(standing) ? standing : undefined;
     });
 
+  describe('whose every event is lost', () => {
+    it('is found by the next sweep of the directory', async () => {
+      const { company } = story;
+      await company.faults({ events: { drop: 1 } });
+      await company.hire('unheard');
+      await company.drain();
+      expect(await company.user(addressOf('unheard'))).toBeUndefined();
+      await company.moveClock('6h');
+      const { view } = await (async () => {
+        await (await company.again()).waitForState(addressOf('unheard'), 'ready');
+        return await (await company.again()).holdings(addressOf('unheard'));
+      })();
+      expect(view.certificates).toHaveLength(1);
+      const { audit } = await (await company.again()).ledgerExport();
+      const causes = audit.filter(({ userId }) => userId === view.userId).map(({ cause }) => cause);
+      expect(causes[0]).toMatchObject({ source: 'sweep', event: 'came-into-scope' });
+    });
+  });
+
   describe('whose answer is lost', () => {
     it('from creating the key pair adopts the pair that Gmail made', async () => {
       const { company } = story;

@@ -1,0 +1,153 @@
+/** The sweep and the rollout as an admin sees and steers them. */
+import { z } from 'zod';
+import { permanent } from '../../shared/errors.ts';
+import { EVERYBODY, type SweepRecord } from '../../shared/ports/ledger/sweeps.ts';
+import type { Ledger } from '../../shared/ports/ledger.ts';
+import type { Log } from '../../shared/ports/log.ts';
+import { ACCEPT_SHRUNK } from '../../shared/sources/sweep/context.ts';
+import { minutesLeft } from '../../shared/sources/sweep/waves.ts';
+import { type HttpAnswer, type HttpCall, parseJsonObject } from '../wire/http.ts';
+import { bodyOf } from './body.ts';
+
+export interface SweepAdminDeps {
+  readonly ledger: Pick<
+    Ledger,
+    'sweepOverview' | 'requestSweep' | 'rolloutOverview' | 'switchRollout' | 'audit'
+  >;
+  readonly log: Log;
+  /** What the sweep lets out in a minute, for the estimate of the time left. */
+  readonly hintsPerMinute: number;
+}
+
+type Path = readonly [resource: string | undefined, id: string | undefined, action: string | undefined];
+
+const TAKES: Readonly<Record<string, string>> = { status: 'GET', sweeps: 'POST', rollout: 'GET and POST' };
+
+/** Undefined for a path that is none of these. */
+export async function routeSweeps(
+  deps: SweepAdminDeps,
+  admin: string,
+  call: HttpCall,
+  [resource = '', id]: Path,
+): Promise<HttpAnswer | undefined> {
+  const methods = TAKES[resource];
+  if (methods === undefined || id !== undefined) return undefined;
+  switch (`${call.method} ${resource}`) {
+    case 'GET status':
+      return await readStatus(deps);
+    case 'POST sweeps':
+      return await startSweep(deps, admin, parseJsonObject(call.body));
+    case 'GET rollout':
+      return await readRollout(deps);
+    case 'POST rollout':
+      return await switchRollout(deps, admin, parseJsonObject(call.body));
+    default:
+      throw permanent('method-not-allowed', `${call.path} takes ${methods}.`);
+  }
+}
+
+/**
+ * `{"sweep":{…},"rollout":{…}}`: the last whole sweep with its drift and how long it took, why the last one was not
+ * whole, the one under way.
+ */
+async function readStatus(deps: SweepAdminDeps): Promise<HttpAnswer> {
+  const { running, waiting, lastWhole, lastEnded } = await deps.ledger.sweepOverview();
+  return {
+    status: 200,
+    body: {
+      sweep: {
+        lastWhole: lastWhole === undefined ? null : view(lastWhole),
+        lastEnded: lastEnded === undefined ? null : view(lastEnded),
+        running: running === undefined ? null : view(running),
+        waiting: waiting.map(view),
+      },
+      rollout: await rolloutView(deps),
+    },
+  };
+}
+
+const view = (sweep: SweepRecord) => ({
+  sweep: String(sweep.sweepId),
+  scope: sweep.scope,
+  state: sweep.state,
+  requestedAt: sweep.requestedAt,
+  startedAt: sweep.startedAt,
+  endedAt: sweep.endedAt,
+  durationMs:
+    sweep.startedAt === undefined || sweep.endedAt === undefined
+      ? undefined
+      : sweep.endedAt.getTime() - sweep.startedAt.getTime(),
+  pages: sweep.pages,
+  users: sweep.living,
+  deleted: sweep.deleted,
+  /** The drift: how many users the events had left behind. */
+  differing: sweep.differing,
+  sampled: sweep.sampled,
+  missing: sweep.missing,
+  passes: sweep.passes,
+  failures: sweep.failures,
+  why: sweep.why,
+});
+
+const wanted = z.strictObject({
+  /** A subtree; absent: everybody. */
+  orgUnit: z.string().startsWith('/').max(1_000).optional(),
+  /** The directory did shrink: what this sweep counts is believed and is what later ones are held against. */
+  acceptShrunk: z.literal(true).optional(),
+});
+
+/** 202: it begins within a minute. */
+async function startSweep(deps: SweepAdminDeps, admin: string, body: unknown): Promise<HttpAnswer> {
+  const { orgUnit, acceptShrunk } = bodyOf(wanted, body);
+  const scope = orgUnit ?? EVERYBODY;
+  const event = acceptShrunk === true ? ACCEPT_SHRUNK : 'admin';
+  const { waiting } = await deps.ledger.sweepOverview();
+  if (waiting.some((sweep) => sweep.scope === scope && sweep.cause.event !== event)) {
+    throw permanent(
+      'conflict',
+      `A sweep of ${scope} waits already and begins within a minute; ask again then.`,
+    );
+  }
+  await deps.ledger.requestSweep({ scope, cause: { eventId: admin, event } });
+  await deps.ledger.audit({
+    cause: { source: 'admin', eventId: scope, event, actor: admin },
+    step: 'sweep-requested',
+    reason:
+      acceptShrunk === true
+        ? `${admin} asked for a sweep and accepts that the directory has shrunk.`
+        : `${admin} asked for a sweep of ${scope}.`,
+    outcome: 'done',
+  });
+  deps.log.info('sweep-requested', { admin, scope, acceptShrunk: acceptShrunk === true });
+  return { status: 202, body: { scope } };
+}
+
+const switching = z.strictObject({ paused: z.boolean() });
+
+async function switchRollout(deps: SweepAdminDeps, admin: string, body: unknown): Promise<HttpAnswer> {
+  const { paused } = bodyOf(switching, body);
+  await deps.ledger.switchRollout({ paused, by: admin });
+  await deps.ledger.audit({
+    cause: { source: 'admin', eventId: 'rollout', event: paused ? 'pause' : 'resume', actor: admin },
+    step: paused ? 'rollout-paused' : 'rollout-resumed',
+    reason: `${admin} ${paused ? 'paused' : 'resumed'} the rollout.`,
+    outcome: 'done',
+  });
+  deps.log.info(paused ? 'rollout-paused' : 'rollout-resumed', { admin });
+  return await readRollout(deps);
+}
+
+const readRollout = async (deps: SweepAdminDeps): Promise<HttpAnswer> => ({
+  status: 200,
+  body: await rolloutView(deps),
+});
+
+/** `minutesLeft` is absent while paused. */
+async function rolloutView(deps: SweepAdminDeps) {
+  const overview = await deps.ledger.rolloutOverview();
+  return {
+    ...overview,
+    hintsPerMinute: deps.hintsPerMinute,
+    minutesLeft: minutesLeft(overview, deps.hintsPerMinute),
+  };
+}
