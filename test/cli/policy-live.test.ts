@@ -55,6 +55,7 @@ beforeEach(async () => {
     policies,
     admins: ['admin@acme.example'],
     audiences: ['admin'],
+    hintsPerMinute: 400,
     idTokens: {
       verify: async () => ({ email: 'admin@acme.example', subject: '1', hostedDomain: 'acme.example' }),
     },
