@@ -3,12 +3,7 @@
  * or `GET` with it in the path, base64 and percent-encoded; below the root and below `/ocsp`, where the load balancer
  * sends it. OCSP's own errors travel as OCSPResponses with status 200, as clients expect them.
  */
-import {
-  type OcspReply,
-  type OcspResponder,
-  type OcspResponderDeps,
-  ocspResponder,
-} from '../shared/authority/ocsp-responder.ts';
+import { type OcspReply, type OcspResponderDeps, ocspResponder } from '../shared/authority/ocsp-responder.ts';
 import { isSealwrightError } from '../shared/errors.ts';
 import { type OcspError, ocspError } from '../shared/pki/ocsp.ts';
 import type { HttpAnswer, HttpCall, HttpHandler } from './wire/http.ts';
@@ -24,29 +19,22 @@ const UNCACHED = 'no-cache, no-store, max-age=0';
 
 export function createOcsp(deps: OcspFunctionDeps): HttpHandler {
   const respond = ocspResponder(deps);
-  return async (call) => {
+  const failed = (error: unknown): OcspError => {
+    const message = error instanceof Error ? error.message : String(error);
+    deps.log.error('ocsp-failed', { message, ...(isSealwrightError(error) ? { code: error.code } : {}) });
+    return isSealwrightError(error) && error.kind === 'retryable' ? 'tryLater' : 'internalError';
+  };
+  const answer = (call: HttpCall, reply: OcspReply): HttpAnswer =>
+    typeof reply === 'string' ? errorAnswer(reply) : httpAnswer(call, reply, deps.clock.now());
+  return (call) => {
     if (call.method !== 'GET' && call.method !== 'HEAD' && call.method !== 'POST') {
       return { status: 405, headers: { allow: 'GET, HEAD, POST', 'cache-control': UNCACHED } };
     }
-    const reply = await replyTo(call, respond, deps);
-    return typeof reply === 'string' ? errorAnswer(reply) : httpAnswer(call, reply, deps.clock.now());
+    const requestDer = call.method === 'POST' ? call.body : requestInPath(call.path);
+    const reply = requestDer === undefined ? 'malformedRequest' : respond(requestDer);
+    if (!(reply instanceof Promise)) return answer(call, reply);
+    return reply.catch(failed).then((late) => answer(call, late));
   };
-}
-
-async function replyTo(
-  call: HttpCall,
-  respond: OcspResponder,
-  { log }: OcspFunctionDeps,
-): Promise<OcspReply> {
-  const requestDer = call.method === 'POST' ? call.body : requestInPath(call.path);
-  if (requestDer === undefined) return 'malformedRequest';
-  try {
-    return await respond(requestDer);
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    log.error('ocsp-failed', { message, ...(isSealwrightError(error) ? { code: error.code } : {}) });
-    return isSealwrightError(error) && error.kind === 'retryable' ? 'tryLater' : 'internalError';
-  }
 }
 
 /** RFC 6960 appendix A.1. A slash of the base64 may have come unescaped, so all that follows is taken. */

@@ -36,7 +36,11 @@ export interface OcspAnswer {
 
 export type OcspReply = OcspAnswer | OcspError;
 
-export type OcspResponder = (requestDer: Uint8Array) => Promise<OcspReply>;
+/**
+ * What is remembered is answered at once, without a promise: the functions framework runs each request in a `node:domain`, where
+ * every promise is tracked and costs as much as reading the whole request.
+ */
+export type OcspResponder = (requestDer: Uint8Array) => OcspReply | Promise<OcspReply>;
 
 /** Larger requests are malformed. One certificate takes 120 bytes with a nonce, a signature a few thousand. */
 export const MAX_REQUEST_BYTES = 8 * 1024;
@@ -51,6 +55,8 @@ const MOST_KEPT = 20_000;
 interface Kept {
   readonly untilMs: number;
   readonly answer: Promise<Found | undefined>;
+  /** Once it is there. */
+  found?: Found | undefined;
 }
 
 interface Found extends OcspAnswer {
@@ -59,29 +65,38 @@ interface Found extends OcspAnswer {
 
 /** Throws what the ledger throws (`ledger-unavailable`, retryable). Bytes that are no request are `malformedRequest`. */
 export function ocspResponder(deps: OcspResponderDeps): OcspResponder {
-  const issuerOf = issuerIndex(deps);
-  const find = keptAnswers(deps);
-  return async (requestDer) => {
+  const issuers = issuerIndex(deps);
+  const kept = keptAnswers(deps);
+  const judge = (found: Found | undefined, serialHex: string): OcspReply | undefined => {
+    if (found === undefined) return undefined;
+    const nowMs = deps.clock.now().getTime();
+    if (found.nextUpdate.getTime() > nowMs) return found;
+    // About an expired certificate nothing is signed any more, which is no fault; about a living one it is.
+    if (found.notAfterMs < nowMs) return undefined;
+    deps.log.error('ocsp-answer-stale', { serialHex, nextUpdate: found.nextUpdate.toISOString() });
+    return 'tryLater';
+  };
+  const lookUp = async (certIds: readonly CertId[]): Promise<OcspReply> => {
+    let isStale = false;
+    for (const certId of certIds.slice(0, MAX_LOOKED_UP)) {
+      const named = await issuers.find(certId);
+      if (named === undefined || certId.serialHex.length > 40) continue;
+      const reply = judge(await kept.find(named, certId.serialHex), certId.serialHex);
+      if (reply === 'tryLater') isStale = true;
+      else if (reply !== undefined) return reply;
+    }
+    return isStale ? 'tryLater' : 'unauthorized';
+  };
+  return (requestDer) => {
     if (requestDer.length > MAX_REQUEST_BYTES) return 'malformedRequest';
     const certIds = readCertIds(requestDer);
     if (certIds === undefined) return 'malformedRequest';
-    let isStale = false;
-    for (const certId of certIds.slice(0, MAX_LOOKED_UP)) {
-      const named = await issuerOf(certId);
-      if (named === undefined || certId.serialHex.length > 40) continue;
-      const found = await find(named.issuerId, certId.serialHex, named.hash);
-      if (found === undefined) continue;
-      const nowMs = deps.clock.now().getTime();
-      if (found.nextUpdate.getTime() > nowMs) return found;
-      // About an expired certificate nothing is signed any more, which is no fault; about a living one it is.
-      if (found.notAfterMs < nowMs) continue;
-      isStale = true;
-      deps.log.error('ocsp-answer-stale', {
-        serialHex: certId.serialHex,
-        nextUpdate: found.nextUpdate.toISOString(),
-      });
-    }
-    return isStale ? 'tryLater' : 'unauthorized';
+    const [certId] = certIds;
+    if (certIds.length > 1 || certId === undefined) return lookUp(certIds);
+    const named = issuers.peek(certId);
+    const remembered = named === undefined ? undefined : kept.peek(named, certId.serialHex);
+    if (remembered === undefined) return lookUp(certIds);
+    return judge(remembered, certId.serialHex) ?? 'unauthorized';
   };
 }
 
@@ -102,6 +117,7 @@ interface Named {
 /** Our issuers by how a CertID names them. */
 function issuerIndex({ answers, clock }: OcspResponderDeps) {
   let index: Promise<ReadonlyMap<string, Named>> | undefined;
+  let loaded: ReadonlyMap<string, Named> | undefined;
   let untilMs = 0;
   const load = async (): Promise<ReadonlyMap<string, Named>> => {
     const named = new Map<string, Named>();
@@ -115,18 +131,30 @@ function issuerIndex({ answers, clock }: OcspResponderDeps) {
     }
     return named;
   };
-  return async (certId: CertId): Promise<Named | undefined> => {
-    const nowMs = clock.now().getTime();
-    if (index === undefined || nowMs >= untilMs || nowMs < untilMs - ISSUERS_KEPT_MS) {
-      untilMs = nowMs + ISSUERS_KEPT_MS;
-      const loading = load();
-      index = loading;
-      // A failure is told to whoever waits for it, and the next request tries again.
-      loading.catch(() => {
-        if (index === loading) index = undefined;
-      });
-    }
-    return (await index).get(indexKey(certId));
+  const isFresh = (nowMs: number) => nowMs < untilMs && nowMs >= untilMs - ISSUERS_KEPT_MS;
+  return {
+    /** Without asking anybody; undefined also where that would be needed. */
+    peek: (certId: CertId): Named | undefined =>
+      isFresh(clock.now().getTime()) ? loaded?.get(indexKey(certId)) : undefined,
+    find: async (certId: CertId): Promise<Named | undefined> => {
+      const nowMs = clock.now().getTime();
+      if (index === undefined || !isFresh(nowMs)) {
+        untilMs = nowMs + ISSUERS_KEPT_MS;
+        loaded = undefined;
+        const loading = load();
+        index = loading;
+        loading.then(
+          (named) => {
+            if (index === loading) loaded = named;
+          },
+          // A failure is told to whoever waits for it, and the next request tries again.
+          () => {
+            if (index === loading) index = undefined;
+          },
+        );
+      }
+      return (await index).get(indexKey(certId));
+    },
   };
 }
 
@@ -147,24 +175,37 @@ function keptAnswers({ answers, clock }: OcspResponderDeps) {
       notAfterMs: row.notAfter.getTime(),
     };
   };
-  return async (issuerId: string, serialHex: string, hash: CertIdHash): Promise<Found | undefined> => {
-    const key = `${issuerId}/${hash}/${serialHex}`;
-    const nowMs = clock.now().getTime();
-    const known = kept.get(key);
-    // A clock that was set back must not keep an answer for longer.
-    if (known !== undefined && known.untilMs > nowMs && known.untilMs <= nowMs + KEPT_MS)
-      return await known.answer;
-    const answer = read(issuerId, serialHex, hash);
-    // The oldest first out: a Map keeps the order in which its keys came.
-    kept.delete(key);
-    kept.set(key, { untilMs: nowMs + KEPT_MS, answer });
-    if (kept.size > MOST_KEPT) {
-      const oldest = kept.keys().next().value;
-      if (oldest !== undefined) kept.delete(oldest);
-    }
-    answer.catch(() => {
-      if (kept.get(key)?.answer === answer) kept.delete(key);
-    });
-    return await answer;
+  const keyOf = ({ issuerId, hash }: Named, serialHex: string) => `${issuerId}/${hash}/${serialHex}`;
+  // A clock that was set back must not keep an answer for longer.
+  const isFresh = ({ untilMs }: Kept, nowMs: number) => untilMs > nowMs && untilMs <= nowMs + KEPT_MS;
+  return {
+    /** Without asking anybody; undefined also where that would be needed. */
+    peek: (named: Named, serialHex: string): Found | undefined => {
+      const known = kept.get(keyOf(named, serialHex));
+      return known !== undefined && isFresh(known, clock.now().getTime()) ? known.found : undefined;
+    },
+    find: async (named: Named, serialHex: string): Promise<Found | undefined> => {
+      const key = keyOf(named, serialHex);
+      const nowMs = clock.now().getTime();
+      const known = kept.get(key);
+      if (known !== undefined && isFresh(known, nowMs)) return await known.answer;
+      const entry: Kept = { untilMs: nowMs + KEPT_MS, answer: read(named.issuerId, serialHex, named.hash) };
+      // The oldest first out: a Map keeps the order in which its keys came.
+      kept.delete(key);
+      kept.set(key, entry);
+      if (kept.size > MOST_KEPT) {
+        const oldest = kept.keys().next().value;
+        if (oldest !== undefined) kept.delete(oldest);
+      }
+      entry.answer.then(
+        (found) => {
+          entry.found = found;
+        },
+        () => {
+          if (kept.get(key) === entry) kept.delete(key);
+        },
+      );
+      return await entry.answer;
+    },
   };
 }
