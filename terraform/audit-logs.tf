@@ -1,7 +1,7 @@
-# Reads that leave no trace by default: of secrets, and of service accounts being signed for.
+# What leaves no trace by default: reads of secrets, service accounts being signed for, uses of keys in Cloud KMS.
 
 resource "google_project_iam_audit_config" "reads" {
-  for_each = toset(["secretmanager.googleapis.com", "iam.googleapis.com"])
+  for_each = toset(["secretmanager.googleapis.com", "iam.googleapis.com", "cloudkms.googleapis.com"])
 
   project = var.project.id
   service = each.key
