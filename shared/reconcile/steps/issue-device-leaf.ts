@@ -26,14 +26,13 @@ export async function issueDeviceLeaf(step: IssueDeviceLeafStep, context: StepCo
 
 async function intend(step: IssueDeviceLeafStep, context: StepContext, spkiDer: Uint8Array): Promise<string> {
   const issuer = await readyIssuer(context);
-  const { certificateDer, crlUrl, issuerUrl, issuerId } = issuer;
   const profile = leafProfileFor('dual-use', readPublicKey(spkiDer).kind === 'ec' ? 'ec' : 'rsa');
   const leaf = await commitIntent(
     context,
-    { issuerId, keyId: step.deviceKeyId, holder: 'device' },
+    { issuerId: issuer.issuerId, keyId: step.deviceKeyId, holder: 'device' },
     (serial) =>
       buildLeaf({
-        issuer: { certificateDer, crlUrl, issuerUrl },
+        issuer,
         spkiDer,
         addresses: step.addresses,
         serialHex: serial,
