@@ -1,6 +1,6 @@
 /** Where people are among the units and groups of a pinned policy: one person now, or everybody. */
 import type { DirectoryUser } from '../domain/directory-user.ts';
-import { type Place, pinnedGroupIds, placeOf } from '../domain/place.ts';
+import { type Place, pinnedGroupIds, placeOf, unitIdsAbove, vanishedUnitIds } from '../domain/place.ts';
 import type { Policy } from '../domain/policy.ts';
 import { isPinned } from '../domain/policy-pins.ts';
 import { retryable } from '../errors.ts';
@@ -50,9 +50,16 @@ export async function readPlaces(
     else members.set(groupId, await collected(directory.groupMembers(groupId)));
   }
   const tree = await directory.orgUnits({ fresh: true });
+  const vanishedIds = new Set([...vanishedUnitIds(tree, policy), ...vanished]);
+  // Everybody of one unit has the same units above them; a large company has many people and many units.
+  const above = new Map<string, readonly string[] | undefined>();
   return (user) => {
+    const path = user.orgUnitPath;
+    if (!above.has(path)) above.set(path, unitIdsAbove(path, tree));
+    const unitIds = above.get(path);
+    if (unitIds === undefined) return undefined;
     const containing = [...members].filter(([, ids]) => ids.has(user.userId)).map(([groupId]) => groupId);
-    return placeOf(user, tree, { containing: new Set(containing), vanished }, policy);
+    return { unitIds, groupIds: new Set(containing), vanishedIds };
   };
 }
 

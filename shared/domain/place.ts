@@ -30,21 +30,30 @@ export function placeOf(
   groups: { readonly containing: ReadonlySet<string>; readonly vanished: ReadonlySet<string> },
   policy: Policy,
 ): Place | undefined {
+  const unitIds = unitIdsAbove(user.orgUnitPath, units);
+  if (unitIds === undefined) return undefined;
+  const vanishedIds = new Set([...vanishedUnitIds(units, policy), ...groups.vanished]);
+  return { unitIds, groupIds: groups.containing, vanishedIds };
+}
+
+/** Ids of the unit at a path and of those above it, nearest first; undefined when the tree does not have the path. */
+export function unitIdsAbove(path: string, units: readonly OrgUnit[]): readonly string[] | undefined {
   const byId = new Map(units.map((unit) => [unit.orgUnitId, unit]));
-  const path = user.orgUnitPath.toLowerCase();
-  let unit = units.find((candidate) => candidate.path.toLowerCase() === path);
+  const wanted = path.toLowerCase();
+  let unit = units.find((candidate) => candidate.path.toLowerCase() === wanted);
   if (unit === undefined) return undefined;
   const unitIds: string[] = [];
   while (unit !== undefined && !unitIds.includes(unit.orgUnitId)) {
     unitIds.push(unit.orgUnitId);
     unit = unit.parentId === undefined ? undefined : byId.get(unit.parentId);
   }
-  const vanishedUnits = pinnedUnitIds(policy).filter((id) => !byId.has(id));
-  return {
-    unitIds,
-    groupIds: groups.containing,
-    vanishedIds: new Set([...vanishedUnits, ...groups.vanished]),
-  };
+  return unitIds;
+}
+
+/** Pins of units that the tree does not have. */
+export function vanishedUnitIds(units: readonly OrgUnit[], policy: Policy): readonly string[] {
+  const ids = new Set(units.map(({ orgUnitId }) => orgUnitId));
+  return pinnedUnitIds(policy).filter((id) => !ids.has(id));
 }
 
 /** Pins of every unit the policy names, each once. */

@@ -344,7 +344,7 @@ describe('directory-event, given a hint,', () => {
     await deliver(hint({ userId: ANA.userId }));
     world.directory.remove(ANA.userId);
     world.directory.put({ ...BEA, primaryEmail: ANA.primaryEmail });
-    const away = failing('createKeypair', 'gmail-unavailable');
+    const away = failing('listKeypairs', 'gmail-unavailable');
     const disturbed = await start(away.around);
     world.log.lines.length = 0;
     try {
