@@ -20,6 +20,8 @@ export interface PublishCrlDeps {
   readonly signing: Signing;
   readonly bucket: Bucket;
   readonly log: Log;
+  /** How long the issuer's lease lasts without a heartbeat, milliseconds. Default 60,000. */
+  readonly leaseMs?: number;
 }
 
 export interface Publication {
@@ -52,12 +54,22 @@ export async function publishCrl(
   issuer: IssuerRecord,
   { eventId, event }: { readonly eventId: string; readonly event: string },
 ): Promise<Publication> {
-  const lease = await deps.ledger.acquireLease(`issuer:${issuer.issuerId}`, LEASE_MS);
+  const leaseMs = deps.leaseMs ?? LEASE_MS;
+  const lease = await deps.ledger.acquireLease(`issuer:${issuer.issuerId}`, leaseMs);
   if (lease === undefined) {
     throw retryable('lease-held', `The CRL of issuer ${issuer.issuerId} is being published by another run.`, {
       retryAfterMs: 5_000,
     });
   }
+  // A slow upload keeps its lease. Should a heartbeat fail, the lease runs out, and the last write says so.
+  const heartbeat = setInterval(() => {
+    deps.ledger.renewLease(lease, leaseMs).catch((error: unknown) => {
+      deps.log.warning('lease-not-renewed', {
+        issuerId: issuer.issuerId,
+        message: error instanceof Error ? error.message : String(error),
+      });
+    });
+  }, leaseMs / 3);
   try {
     const publication = await publishUnderLease(deps, lease, issuer);
     await deps.ledger.audit({
@@ -74,6 +86,7 @@ export async function publishCrl(
     deps.log.info('crl-published', { ...publication, crlNumber: String(publication.crlNumber) });
     return publication;
   } finally {
+    clearInterval(heartbeat);
     // Whoever was turned away retries by itself; its request for one more look is answered by that.
     if ((await deps.ledger.releaseLease(lease)) === 'look-again') await deps.ledger.releaseLease(lease);
   }

@@ -258,6 +258,25 @@ describe('publishing a CRL', () => {
     expect(world.bucket.object(OBJECT)).toEqual(before);
   });
 
+  test('whose upload takes longer than its lease keeps the lease, and a second publisher stays away', async () => {
+    const other: unknown[] = [];
+    const slow = {
+      ...world.bucket,
+      write: async (object: Parameters<typeof world.bucket.write>[0]) => {
+        // Several times the lease; the heartbeat is what keeps it.
+        await new Promise((resolve) => setTimeout(resolve, 1_500));
+        other.push(await world.ledger.acquireLease(`issuer:${ISSUER_ID}`, 60_000));
+        return await world.bucket.write(object);
+      },
+    };
+    await publishCrl({ ...world.crlDeps, bucket: slow, leaseMs: 400 }, world.issuer, {
+      eventId: 'slow',
+      event: 'schedule',
+    });
+    expect(other).toEqual([undefined]);
+    expect(world.log.of('lease-not-renewed')).toEqual([]);
+  });
+
   test('that cannot be signed gives its lease back', async () => {
     const signing = surround('signing', world.signing, async () => {
       throw retryable('signing-unavailable', 'Away.');
