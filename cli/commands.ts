@@ -1,4 +1,3 @@
-import { audit } from './admin/audit.ts';
 import { held } from './admin/held.ts';
 import { job } from './admin/job.ts';
 import { keypairCommands } from './admin/keypair.ts';
@@ -9,6 +8,9 @@ import { stopCommands } from './admin/stop.ts';
 import { sweepStart } from './admin/sweep.ts';
 import { user } from './admin/user.ts';
 import { users } from './admin/users.ts';
+import { auditExport } from './audit/export.ts';
+import { audit } from './audit/show.ts';
+import { auditVerify } from './audit/verify.ts';
 import { caCsr } from './ca/csr.ts';
 import { caHealth } from './ca/health.ts';
 import { caImport } from './ca/import.ts';
@@ -44,6 +46,8 @@ export const COMMANDS: readonly Command[] = [
   sweepStart,
   ...keypairCommands,
   audit,
+  auditVerify,
+  auditExport,
   certExport,
   certIssue(),
   certRevoke,

@@ -34,7 +34,9 @@ export function createDirectoryWatch(deps: DirectoryWatchDeps): HttpHandler {
       throw invalidInput('malformed-event', 'The notification names no user: its "id" must be digits.');
     }
     const eventId = `${channelId}:${header(call, 'x-goog-message-number')}`;
-    await deps.bus.publishHint({ userId: id, cause: { source: 'watch', eventId, event: state } });
+    // The notification does not say when; it comes seconds after.
+    const at = deps.clock.now();
+    await deps.bus.publishHint({ userId: id, cause: { source: 'watch', eventId, event: state, at } });
     deps.log.info('hint-published', { eventId, userId: id, sourceEvent: state });
     return { status: 204 };
   };

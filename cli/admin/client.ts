@@ -6,6 +6,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { z } from 'zod';
+import type { CheckpointDocument, EntryDocument } from '../../shared/audit/document.ts';
+import { checkpointPage, entryPage } from '../audit/documents.ts';
 import { CommandFailure } from '../failure.ts';
 import {
   type AuditEntryView,
@@ -145,6 +147,25 @@ export class AdminClient {
   /** Again is done already. */
   revokeDevice(id: string, reason: string): Promise<DeviceView> {
     return this.#postAgain(`v1/devices/${encodeURIComponent(id)}/revoke`, { reason }, deviceView);
+  }
+
+  /** The audit trail whole, with its links, page by page. */
+  async *auditDocuments(user: string | undefined): AsyncGenerator<readonly EntryDocument[]> {
+    let after: string | undefined;
+    do {
+      const page = await this.read('v1/audit', entryPage, { limit: PAGE, user, after });
+      yield page.entries;
+      after = page.next;
+    } while (after !== undefined);
+  }
+
+  async *checkpointPages(): AsyncGenerator<readonly CheckpointDocument[]> {
+    let after: string | undefined;
+    do {
+      const page = await this.read('v1/audit/checkpoints', checkpointPage, { limit: PAGE, after });
+      yield page.checkpoints;
+      after = page.next;
+    } while (after !== undefined);
   }
 
   /** Asks for new keys; answers the job's id. Never repeated: a lost answer may hide a job that was recorded. */

@@ -171,7 +171,8 @@ async function announce(
   targets: readonly Target[],
 ): Promise<void> {
   const { jobId, admin, reason } = job;
-  const cause = { source: 'admin', eventId: jobId, event: 'rekey', actor: admin } as const;
+  const at = deps.clock.now();
+  const cause = { source: 'admin', eventId: jobId, event: 'rekey', actor: admin, at } as const;
   try {
     await deps.ledger.audit({
       cause,

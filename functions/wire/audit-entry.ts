@@ -1,5 +1,6 @@
 import type { Cause, Hint } from '../../shared/domain/hint.ts';
 import type { ChangedUnit, Command } from './hint-message.ts';
+import { optionalInstant } from './optional-instant.ts';
 
 /**
  * Workspace admin audit entries as the organization log sink publishes them.
@@ -35,12 +36,14 @@ export function parseAuditEntry(entry: Readonly<Record<string, unknown>>, messag
   const eventId = text(entry['insertId']) ?? messageId;
   const actor = text(record(payload['authenticationInfo'])['principalEmail']);
   const metadata = record(payload['metadata']);
-  const membership = parseMembership(metadata, {
+  const causeOf = (event: string): Cause => ({
     source: 'audit',
     eventId,
-    event: 'UpdateMembership',
+    event,
     ...(actor === undefined ? {} : { actor }),
+    ...optionalInstant(entry['timestamp']),
   });
+  const membership = parseMembership(metadata, causeOf('UpdateMembership'));
   if (membership !== undefined) return membership;
   const events = list(metadata['event']);
   const hints: Hint[] = [];
@@ -48,7 +51,7 @@ export function parseAuditEntry(entry: Readonly<Record<string, unknown>>, messag
   const ignored: string[] = [];
   for (const event of events) {
     const name = text(event['eventName']) ?? 'without a name';
-    const cause: Cause = { source: 'audit', eventId, event: name, ...(actor === undefined ? {} : { actor }) };
+    const cause = causeOf(name);
     const addresses = USER_EVENTS.has(name) ? addressesOf(name, event) : [];
     const orgUnitPath = changedUnit(name, event);
     if (orgUnitPath !== undefined) units.push({ orgUnitPath, cause });

@@ -1,6 +1,7 @@
 import type { Cause, Hint, HintSource } from '../../shared/domain/hint.ts';
 import { invalidInput } from '../../shared/errors.ts';
 import { parseAuditEntry } from './audit-entry.ts';
+import { optionalInstant } from './optional-instant.ts';
 import { type PushedMessage, parseMessageJson } from './push-envelope.ts';
 
 const SOURCES: ReadonlySet<string> = new Set<HintSource>(['watch', 'audit', 'sweep', 'due', 'admin']);
@@ -45,11 +46,17 @@ function parseHint(body: Readonly<Record<string, unknown>>, messageId: string): 
 
 function parseCause(value: unknown, messageId: string): Cause {
   const cause = value as Partial<Record<keyof Cause, unknown>> | null | undefined;
-  const { source, eventId, event, actor } = cause ?? {};
+  const { source, eventId, event, actor, at } = cause ?? {};
   if (typeof source !== 'string' || !SOURCES.has(source) || !isText(eventId) || !isText(event)) {
     throw invalidInput('malformed-event', `Message ${messageId} has no valid "cause".`);
   }
-  return { source: source as HintSource, eventId, event, ...(isText(actor) ? { actor } : {}) };
+  return {
+    source: source as HintSource,
+    eventId,
+    event,
+    ...(isText(actor) ? { actor } : {}),
+    ...optionalInstant(at),
+  };
 }
 
 /** PostgreSQL takes every character but NUL. */

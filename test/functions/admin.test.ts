@@ -350,7 +350,8 @@ describe('admin, asked for a re-key,', () => {
     expect(answer.status).toBe(202);
     expect(Object.keys(answer.json as object)).toEqual(['job']);
     const job = jobOf(answer);
-    const cause = { source: 'admin', eventId: job, event: 'rekey', actor: ADMIN } as const;
+    const at = world.clock.now();
+    const cause = { source: 'admin', eventId: job, event: 'rekey', actor: ADMIN, at } as const;
     expect(world.bus.hints).toEqual([
       { userId: ANA.userId, cause },
       { userId: BEA.userId, cause },

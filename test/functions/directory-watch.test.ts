@@ -61,7 +61,10 @@ describe('a directory notification', () => {
   test('becomes a hint that says where it came from', async () => {
     expect(await notify()).toMatchObject({ status: 204, text: '' });
     expect(bus.hints).toEqual([
-      { userId: '111222333', cause: { source: 'watch', eventId: 'channel-1:42', event: 'update' } },
+      {
+        userId: '111222333',
+        cause: { source: 'watch', eventId: 'channel-1:42', event: 'update', at: START },
+      },
     ]);
   });
 
@@ -88,7 +91,12 @@ describe('a directory notification', () => {
       'x-goog-resource-state': ' update',
     });
     expect(answer.status).toBe(204);
-    expect(bus.hints[0]?.cause).toEqual({ source: 'watch', eventId: 'channel-1:42', event: 'update' });
+    expect(bus.hints[0]?.cause).toEqual({
+      source: 'watch',
+      eventId: 'channel-1:42',
+      event: 'update',
+      at: START,
+    });
   });
 
   test('that only says the channel is open is acknowledged, body or not', async () => {

@@ -15,6 +15,9 @@ export const push = (data: unknown, messageId = 'message-1'): string =>
     deliveryAttempt: 1,
   });
 
+/** When what a log entry tells of happened. */
+export const TIMESTAMP = '2026-11-22T11:59:59.000Z';
+
 export interface AuditEvent {
   readonly eventName: string;
   readonly parameter?: readonly { readonly name: string; readonly value: string }[];
@@ -37,7 +40,7 @@ export const logEntry = (events: readonly AuditEvent[], methodName = 'google.adm
   },
   insertId: 'insert-1',
   resource: { type: 'audited_resource', labels: { service: 'admin.googleapis.com', method: methodName } },
-  timestamp: '2026-11-22T11:59:59.000Z',
+  timestamp: TIMESTAMP,
   severity: 'NOTICE',
   logName: 'organizations/123456789012/logs/cloudaudit.googleapis.com%2Factivity',
   receiveTimestamp: '2026-11-22T12:00:00.000Z',

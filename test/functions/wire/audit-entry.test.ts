@@ -1,12 +1,20 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseAuditEntry } from '../../../functions/wire/audit-entry.ts';
-import { logEntry, parameter } from '../support/pushes.ts';
+import { logEntry, parameter, TIMESTAMP } from '../support/pushes.ts';
 
 const understood = (...events: Parameters<typeof logEntry>[0]) =>
   parseAuditEntry(logEntry(events), 'message-1');
 const addressesOf = (...events: Parameters<typeof logEntry>[0]) =>
   understood(...events).hints.map((hint) => ('address' in hint ? hint.address : undefined));
+
+const causeOf = (event: string) => ({
+  source: 'audit',
+  eventId: 'insert-1',
+  event,
+  actor: 'admin@acme.example',
+  at: new Date(TIMESTAMP),
+});
 
 const FOLLOWED = [
   'CREATE_USER',
@@ -33,7 +41,7 @@ describe('an audit log entry', () => {
       hints: [
         {
           address: 'ana@acme.example',
-          cause: { source: 'audit', eventId: 'insert-1', event: eventName, actor: 'admin@acme.example' },
+          cause: causeOf(eventName),
         },
       ],
       units: [],
@@ -63,7 +71,7 @@ describe('an audit log entry', () => {
       units: [
         {
           orgUnitPath,
-          cause: { source: 'audit', eventId: 'insert-1', event: eventName, actor: 'admin@acme.example' },
+          cause: causeOf(eventName),
         },
       ],
       ignored: [],

@@ -1,10 +1,10 @@
+import { adminCommand } from '../admin/admin-command.ts';
+import type { AuditEntryView } from '../admin/answers.ts';
 import { EXIT } from '../exit-codes.ts';
 import { UsageError } from '../failure.ts';
 import { withProgress } from '../progress.ts';
 import { type Column, table } from '../table.ts';
 import { counted, instant } from '../words.ts';
-import { adminCommand } from './admin-command.ts';
-import type { AuditEntryView } from './answers.ts';
 
 export const audit = adminCommand({
   name: 'audit',

@@ -1,0 +1,169 @@
+import { createReadStream } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { type CheckpointDocument, type EntryDocument, entryOf } from '../../shared/audit/document.ts';
+import { TrailChecker, type TrailFinding, type TrailReport } from '../../shared/audit/trail-checker.ts';
+import type { StoredCheckpoint } from '../../shared/ports/ledger/audit-chains.ts';
+import { AdminClient } from '../admin/client.ts';
+import { CONNECTION_FLAGS, CONNECTION_NOTE, connectionOf } from '../admin/connection.ts';
+import type { Call, Command, Outcome } from '../command.ts';
+import { EXIT } from '../exit-codes.ts';
+import { UsageError } from '../failure.ts';
+import { withProgress } from '../progress.ts';
+import { facts } from '../table.ts';
+import { counted, instant } from '../words.ts';
+import { trailDocument } from './documents.ts';
+import { readRoot, trustUpTo } from './trust.ts';
+
+export const auditVerify: Command = {
+  name: 'audit verify',
+  summary: 'whether any entry of the audit trail was changed, removed or inserted since it was written',
+  operands: [],
+  flags: {
+    file: {
+      kind: 'text',
+      placeholder: 'FILE',
+      help: 'check this export (JSON Lines) instead of the live trail',
+    },
+    root: {
+      kind: 'text',
+      placeholder: 'FILE',
+      help: "the root certificate, PEM: checkpoints' signers must lead to it",
+    },
+    ...CONNECTION_FLAGS,
+  },
+  notes: [
+    'Computes every hash again on this machine and checks every checkpoint: it believes neither ledger nor admin API.',
+    'Ends with 1 when something was changed. Entries after the last checkpoint are chained but not signed yet.',
+    'Without --root it takes any signer that comes with its issuer: then it finds damage, but not a trail forged as a whole.',
+    CONNECTION_NOTE,
+  ],
+  async run(call) {
+    const rootFile = call.text('root');
+    const trust = trustUpTo(rootFile === undefined ? undefined : readRoot(rootFile));
+    const file = call.text('file');
+    const trail = file === undefined ? await liveTrail(call) : await fileTrail(file);
+    const checker = new TrailChecker(trail.checkpoints.map(storedCheckpoint), trust);
+    const findings: TrailFinding[] = [];
+    await withProgress(
+      call.terminal,
+      () => `checking the audit trail, ${counted(checker.report().entries, 'entry', 'entries')} so far`,
+      async () => {
+        for await (const entry of trail.entries) findings.push(...checker.take(entryOf(entry)));
+        findings.push(...checker.end());
+      },
+    );
+    return outcome(checker.report(), findings, rootFile !== undefined);
+  },
+};
+
+interface Trail {
+  readonly checkpoints: readonly CheckpointDocument[];
+  readonly entries: AsyncIterable<EntryDocument>;
+}
+
+/** Checkpoints first: those made while the entries are read are for the next time. */
+async function liveTrail(call: Call): Promise<Trail> {
+  const admin = new AdminClient(connectionOf(call));
+  const checkpoints: CheckpointDocument[] = [];
+  for await (const page of admin.checkpointPages()) checkpoints.push(...page);
+  async function* entries() {
+    for await (const page of admin.auditDocuments(undefined)) yield* page;
+  }
+  return { checkpoints, entries: entries() };
+}
+
+/** Read twice, because there is one checkpoint for thousands of entries and an export need not fit into memory. */
+async function fileTrail(file: string): Promise<Trail> {
+  const checkpoints: CheckpointDocument[] = [];
+  for await (const document of documentsOf(file)) {
+    if (document.kind === 'checkpoint') checkpoints.push(document);
+  }
+  async function* entries() {
+    for await (const document of documentsOf(file)) if (document.kind === 'entry') yield document;
+  }
+  return { checkpoints, entries: entries() };
+}
+
+async function* documentsOf(file: string): AsyncGenerator<EntryDocument | CheckpointDocument> {
+  const lines = createInterface({ input: createReadStream(file), crlfDelay: Number.POSITIVE_INFINITY });
+  let number = 0;
+  try {
+    for await (const line of lines) {
+      number += 1;
+      if (line.trim() !== '') yield parseLine(line, file, number);
+    }
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    throw new UsageError(
+      `The export ${file} cannot be read: ${error instanceof Error ? error.message : String(error)}.`,
+      { cause: error },
+    );
+  }
+}
+
+function parseLine(line: string, file: string, number: number): EntryDocument | CheckpointDocument {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch (error) {
+    throw new UsageError(
+      `${file}:${number} is no JSON: give a file that "sealwright audit export" printed as JSON Lines.`,
+      { cause: error },
+    );
+  }
+  const parsed = trailDocument.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new UsageError(`${file}:${number} is neither an entry nor a checkpoint of an audit trail.`);
+}
+
+const storedCheckpoint = (document: CheckpointDocument): StoredCheckpoint => ({
+  number: BigInt(document.number),
+  lastEntryId: BigInt(document.lastEntryId),
+  statement: document.statement,
+  // The certificate inside says which signer it was.
+  signerSerialHex: '',
+  ...(document.signed === undefined ? {} : { signedDer: Buffer.from(document.signed, 'base64') }),
+});
+
+function outcome(report: TrailReport, findings: readonly TrailFinding[], isAnchored: boolean): Outcome {
+  const { last } = report;
+  const document = {
+    intact: findings.length === 0,
+    entries: report.entries,
+    chains: report.chains,
+    checkpoints: report.checkpoints,
+    ...(last === undefined
+      ? {}
+      : { lastCheckpoint: { number: String(last.number), at: last.at.toISOString() } }),
+    uncovered: report.uncovered,
+    anchored: isAnchored,
+    findings: findings.map((finding) => ({
+      ...finding,
+      ...('place' in finding ? { place: String(finding.place) } : { number: String(finding.number) }),
+      ...('id' in finding && finding.id !== undefined ? { id: String(finding.id) } : {}),
+    })),
+  };
+  const rows: readonly (readonly [string, string])[] = [
+    ['Entries', `${report.entries} in ${counted(report.chains, 'chain')}`],
+    [
+      'Checkpoints',
+      last === undefined
+        ? 'none that holds'
+        : `${report.checkpoints} hold; the last is number ${last.number} of ${instant(last.at.toISOString())}`,
+    ],
+    ['Since then', `${counted(report.uncovered, 'entry', 'entries')}, chained and not signed yet`],
+    [
+      'Signed by',
+      isAnchored ? 'signers that lead to the root given' : 'signers that nobody vouches for: give --root',
+    ],
+  ];
+  const verdict =
+    findings.length === 0
+      ? 'Nothing was changed, removed or inserted.'
+      : `${counted(findings.length, 'finding')}:\n${findings.map(({ message }) => `  ${message}`).join('\n')}`;
+  return {
+    exitCode: findings.length === 0 ? EXIT.done : EXIT.failed,
+    document,
+    text: `${facts(rows)}\n\n${verdict}`,
+  };
+}

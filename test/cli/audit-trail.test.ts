@@ -1,0 +1,185 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createAdmin } from '../../functions/admin.ts';
+import { keepCheckpoints } from '../../shared/authority/checkpoint.ts';
+import { createAuthority } from '../../shared/pki/authority.ts';
+import { EXAMPLE_POLICY_OID } from '../../shared/pki/oids.ts';
+import { derToPem } from '../../shared/pki/pem.ts';
+import { reconcile } from '../../shared/reconcile/run.ts';
+import { type Served, serveHandler } from '../functions/support/served.ts';
+import { asReplica } from '../support/fakes/database-copy.ts';
+import { createWorld, DAY_MS, makeMaterials, POLICY, type World } from '../support/fakes/world.ts';
+import { inForce } from '../support/policy.ts';
+import { sealwright, TOKEN } from './sealwright.ts';
+
+let world: World;
+let served: Served;
+let environment: Record<string, string>;
+let folder: string;
+
+const file = (name: string, content: string) => {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+};
+
+const run = (...words: readonly string[]) => sealwright(words, environment);
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'sealwright-audit-'));
+  world = await createWorld(await makeMaterials());
+  const admin = createAdmin({
+    ...world,
+    policies: inForce(POLICY),
+    hintsPerMinute: 400,
+    admins: ['admin@acme.example'],
+    audiences: ['https://admin.acme.example'],
+    idTokens: {
+      verify: async () => ({ email: 'admin@acme.example', subject: '1', hostedDomain: 'acme.example' }),
+    },
+  });
+  served = await serveHandler(admin, world.log);
+  environment = { SEALWRIGHT_ADMIN_URL: served.url, SEALWRIGHT_ADMIN_TOKEN: TOKEN };
+  const look = (event: string) =>
+    reconcile(world.deps, '1', {
+      source: 'watch',
+      eventId: 'e1',
+      event,
+      at: new Date(world.clock.now().getTime() - 2_000),
+    });
+  world.directory.put({ userId: '1', primaryEmail: 'ben@acme.example' });
+  await look('add');
+  await keepCheckpoints(world.checkpointDeps);
+  world.clock.advance(DAY_MS);
+  world.directory.remove('1');
+  await look('delete');
+  world.clock.advance(30_000);
+  await world.publishCrl();
+  await keepCheckpoints(world.checkpointDeps);
+});
+afterAll(async () => {
+  await served.close();
+  await world.close();
+  rmSync(folder, { recursive: true });
+});
+
+describe('sealwright audit verify', () => {
+  it('checks every entry and every checkpoint up to the root, and says so', async () => {
+    const root = file('root.pem', derToPem('CERTIFICATE', world.authority.root.certificateDer));
+    const { exit, stdout } = await run('audit', 'verify', '--root', root);
+    expect(exit).toBe(0);
+    expect(stdout).toContain('Nothing was changed, removed or inserted.');
+    expect(stdout).toMatch(/Checkpoints +2 hold; the last is number 2 /);
+    expect(stdout).toContain('signers that lead to the root given');
+  });
+
+  it('says when nobody vouches for the signers, and refuses a root that is none', async () => {
+    expect((await run('audit', 'verify')).stdout).toContain('nobody vouches for: give --root');
+    const leaf = file('issuing.pem', derToPem('CERTIFICATE', world.issuer.certificateDer));
+    const refused = await run('audit', 'verify', '--root', leaf);
+    expect([refused.exit, refused.stderr]).toEqual([2, expect.stringContaining('is no root')]);
+  });
+
+  it('refuses signers under another root', async () => {
+    const strangers = await createAuthority({
+      country: 'DE',
+      organization: 'Strangers',
+      rootName: 'Strangers Root',
+      issuingName: 'Strangers Issuing CA',
+      rootCrlUrl: 'http://pki.strangers.example/root.crl',
+      rootUrl: 'http://pki.strangers.example/root.cer',
+      policyOids: { own: EXAMPLE_POLICY_OID },
+      now: world.clock.now(),
+      random: randomBytes,
+      curve: 'P-256',
+    });
+    const root = file('stranger.pem', derToPem('CERTIFICATE', strangers.root.certificateDer));
+    const { exit, stdout } = await run('audit', 'verify', '--root', root);
+    expect(exit).toBe(1);
+    expect(stdout).toContain('Checkpoint 2: its signer does not lead to the root given.');
+  });
+
+  it('ends with 1 and names what was changed, for people and for programs', async () => {
+    const restore = await world.save();
+    await asReplica(world.database, `UPDATE audit SET reason = 'nothing' WHERE step = 'revoke-leaf'`);
+    const { exit, stdout } = await run('audit', 'verify');
+    expect(exit).toBe(1);
+    expect(stdout).toMatch(
+      /1 finding:\n {2}User 1: entry \d+ \(revoke-leaf, place \d+\) is not what was written/,
+    );
+    expect(JSON.parse((await run('audit', 'verify', '--json')).stdout)).toMatchObject({
+      intact: false,
+      findings: [{ kind: 'changed', chain: '1' }],
+    });
+    await restore();
+  });
+});
+
+describe('sealwright audit export', () => {
+  it('prints what audit verify checks without the ledger, also after it was changed', async () => {
+    const { stdout } = await run('audit', 'export');
+    const lines = stdout.trim().split('\n');
+    const kinds = lines.map((line) => (JSON.parse(line) as { kind: string }).kind);
+    expect(kinds.filter((kind) => kind === 'checkpoint')).toHaveLength(2);
+    expect(kinds.at(-1)).toBe('checkpoint');
+    const trail = file('trail.jsonl', stdout);
+    expect((await sealwright(['audit', 'verify', '--file', trail])).exit).toBe(0);
+    const forged = file(
+      'forged.jsonl',
+      readFileSync(trail, 'utf8').replace('"outcome":"done"', '"outcome":"failed"'),
+    );
+    expect((await sealwright(['audit', 'verify', '--file', forged])).exit).toBe(1);
+    const cut = file('cut.jsonl', `${lines.slice(0, 2).join('\n')}\n${lines.slice(3).join('\n')}\n`);
+    expect((await sealwright(['audit', 'verify', '--file', cut])).exit).toBe(1);
+  });
+
+  it('gives the leaver the first CRL that lists them and the seconds from the event to it', async () => {
+    const { stdout } = await run('audit', 'export', '--user', 'ben@acme.example');
+    const entries = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    const revoked = entries.filter(({ step }) => step === 'revoke-leaf');
+    const published = await world.ledger.latestPublishedCrl(world.issuer.issuerId);
+    expect(revoked).toMatchObject([
+      {
+        cause: { event: 'delete', at: expect.any(String) },
+        revocation: {
+          crlNumber: String(published?.crlNumber),
+          secondsFromEvent: 2,
+          secondsFromEventToCrl: 32,
+        },
+      },
+    ]);
+  });
+
+  it('prints a table for spreadsheets, a row an entry, in which nothing is a formula', async () => {
+    await world.ledger.audit({
+      userId: '1',
+      cause: { source: 'admin', eventId: 'x', event: 'note', actor: '=HYPERLINK("http://evil.example")' },
+      step: 'hint-ignored',
+      reason: 'Said "no",\nand left.',
+      outcome: 'ignored',
+    });
+    const { stdout } = await run('audit', 'export', '--format', 'csv', '--user', '1');
+    expect(stdout.split('\n')[0]).toMatch(/^entry,at,user_id,.*first_crl_number/);
+    expect(stdout).toContain(`"'=HYPERLINK(""http://evil.example"")"`);
+    expect(stdout).toContain('"Said ""no"",\nand left."');
+  });
+
+  it('refuses a form it does not know, a file that is none, and a file that is not there', async () => {
+    expect((await run('audit', 'export', '--format', 'pdf')).exit).toBe(2);
+    const rubbish = file('rubbish.jsonl', '{"kind":"entry"}\n');
+    const refused = await sealwright(['audit', 'verify', '--file', rubbish]);
+    expect([refused.exit, refused.stderr]).toEqual([
+      2,
+      expect.stringContaining('rubbish.jsonl:1 is neither'),
+    ]);
+    expect((await sealwright(['audit', 'verify', '--file', join(folder, 'absent')])).stderr).toContain(
+      'ENOENT',
+    );
+  });
+});
