@@ -21,6 +21,8 @@ const QUICK = process.argv.includes('--quick');
 const USERS = QUICK ? 50_000 : 1_000_000;
 const ROUNDS = 3;
 const PEAK_MB = 200;
+/** What is needed, and not what V8 takes while nothing holds it back, which was between 175 and 305 MB in all. */
+const HEAP_MB = 64;
 const ROWS_A_STATEMENT = 10_000;
 
 const programs = findPrograms();
@@ -69,7 +71,7 @@ async function run(): Promise<boolean> {
       unit: 'ms',
     },
     {
-      name: 'sweep, peak memory',
+      name: `sweep, peak memory with ${HEAP_MB} MB of old heap`,
       ours: peak,
       peer: PEAK_MB,
       peerName: `the limit of ${PEAK_MB} MB`,
@@ -145,7 +147,13 @@ async function forgetSweeps(): Promise<void> {
 function child(mode: 'parse' | 'sweep'): SweepAnswer {
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
-    [join(import.meta.dirname, 'sweep-child.ts'), mode, folder, cluster.connectionString],
+    [
+      `--max-old-space-size=${HEAP_MB}`,
+      join(import.meta.dirname, 'sweep-child.ts'),
+      mode,
+      folder,
+      cluster.connectionString,
+    ],
     { encoding: 'utf8' },
   );
   if (status !== 0) throw new Error(`The ${mode} process failed: ${stderr}`);

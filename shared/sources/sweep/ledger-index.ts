@@ -1,7 +1,7 @@
 /**
  * The ledger's users as a sweep holds them: a table of twenty bytes a user, found by id. The directory lists by address
  * and not by id, so the two sides cannot be merged as they come; a row lookup per page costs the database ten times what
- * the whole table costs here (docs/decisions/0018-a-table-of-the-ledger.md).
+ * the whole table costs here (docs/decisions/0020-a-table-of-the-ledger.md).
  *
  * It is a filter. It may suspect somebody wrongly (a digest that is missing, a row that has changed meanwhile), and
  * whoever it suspects is compared again with the row as it is then.
