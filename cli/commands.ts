@@ -1,3 +1,4 @@
+import { explain } from './admin/explain.ts';
 import { held } from './admin/held.ts';
 import { job } from './admin/job.ts';
 import { keypairCommands } from './admin/keypair.ts';
@@ -38,6 +39,7 @@ export const COMMANDS: readonly Command[] = [
   status,
   users,
   user,
+  explain,
   rekey,
   job,
   ...held,

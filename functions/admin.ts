@@ -8,6 +8,7 @@
  * | `GET /v1/jobs/JOB`        | how far that is                                                   |
  * | `GET /v1/users`           | every user's state, reason and next action                        |
  * | `GET /v1/users/USER`      | one user: certificates, key pairs, wishes                         |
+ * | `GET /v1/users/USER/explain` | what happened to them, why, and what comes next, in sentences  |
  * | `GET /v1/certificates/SERIAL` | one certificate with its chain, for exports                   |
  * | `POST /v1/devices`        | asks for a certificate over a key in another mail client          |
  * | `GET /v1/devices/ID`      | what became of that                                               |
@@ -35,6 +36,7 @@ import type { IdTokenVerifier } from '../shared/ports/id-tokens.ts';
 import { type AdminAuditDeps, readAudit, readCheckpoints } from './admin/audit.ts';
 import { type CertificateDeps, readCertificate } from './admin/certificates.ts';
 import { type DeviceDeps, readDevice, requestDevice, revokeDevice } from './admin/devices.ts';
+import { type ExplainDeps, explainUser } from './admin/explain.ts';
 import { type AdminKeysDeps, readAddresses, readWrappedKeys } from './admin/keys.ts';
 import { type LintDeps, lintLive } from './admin/lint.ts';
 import { type PolicyDeps, policyCall } from './admin/policy.ts';
@@ -55,6 +57,7 @@ export interface AdminDeps
     AdminReadDeps['ledger'] &
     PolicyDeps['ledger'] &
     AdminAuditDeps['ledger'] &
+    ExplainDeps['ledger'] &
     DeviceDeps['ledger'] &
     CertificateDeps['ledger'] &
     LintDeps['ledger'] &
@@ -80,6 +83,10 @@ export function createAdmin(deps: AdminDeps): HttpHandler {
       (await routeGuard(deps, admin, call, [resource, id, action])) ??
       (await routeSweeps(deps, admin, call, [resource, id, action]));
     if (answer !== undefined) return answer;
+    if (resource === 'users' && id !== undefined && action === 'explain') {
+      allow(call, 'GET');
+      return await explainUser(deps, id);
+    }
     if (action !== undefined && resource !== 'devices') throw unknownPath(call);
     switch (resource) {
       case 'rekey':

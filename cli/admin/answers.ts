@@ -78,6 +78,14 @@ export const addressPage = z.looseObject({
   next: z.string().optional(),
 });
 
+export const explanation = z.looseObject({
+  user: z.string(),
+  userId: z.string(),
+  chapters: z.array(z.looseObject({ title: z.string(), sentences: z.array(z.string()) })),
+});
+
+export type ExplanationView = z.output<typeof explanation>;
+
 export const rekeyAccepted = z.looseObject({ job: z.string() });
 
 export const rekeyForecast = z.looseObject({

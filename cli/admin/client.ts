@@ -17,6 +17,8 @@ import {
   certificateChain,
   type DeviceView,
   deviceView,
+  type ExplanationView,
+  explanation,
   type JobView,
   jobView,
   type LintPage,
@@ -88,6 +90,11 @@ export class AdminClient {
       yield page.people;
       after = page.next;
     } while (after !== undefined);
+  }
+
+  /** What happened to a user, in sentences. */
+  explanation(name: string): Promise<ExplanationView> {
+    return this.read(`v1/users/${encodeURIComponent(name)}/explain`, explanation);
   }
 
   job(id: string): Promise<JobView> {

@@ -1,0 +1,65 @@
+import type { ActivePolicySource } from '../../shared/activation/active-policy.ts';
+import { readPlace } from '../../shared/activation/places.ts';
+import { explain } from '../../shared/audit/explain.ts';
+import { isSealwrightError, permanent } from '../../shared/errors.ts';
+import { considerations } from '../../shared/plan/scope.ts';
+import type { Clock } from '../../shared/ports/clock.ts';
+import type { Directory } from '../../shared/ports/directory.ts';
+import type { ChainedEntry } from '../../shared/ports/ledger/audit-chains.ts';
+import type { Ledger } from '../../shared/ports/ledger.ts';
+import type { HttpAnswer } from '../wire/http.ts';
+
+export interface ExplainDeps {
+  readonly clock: Clock;
+  readonly policies: ActivePolicySource;
+  readonly directory: Pick<Directory, 'presence'> & Parameters<typeof readPlace>[0];
+  readonly ledger: Pick<Ledger, 'readUser' | 'userIdOfAddress' | 'auditTrail' | 'crlListings'>;
+}
+
+const PAGE = 1_000;
+
+/** `{"user","userId","chapters":[{"title","sentences":[…]}]}`: what happened to somebody, why, and what comes next. */
+export async function explainUser(deps: ExplainDeps, name: string): Promise<HttpAnswer> {
+  const userId = /^\d+$/.test(name) ? name : await deps.ledger.userIdOfAddress(name.toLowerCase());
+  const ledger = userId === undefined ? undefined : await deps.ledger.readUser(userId);
+  if (ledger?.user === undefined) throw permanent('not-found', `The ledger knows nobody called ${name}.`);
+  const { user } = ledger;
+  const revoked = ledger.leaves.filter(({ revocation }) => revocation !== undefined);
+  const [trail, listings, standing] = await Promise.all([
+    wholeTrail(deps, user.userId),
+    deps.ledger.crlListings(revoked.map(({ serialHex }) => serialHex)),
+    standingNow(deps, user.userId),
+  ]);
+  const chapters = explain({ now: deps.clock.now(), user, ledger, trail, listings, standing });
+  return { status: 200, body: { user: user.primaryEmail, userId: user.userId, chapters } };
+}
+
+async function wholeTrail(deps: ExplainDeps, userId: string): Promise<readonly ChainedEntry[]> {
+  const trail: ChainedEntry[] = [];
+  for (;;) {
+    const afterId = trail.at(-1)?.id ?? 0n;
+    const page = await deps.ledger.auditTrail({ userId, afterId, limit: PAGE });
+    trail.push(...page);
+    if (page.length < PAGE) return trail;
+  }
+}
+
+/** A directory that does not answer, and a policy that is not in force, are said and stop nothing. */
+async function standingNow(deps: ExplainDeps, userId: string): Promise<string> {
+  try {
+    const { policy } = await deps.policies.current();
+    const presence = await deps.directory.presence(userId);
+    if (presence.kind === 'deleted') return 'The directory lists the account among the deleted.';
+    if (presence.kind === 'absent') return 'The directory has the account in no list.';
+    const { user } = presence;
+    const considered = considerations(policy, user, await readPlace(deps.directory, policy, user));
+    const covering = considered.find(({ fits }) => fits);
+    const where = `in the org unit ${user.orgUnitPath}${user.suspended ? ', suspended' : ''}${user.archived ? ', archived' : ''}`;
+    return covering === undefined
+      ? `The account is ${where}; no rule of the policy in force covers it.`
+      : `The account is ${where}; rule "${covering.rule.name}" covers it: ${covering.why}.`;
+  } catch (error) {
+    if (!isSealwrightError(error)) throw error;
+    return `How the policy sees the account now is not known: ${error.message}`;
+  }
+}

@@ -1,0 +1,215 @@
+/**
+ * What happened to one user and why, in sentences, from the event in the directory to the entry in the CRL. Pure: what it
+ * says is what ledger, audit trail and policy say.
+ */
+import type { Cause } from '../domain/hint.ts';
+import type { KeypairRecord, LeafRecord, UserLedger, UserRecord } from '../domain/records.ts';
+import type { ChainedEntry, CrlListing } from '../ports/ledger/audit-chains.ts';
+
+export interface ExplainFacts {
+  readonly now: Date;
+  readonly user: UserRecord;
+  readonly ledger: UserLedger;
+  /** The user's entries, oldest first. */
+  readonly trail: readonly ChainedEntry[];
+  /** Of the user's revoked leaves. */
+  readonly listings: readonly CrlListing[];
+  /** How the policy in force sees them now, in one sentence; absent where the directory could not be asked. */
+  readonly standing?: string;
+}
+
+/** One link of the way: a heading and its sentences. */
+export interface Chapter {
+  readonly title:
+    | 'State'
+    | 'Policy'
+    | 'Certificate'
+    | 'Earlier certificates'
+    | 'Other mail clients'
+    | 'Notices'
+    | 'Next';
+  readonly sentences: readonly string[];
+}
+
+/** Chapters that have nothing to say are left out. */
+export function explain(facts: ExplainFacts): readonly Chapter[] {
+  const leaves = facts.ledger.leaves.toSorted(
+    (left, right) => right.intendedAt.getTime() - left.intendedAt.getTime(),
+  );
+  const ours = leaves.filter(({ holder }) => holder === 'key-service');
+  const current = ours.filter((leaf) => isLive(leaf, facts.now) && leaf.retirement === undefined);
+  const newest = current.filter(
+    (leaf, index) => current.findIndex(({ purpose }) => purpose === leaf.purpose) === index,
+  );
+  const earlier = ours.filter((leaf) => !newest.includes(leaf));
+  const chapters: readonly Chapter[] = [
+    { title: 'State', sentences: state(facts) },
+    { title: 'Policy', sentences: facts.standing === undefined ? [] : [facts.standing] },
+    { title: 'Certificate', sentences: newest.flatMap((leaf) => inUse(facts, leaf)) },
+    { title: 'Earlier certificates', sentences: earlier.map((leaf) => over(facts, leaf)) },
+    {
+      title: 'Other mail clients',
+      sentences: leaves.filter(({ holder }) => holder === 'device').map((leaf) => onDevice(facts, leaf)),
+    },
+    { title: 'Notices', sentences: facts.ledger.notices.map(({ message }) => message) },
+    { title: 'Next', sentences: next(facts, leaves) },
+  ];
+  return chapters.filter(({ sentences }) => sentences.length > 0);
+}
+
+const isLive = (leaf: LeafRecord, now: Date): boolean =>
+  leaf.revocation === undefined && leaf.notAfter.getTime() > now.getTime();
+
+function state({ user, trail }: ExplainFacts): readonly string[] {
+  const last = trail.findLast(({ outcome }) => outcome !== 'ignored');
+  return [
+    `${user.primaryEmail} (user id ${user.userId}) is ${user.state} since ${at(user.since)}: ${sentence(user.reason)}`,
+    ...(user.leftScopeAt === undefined ? [] : [`Out of scope since ${at(user.leftScopeAt)}.`]),
+    ...(user.suspendedAt === undefined ? [] : [`Suspended since ${at(user.suspendedAt)}.`]),
+    ...(user.failures === 0 ? [] : [`The last ${user.failures} looks in a row could not be finished.`]),
+    ...(last === undefined
+      ? []
+      : [
+          `The last thing done was ${last.step} (${last.outcome}) at ${at(last.at)}, because of ${because(last.cause)}.`,
+        ]),
+  ];
+}
+
+/** From the event to the identity. */
+function inUse(facts: ExplainFacts, leaf: LeafRecord): readonly string[] {
+  const { ledger } = facts;
+  const key = ledger.keys.find(({ keyId }) => keyId === leaf.keyId);
+  const pair = ledger.keypairs.find(({ serialHex }) => serialHex === leaf.serialHex);
+  const identity = identityEntry(facts, pair);
+  const what = leaf.purpose === 'dual-use' ? 'Certificate' : `The ${leaf.purpose} certificate`;
+  return [
+    ...origin(facts, leaf),
+    leaf.state === 'signed'
+      ? `${what} ${leaf.serialHex} for ${leaf.addresses.join(', ')} was issued by ${leaf.issuerId} at ${at(leaf.intendedAt)} and is valid until ${at(leaf.notAfter)}.`
+      : `${what} ${leaf.serialHex} for ${leaf.addresses.join(', ')} was begun at ${at(leaf.intendedAt)} and is not signed yet.`,
+    ...(key === undefined
+      ? []
+      : [
+          key.proof === 'proven'
+            ? `Its private key is wrapped by ${key.keyServiceUrl}, which showed that it opens.`
+            : `Its private key is wrapped by ${key.keyServiceUrl}; nobody has seen it open yet.`,
+        ]),
+    pairSentence(pair),
+    ...(identity === undefined
+      ? []
+      : [
+          `The identity of ${String(identity.details?.['address'] ?? facts.user.primaryEmail)} uses it since ${at(identity.at)}.`,
+        ]),
+  ];
+}
+
+/** The event that led to a leaf. */
+function origin(facts: ExplainFacts, leaf: LeafRecord): readonly string[] {
+  const issued = entryOf(facts, leaf, 'issue-leaf') ?? entryOf(facts, leaf, 'sign-leaf');
+  if (issued === undefined) return [];
+  const seconds =
+    issued.cause.at === undefined ? undefined : (issued.at.getTime() - issued.cause.at.getTime()) / 1000;
+  const took = seconds === undefined ? '' : `, ${seconds.toFixed(1)} s after it`;
+  return [`It began with ${because(issued.cause)}${took}: ${sentence(issued.reason)}`];
+}
+
+const entryOf = ({ trail }: ExplainFacts, leaf: LeafRecord, step: string): ChainedEntry | undefined =>
+  trail.findLast(
+    (entry) =>
+      entry.step === step && entry.outcome !== 'failed' && entry.details?.['serialHex'] === leaf.serialHex,
+  );
+
+/** The last time an identity was given this pair. */
+const identityEntry = ({ trail }: ExplainFacts, pair: KeypairRecord | undefined): ChainedEntry | undefined =>
+  trail.findLast(
+    ({ step, outcome, details }) =>
+      step === 'set-identity' &&
+      outcome !== 'failed' &&
+      pair?.keypairId !== undefined &&
+      Object.values(details ?? {}).includes(pair.keypairId),
+  );
+
+function pairSentence(pair: KeypairRecord | undefined): string {
+  if (pair === undefined) return 'Gmail has not been given a key pair for it yet.';
+  if (pair.keypairId === undefined) return 'Gmail was asked for its key pair and has not answered yet.';
+  if (pair.disabled === undefined) return `Gmail holds it as key pair ${pair.keypairId}.`;
+  return `Gmail holds it as key pair ${pair.keypairId}, disabled since ${at(pair.disabled.at)} (${pair.disabled.because}).`;
+}
+
+function over(facts: ExplainFacts, leaf: LeafRecord): string {
+  const named = `${leaf.serialHex}${leaf.purpose === 'dual-use' ? '' : ` (${leaf.purpose})`}, from ${at(leaf.intendedAt)} for ${leaf.addresses.join(', ')},`;
+  if (leaf.revocation !== undefined) {
+    const entry = entryOf(facts, leaf, 'revoke-leaf');
+    const why = entry === undefined ? '' : ` after ${because(entry.cause)}: ${sentence(entry.reason)}`;
+    return `${named} was revoked at ${at(leaf.revocation.revokedAt)} as ${leaf.revocation.reason}${why || '.'} ${listed(facts, leaf)}`;
+  }
+  if (leaf.notAfter.getTime() <= facts.now.getTime()) return `${named} ran out at ${at(leaf.notAfter)}.`;
+  if (leaf.retirement !== undefined) {
+    return `${named} is replaced and will be revoked as ${leaf.retirement.reason} at ${at(leaf.retirement.dueAt)}.`;
+  }
+  return `${named} is replaced and runs out at ${at(leaf.notAfter)}.`;
+}
+
+function listed({ listings }: ExplainFacts, leaf: LeafRecord): string {
+  const listing = listings.find(({ serialHex }) => serialHex === leaf.serialHex);
+  if (leaf.state === 'intended') return 'Whether it was ever signed is not known.';
+  return listing?.crl === undefined
+    ? `No public CRL of ${leaf.issuerId} lists it yet.`
+    : `CRL ${listing.crl.crlNumber} of ${leaf.issuerId}, public since ${at(listing.crl.publishedAt)}, is the first that lists it.`;
+}
+
+function onDevice({ ledger, now }: ExplainFacts, leaf: LeafRecord): string {
+  const device = ledger.deviceKeys.find(({ keyId }) => keyId === leaf.keyId)?.device ?? 'a device';
+  const standing =
+    leaf.revocation !== undefined
+      ? `was revoked at ${at(leaf.revocation.revokedAt)} as ${leaf.revocation.reason}`
+      : isLive(leaf, now)
+        ? `is valid until ${at(leaf.notAfter)}`
+        : `ran out at ${at(leaf.notAfter)}`;
+  return `${leaf.serialHex} on ${device} ${standing}.`;
+}
+
+/** What the user's row says, and what has been decided for single certificates and keys. */
+function next({ user, ledger }: ExplainFacts, leaves: readonly LeafRecord[]): readonly string[] {
+  const retirements = leaves.flatMap(({ revocation, retirement, serialHex }) =>
+    revocation !== undefined || retirement === undefined
+      ? []
+      : [`${at(retirement.dueAt)}: ${serialHex} is revoked (${retirement.reason}).`],
+  );
+  const wishes = ledger.openWishes.map(
+    ({ reason, requestedBy, requestedAt }) =>
+      `A re-key (${reason}) that ${requestedBy} asked for at ${at(requestedAt)} is still open.`,
+  );
+  const action =
+    user.nextAction === undefined || user.nextActionAt === undefined
+      ? user.state === 'out'
+        ? ['Nothing, until the directory says something else.']
+        : []
+      : [`${at(user.nextActionAt)}: ${user.nextAction.replaceAll('-', ' ')}.`];
+  return [...wishes, ...action, ...retirements];
+}
+
+/** "a notification of the directory (add, event channel-1:42) at 2027-03-01 08:00:12Z". */
+function because({ source, event, eventId, actor, at: when }: Cause): string {
+  const who = actor === undefined ? '' : ` by ${actor}`;
+  const time = when === undefined ? '' : ` at ${at(when)}`;
+  switch (source) {
+    case 'watch':
+      return `a notification of the directory (${event}, event ${eventId})${time}`;
+    case 'audit':
+      return `the audit log entry ${event}${who} (${eventId})${time}`;
+    case 'sweep':
+      return `a sweep of the directory (${event}, ${eventId})`;
+    case 'due':
+      return `the schedule (${event.replaceAll('-', ' ')})`;
+    case 'admin':
+      return `an admin's order (${event}${who}, ${eventId})${time}`;
+    default:
+      return source satisfies never;
+  }
+}
+
+/** To the second, in UTC. */
+const at = (instant: Date): string => `${instant.toISOString().slice(0, 19).replace('T', ' ')}Z`;
+
+const sentence = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`);

@@ -1,0 +1,121 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createAdmin } from '../../functions/admin.ts';
+import { retryable } from '../../shared/errors.ts';
+import { reconcile } from '../../shared/reconcile/run.ts';
+import { sealwright, TOKEN } from '../cli/sealwright.ts';
+import { type Served, serveHandler } from '../functions/support/served.ts';
+import { createWorld, DAY_MS, makeMaterials, POLICY, type World } from '../support/fakes/world.ts';
+import { inForce } from '../support/policy.ts';
+
+let world: World;
+let served: Served;
+let environment: Record<string, string>;
+let isAway = false;
+
+beforeAll(async () => {
+  world = await createWorld(await makeMaterials());
+  const admin = createAdmin({
+    ...world,
+    directory: {
+      ...world.directory,
+      presence: (userId) =>
+        isAway
+          ? Promise.reject(retryable('directory-unavailable', 'The directory did not answer.'))
+          : world.directory.presence(userId),
+    },
+    policies: inForce(POLICY),
+    hintsPerMinute: 400,
+    admins: ['admin@acme.example'],
+    audiences: ['https://admin.acme.example'],
+    idTokens: {
+      verify: async () => ({ email: 'admin@acme.example', subject: '1', hostedDomain: 'acme.example' }),
+    },
+  });
+  served = await serveHandler(admin, world.log);
+  environment = { SEALWRIGHT_ADMIN_URL: served.url, SEALWRIGHT_ADMIN_TOKEN: TOKEN };
+});
+afterAll(async () => {
+  await served.close();
+  await world.close();
+});
+
+const look = (event: string) =>
+  reconcile(world.deps, '1', {
+    source: 'audit',
+    eventId: 'insert-7',
+    event,
+    actor: 'admin@acme.example',
+    at: new Date(world.clock.now().getTime() - 1_500),
+  });
+
+/** What the command prints, instants, serials and ids replaced by what they are. */
+async function explained(name: string): Promise<string> {
+  const { exit, stdout, stderr } = await sealwright(['explain', name], environment);
+  expect([exit, stderr]).toEqual([0, '']);
+  return stdout
+    .replaceAll(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ/g, 'INSTANT')
+    .replaceAll(/\b0?[0-9a-f]{36}\b/g, 'SERIAL')
+    .replaceAll(/key pair [\w-]+\./g, 'key pair ID.');
+}
+
+describe('sealwright explain', () => {
+  it('walks from the event over rule, certificate, key and pair to the identity, and says what comes next', async () => {
+    world.directory.put({ userId: '1', primaryEmail: 'ben@acme.example' });
+    await look('CREATE_USER');
+    const text = await explained('ben@acme.example');
+    expect(text).toContain(
+      'ben@acme.example (user id 1) is ready since INSTANT: Rule "staff" covers the user',
+    );
+    expect(text).toMatch(/The account is in the org unit \/Staff; rule "staff" covers it: /);
+    expect(text).toContain(
+      'It began with the audit log entry CREATE_USER by admin@acme.example (insert-7) at INSTANT, 1.5 s after it: Rule "staff" covers',
+    );
+    expect(text).toContain('Certificate SERIAL for ben@acme.example was issued by');
+    expect(text).toMatch(/Its private key is wrapped by https:\S+, which showed that it opens\./);
+    expect(text).toContain('Gmail holds it as key pair ID.');
+    expect(text).toContain('The identity of ben@acme.example uses it since INSTANT.');
+    expect(text).toMatch(/Next\n {2}INSTANT: renew\./);
+  });
+
+  it('tells of a certificate that a re-key replaced, and when it will be revoked', async () => {
+    await world.ledger.recordRekeyJob({
+      requestedBy: 'admin@acme.example',
+      reason: 'superseded',
+      users: [{ userId: '1', primaryEmail: 'ben@acme.example' }],
+    });
+    await look('rekey');
+    expect(await explained('1')).toMatch(
+      /Earlier certificates\n {2}SERIAL, from INSTANT for ben@acme\.example, is replaced and will be revoked as superseded at INSTANT\./,
+    );
+  });
+
+  it('tells of a leaver which event it was, and of the CRL only once it lists them', async () => {
+    world.clock.advance(DAY_MS);
+    world.directory.remove('1');
+    await look('DELETE_USER');
+    const before = await explained('ben@acme.example');
+    expect(before).toContain('ben@acme.example (user id 1) is out since INSTANT');
+    expect(before).toContain('The directory lists the account among the deleted.');
+    expect(before).toMatch(
+      /was revoked at INSTANT as cessationOfOperation after the audit log entry DELETE_USER by admin@acme\.example \(insert-7\) at INSTANT: The account was deleted\. No public CRL of \S+ lists it yet\./,
+    );
+    world.clock.advance(1_000);
+    await world.publishCrl();
+    expect(await explained('ben@acme.example')).toMatch(
+      /CRL \d+ of \S+, public since INSTANT, is the first that lists it\./,
+    );
+    expect(before).toContain('Nothing, until the directory says something else.');
+  });
+
+  it('says so when the directory does not answer, and still tells the rest', async () => {
+    isAway = true;
+    const text = await explained('1');
+    expect(text).toContain('How the policy sees the account now is not known: The directory did not answer.');
+    expect(text).toContain('is the first that lists it.');
+    isAway = false;
+  });
+
+  it('refuses a name the ledger does not know', async () => {
+    expect((await sealwright(['explain', 'nobody@acme.example'], environment)).exit).toBe(1);
+  });
+});
