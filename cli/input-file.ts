@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { UsageError } from './failure.ts';
 
-/** The bytes of a file that was named on the command line. Throws `UsageError` that says which and why not. */
-export function readInput(file: string): Buffer {
+/** The bytes of a file that was named on the command line. Throws `UsageError` that says which (`what` first) and why not. */
+export function readInput(file: string, what = ''): Buffer {
   try {
     return readFileSync(file);
   } catch (error) {
@@ -12,7 +12,7 @@ export function readInput(file: string): Buffer {
         ? 'there is no such file'
         : code === 'EISDIR'
           ? 'it is a folder'
-          : (code ?? 'unknown reason');
-    throw new UsageError(`${file} cannot be read: ${why}.`, { cause: error });
+          : (code ?? 'unknown');
+    throw new UsageError(`${what}${file} cannot be read: ${why}.`, { cause: error });
   }
 }

@@ -2,9 +2,7 @@
  * Who may do what: roles of Cloud KMS granted on the project (by the wiring), on a key ring or on one key (by
  * `setIamPolicy`). Administering keys does not include using them. https://docs.cloud.google.com/kms/docs/reference/permissions-and-roles
  */
-import type { Caller } from '../core/access-tokens.ts';
-import { GoogleError, invalidArgument } from '../core/google-error.ts';
-import type { Binding } from './records.ts';
+import { iam } from '../core/iam.ts';
 
 export type Permission =
   | `cloudkms.keyRings.${'create' | 'get' | 'list' | 'getIamPolicy' | 'setIamPolicy'}`
@@ -68,61 +66,8 @@ const PERMISSIONS: Readonly<Record<string, readonly Permission[] | 'all'>> = {
   ],
 };
 
-export interface AccessQuestion {
-  readonly caller: Caller | undefined;
-  readonly permission: Permission;
-  readonly bindings: readonly Binding[];
-}
-
-/** Throws 403 in Google's words, naming the resource as the request does. */
-export function requirePermission(question: AccessQuestion & { readonly resource: string }): void {
-  const { caller, permission, bindings, resource } = question;
-  const held = bindings.some(
-    (binding) =>
-      grants(binding.role, permission) && binding.members.some((member) => isMember(caller, member)),
-  );
-  if (held) return;
-  throw new GoogleError(
-    403,
-    'forbidden',
-    `Permission '${permission}' denied on resource '${resource}' (or it may not exist).`,
-    {
-      details: [
-        {
-          '@type': 'type.googleapis.com/google.rpc.ErrorInfo',
-          reason: 'IAM_PERMISSION_DENIED',
-          domain: 'cloudkms.googleapis.com',
-          metadata: { permission, resource },
-        },
-      ],
-    },
-  );
-}
-
-/** Refuses roles and members that Cloud KMS does not know, or that the emulator cannot decide about. */
-export function checkBinding(binding: Binding): void {
-  if (!Object.hasOwn(PERMISSIONS, binding.role))
-    throw invalidArgument(`Role ${binding.role} is not supported for this resource.`);
-  for (const member of binding.members) {
-    if (/^(user|serviceAccount):[^\s@:]+@[^\s@:]+$/.test(member)) continue;
-    if (/^(group|domain|principal|principalSet|deleted):/.test(member) || /^all/.test(member)) {
-      throw new GoogleError(
-        501,
-        'notImplemented',
-        `The emulator decides only about user: and serviceAccount: members, not about ${member}.`,
-      );
-    }
-    throw invalidArgument(`Invalid member "${member}": write it as serviceAccount:EMAIL or user:EMAIL.`);
-  }
-}
-
-function grants(role: string, permission: Permission): boolean {
-  const permissions = Object.hasOwn(PERMISSIONS, role) ? PERMISSIONS[role] : undefined;
-  return permissions === 'all' || (permissions?.includes(permission) ?? false);
-}
-
-function isMember(caller: Caller | undefined, member: string): boolean {
-  if (caller === undefined) return false;
-  const prefix = caller.kind === 'user' ? 'user' : 'serviceAccount';
-  return member.toLowerCase() === `${prefix}:${caller.email}`.toLowerCase();
-}
+export const { requirePermission, checkBinding } = iam<Permission>({
+  roles: PERMISSIONS,
+  domain: 'cloudkms.googleapis.com',
+  preposition: 'on',
+});

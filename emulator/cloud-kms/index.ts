@@ -5,12 +5,13 @@
  */
 import type { KeyObject } from 'node:crypto';
 import type { EmulatorContext } from '../core/context.ts';
+import type { Binding } from '../core/iam.ts';
 import type { Room } from '../core/rooms.ts';
 import { checkBinding } from './access.ts';
 import { fits } from './algorithms.ts';
 import { keyRoutes } from './crypto-keys.ts';
 import { ringRoutes } from './key-rings.ts';
-import type { Algorithm, Binding } from './records.ts';
+import type { Algorithm } from './records.ts';
 import { type CloudKmsSettings, newPolicyEtag, Rings } from './rings.ts';
 import { useRoutes } from './use.ts';
 import { versionRoutes } from './versions.ts';

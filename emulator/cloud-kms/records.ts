@@ -1,4 +1,5 @@
 /** What is kept of key rings, keys and versions, as plain JSON. Instants are RFC 3339 in UTC, bytes base64. */
+import type { Binding } from '../core/iam.ts';
 export interface StoredRing {
   readonly location: string;
   readonly id: string;
@@ -49,11 +50,6 @@ export type Algorithm =
   | 'RSA_SIGN_PKCS1_4096_SHA512'
   | 'EC_SIGN_P256_SHA256'
   | 'EC_SIGN_P384_SHA384';
-
-export interface Binding {
-  readonly role: string;
-  readonly members: readonly string[];
-}
 
 export interface Policy {
   readonly bindings: readonly Binding[];

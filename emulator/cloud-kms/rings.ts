@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import type { EmulatorContext } from '../core/context.ts';
 import { alreadyExists, failedPrecondition, GoogleError, notFound } from '../core/google-error.ts';
+import type { Binding } from '../core/iam.ts';
 import type { Call } from '../core/route.ts';
 import { type Permission, requirePermission } from './access.ts';
 import { makeMaterial, purposeOf } from './algorithms.ts';
-import type { Algorithm, Binding, Policy, StoredKey, StoredRing, StoredVersion } from './records.ts';
+import type { Algorithm, Policy, StoredKey, StoredRing, StoredVersion } from './records.ts';
 
 export interface CloudKmsSettings {
   /** `acme-sealwright`. */

@@ -3,9 +3,9 @@
  * emulator's state file unencrypted, so it is a place for sample keys alone.
  */
 import type { EmulatorContext } from '../core/context.ts';
+import type { Binding } from '../core/iam.ts';
 import type { Room } from '../core/rooms.ts';
 import { checkBinding } from './access.ts';
-import type { Binding } from './records.ts';
 import { secretRoutes } from './secrets.ts';
 import { newPolicyEtag, type SecretManagerSettings, Vault } from './vault.ts';
 import { versionRoutes } from './versions.ts';

@@ -1,4 +1,5 @@
 /** What is kept of secrets, as plain JSON. Instants are RFC 3339 in UTC, payloads base64. */
+import type { Binding } from '../core/iam.ts';
 export interface StoredSecret {
   readonly id: string;
   readonly createTime: string;
@@ -36,11 +37,6 @@ export const STATE_NUMBER: Readonly<Record<VersionState, number>> = { ENABLED: 1
 export type Replication =
   | { readonly automatic: Record<string, never> }
   | { readonly userManaged: { readonly replicas: readonly { readonly location: string }[] } };
-
-export interface Binding {
-  readonly role: string;
-  readonly members: readonly string[];
-}
 
 export interface Policy {
   readonly bindings: readonly Binding[];

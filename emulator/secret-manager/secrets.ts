@@ -1,10 +1,11 @@
 /** Methods on secrets: https://cloud.google.com/secret-manager/docs/reference/rest/v1/projects.secrets */
 import { GoogleError, invalidArgument } from '../core/google-error.ts';
+import type { Binding } from '../core/iam.ts';
 import { checkQuery, type Message, readMessage } from '../core/message.ts';
 import { type Call, ok, type Route } from '../core/route.ts';
 import { checkBinding, type Permission } from './access.ts';
 import { page } from './paging.ts';
-import type { Binding, Replication, StoredSecret } from './records.ts';
+import type { Replication, StoredSecret } from './records.ts';
 import { secretResource } from './resources.ts';
 import { checkEtag, type NewSecret, newEtag, newPolicyEtag, type Vault } from './vault.ts';
 

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import type { EmulatorContext } from '../core/context.ts';
 import { alreadyExists, failedPrecondition, invalidArgument, notFound } from '../core/google-error.ts';
+import type { Binding } from '../core/iam.ts';
 import type { Call } from '../core/route.ts';
 import { holdsPermission, type Permission, requirePermission } from './access.ts';
-import type { Binding, Replication, StoredSecret, StoredVersion } from './records.ts';
+import type { Replication, StoredSecret, StoredVersion } from './records.ts';
 
 export interface SecretManagerSettings {
   /** `acme-sealwright`. */

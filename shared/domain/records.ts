@@ -197,6 +197,17 @@ export interface UserLedger {
   readonly absence?: Absence;
 }
 
+/** What the ledger says of somebody it does not know. */
+export const UNKNOWN_USER: UserLedger = {
+  user: undefined,
+  keys: [],
+  deviceKeys: [],
+  leaves: [],
+  keypairs: [],
+  openWishes: [],
+  notices: [],
+};
+
 /**
  * Something an admin should know about a user that changes nothing by itself: a certificate near its end that could
  * not be renewed, a key pair that Sealwright did not make. `key` tells one from another and stays the same from look to

@@ -6,16 +6,6 @@ import type { IssuerRecord, KeyPurpose, UserLedger } from '../domain/records.ts'
 import type { Facts } from '../plan/facts.ts';
 import { printedAddresses } from '../reconcile/claims.ts';
 
-export const NO_LEDGER: UserLedger = {
-  user: undefined,
-  keys: [],
-  deviceKeys: [],
-  leaves: [],
-  keypairs: [],
-  openWishes: [],
-  notices: [],
-};
-
 /**
  * Facts for a plan that is only looked at: Gmail is taken to be as the ledger left it, and nobody else is asked for
  * addresses that changed hands. A plan made at a real look reads both.

@@ -6,7 +6,7 @@ import { readPlace, readPlaces } from '../activation/places.ts';
 import type { DirectoryPresence, DirectoryUser } from '../domain/directory-user.ts';
 import type { Cause } from '../domain/hint.ts';
 import type { Policy } from '../domain/policy.ts';
-import type { IssuerRecord, UserLedger } from '../domain/records.ts';
+import { type IssuerRecord, UNKNOWN_USER, type UserLedger } from '../domain/records.ts';
 import type { Plan, Step } from '../domain/step.ts';
 import { invalidInput } from '../errors.ts';
 import { departureLimit, departureSteps, scopesOf } from '../plan/guard.ts';
@@ -15,7 +15,7 @@ import { type Standing, standingOf } from '../plan/standing.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Directory } from '../ports/directory.ts';
 import type { Ledger } from '../ports/ledger.ts';
-import { factsByLedger, NO_LEDGER } from './ledger-facts.ts';
+import { factsByLedger } from './ledger-facts.ts';
 
 export interface WhatIfDeps {
   readonly directory: Directory;
@@ -107,7 +107,7 @@ export async function whatIf(deps: WhatIfDeps, { before, draft }: Drafts, since?
     const event = events?.get(user.userId);
     if (events !== undefined && event === undefined) continue;
     if (forecasts.length >= MAX_USERS) throw tooMany();
-    const ledger = known.get(user.userId) ?? NO_LEDGER;
+    const ledger = known.get(user.userId) ?? UNKNOWN_USER;
     const draftView = await view(deps, draft, placesDraft, { user, ledger, now, issuerStates });
     const beforeView =
       before === undefined || placesBefore === undefined

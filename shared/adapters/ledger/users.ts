@@ -1,6 +1,6 @@
 /** User rows, address history, and who is due. */
 import { addressDigest } from '../../domain/address-digest.ts';
-import type { UserLedger, UserRecord, UserState } from '../../domain/records.ts';
+import { UNKNOWN_USER, type UserLedger, type UserRecord, type UserState } from '../../domain/records.ts';
 import { permanent } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Ledger } from '../../ports/ledger.ts';
@@ -116,17 +116,7 @@ export const users = (
           userId,
         ]);
         const [ledger] = await readLedgers(queries, [userId], rows);
-        return (
-          ledger ?? {
-            user: undefined,
-            keys: [],
-            deviceKeys: [],
-            leaves: [],
-            keypairs: [],
-            openWishes: [],
-            notices: [],
-          }
-        );
+        return ledger ?? UNKNOWN_USER;
       }),
 
     users: (filter = {}) =>
