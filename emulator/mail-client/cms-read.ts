@@ -1,47 +1,28 @@
-/** Reading CMS (RFC 5652) as other mail programs write it, BER included. */
-import { constants, createDecipheriv, createHash, type KeyObject, verify } from 'node:crypto';
-import { ObjectIdentifier, OctetString, UTCTime } from 'asn1js';
+/** Reading CMS (RFC 5652, 5083) as other mail programs write it, BER included. */
+import { constants, createHash, type KeyObject, verify, X509Certificate } from 'node:crypto';
+import { Constructed, ObjectIdentifier, OctetString, Sequence, UTCTime } from 'asn1js';
 import {
   type Attribute,
   Certificate,
   ContentInfo,
   EnvelopedData,
   IssuerAndSerialNumber,
-  KeyTransRecipientInfo,
-  RSAESOAEPParams,
   RSASSAPSSParams,
   SignedData,
   type SignerInfo,
 } from 'pkijs';
 import { type MailCertificate, readMailCertificate } from './certificate.ts';
-import { CIPHERS, DIGESTS, OID } from './cms-oids.ts';
-
-/** Names a certificate the way a SignerInfo or RecipientInfo does. */
-export type CertificateName =
-  | { readonly kind: 'issuer-and-serial'; readonly issuerDn: Buffer; readonly serial: Buffer }
-  | { readonly kind: 'key-id'; readonly keyId: Buffer };
-
-/** The content key as it was sent to one recipient. */
-export interface SealedKey {
-  readonly recipient: CertificateName;
-  /** Algorithm in the key service's spelling, such as `RSA/ECB/PKCS1Padding`. */
-  readonly algorithm: string;
-  readonly encryptedKey: Buffer;
-  /** Label of RSAES-OAEP, when it is not empty. */
-  readonly oaepLabel: Buffer | undefined;
-}
-
-export interface Envelope {
-  readonly keys: readonly SealedKey[];
-  /** The content, with the key that one of `keys` held. Throws a sentence when the key does not fit. */
-  readonly open: (key: Buffer) => Buffer;
-}
+import { type CertificateName, isNamed, nameOf } from './cms-names.ts';
+import { DIGESTS, OID } from './cms-oids.ts';
+import { authEnvelopeOf, type Envelope, envelopeOf } from './cms-unseal.ts';
 
 export interface SignedContent {
   /** What was signed, when the message carries it inside (opaque signing). */
   readonly content: Buffer | undefined;
   /** The signer's certificate first, then the others that were sent along. */
   readonly certificates: readonly Buffer[];
+  /** The certificate the signer wants answers encrypted to (RFC 8551 section 2.5.3): the signer's own unless it says so. */
+  readonly answerTo: Buffer;
   readonly signedAt: Date | undefined;
   /** Checks the signature over `content`; answers why it does not hold, as a sentence. */
   readonly problem: (content: Buffer) => string | undefined;
@@ -51,7 +32,7 @@ export type Cms =
   | { readonly kind: 'enveloped'; readonly envelope: Envelope }
   | { readonly kind: 'signed'; readonly signed: SignedContent };
 
-/** Throws an error with a plain sentence for anything but EnvelopedData or SignedData by one signer. */
+/** Throws an error with a plain sentence for anything but EnvelopedData, AuthEnvelopedData or SignedData by one signer. */
 export function readCms(ber: Buffer): Cms {
   let info: ContentInfo;
   try {
@@ -62,76 +43,15 @@ export function readCms(ber: Buffer): Cms {
   if (info.contentType === OID.envelopedData) {
     return { kind: 'enveloped', envelope: envelopeOf(new EnvelopedData({ schema: info.content })) };
   }
+  if (info.contentType === OID.authEnvelopedData) {
+    return { kind: 'enveloped', envelope: authEnvelopeOf(info.content) };
+  }
   if (info.contentType === OID.signedData) {
     return { kind: 'signed', signed: signedContentOf(new SignedData({ schema: info.content })) };
   }
   throw new Error(
     `The S/MIME part holds CMS content of the type ${info.contentType}, which is not supported.`,
   );
-}
-
-export function isNamed(certificate: MailCertificate, name: CertificateName): boolean {
-  return name.kind === 'key-id'
-    ? (certificate.subjectKeyId?.equals(name.keyId) ?? false)
-    : certificate.issuerDn.equals(name.issuerDn) && certificate.serial.equals(name.serial);
-}
-
-function envelopeOf(data: EnvelopedData): Envelope {
-  const keys = data.recipientInfos.flatMap(({ value }) =>
-    value instanceof KeyTransRecipientInfo ? [sealedKeyOf(value)] : [],
-  );
-  const { encryptedContentInfo } = data;
-  const { algorithmId, algorithmParams } = encryptedContentInfo.contentEncryptionAlgorithm;
-  return {
-    keys,
-    open: (key) => {
-      const cipher = CIPHERS[algorithmId];
-      if (cipher === undefined || !(algorithmParams instanceof OctetString)) {
-        throw new Error(`The message is encrypted with ${algorithmId}, which is not supported.`);
-      }
-      try {
-        const decipher = createDecipheriv(cipher, key, Buffer.from(algorithmParams.getValue()));
-        const encrypted = Buffer.from(encryptedContentInfo.getEncryptedContent());
-        return Buffer.concat([decipher.update(encrypted), decipher.final()]);
-      } catch (error) {
-        throw new Error('The content key does not open the message.', { cause: error });
-      }
-    },
-  };
-}
-
-function sealedKeyOf(info: KeyTransRecipientInfo): SealedKey {
-  const { algorithmId, algorithmParams } = info.keyEncryptionAlgorithm;
-  const sealed = {
-    recipient: nameOf(info.rid),
-    encryptedKey: Buffer.from(info.encryptedKey.getValue()),
-  };
-  if (algorithmId === OID.rsaEncryption) {
-    return { ...sealed, algorithm: 'RSA/ECB/PKCS1Padding', oaepLabel: undefined };
-  }
-  if (algorithmId !== OID.rsaesOaep) return { ...sealed, algorithm: algorithmId, oaepLabel: undefined };
-  const oaep = new RSAESOAEPParams({ schema: algorithmParams });
-  const hash = DIGESTS[oaep.hashAlgorithm.algorithmId]?.replace('sha', 'SHA-') ?? 'SHA-1';
-  const label: unknown = oaep.pSourceAlgorithm.algorithmParams;
-  const bytes = label instanceof OctetString ? Buffer.from(label.getValue()) : Buffer.alloc(0);
-  return {
-    ...sealed,
-    algorithm: `RSA/ECB/OAEPwith${hash}andMGF1Padding`,
-    oaepLabel: bytes.length === 0 ? undefined : bytes,
-  };
-}
-
-function nameOf(identifier: unknown): CertificateName {
-  if (identifier instanceof IssuerAndSerialNumber) {
-    return {
-      kind: 'issuer-and-serial',
-      issuerDn: Buffer.from(identifier.issuer.valueBeforeDecode),
-      serial: Buffer.from(identifier.serialNumber.valueBlock.valueHexView),
-    };
-  }
-  // [0] IMPLICIT OCTET STRING comes as a primitive of its own class.
-  const block = identifier as { valueBlock?: { valueHexView?: Uint8Array } };
-  return { kind: 'key-id', keyId: Buffer.from(block.valueBlock?.valueHexView ?? []) };
 }
 
 function signedContentOf(data: SignedData): SignedContent {
@@ -149,6 +69,7 @@ function signedContentOf(data: SignedData): SignedContent {
   return {
     content: inner === undefined ? undefined : Buffer.from(inner.getValue()),
     certificates: [leaf.der, ...sent.filter((other) => other !== leaf).map((other) => other.der)],
+    answerTo: preferredCertificate(signer, leaf, sent).der,
     signedAt: signingTimeOf(signer),
     problem: (content) => signatureProblem(signer, leaf.publicKey, content),
   };
@@ -186,6 +107,31 @@ function signingTimeOf(signer: SignerInfo): Date | undefined {
   const value = attributeOf(signer, OID.signingTime);
   // GeneralizedTime is a UTCTime too in asn1js.
   return value instanceof UTCTime ? value.toDate() : undefined;
+}
+
+/**
+ * Only a certificate that came along, of the same issuer and for the same addresses, is believed: the signature covers its
+ * name, and the chain was judged for the signer.
+ */
+function preferredCertificate(
+  signer: SignerInfo,
+  leaf: MailCertificate,
+  sent: readonly MailCertificate[],
+): MailCertificate {
+  const value = attributeOf(signer, OID.encryptionKeyPreference);
+  if (!(value instanceof Constructed) || value.idBlock.tagNumber !== 0) return leaf;
+  const name: CertificateName = nameOf(
+    new IssuerAndSerialNumber({ schema: new Sequence({ value: value.valueBlock.value }) }),
+  );
+  const addresses = new X509Certificate(leaf.der).subjectAltName;
+  return (
+    sent.find(
+      (other) =>
+        isNamed(other, name) &&
+        other.issuerDn.equals(leaf.issuerDn) &&
+        new X509Certificate(other.der).subjectAltName === addresses,
+    ) ?? leaf
+  );
 }
 
 function attributeOf(signer: SignerInfo, type: string): unknown {

@@ -4,10 +4,12 @@ import type { EmulatorClock } from '../core/clock.ts';
 import { failedPrecondition, GoogleError } from '../core/google-error.ts';
 import type { Account } from '../core/rooms.ts';
 import { type MailCertificate, readMailCertificate } from './certificate.ts';
-import { envelopedData, signedAttributes, signedData } from './cms-write.ts';
+import { WRITTEN_CIPHERS } from './cms-oids.ts';
+import { type Sealing, sealedData } from './cms-seal.ts';
+import { signedAttributes, signedData } from './cms-write.ts';
 import type { CseMail, HeldKeyPair } from './deps.ts';
 import type { KeyServiceClient } from './key-service.ts';
-import { clearSignedEntity, envelopedEntity, headerLine, textEntity } from './mime.ts';
+import { clearSignedEntity, headerLine, pkcs7MimeEntity, textEntity } from './mime.ts';
 
 export interface Draft {
   /** Lower-case addresses. */
@@ -17,6 +19,13 @@ export interface Draft {
   readonly text: string;
   readonly sign: boolean;
   readonly encrypt: boolean;
+  readonly form: SmimeForm;
+}
+
+/** How S/MIME is written. Gmail's base is 3.2, with AES-256-CBC and PKCS#1 v1.5; what else it may write is not published. */
+export interface SmimeForm extends Sealing {
+  /** `clear`: multipart/signed, which any program shows. `opaque`: the content inside the SignedData. */
+  readonly signature: 'clear' | 'opaque';
 }
 
 export interface ComposeParts {
@@ -29,7 +38,7 @@ export interface ComposeParts {
 
 /**
  * Writes the RFC 5322 message of a draft: signed, then encrypted to every recipient and the sender, as Gmail's client
- * does (S/MIME 3.2). Subject, From, To, Date and Message-ID stay in clear. Throws `GoogleError` with a sentence when
+ * does. Subject, From, To, Date and Message-ID stay in clear. Throws `GoogleError` with a sentence when
  * an identity, a certificate or the key service is missing or refuses.
  */
 export async function composeMessage(parts: ComposeParts, sender: Account, draft: Draft): Promise<Buffer> {
@@ -44,7 +53,7 @@ export async function composeMessage(parts: ComposeParts, sender: Account, draft
         `${draft.from} has no identity for client-side encryption, so it cannot send.`,
       );
     }
-    if (draft.sign) entity = await signed(parts, { sender, keyPair: identity.signing, entity, messageId });
+    if (draft.sign) entity = await signed(parts, { sender, draft, ...identity, entity, messageId });
     if (draft.encrypt) entity = encrypted(parts, draft, identity.encryption, entity);
   }
   const headers = [
@@ -58,13 +67,26 @@ export async function composeMessage(parts: ComposeParts, sender: Account, draft
   return Buffer.concat([Buffer.from(headers.join('')), entity, Buffer.from('\r\n')]);
 }
 
-async function signed(
-  { clock, keyService }: ComposeParts,
-  mail: { sender: Account; keyPair: HeldKeyPair; entity: Buffer; messageId: string },
-): Promise<Buffer> {
-  const { sender: account, keyPair, entity, messageId } = mail;
-  const leaf = currentLeaf(keyPair.certificates[0], account.primaryEmail, clock.now());
-  const attributes = signedAttributes(entity, clock.now());
+interface Signing {
+  readonly sender: Account;
+  readonly draft: Draft;
+  readonly signing: HeldKeyPair;
+  readonly encryption: HeldKeyPair;
+  readonly entity: Buffer;
+  readonly messageId: string;
+}
+
+async function signed({ clock, keyService }: ComposeParts, mail: Signing): Promise<Buffer> {
+  const { sender: account, signing: keyPair, encryption, entity, messageId, draft } = mail;
+  const now = clock.now();
+  const leaf = currentLeaf(keyPair.certificates[0], account.primaryEmail, now);
+  // With split keys, who answers needs the certificate of the other one.
+  const encryptTo =
+    encryption.keyPairId === keyPair.keyPairId
+      ? undefined
+      : currentLeaf(encryption.certificates[0], account.primaryEmail, now);
+  const readsGcm = WRITTEN_CIPHERS[draft.form.cipher].authenticated;
+  const attributes = signedAttributes(entity, now, { readsGcm, encryptTo });
   const digest = createHash('sha256').update(attributes).digest();
   const signature = await keyService.sign({ account, keyPair, leaf, messageId }, digest);
   if (!verify('sha256', attributes, leaf.publicKey, signature)) {
@@ -75,8 +97,12 @@ async function signed(
       { status: 'UNAVAILABLE' },
     );
   }
-  const certificates = keyPair.certificates.slice(0, -1); // recipients have the root already, or must not trust it
-  return clearSignedEntity(entity, signedData({ attributes, signature, signer: leaf, certificates }));
+  const above = keyPair.certificates.slice(0, -1); // recipients have the root already, or must not trust it
+  const certificates = encryptTo === undefined ? above : [...above, encryptTo.der];
+  const parts = { attributes, signature, signer: leaf, certificates };
+  return draft.form.signature === 'opaque'
+    ? pkcs7MimeEntity('signed-data', signedData({ ...parts, content: entity }))
+    : clearSignedEntity(entity, signedData({ ...parts, content: undefined }));
 }
 
 function encrypted(
@@ -93,7 +119,11 @@ function encrypted(
   const distinct = all.filter(
     (leaf, index) => all.findIndex((other) => other.der.equals(leaf.der)) === index,
   );
-  return envelopedEntity(envelopedData(entity, distinct));
+  const { authenticated } = WRITTEN_CIPHERS[draft.form.cipher];
+  return pkcs7MimeEntity(
+    authenticated ? 'authEnveloped-data' : 'enveloped-data',
+    sealedData(entity, distinct, draft.form),
+  );
 }
 
 /** The leaf to use for an address, which must be valid now and RSA. */
@@ -111,7 +141,9 @@ function currentLeaf(der: Buffer | undefined, address: string, now: Date): MailC
     throw failedPrecondition(`The certificate of ${address} expired at ${leaf.notAfter.toISOString()}.`);
   }
   if (leaf.publicKey.asymmetricKeyType !== 'rsa') {
-    throw failedPrecondition(`The certificate of ${address} has no RSA key, which S/MIME 3.2 mail needs.`);
+    throw failedPrecondition(
+      `The certificate of ${address} has no RSA key, which this client needs to encrypt to it.`,
+    );
   }
   return leaf;
 }

@@ -10,6 +10,7 @@ import type { Account, Room } from '../core/rooms.ts';
 import { type Answer, type Call, jsonBody, ok, type Route } from '../core/route.ts';
 import { composeMessage, type Draft } from './compose.ts';
 import type { MailClientDependencies } from './deps.ts';
+import { addressIn, readDraft, requireKnown } from './draft.ts';
 import { KeyServiceClient } from './key-service.ts';
 import { Mailboxes } from './mailbox.ts';
 import { canonical, readEntity } from './mime.ts';
@@ -35,8 +36,6 @@ export interface MailClient extends Room {
 }
 
 const BASE = '/_emulator/mail';
-const DRAFT_FIELDS = ['from', 'to', 'subject', 'text', 'sign', 'encrypt'];
-const ADDRESS = /^[^\s@<>(),;:"[\]\\]+@[A-Za-z0-9.-]+$/;
 
 export function createMailClient(context: EmulatorContext, dependencies: MailClientDependencies): MailClient {
   const { accounts, gmail, cseTokens, fetch = globalThis.fetch } = dependencies;
@@ -132,40 +131,6 @@ function summary(mailboxes: Mailboxes, account: Account, id: string): unknown {
     subject: headers.get('subject') ?? '',
     arrivedAt: message?.arrivedAt.toISOString() ?? null,
   };
-}
-
-/** `sign` and `encrypt` are true unless given: that is what turning on encryption for a message does in Gmail. */
-function readDraft(body: Readonly<Record<string, unknown>>): Draft {
-  requireKnown(body, DRAFT_FIELDS);
-  const { to, subject = '', text = '', sign = true, encrypt = true } = body;
-  if (!Array.isArray(to) || to.length === 0)
-    throw invalidArgument('to must be a list of at least one address.');
-  if (typeof subject !== 'string' || /[\r\n]/.test(subject)) {
-    throw invalidArgument('subject must be one line of text.');
-  }
-  if (typeof text !== 'string') throw invalidArgument('text must be text.');
-  if (typeof sign !== 'boolean' || typeof encrypt !== 'boolean') {
-    throw invalidArgument('sign and encrypt must be true or false.');
-  }
-  return {
-    from: addressIn(body['from'], 'from'),
-    to: [...new Set(to.map((address: unknown, index) => addressIn(address, `to[${index}]`)))],
-    subject,
-    text,
-    sign,
-    encrypt,
-  };
-}
-
-function requireKnown(body: Readonly<Record<string, unknown>>, known: readonly string[]): void {
-  const unknown = Object.keys(body).find((name) => !known.includes(name));
-  if (unknown !== undefined)
-    throw invalidArgument(`Unknown field "${unknown}"; known are ${known.join(', ')}.`);
-}
-
-function addressIn(value: unknown, name: string): string {
-  if (typeof value === 'string' && ADDRESS.test(value)) return value.toLowerCase();
-  throw invalidArgument(`${name} must be an address such as ana@acme.example.`);
 }
 
 function contactCertificate(pem: unknown, address: string): Buffer {

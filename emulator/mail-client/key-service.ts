@@ -2,7 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import { failedPrecondition, GoogleError } from '../core/google-error.ts';
 import type { Account } from '../core/rooms.ts';
 import type { MailCertificate } from './certificate.ts';
-import type { SealedKey } from './cms-read.ts';
+import type { SealedKey } from './cms-unseal.ts';
 import type { CseTokens, HeldKeyPair } from './deps.ts';
 
 const TIMEOUT_MS = 30_000;

@@ -82,13 +82,12 @@ export function clearSignedEntity(entity: Buffer, signature: Buffer): Buffer {
   ]);
 }
 
-/** application/pkcs7-mime with EnvelopedData, RFC 8551 section 3.3. */
-export const envelopedEntity = (enveloped: Buffer): Buffer =>
-  base64Entity(
-    'application/pkcs7-mime; smime-type=enveloped-data;\r\n name="smime.p7m"',
-    'smime.p7m',
-    enveloped,
-  );
+/** application/pkcs7-mime, RFC 8551 sections 3.3, 3.4 and 3.5.2. */
+export const pkcs7MimeEntity = (
+  type: 'enveloped-data' | 'authEnveloped-data' | 'signed-data',
+  cms: Buffer,
+): Buffer =>
+  base64Entity(`application/pkcs7-mime; smime-type=${type};\r\n name="smime.p7m"`, 'smime.p7m', cms);
 
 function base64Entity(contentType: string, file: string, content: Buffer): Buffer {
   const lines = content.toString('base64').match(new RegExp(`.{1,${BASE64_LINE}}`, 'g')) ?? [];

@@ -1,7 +1,9 @@
 import PostalMime from 'postal-mime';
 import type { Account } from '../core/rooms.ts';
 import { type MailCertificate, readMailCertificate } from './certificate.ts';
-import { type Envelope, isNamed, readCms, type SealedKey, type SignedContent } from './cms-read.ts';
+import { isNamed } from './cms-names.ts';
+import { readCms, type SignedContent } from './cms-read.ts';
+import type { Envelope, SealedKey } from './cms-unseal.ts';
 import type { CseMail, HeldKeyPair } from './deps.ts';
 import type { KeyServiceClient } from './key-service.ts';
 import { canonical, decodedBody, type Entity, multipartParts, readEntity } from './mime.ts';
@@ -153,7 +155,7 @@ class LayerReader {
       signedAt: signed.signedAt?.toISOString() ?? null,
       revocation: judgement.revocation,
     };
-    if (problems.length === 0) this.#parts.learn(from, leafDer);
+    if (problems.length === 0) this.#parts.learn(from, signed.answerTo);
   }
 
   async #decrypt(envelope: Envelope): Promise<Buffer> {

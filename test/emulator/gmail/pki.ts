@@ -47,7 +47,8 @@ export interface LeafRequest {
   readonly notBefore?: Date;
   readonly notAfter?: Date;
   readonly serialHex?: string;
-  readonly key?: 'rsa-2048' | 'rsa-1024' | 'ec-p256' | 'rsa-2048-other';
+  /** Leaves with the same word here have the same key; `rsa-2048` unless given. */
+  readonly key?: 'rsa-2048' | 'rsa-1024' | 'ec-p256' | `rsa-2048-${string}`;
   readonly digest?: string;
 }
 

@@ -70,6 +70,30 @@ export class MailTenant {
     return { email, accountId, keyPairId, leaf };
   }
 
+  /** A user with a key that signs and another that is encrypted to; `leaf` is that of the second, the tools' contact. */
+  async joinSplit(email: string): Promise<MailUser & { readonly signing: Leaf }> {
+    const accountId = this.tenant.accounts.add(email).id;
+    const signing = await this.newKeyPair(email, {
+      key: 'rsa-2048-signing',
+      extensions: { keyUsage: 'critical,digitalSignature' },
+    });
+    const encryption = await this.newKeyPair(email, {
+      key: 'rsa-2048-encryption',
+      extensions: { keyUsage: 'critical,keyEncipherment' },
+    });
+    await this.tenant.client(email).users.settings.cse.identities.create({
+      userId: 'me',
+      requestBody: {
+        emailAddress: email,
+        signAndEncryptKeyPairs: {
+          signingKeyPairId: signing.keyPairId,
+          encryptionKeyPairId: encryption.keyPairId,
+        },
+      },
+    });
+    return { email, accountId, ...encryption, signing: signing.leaf };
+  }
+
   async newKeyPair(email: string, request: LeafRequest = {}): Promise<{ leaf: Leaf; keyPairId: string }> {
     const leaf = this.tenant.pki.leaf(this.tenant.issuing, email, request);
     return { leaf, keyPairId: await this.tenant.upload(email, leaf, wrapped(leaf)) };
