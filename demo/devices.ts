@@ -1,14 +1,11 @@
 /** Keys for other mail clients, by the command that an admin would type. */
-import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Artefacts, Check } from './artefacts.ts';
 import type { CompanyClient } from './company-client.ts';
 import type { Console } from './console.ts';
-
-const COMMAND = fileURLToPath(new URL('../bin/sealwright.mjs', import.meta.url));
+import { sealwright } from './sealwright.ts';
 
 const FORMS = [
   {
@@ -112,22 +109,3 @@ export const deviceIsRevoked = (certificate: string, crl: string, at: Date): Che
   expectedExit: 'refused',
   expectedOutput: 'certificate revoked',
 });
-
-function sealwright(words: readonly string[], environment: Readonly<Record<string, string>>): Promise<void> {
-  const child = spawn(process.execPath, [COMMAND, ...words], {
-    env: { PATH: process.env['PATH'] ?? '', ...environment },
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  let said = '';
-  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
-    said += chunk;
-  });
-  return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', (code) =>
-      code === 0
-        ? resolve()
-        : reject(new Error(`sealwright ${words.join(' ')} ended with ${code}: ${said.trim()}`)),
-    );
-  });
-}

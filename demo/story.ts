@@ -10,6 +10,7 @@ import { COMPANY } from '../local/company.ts';
 import { policyText } from '../local/policy-text.ts';
 import type { System } from '../local/system.ts';
 import type { Artefacts, Check } from './artefacts.ts';
+import { exportAudit } from './audit.ts';
 import { type Certificate, CompanyClient, type UserView } from './company-client.ts';
 import type { Console } from './console.ts';
 import { deviceIsRevoked, exportForDevices } from './devices.ts';
@@ -159,6 +160,8 @@ export async function tellStory(system: System, artefacts: Artefacts, console: C
     kind: 'export of the ledger: users and audit trail',
     checks: [],
   });
+  console.chapter('An auditor takes the audit trail away');
+  await exportAudit(company, artefacts, console);
   artefacts.writeManifest({ company: COMPANY.domain, joinedAt, endedAt });
 }
 
