@@ -4,19 +4,20 @@ import { guardContract } from '../contract/guard.ts';
 import { issuerLifeContract } from '../contract/issuer-life.ts';
 import { ledgerContract } from '../contract/ledger.ts';
 import { migrationContract } from '../contract/migrate.ts';
+import { inSql } from '../contract/subject.ts';
 import { openBarePostgres, openTestPostgres } from './support.ts';
 
 describe('the ledger, on PostgreSQL:', () => {
-  ledgerContract(openTestPostgres);
+  ledgerContract(inSql(openTestPostgres));
   deviceKeyContract(openTestPostgres);
 });
 
 describe('the ledger, on PostgreSQL:', () => {
-  issuerLifeContract(openTestPostgres);
+  issuerLifeContract(inSql(openTestPostgres));
 });
 
 describe('the memory of the guard, on PostgreSQL,', () => {
-  guardContract(openTestPostgres);
+  guardContract(inSql(openTestPostgres));
 });
 
 describe('migrating, on PostgreSQL,', () => {

@@ -1,0 +1,253 @@
+import type { IssuerRecord } from '../../../../shared/domain/records.ts';
+import { permanent } from '../../../../shared/errors.ts';
+import type { CrlIntent, Ledger, StoredCrl } from '../../../../shared/ports/ledger.ts';
+import { holdLease, issuerSubject } from './leases.ts';
+import { byText, type Memory, present } from './rows.ts';
+
+function recordIssuer({ rows, clock }: Memory, issuer: IssuerRecord): void {
+  const { issuers, issuerRecordedAt } = rows.now;
+  const known = issuers.get(issuer.issuerId);
+  if (known !== undefined && Buffer.compare(known.certificateDer, issuer.certificateDer) !== 0)
+    throw permanent(
+      'conflict',
+      `The issuer ${issuer.issuerId} is in the ledger with another certificate: give the new certificate an issuer id of its own.`,
+    );
+  const isAnotherActive = [...issuers.values()].some(
+    ({ issuerId, state }) => state === 'active' && issuerId !== issuer.issuerId,
+  );
+  if (issuer.state === 'active' && isAnotherActive)
+    throw permanent(
+      'conflict',
+      `Another issuer than ${issuer.issuerId} is active: record that one as retiring first.`,
+    );
+  const order = ['prepared', 'active', 'retiring', 'retired'];
+  if (known !== undefined && order.indexOf(issuer.state) < order.indexOf(known.state))
+    throw permanent('conflict', `The ledger refuses a change: issuer ${issuer.issuerId} is ${known.state}.`);
+  issuers.set(issuer.issuerId, { ...issuer });
+  if (known === undefined) issuerRecordedAt.set(issuer.issuerId, clock.now());
+}
+
+function activateIssuer({ rows }: Memory, issuerId: string): { retiring?: string } {
+  const { issuers } = rows.now;
+  const issuer = issuers.get(issuerId);
+  if (issuer?.state === 'active') return {};
+  if (issuer?.state !== 'prepared')
+    throw permanent(
+      'conflict',
+      `The issuer ${issuerId} is ${issuer?.state ?? 'not in the ledger'}, and only a prepared one can become active.`,
+    );
+  const before = [...issuers.values()].find(({ state }) => state === 'active');
+  if (before !== undefined) issuers.set(before.issuerId, { ...before, state: 'retiring' });
+  issuers.set(issuerId, { ...issuer, state: 'active' });
+  return before === undefined ? {} : { retiring: before.issuerId };
+}
+
+function holdings({ rows, clock }: Memory, issuerId: string): Awaited<ReturnType<Ledger['issuerHoldings']>> {
+  const { leaves, revocations, lastEntries } = rows.now;
+  const now = clock.now();
+  const ours = [...leaves.values()].filter((leaf) => leaf.issuerId === issuerId);
+  const byEnd = ours.toSorted((left, right) => right.notAfter.getTime() - left.notAfter.getTime());
+  return present({
+    live: ours.filter(({ notAfter }) => notAfter >= now).length,
+    unlisted: ours.filter(
+      ({ serialHex, notAfter }) =>
+        notAfter < now && revocations.has(serialHex) && !lastEntries.has(serialHex),
+    ).length,
+    lastNotAfter: byEnd[0]?.notAfter,
+    sampleDer: byEnd.find(
+      ({ leafDer, notBefore, notAfter, serialHex }) =>
+        leafDer !== undefined && notBefore <= now && notAfter >= now && !revocations.has(serialHex),
+    )?.leafDer,
+  }) as Awaited<ReturnType<Ledger['issuerHoldings']>>;
+}
+
+function retireIssuer(memory: Memory, issuerId: string): boolean {
+  const { issuers, leaves, revocations, lastEntries } = memory.rows.now;
+  const issuer = issuers.get(issuerId);
+  const unlisted = [...leaves.values()].some(
+    (leaf) =>
+      leaf.issuerId === issuerId && revocations.has(leaf.serialHex) && !lastEntries.has(leaf.serialHex),
+  );
+  if (issuer?.state === 'retiring' && holdings(memory, issuerId).live === 0 && !unlisted)
+    issuers.set(issuerId, { ...issuer, state: 'retired' });
+  return issuers.get(issuerId)?.state === 'retired';
+}
+
+const addresses = ({ rows, clock }: Memory): Pick<Ledger, 'issuerAddresses' | 'recordAddressCheck'> => ({
+  issuerAddresses: async (issuerId) => rows.now.issuerAddresses.get(issuerId) ?? [],
+  recordAddressCheck: async (issuerId, check) => {
+    const now = clock.now();
+    const known = rows.now.issuerAddresses.get(issuerId) ?? [];
+    const { kind, url } = check;
+    const before = known.find((row) => row.kind === kind && row.url === url) ?? { kind, url };
+    const after =
+      'failure' in check
+        ? { ...before, failedAt: now, failure: check.failure }
+        : {
+            ...before,
+            verifiedAt: ('verifiedAt' in before ? before.verifiedAt : undefined) ?? now,
+            seenAt: now,
+            sha256Hex: check.sha256Hex,
+            found: check.found,
+          };
+    rows.now.issuerAddresses.set(
+      issuerId,
+      [...known.filter((row) => row !== before), after].toSorted(
+        (left, right) => byText(left.kind, right.kind) || byText(left.url, right.url),
+      ),
+    );
+  },
+});
+
+export const issuers = (
+  memory: Memory,
+): ReturnType<typeof addresses> &
+  Pick<
+    Ledger,
+    | 'recordIssuer'
+    | 'activeIssuer'
+    | 'readIssuer'
+    | 'issuers'
+    | 'activateIssuer'
+    | 'retireIssuer'
+    | 'issuerHoldings'
+    | 'recordIssuerRequest'
+    | 'readIssuerRequest'
+    | 'openIssuerRequests'
+    | 'latestInstant'
+  > => ({
+  ...addresses(memory),
+  recordIssuer: async (issuer) => recordIssuer(memory, issuer),
+  activeIssuer: async () => [...memory.rows.now.issuers.values()].find(({ state }) => state === 'active'),
+  readIssuer: async (issuerId) => memory.rows.now.issuers.get(issuerId),
+  issuers: async () => {
+    const recorded = (issuerId: string) => memory.rows.now.issuerRecordedAt.get(issuerId)?.getTime() ?? 0;
+    return [...memory.rows.now.issuers.values()].toSorted(
+      (left, right) =>
+        recorded(left.issuerId) - recorded(right.issuerId) || byText(left.issuerId, right.issuerId),
+    );
+  },
+  activateIssuer: async (issuerId) => activateIssuer(memory, issuerId),
+  retireIssuer: async (issuerId) => retireIssuer(memory, issuerId),
+  issuerHoldings: async (issuerId) => holdings(memory, issuerId),
+  recordIssuerRequest: async (request) => {
+    memory.rows.now.issuerRequests.set(request.spkiSha256Hex, {
+      ...request,
+      requestedAt: memory.clock.now(),
+    });
+  },
+  readIssuerRequest: async (spkiSha256Hex) => memory.rows.now.issuerRequests.get(spkiSha256Hex),
+  openIssuerRequests: async () => {
+    const used = new Set([...memory.rows.now.issuers.values()].map(({ keyVersion }) => keyVersion));
+    return [...memory.rows.now.issuerRequests.values()]
+      .filter(({ keyVersion }) => !used.has(keyVersion))
+      .toSorted(
+        (left, right) =>
+          left.requestedAt.getTime() - right.requestedAt.getTime() ||
+          byText(left.spkiSha256Hex, right.spkiSha256Hex),
+      );
+  },
+  latestInstant: async () => {
+    const { crls: lists, audit, leaves, issuerRecordedAt } = memory.rows.now;
+    const instants = [
+      ...[...lists.values()].flat().map(({ thisUpdate }) => thisUpdate),
+      ...audit.map(({ at }) => at),
+      ...[...leaves.values()].map(({ intendedAt }) => intendedAt),
+      ...issuerRecordedAt.values(),
+    ];
+    return instants.toSorted((left, right) => right.getTime() - left.getTime())[0];
+  },
+});
+
+/** The DER INTEGER that a serial is in a CRL. */
+const entryOf = (serialHex: string): Buffer =>
+  Buffer.from(`02${(serialHex.length / 2).toString(16).padStart(2, '0')}${serialHex}`, 'hex');
+
+const noSuchCrl = (issuerId: string, crlNumber: bigint) =>
+  permanent('intent-mismatch', `The ledger has no intent for CRL ${crlNumber} of issuer ${issuerId}.`, {
+    details: { issuerId, crlNumber: String(crlNumber) },
+  });
+
+function replaceCrl({ rows }: Memory, crl: StoredCrl): void {
+  const known = rows.now.crls.get(crl.issuerId) ?? [];
+  rows.now.crls.set(
+    crl.issuerId,
+    known.map((one) => (one.crlNumber === crl.crlNumber ? crl : one)),
+  );
+}
+
+function recordCrlIntent({ rows }: Memory, intent: CrlIntent): void {
+  const known = rows.now.crls.get(intent.issuerId) ?? [];
+  const highest = known.at(-1)?.crlNumber ?? 0n;
+  if (intent.crlNumber <= highest)
+    throw permanent(
+      'conflict',
+      `The ledger refuses a change: CRL ${intent.crlNumber} is not above ${highest}.`,
+    );
+  const { issuerId, crlNumber, thisUpdate, nextUpdate, tbsDer } = intent;
+  const crl: StoredCrl = { issuerId, crlNumber, thisUpdate, nextUpdate, tbsDer, state: 'intended' };
+  rows.now.crls.set(issuerId, [...known, crl]);
+}
+
+function recordPublishedCrl(memory: Memory, known: StoredCrl, published: readonly StoredCrl[]): void {
+  if (known.state === 'published') return;
+  if (known.state === 'intended')
+    throw permanent(
+      'intent-mismatch',
+      `CRL ${known.crlNumber} of issuer ${known.issuerId} is not signed, so it cannot have been published.`,
+      { details: { issuerId: known.issuerId, crlNumber: String(known.crlNumber) } },
+    );
+  if (published.some(({ crlNumber }) => crlNumber > known.crlNumber))
+    throw permanent('conflict', 'The ledger refuses a change: a later CRL is published already.');
+  replaceCrl(memory, { ...known, state: 'published' });
+  const { leaves, revocations, lastEntries } = memory.rows.now;
+  const tbs = Buffer.from(known.tbsDer);
+  for (const leaf of leaves.values()) {
+    const isOver = leaf.issuerId === known.issuerId && leaf.notAfter < known.thisUpdate;
+    if (isOver && revocations.has(leaf.serialHex) && tbs.includes(entryOf(leaf.serialHex)))
+      lastEntries.add(leaf.serialHex);
+  }
+}
+
+export const crls = (
+  memory: Memory,
+): Pick<
+  Ledger,
+  | 'latestCrl'
+  | 'latestPublishedCrl'
+  | 'readCrl'
+  | 'recordCrlIntent'
+  | 'recordSignedCrl'
+  | 'recordPublishedCrl'
+> => {
+  const all = (issuerId: string) => memory.rows.now.crls.get(issuerId) ?? [];
+  const published = (issuerId: string) => all(issuerId).filter(({ state }) => state === 'published');
+  const find = (issuerId: string, crlNumber: bigint) =>
+    all(issuerId).find((crl) => crl.crlNumber === crlNumber);
+  return {
+    latestCrl: async (issuerId) => all(issuerId).at(-1),
+    latestPublishedCrl: async (issuerId) => published(issuerId).at(-1),
+    readCrl: async (issuerId, crlNumber) => find(issuerId, crlNumber),
+    recordCrlIntent: async (lease, intent) => {
+      holdLease(memory, lease, issuerSubject(intent.issuerId));
+      recordCrlIntent(memory, intent);
+    },
+    recordSignedCrl: async (issuerId, crlNumber, crlDer) => {
+      const known = find(issuerId, crlNumber);
+      if (known === undefined) throw noSuchCrl(issuerId, crlNumber);
+      if (known.state === 'intended') replaceCrl(memory, { ...known, state: 'signed', crlDer });
+      else if (Buffer.compare(known.crlDer ?? Buffer.of(), crlDer) !== 0)
+        throw permanent(
+          'intent-mismatch',
+          `Another CRL ${crlNumber} of issuer ${issuerId} is in the ledger already; the first one stays.`,
+          { details: { issuerId, crlNumber: String(crlNumber) } },
+        );
+    },
+    recordPublishedCrl: async (lease, issuerId, crlNumber) => {
+      holdLease(memory, lease, issuerSubject(issuerId));
+      const known = find(issuerId, crlNumber);
+      if (known === undefined) throw noSuchCrl(issuerId, crlNumber);
+      recordPublishedCrl(memory, known, published(issuerId));
+    },
+  };
+};

@@ -1,0 +1,159 @@
+/**
+ * The rows of a ledger in memory. Records are replaced and never changed in place, so that whoever read one keeps what
+ * they read. Each function of this folder does one noun's part, as the files of `shared/adapters/ledger` do in SQL.
+ */
+import { StatementRefused } from '../../../../shared/adapters/ledger/database.ts';
+import type { HeldDeparture, HeldSet } from '../../../../shared/domain/held.ts';
+import type {
+  Absence,
+  IssuerRecord,
+  KeypairRecord,
+  NoticeRecord,
+  Retirement,
+  Revocation,
+  UserKeyRecord,
+  UserRecord,
+  WishRecord,
+} from '../../../../shared/domain/records.ts';
+import type { Clock } from '../../../../shared/ports/clock.ts';
+import type { BlockedKey } from '../../../../shared/ports/ledger/blocked-keys.ts';
+import type { IssuerRequest } from '../../../../shared/ports/ledger/issuer-life.ts';
+import type { StoredPolicyActivation } from '../../../../shared/ports/ledger/policy-activations.ts';
+import type { WaitingHint } from '../../../../shared/ports/ledger/rollouts.ts';
+import type { SweepRecord } from '../../../../shared/ports/ledger/sweeps.ts';
+import type { AuditEntry, Ledger, StoredCrl, StoredLeafIntent } from '../../../../shared/ports/ledger.ts';
+import type { StateCell } from '../state.ts';
+
+export interface LeaseRow {
+  readonly holder?: string | undefined;
+  readonly fence: bigint;
+  readonly expiresMs: number;
+  readonly lookAgain: boolean;
+}
+
+export interface UserRow extends Omit<UserRecord, 'departure'> {
+  readonly sightedAt?: Date;
+  readonly addressDigest?: number;
+}
+
+export type LeafRow = Omit<StoredLeafIntent, 'spkiDer' | 'revocation' | 'keyBlockedAt'> & {
+  readonly intendedAt: Date;
+};
+
+export interface WishRow extends WishRecord {
+  readonly primaryEmail: string;
+  readonly state: 'open' | 'fulfilled' | 'failed';
+  readonly detail?: string;
+}
+
+export interface QueuedHint extends WaitingHint {
+  readonly rolloutId: bigint;
+  readonly waitingSince: Date;
+  readonly hintedAt?: Date;
+}
+
+export interface Rows {
+  readonly leases: Map<string, LeaseRow>;
+  readonly users: Map<string, UserRow>;
+  readonly absences: Map<string, Absence>;
+  /** By address and user id, parted by a space. */
+  readonly addresses: Map<string, { address: string; userId: string; lastSeen: Date; sighting: number }>;
+  readonly keys: Map<string, UserKeyRecord>;
+  readonly blocked: Map<string, BlockedKey>;
+  readonly leaves: Map<string, LeafRow>;
+  readonly leavesOf: Map<string, string[]>;
+  readonly revocations: Map<string, Revocation>;
+  readonly retirements: Map<string, readonly Retirement[]>;
+  readonly keypairs: Map<string, KeypairRecord>;
+  /** By user id and key, parted by a space. */
+  readonly notices: Map<string, NoticeRecord & { readonly userId: string; readonly isOver: boolean }>;
+  readonly jobs: Map<string, readonly string[]>;
+  readonly wishes: Map<string, WishRow>;
+  readonly issuers: Map<string, IssuerRecord>;
+  readonly issuerRecordedAt: Map<string, Date>;
+  readonly issuerAddresses: Map<string, Awaited<ReturnType<Ledger['issuerAddresses']>>>;
+  readonly issuerRequests: Map<string, IssuerRequest>;
+  readonly crls: Map<string, readonly StoredCrl[]>;
+  /** Revoked leaves that a CRL made after their end has listed. */
+  readonly lastEntries: Set<string>;
+  readonly channels: Map<string, Parameters<Ledger['recordChannel']>[0]>;
+  readonly audit: (AuditEntry & { readonly id: bigint; readonly at: Date })[];
+  readonly heldSets: Map<bigint, HeldSet>;
+  readonly departures: (HeldDeparture & { readonly isStanding: boolean })[];
+  readonly stops: {
+    readonly by: string;
+    readonly reason: string;
+    readonly at: Date;
+    readonly resumed: boolean;
+  }[];
+  readonly sweeps: Map<bigint, SweepRecord>;
+  readonly seen: Map<bigint, readonly Uint8Array[]>;
+  readonly rollouts: { readonly rolloutId: bigint; readonly begunAt: Date; readonly isOver: boolean }[];
+  readonly queue: Map<string, QueuedHint>;
+  readonly activations: StoredPolicyActivation[];
+  /** Where counters stand. */
+  readonly last: { sighting: number; set: bigint; sweep: bigint };
+  rolloutSwitch?: { readonly paused: boolean; readonly by: string; readonly at: Date };
+}
+
+export const emptyRows = (): Rows => ({
+  leases: new Map(),
+  users: new Map(),
+  absences: new Map(),
+  addresses: new Map(),
+  keys: new Map(),
+  blocked: new Map(),
+  leaves: new Map(),
+  leavesOf: new Map(),
+  revocations: new Map(),
+  retirements: new Map(),
+  keypairs: new Map(),
+  notices: new Map(),
+  jobs: new Map(),
+  wishes: new Map(),
+  issuers: new Map(),
+  issuerRecordedAt: new Map(),
+  issuerAddresses: new Map(),
+  issuerRequests: new Map(),
+  crls: new Map(),
+  lastEntries: new Set(),
+  channels: new Map(),
+  audit: [],
+  heldSets: new Map(),
+  departures: [],
+  stops: [],
+  sweeps: new Map(),
+  seen: new Map(),
+  rollouts: [],
+  queue: new Map(),
+  activations: [],
+  last: { sighting: 0, set: 0n, sweep: 0n },
+});
+
+/** What each part of the ledger works with. `nowMs` is the database's own clock, by which leases run out. */
+export interface Memory {
+  readonly rows: StateCell<Rows>;
+  readonly clock: Clock;
+  readonly nowMs: () => number;
+  readonly randomId: () => string;
+}
+
+/** As a database refuses a statement. */
+export function refuseUnless(condition: boolean, constraint: string): void {
+  if (!condition)
+    throw new StatementRefused(
+      '23514',
+      constraint,
+      `The ledger in memory refuses it, constraint ${constraint}`,
+    );
+}
+
+/** By code points, as the database orders ids. */
+export const byText = (left: string, right: string): number =>
+  Buffer.compare(Buffer.from(left), Buffer.from(right));
+
+/** The record without fields that are undefined: absent fields are absent in what the ledger answers. */
+export function present<T extends object>(record: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  const fields = Object.entries(record).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(fields) as { [K in keyof T]: Exclude<T[K], undefined> };
+}

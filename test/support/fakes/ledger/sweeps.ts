@@ -1,0 +1,166 @@
+import {
+  EVERYBODY,
+  SWEEP_SUBJECT,
+  type SweepLedger,
+  type SweepRecord,
+} from '../../../../shared/ports/ledger/sweeps.ts';
+import { holdLease } from './leases.ts';
+import { byText, type Memory, present, type Rows, type UserRow } from './rows.ts';
+
+type Last = Awaited<ReturnType<SweepLedger['sweepOverview']>>;
+
+function change(memory: Memory, sweepId: bigint, changes: object): SweepRecord {
+  const { sweeps } = memory.rows.now;
+  const known = sweeps.get(sweepId);
+  if (known?.state !== 'running') throw new Error(`bug: sweep ${sweepId} is not under way`);
+  const changed = present({ ...known, ...changes }) as SweepRecord;
+  sweeps.set(sweepId, changed);
+  return changed;
+}
+
+function takeUp({ rows, clock }: Memory): SweepRecord | undefined {
+  const all = [...rows.now.sweeps.values()];
+  const running = all.find(({ state }) => state === 'running');
+  if (running !== undefined) return running;
+  const waiting = all.find(({ state }) => state === 'waiting');
+  if (waiting === undefined) return undefined;
+  const now = clock.now();
+  const begun: SweepRecord = { ...waiting, state: 'running', startedAt: now, passAt: now, passes: 1 };
+  rows.now.sweeps.set(begun.sweepId, begun);
+  return begun;
+}
+
+/** As `concludeAbsences` of the real one. */
+function concludeAbsences({ absences }: Rows, sweep: SweepRecord, missing: readonly string[]): void {
+  for (const userId of absences.keys()) if (!missing.includes(userId)) absences.delete(userId);
+  for (const userId of missing) {
+    if (sweep.endedAt === undefined || sweep.passAt === undefined)
+      throw new Error('bug: a sweep without times');
+    const firstMissedAt = absences.get(userId)?.firstMissedAt ?? sweep.endedAt;
+    absences.set(userId, { firstMissedAt, lastMissedAt: sweep.passAt });
+  }
+}
+
+const packed = (user: UserRow): string =>
+  [
+    user.userId,
+    user.addressDigest ?? '',
+    `${user.state}${user.leftScopeAt === undefined ? '' : '<'}${user.suspendedAt === undefined ? '' : '!'}`,
+    user.ruleName ?? '',
+  ].join('\u001F');
+
+/** An id in twelve bytes says nothing about its order; the pieces stay as they were written. */
+async function* seen({ rows }: Memory, sweepId: bigint): AsyncGenerator<Uint8Array> {
+  yield* rows.now.seen.get(sweepId) ?? [];
+}
+
+export const sweeps = (memory: Memory): SweepLedger => {
+  const rows = () => memory.rows.now;
+  const users = () => [...rows().users.values()];
+  const sightedMs = (user: UserRow) => user.sightedAt?.getTime() ?? Number.NEGATIVE_INFINITY;
+  return {
+    requestSweep: async ({ scope, cause }) => {
+      const isWaiting = [...rows().sweeps.values()].some(
+        (sweep) => sweep.state === 'waiting' && sweep.scope === scope,
+      );
+      if (isWaiting) return;
+      rows().last.sweep += 1n;
+      const sweepId = rows().last.sweep;
+      rows().sweeps.set(sweepId, {
+        ...{ sweepId, scope, state: 'waiting', cause, requestedAt: memory.clock.now(), passes: 0 },
+        ...{ phase: 'living', pages: 0, living: 0, deleted: 0, differing: 0, sampled: 0, failures: 0 },
+      });
+    },
+    takeUpSweep: async (lease) => {
+      holdLease(memory, lease, SWEEP_SUBJECT);
+      return takeUp(memory);
+    },
+    beginPass: async (lease, sweepId) => {
+      holdLease(memory, lease, SWEEP_SUBJECT);
+      rows().seen.delete(sweepId);
+      const passes = (rows().sweeps.get(sweepId)?.passes ?? 0) + 1;
+      return change(memory, sweepId, {
+        ...{ passAt: memory.clock.now(), passes, phase: 'living', pageToken: undefined },
+        ...{ pages: 0, living: 0, deleted: 0, differing: 0 },
+      });
+    },
+    recordSweepProgress: async (lease, sweepId, { seen: piece, ...progress }) => {
+      holdLease(memory, lease, SWEEP_SUBJECT);
+      change(memory, sweepId, { pageToken: undefined, ...progress, failures: 0, why: undefined });
+      if (piece.length > 0)
+        rows().seen.set(sweepId, [...(rows().seen.get(sweepId) ?? []), Uint8Array.from(piece)]);
+    },
+    recordSweepFailure: async (lease, sweepId, why) => {
+      holdLease(memory, lease, SWEEP_SUBJECT);
+      const failures = (rows().sweeps.get(sweepId)?.failures ?? 0) + 1;
+      return change(memory, sweepId, { failures, why }).failures;
+    },
+    seenBySweep: (sweepId) => seen(memory, sweepId),
+    endSweep: async (lease, sweepId, end) => {
+      holdLease(memory, lease, SWEEP_SUBJECT);
+      const outcome =
+        end.state === 'whole'
+          ? { why: undefined, missing: end.missing.length, sampled: end.sampled }
+          : { why: end.why, missing: undefined, sampled: 0 };
+      const sweep = change(memory, sweepId, {
+        ...{ state: end.state, endedAt: memory.clock.now(), pageToken: undefined },
+        ...outcome,
+      });
+      if (end.state === 'whole' && sweep.scope === EVERYBODY) concludeAbsences(rows(), sweep, end.missing);
+      rows().seen.delete(sweepId);
+      return sweep;
+    },
+    sweepOverview: async () => {
+      const all = [...rows().sweeps.values()];
+      const last = (...states: SweepRecord['state'][]) =>
+        all.findLast(({ state, scope }) => scope === EVERYBODY && states.includes(state));
+      return present({
+        waiting: all.filter(({ state }) => state === 'waiting'),
+        running: all.find(({ state }) => state === 'running'),
+        lastWhole: last('whole'),
+        lastEnded: last('whole', 'not-whole'),
+      }) as Last;
+    },
+    packedUsers: async (piece) =>
+      piece > 0 || rows().users.size === 0
+        ? undefined
+        : users()
+            .map((user) => `${packed(user)}\u001E`)
+            .join(''),
+    countUsers: async () => rows().users.size,
+    countReadyUsers: async () => users().filter(({ state }) => state === 'ready').length,
+    sweptUsers: async (userIds) =>
+      new Map(
+        users()
+          .filter(({ userId }) => userIds.includes(userId))
+          .map((user) => [
+            user.userId,
+            {
+              userId: user.userId,
+              state: user.state,
+              hasLeftScope: user.leftScopeAt !== undefined,
+              isSuspended: user.suspendedAt !== undefined,
+              ...(user.ruleName === undefined ? {} : { ruleName: user.ruleName }),
+              ...(user.addressDigest === undefined ? {} : { addressDigest: user.addressDigest }),
+            },
+          ]),
+      ),
+    unseenSince: async (userIds, since) =>
+      users()
+        .filter(
+          (user) =>
+            userIds.includes(user.userId) && user.state !== 'out' && sightedMs(user) < since.getTime(),
+        )
+        .map(({ userId }) => userId)
+        .toSorted(byText),
+    readyUsersNotSightedSince: async (since, limit) =>
+      users()
+        .filter(
+          (user) =>
+            user.state === 'ready' && sightedMs(user) < since.getTime() && !rows().queue.has(user.userId),
+        )
+        .toSorted((left, right) => sightedMs(left) - sightedMs(right) || byText(left.userId, right.userId))
+        .slice(0, limit)
+        .map(({ userId }) => userId),
+  };
+};

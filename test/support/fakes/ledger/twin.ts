@@ -1,0 +1,87 @@
+/** Two ledgers that are told the same and must answer the same: how the one in memory is held to the one in SQL. */
+import { isDeepStrictEqual } from 'node:util';
+import { isSealwrightError } from '../../../../shared/errors.ts';
+import type { Ledger } from '../../../../shared/ports/ledger.ts';
+
+/** Thrown when the two answer differently. No error of the product's, so nothing handles it. */
+export class TwinsDiffer extends Error {
+  override readonly name = 'TwinsDiffer';
+}
+
+type Outcome = { readonly answer: unknown } | { readonly code: string; readonly error: unknown };
+
+/**
+ * Answers as `first` does, once `second` has answered the same. Calls take turns, so that both see one order. Errors of
+ * the product are compared by code, other ones only by being there: whose sentence it is differs.
+ */
+export function twinLedger(first: Ledger, second: Ledger): Ledger {
+  let turn: Promise<unknown> = Promise.resolve();
+  const both = (name: string, args: readonly unknown[]): Promise<unknown> => {
+    const mine = turn.then(async () => {
+      const one = await outcomeOf(first, name, args);
+      expectSame(name, one, await outcomeOf(second, name, args));
+      if ('error' in one) throw one.error;
+      return one.answer;
+    });
+    turn = mine.catch(() => undefined);
+    return mine;
+  };
+  return new Proxy(first, {
+    get: (target, name) => {
+      const value: unknown = Reflect.get(target, name);
+      if (typeof value !== 'function' || typeof name !== 'string') return value;
+      if (name === 'seenBySweep')
+        return (sweepId: bigint) => alike(name, first.seenBySweep(sweepId), second.seenBySweep(sweepId));
+      return (...args: readonly unknown[]) => both(name, args);
+    },
+  });
+}
+
+async function outcomeOf(ledger: Ledger, name: string, args: readonly unknown[]): Promise<Outcome> {
+  try {
+    const method = Reflect.get(ledger, name) as (...args: readonly unknown[]) => unknown;
+    return { answer: await Reflect.apply(method, ledger, args) };
+  } catch (error) {
+    return { code: isSealwrightError(error) ? error.code : 'refused', error };
+  }
+}
+
+function expectSame(name: string, one: Outcome, other: Outcome): void {
+  const said = (outcome: Outcome): unknown =>
+    'code' in outcome ? { code: outcome.code } : { answer: plain(outcome.answer) };
+  if (isDeepStrictEqual(said(one), said(other))) return;
+  throw new TwinsDiffer(`${name} answers ${text(said(one))} in SQL and ${text(said(other))} in memory.`);
+}
+
+/** Bytes compare as bytes, whatever their class; a field that is undefined is an absent one. */
+function plain(value: unknown): unknown {
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('hex');
+  if (value instanceof Date) return value;
+  if (value instanceof Map) return new Map([...value].map(([key, entry]) => [key, plain(entry)]));
+  if (Array.isArray(value)) return value.map(plain);
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([key, entry]) => (entry === undefined ? [] : [[key, plain(entry)]])),
+  );
+}
+
+const text = (value: unknown): string =>
+  JSON.stringify(value, (_, entry: unknown) =>
+    typeof entry === 'bigint' ? `${entry}n` : entry instanceof Map ? [...entry] : entry,
+  );
+
+async function* alike(
+  name: string,
+  first: AsyncIterable<Uint8Array>,
+  second: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  const [one, other] = await Promise.all([all(first), all(second)]);
+  expectSame(name, { answer: one }, { answer: other });
+  yield* one;
+}
+
+async function all<T>(items: AsyncIterable<T>): Promise<readonly T[]> {
+  const found: T[] = [];
+  for await (const item of items) found.push(item);
+  return found;
+}

@@ -1,0 +1,190 @@
+import { addressDigest } from '../../../../shared/domain/address-digest.ts';
+import type { UserLedger } from '../../../../shared/domain/records.ts';
+import { permanent } from '../../../../shared/errors.ts';
+import type { Ledger } from '../../../../shared/ports/ledger.ts';
+import { holdLease, userSubject } from './leases.ts';
+import { leafRecord } from './leaves.ts';
+import { byText, type Memory, present, refuseUnless, type UserRow } from './rows.ts';
+import { wishRecord } from './wishes.ts';
+
+function readUser(memory: Memory, userId: string): UserLedger {
+  const rows = memory.rows.now;
+  const serials = rows.leavesOf.get(userId) ?? [];
+  const row = rows.users.get(userId);
+  const absence = row === undefined ? undefined : rows.absences.get(userId);
+  return present({
+    user: row === undefined ? undefined : userRecord(memory, row),
+    keys: [...rows.keys.values()].filter((key) => key.userId === userId),
+    deviceKeys: [],
+    leaves: serials.map((serialHex) => leafRecord(memory, serialHex)),
+    keypairs: serials.flatMap((serialHex) => rows.keypairs.get(serialHex) ?? []),
+    openWishes: [...rows.wishes.values()]
+      .filter((wish) => wish.userId === userId && wish.state === 'open')
+      .toSorted(
+        (left, right) =>
+          left.requestedAt.getTime() - right.requestedAt.getTime() || byText(left.wishId, right.wishId),
+      )
+      .map(wishRecord),
+    notices: [...rows.notices.values()]
+      .filter((notice) => notice.userId === userId && !notice.isOver)
+      .toSorted((left, right) => left.since.getTime() - right.since.getTime() || byText(left.key, right.key))
+      .map(({ key, kind, message, since }) => ({ key, kind, message, since })),
+    absence,
+  }) as UserLedger;
+}
+
+/** `present` drops the undefined user of somebody unknown, which the real one keeps as a field. */
+const withUser = (ledger: UserLedger): UserLedger => ({ ...ledger, user: ledger.user });
+
+function userRecord({ rows }: Memory, row: UserRow): NonNullable<UserLedger['user']> {
+  const { sightedAt: _, addressDigest: __, ...record } = row;
+  const standing = rows.now.departures.find(
+    ({ userId, isStanding }) => isStanding && userId === row.userId,
+  )?.state;
+  return present({ ...record, departure: standing }) as NonNullable<UserLedger['user']>;
+}
+
+function holders({ rows }: Memory, address: string): readonly string[] {
+  return [...rows.now.addresses.values()]
+    .filter((row) => row.address === address.toLowerCase())
+    .toSorted(
+      (left, right) =>
+        right.sighting - left.sighting ||
+        right.lastSeen.getTime() - left.lastSeen.getTime() ||
+        byText(left.userId, right.userId),
+    )
+    .map(({ userId }) => userId);
+}
+
+function recordSighting(memory: Memory, sighting: Parameters<Ledger['recordSighting']>[1]): void {
+  const rows = memory.rows.now;
+  const now = memory.clock.now();
+  const { userId, primaryEmail, aliases } = sighting;
+  for (const address of [primaryEmail, ...aliases])
+    refuseUnless(address === address.toLowerCase(), 'users_primary_email_check');
+  const known: UserRow = rows.users.get(userId) ?? {
+    userId,
+    primaryEmail,
+    state: 'pending',
+    reason: 'Seen for the first time; nothing is decided yet.',
+    since: now,
+    failures: 0,
+    nextAction: 'look',
+    nextActionAt: now,
+  };
+  const { leftScopeAt, suspendedAt, ...kept } = known;
+  rows.users.set(
+    userId,
+    present({
+      ...kept,
+      primaryEmail,
+      leftScopeAt: sighting.leftScopeAt === undefined ? undefined : (leftScopeAt ?? sighting.leftScopeAt),
+      suspendedAt: sighting.suspendedAt === undefined ? undefined : (suspendedAt ?? sighting.suspendedAt),
+      ruleName: sighting.ruleName ?? known.ruleName,
+      unit: sighting.unit?.toLowerCase() ?? known.unit,
+      sightedAt: now,
+      addressDigest: addressDigest(primaryEmail, aliases),
+    }) as UserRow,
+  );
+  rows.absences.delete(userId);
+  rows.last.sighting += 1;
+  for (const address of [primaryEmail, ...aliases])
+    rows.addresses.set(`${address} ${userId}`, {
+      address,
+      userId,
+      lastSeen: now,
+      sighting: rows.last.sighting,
+    });
+}
+
+function dueUsers(memory: Memory, limit: number): Awaited<ReturnType<Ledger['dueUsers']>> {
+  const { leases, users } = memory.rows.now;
+  const abandoned = [...leases]
+    .filter(
+      ([subject, lease]) =>
+        subject.startsWith('user:') &&
+        (lease.holder !== undefined || lease.lookAgain) &&
+        lease.expiresMs <= memory.nowMs(),
+    )
+    .toSorted(([, left], [, right]) => left.expiresMs - right.expiresMs)
+    .map(([subject, { lookAgain }]) => ({
+      userId: subject.slice('user:'.length),
+      nextAction: lookAgain ? 'look-again' : 'resume',
+    }));
+  const nowMs = memory.clock.now().getTime();
+  const atMs = (user: UserRow) => user.nextActionAt?.getTime() ?? Number.POSITIVE_INFINITY;
+  const waiting = [...users.values()]
+    .filter((user) => atMs(user) <= nowMs)
+    .toSorted((left, right) => atMs(left) - atMs(right) || byText(left.userId, right.userId))
+    .map(({ userId, nextAction = 'look' }) => ({ userId, nextAction }));
+  const due = new Map<string, string>();
+  for (const { userId, nextAction } of [...abandoned.slice(0, limit), ...waiting.slice(0, limit)])
+    if (!due.has(userId)) due.set(userId, nextAction);
+  return [...due].slice(0, limit).map(([userId, nextAction]) => ({ userId, nextAction }));
+}
+
+export const users = (
+  memory: Memory,
+): Pick<
+  Ledger,
+  | 'readUser'
+  | 'users'
+  | 'userIdOfAddress'
+  | 'userIdsOfAddress'
+  | 'recordSighting'
+  | 'recordState'
+  | 'dueUsers'
+  | 'laterHolders'
+  | 'recordNotices'
+> => ({
+  readUser: async (userId) => withUser(readUser(memory, userId)),
+  users: async ({ afterUserId = '', limit } = {}) =>
+    [...memory.rows.now.users.keys()]
+      .toSorted(byText)
+      .filter((userId) => byText(userId, afterUserId) > 0)
+      .slice(0, limit)
+      .map((userId) => withUser(readUser(memory, userId))),
+  userIdOfAddress: async (address) => holders(memory, address)[0],
+  userIdsOfAddress: async (address) => holders(memory, address),
+  recordSighting: async (lease, sighting) => {
+    holdLease(memory, lease, userSubject(sighting.userId));
+    recordSighting(memory, sighting);
+  },
+  recordState: async (lease, { nextAction, nextActionAt, userId, state, reason, failures }) => {
+    holdLease(memory, lease, userSubject(userId));
+    const { users: known } = memory.rows.now;
+    const user = known.get(userId);
+    if (user === undefined)
+      throw permanent('not-found', `The ledger has no user ${userId}: record a sighting before a state.`);
+    const since = user.state === state ? user.since : memory.clock.now();
+    known.set(
+      userId,
+      present({ ...user, state, reason, failures, since, nextAction, nextActionAt }) as UserRow,
+    );
+  },
+  dueUsers: async (limit) => dueUsers(memory, limit),
+  laterHolders: async (userId, addresses) =>
+    [...new Set(addresses)].toSorted(byText).flatMap((address) => {
+      const latest = [...memory.rows.now.addresses.values()]
+        .filter((row) => row.address === address)
+        .toSorted((left, right) => right.sighting - left.sighting)[0];
+      return latest === undefined || latest.userId === userId ? [] : [{ address, userId: latest.userId }];
+    }),
+  recordNotices: async (lease, { userId, kinds, notices }) => {
+    holdLease(memory, lease, userSubject(userId));
+    const { notices: rows } = memory.rows.now;
+    for (const [place, row] of rows) {
+      const isTold = notices.some(({ key }) => key === row.key);
+      if (row.userId === userId && kinds.includes(row.kind) && !isTold)
+        rows.set(place, { ...row, isOver: true });
+    }
+    return notices.filter((notice) => {
+      const place = `${userId} ${notice.key}`;
+      const known = rows.get(place);
+      if (known?.isOver === false) return false;
+      const kind = known?.kind ?? notice.kind;
+      rows.set(place, { ...notice, kind, userId, since: memory.clock.now(), isOver: false });
+      return true;
+    });
+  },
+});
