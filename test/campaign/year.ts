@@ -1,0 +1,65 @@
+/**
+ * `node test/campaign/year.ts [--seed N] [--people 200] [--days 400] [--database URL]`: a year of a company in minutes, see
+ * `year/`. Without `--database` it starts a PostgreSQL of its own from the machine's programs. Ends with 0 when everybody is as
+ * the model says.
+ */
+import { parseArgs } from 'node:util';
+import { findPrograms, startCluster } from '../postgres/cluster.ts';
+import { newSeed } from '../stories/chance.ts';
+import { runYear } from './year/run.ts';
+
+const say = (line: string) => process.stdout.write(`${line}\n`);
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      seed: { type: 'string' },
+      people: { type: 'string', default: '200' },
+      days: { type: 'string', default: '400' },
+      database: { type: 'string' },
+    },
+  });
+  const [seed, people, days] = [values.seed ?? String(newSeed()), values.people, values.days].map(Number);
+  if (
+    ![seed, people, days].every(Number.isSafeInteger) ||
+    seed === undefined ||
+    !people ||
+    !days ||
+    people < 20 ||
+    days < 30
+  ) {
+    process.stderr.write('--seed, --people (20 or more) and --days (30 or more) must be whole numbers.\n');
+    return 2;
+  }
+  const programs = values.database === undefined ? findPrograms() : undefined;
+  if (values.database === undefined && programs === undefined)
+    throw new Error('There is no PostgreSQL (initdb, pg_ctl); name one with --database URL.');
+  const cluster = programs === undefined ? undefined : startCluster(programs);
+  try {
+    say(`seed ${seed}: ${days} days of ${people} people`);
+    const databaseUrl = values.database ?? cluster?.connectionString ?? '';
+    const { problems, seconds, cpuSeconds, ...counts } = await runYear({
+      seed,
+      people,
+      days,
+      databaseUrl,
+      progress: say,
+    });
+    for (const problem of problems) say(`✗ ${problem}`);
+    say(
+      `seed ${seed}: ${days} days, ${counts.people} people ever, ${counts.certificates} certificates, ` +
+        `${counts.auditEntries} audit entries under ${counts.checkpoints} checkpoints, ${problems.length} problems; ` +
+        `${seconds.toFixed(0)} s, ${cpuSeconds === undefined ? 'unknown' : cpuSeconds.toFixed(0)} s of processor time`,
+    );
+    return problems.length === 0 ? 0 : 1;
+  } finally {
+    cluster?.remove();
+  }
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,254 @@
+/** A year of a company against the emulator: `calendar.ts` says what happens, `model.ts` what should come of it. */
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type PublishedCrl, readCrl } from '../../stories/openssl.ts';
+import { beginStory, type Story } from '../../stories/story.ts';
+import { type Act, calendarOf, type YearPlan } from './calendar.ts';
+import { type CrlSighting, checkCrlHistory, checkPerson, type Found } from './check.ts';
+import { Hands } from './hands.ts';
+import { expectedAtTheEnd } from './model.ts';
+
+export interface YearOptions extends YearPlan {
+  readonly databaseUrl: string;
+  readonly progress: (line: string) => void;
+}
+
+export interface YearResult {
+  readonly seconds: number;
+  /** Emulator, this process and the functions; undefined where the system has no /proc. */
+  readonly cpuSeconds: number | undefined;
+  readonly people: number;
+  readonly certificates: number;
+  readonly auditEntries: number;
+  readonly checkpoints: number;
+  readonly problems: readonly string[];
+}
+
+const PROGRESS_EVERY_MS = 4_000;
+const LOOK_AT_CRL_EVERY_DAYS = 10;
+const AT_ONCE = 8;
+
+export async function runYear(options: YearOptions): Promise<YearResult> {
+  const stateDir = mkdtempSync(join(tmpdir(), 'sealwright-year-'));
+  const story = await beginStory({ stateDir, databaseUrl: options.databaseUrl });
+  const hands = new Hands(story, options.databaseUrl);
+  let wentWell = false;
+  try {
+    const result = await new Year(story, hands, options).run();
+    wentWell = result.problems.length === 0;
+    return result;
+  } finally {
+    await hands.end();
+    await story.end();
+    if (wentWell) rmSync(stateDir, { recursive: true, force: true });
+    else options.progress(`The state of this run, functions.log with it, is kept in ${stateDir}.`);
+  }
+}
+
+class Year {
+  readonly #story: Story;
+  readonly #hands: Hands;
+  readonly #options: YearOptions;
+  /** By the CRL's address. */
+  readonly #crls = new Map<string, CrlSighting[]>();
+  readonly #functionsPids = new Map<number, number>();
+  #day = 0;
+  #doing = '';
+
+  constructor(story: Story, hands: Hands, options: YearOptions) {
+    this.#story = story;
+    this.#hands = hands;
+    this.#options = options;
+  }
+
+  async run(): Promise<YearResult> {
+    const startedMs = performance.now();
+    const cpu = process.cpuUsage();
+    const alive = setInterval(() => this.#tell(startedMs), PROGRESS_EVERY_MS);
+    try {
+      const { progress } = this.#options;
+      const calendar = calendarOf(this.#options);
+      const directory = await this.#hands.company.directory();
+      await directory.orgunits.insert({
+        customerId: 'my_customer',
+        requestBody: { name: 'Sales', parentOrgUnitPath: '/Staff' },
+      });
+      const startedAt = await this.#hands.company.now();
+      for (const [day, acts] of calendar.acts.entries()) {
+        this.#day = day;
+        await this.#live(acts);
+        this.#doing = 'the night';
+        await this.#hands.sleep();
+        if (day % LOOK_AT_CRL_EVERY_DAYS === 0) await this.#lookAtCrls();
+        this.#noteCpu();
+      }
+      this.#day = calendar.days;
+      this.#doing = 'looking at everybody';
+      const crl = await this.#lookAtCrls();
+      const expected = expectedAtTheEnd(calendar);
+      progress(`${calendar.days} days are over; ${expected.length} people are looked at.`);
+      const ending = {
+        startedAt,
+        now: await this.#hands.company.now(),
+        keyService: this.#hands.keyService,
+        crl,
+      };
+      const problems: string[] = [];
+      const endings = new Map<string, Date>();
+      await inTurns(expected, async (one) => {
+        const address = this.#hands.addressOf(one.person);
+        const found = await this.#found(
+          address,
+          one.revocations.some(({ reason }) => reason === 'cessationOfOperation'),
+        );
+        problems.push(...checkPerson(one, address, found, ending));
+        for (const { serial, notAfter } of found.view?.certificates ?? [])
+          endings.set(serial, new Date(notAfter));
+      });
+      for (const sightings of this.#crls.values()) problems.push(...checkCrlHistory(sightings, endings));
+      problems.push(...(await this.#openOldMail(expected)), ...(await this.#nothingHeld()));
+      await this.#hands.sealwright(['ca', 'health']).catch((error: unknown) => problems.push(String(error)));
+      const audit = await this.#verifyAudit(problems);
+      const { user, system } = process.cpuUsage(cpu);
+      this.#noteCpu();
+      const functions = [...this.#functionsPids.values()].reduce((sum, seconds) => sum + seconds, 0);
+      return {
+        seconds: (performance.now() - startedMs) / 1000,
+        cpuSeconds:
+          functions === 0
+            ? undefined
+            : (user + system) / 1e6 + functions + postgresSeconds(this.#options.databaseUrl),
+        people: expected.length,
+        certificates: endings.size,
+        ...audit,
+        problems,
+      };
+    } finally {
+      clearInterval(alive);
+    }
+  }
+
+  #tell(startedMs: number): void {
+    const seconds = ((performance.now() - startedMs) / 1000).toFixed(0);
+    this.#options.progress(`day ${this.#day} of ${this.#options.days}, ${this.#doing}, ${seconds} s`);
+  }
+
+  /** What happens to different people happens at once; nobody has two things in a day. */
+  async #live(acts: readonly Act[]): Promise<void> {
+    await inTurns(acts, async (act) => {
+      this.#doing = act.kind;
+      await this.#hands.perform(act).catch((error: unknown) => {
+        throw new Error(
+          `Day ${this.#day}, ${JSON.stringify(act)}: ${error instanceof Error ? error.message : error}`,
+          {
+            cause: error,
+          },
+        );
+      });
+    });
+  }
+
+  async #lookAtCrls(): Promise<ReadonlyMap<string, string>> {
+    const listed = new Map<string, string>();
+    for (const url of this.#hands.crlUrls) {
+      const crl: PublishedCrl = readCrl(await this.#hands.company.published(new URL(url).pathname.slice(1)));
+      const sightings = this.#crls.get(url) ?? [];
+      this.#crls.set(url, [...sightings, { at: await this.#hands.company.now(), crl }]);
+      for (const [serial, reason] of crl.revoked) listed.set(serial, reason);
+    }
+    return listed;
+  }
+
+  async #found(address: string, isDeleted: boolean): Promise<Found> {
+    const { company } = this.#hands;
+    const view = await company.user(address);
+    if (isDeleted || view === undefined) return { view };
+    // Nobody, neither Google's clients nor an admin, acts for a suspended account.
+    const isSuspended = /suspended/i.test(view.reason);
+    if (isSuspended) return { view };
+    return {
+      view,
+      gmail: { pairs: await company.pairs(address), identities: await company.identities(address) },
+    };
+  }
+
+  async #openOldMail(expected: readonly { person: string; standing: string }[]): Promise<readonly string[]> {
+    const problems: string[] = [];
+    for (const mail of this.#hands.mails) {
+      const reader = expected.find(({ person }) => person === mail.to);
+      if (reader?.standing !== 'served') continue;
+      const address = this.#hands.addressOf(mail.to);
+      try {
+        const opened = await this.#hands.company.openMail(address, mail.id);
+        if (opened.text.trim() !== mail.text) problems.push(`${address} reads another text than was sent.`);
+      } catch (error) {
+        problems.push(
+          `${address} cannot open mail of day 3: ${error instanceof Error ? error.message : error}`,
+        );
+      }
+    }
+    return problems;
+  }
+
+  async #nothingHeld(): Promise<readonly string[]> {
+    return (await this.#hands.company.heldSets()).map(({ reason }) => `Departures are still held: ${reason}`);
+  }
+
+  async #verifyAudit(problems: string[]): Promise<{ auditEntries: number; checkpoints: number }> {
+    const root = join(this.#story.stateDir, 'offline', 'trust', 'root.pem');
+    const { exit, stdout } = await this.#hands.sealwright(
+      ['audit', 'verify', '--root', root, '--json'],
+      [0, 1],
+    );
+    const document = JSON.parse(stdout) as Record<string, unknown>;
+    if (exit !== 0) problems.push(`The audit trail does not verify: ${stdout.slice(0, 2_000)}`);
+    const checkpoints = Number(document['checkpoints']);
+    if (!(checkpoints >= this.#options.days))
+      problems.push(`${checkpoints} checkpoints were signed in ${this.#options.days} days.`);
+    return { auditEntries: Number(document['entries']), checkpoints };
+  }
+
+  #noteCpu(): void {
+    const pid = this.#story.system.functionsPid();
+    const seconds = cpuSecondsOf(pid);
+    if (seconds !== undefined) this.#functionsPids.set(pid, seconds);
+  }
+}
+
+/** A few at a time. */
+async function inTurns<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const waiting = items.values();
+  const worker = async () => {
+    for (const item of waiting) await work(item);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+}
+
+const TICKS_A_SECOND = 100;
+
+/** Processor time of a process, with that of children it has waited for; undefined where it cannot be known. */
+function cpuSecondsOf(pid: number): number | undefined {
+  const file = `/proc/${pid}/stat`;
+  if (!existsSync(file)) return undefined;
+  const fields = readFileSync(file, 'utf8').split(') ')[1]?.split(' ') ?? [];
+  const ticks = [11, 12, 13, 14].reduce((sum, index) => sum + Number(fields[index]), 0);
+  return ticks / TICKS_A_SECOND;
+}
+
+/** Of a private PostgreSQL, whose folder its address names; 0 for any other. */
+function postgresSeconds(databaseUrl: string): number {
+  const folder = new URL(databaseUrl).searchParams.get('host') ?? '';
+  const file = join(folder, 'data', 'postmaster.pid');
+  if (!existsSync(file)) return 0;
+  const pid = Number(readFileSync(file, 'utf8').split('\n')[0]);
+  const backends = readdirSync('/proc').filter((name) => {
+    const stat = join('/proc', name, 'stat');
+    return (
+      /^\d+$/.test(name) &&
+      existsSync(stat) &&
+      readFileSync(stat, 'utf8').split(') ')[1]?.split(' ')[1] === String(pid)
+    );
+  });
+  return [pid, ...backends.map(Number)].reduce((sum, one) => sum + (cpuSecondsOf(one) ?? 0), 0);
+}
