@@ -18,6 +18,7 @@ import { googleIdTokenVerifier } from '../shared/adapters/google/id-token-verifi
 import { ownIdentity } from '../shared/adapters/google/own-identity.ts';
 import { retrySettings } from '../shared/adapters/google/retry.ts';
 import { anyKeyEncryptionKeys } from '../shared/adapters/kacls/any-key-encryption-keys.ts';
+import { cardFolder } from '../shared/adapters/kacls/card-folder.ts';
 import { kaclsKeyService } from '../shared/adapters/kacls/client.ts';
 import { openFedAddressBook } from '../shared/adapters/kacls/fed-address-book.ts';
 import { secretKeyEncryptionKeys } from '../shared/adapters/kacls/key-encryption-keys.ts';
@@ -113,7 +114,10 @@ export async function composeDirectoryEvent(settings: Settings, given: Given): P
     keyService: kaclsKeyService(keyServiceOptions(base)),
     ...(settings.SEALWRIGHT_KEY_FOLDER === undefined
       ? {}
-      : { suppliedKeys: keyFolder(settings.SEALWRIGHT_KEY_FOLDER) }),
+      : {
+          suppliedKeys: keyFolder(settings.SEALWRIGHT_KEY_FOLDER),
+          cardKeys: cardFolder(settings.SEALWRIGHT_KEY_FOLDER),
+        }),
     signing: withStatusAtIssue(signingOf(settings, base), { ...base, ledger, bus }),
     generateKey: generateRsaKey,
     random: randomBytes,

@@ -44,6 +44,7 @@ export type ErrorCode =
   | 'key-service-answer-invalid'
   | 'wrapped-key-unreadable'
   | 'supplied-key-unusable'
+  | 'card-key-unusable'
   // certificate authority
   | 'issuer-missing'
   | 'issuer-not-ready'

@@ -39,6 +39,8 @@ const certificate = z.looseObject({
   /** DER, base64. */
   certificate: z.string().optional(),
   keyProof: z.string().optional(),
+  /** What Gmail was told of the card that has the key. */
+  smartCard: z.string().optional(),
   keypairId: z.string().optional(),
   purpose: z.string().optional(),
   keypairDisabled: z.looseObject({ at: z.string(), because: z.string() }).optional(),
@@ -71,7 +73,10 @@ const wrappedKeyCount = z.looseObject({
 
 export type WrappedKeyCount = z.output<typeof wrappedKeyCount>;
 
-export const wrappedKeyCounts = z.looseObject({ wrappedKeys: z.array(wrappedKeyCount) });
+export const wrappedKeyCounts = z.looseObject({
+  wrappedKeys: z.array(wrappedKeyCount),
+  cardKeys: z.number().default(0),
+});
 
 export const addressPage = z.looseObject({
   people: z.array(z.looseObject({ userId: z.string(), addresses: z.array(z.string()) })),

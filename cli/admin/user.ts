@@ -63,10 +63,11 @@ const certificatesTable = (certificates: readonly CertificateView[]): string =>
     ),
   );
 
-/** A signing or encryption key says so; a pair that Sealwright disabled says why. */
-function whereKeyIs({ keypairId, device, purpose, keypairDisabled }: CertificateView): string {
+/** A signing or encryption key says so, and one on a smart card; a pair that Sealwright disabled says why. */
+function whereKeyIs({ keypairId, device, purpose, smartCard, keypairDisabled }: CertificateView): string {
   const remarks = [
     ...(purpose === undefined || purpose === 'dual-use' ? [] : [purpose]),
+    ...(smartCard === undefined ? [] : ['smart card']),
     ...(keypairDisabled === undefined ? [] : [`disabled: ${keypairDisabled.because}`]),
   ];
   const place = device ?? keypairId ?? '';

@@ -4,6 +4,7 @@ import type { AdminClient } from '../admin/client.ts';
 import { EXIT } from '../exit-codes.ts';
 import { withProgress } from '../progress.ts';
 import { table } from '../table.ts';
+import { counted } from '../words.ts';
 import { identityProviderOf, judgeCustody } from './custody.ts';
 import { type Finding, found } from './finding.ts';
 import { inspectKeyService } from './key-service.ts';
@@ -60,7 +61,7 @@ async function allFindings(
   named: readonly string[],
   domain: string | undefined,
 ): Promise<readonly Finding[]> {
-  const { wrappedKeys } = await admin.wrappedKeys();
+  const { wrappedKeys, cardKeys } = await admin.wrappedKeys();
   const urls = new Set(
     [...named, ...wrappedKeys.map(({ keyServiceUrl }) => keyServiceUrl)].map(withoutSlash),
   );
@@ -68,7 +69,7 @@ async function allFindings(
   const fronts = services.flatMap(({ behindGoogle }) => (behindGoogle === undefined ? [] : [behindGoogle]));
   return [
     found('admin API', 'ok', 'It takes your token.'),
-    ...(urls.size === 0
+    ...(urls.size === 0 && cardKeys === 0
       ? [
           found(
             'key service',
@@ -79,6 +80,15 @@ async function allFindings(
         ]
       : services.flatMap((service) => service.findings)),
     ...wrappedKeys.flatMap(keyFindings),
+    ...(cardKeys === 0
+      ? []
+      : [
+          found(
+            'keys on smart cards',
+            'ok',
+            `${counted(cardKeys, 'key')}: the private halves are on the cards alone, so nothing here can say whether they work.`,
+          ),
+        ]),
     judgeCustody({
       identityProvider: domain === undefined ? undefined : await identityProviderOf(domain),
       keyServiceBehindGoogle: fronts.length === 0 ? undefined : fronts.includes(true),

@@ -92,7 +92,7 @@ function taken(file: string, policy: Policy, covered?: Readonly<Record<string, n
             title: 'SUPERSEDED',
             value: ({ grace }) => (grace.supersededMs === undefined ? 'never' : duration(grace.supersededMs)),
           },
-          { title: 'KEY SERVICE', value: ({ keyServiceUrl }) => keyServiceUrl },
+          { title: 'KEY SERVICE', value: ({ keyServiceUrl }) => keyServiceUrl ?? '(smart cards)' },
         ],
         rules,
       ),

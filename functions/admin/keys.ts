@@ -3,14 +3,18 @@ import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { HttpAnswer } from '../wire/http.ts';
 
 export interface AdminKeysDeps {
-  readonly ledger: Pick<Ledger, 'countWrappedKeys' | 'addressHistory'>;
+  readonly ledger: Pick<Ledger, 'countWrappedKeys' | 'countCardKeys' | 'addressHistory'>;
 }
 
 const PEOPLE_PER_PAGE = 5_000;
 
-/** `{"wrappedKeys":[…]}`: how many lie under which key-encryption key. Never a wrapped key. */
+/** `{"wrappedKeys":[…],"cardKeys":N}`: how many lie under which key-encryption key, how many on cards. Never a wrapped key. */
 export async function readWrappedKeys(deps: AdminKeysDeps): Promise<HttpAnswer> {
-  return { status: 200, body: { wrappedKeys: await deps.ledger.countWrappedKeys() } };
+  const [wrappedKeys, cardKeys] = await Promise.all([
+    deps.ledger.countWrappedKeys(),
+    deps.ledger.countCardKeys(),
+  ]);
+  return { status: 200, body: { wrappedKeys, cardKeys } };
 }
 
 /** `{"people":[{"userId","addresses":[…]}],"next"}`: everybody with every address they have or had. */

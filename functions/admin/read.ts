@@ -80,6 +80,7 @@ function detail(ledger: UserLedger) {
         spkiSha256: key?.spkiSha256Hex ?? device?.spkiSha256Hex,
         keyService: key?.keyServiceUrl,
         keyProof: key?.proof,
+        smartCard: key?.card?.description,
         keypairId: keypair?.keypairId,
         keypairDisabled: keypair?.disabled,
       };

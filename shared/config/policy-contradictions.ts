@@ -46,8 +46,16 @@ function scopeOf(entry: RuleEntry, earlier: readonly RuleEntry[]): Contradiction
   return found;
 }
 
-/** A folder holds one key for each person. */
-function keysOf({ keySource, profile }: RuleEntry): Contradiction[] {
+/** A folder holds one wrapped key for each person; a card's keys are in no key service. */
+function keysOf({ keySource, keyService, profile }: RuleEntry): Contradiction[] {
+  if (keySource === 'smart-card' && keyService !== undefined) {
+    return [
+      {
+        path: ['keyService'],
+        message: 'keys on smart cards are in no key service; leave keyService out, or keySource',
+      },
+    ];
+  }
   if (keySource !== 'supplied' || profile !== 'split') return [];
   return [
     {
@@ -119,15 +127,23 @@ function guardOf({ guard }: PolicyFile): Contradiction[] {
     : [];
 }
 
-/** Rules without a scope; asked of the file as it was read, so that it is said together with other mistakes. */
-export function missingScopes(file: unknown): readonly Contradiction[] {
+/**
+ * Rules without a scope, or without a key service where they need one; asked of the file as it was read, so that it is said
+ * together with other mistakes.
+ */
+export function missingFields(file: unknown): readonly Contradiction[] {
   const rules = (file as { rules?: unknown } | null)?.rules;
   if (!Array.isArray(rules)) return [];
-  return rules.flatMap((entry: unknown, index): Contradiction[] =>
-    entry !== null && typeof entry === 'object' && !('orgUnit' in entry) && !('group' in entry)
-      ? [{ path: ['rules', index], message: 'the rule names neither an "orgUnit" nor a "group" to cover' }]
-      : [],
-  );
+  return rules.flatMap((entry: unknown, index): Contradiction[] => {
+    if (entry === null || typeof entry !== 'object') return [];
+    const onCards = 'keySource' in entry && entry.keySource === 'smart-card';
+    return [
+      ...('orgUnit' in entry || 'group' in entry
+        ? []
+        : ['the rule names neither an "orgUnit" nor a "group" to cover']),
+      ...('keyService' in entry || onCards ? [] : ['"keyService" is missing']),
+    ].map((message) => ({ path: ['rules', index], message }));
+  });
 }
 
 /** Default: a third of `renewBefore`. */

@@ -20,7 +20,14 @@ export function policyJsonSchema(): unknown {
       ...schema.properties,
       rules: {
         ...rules,
-        items: { ...rules.items, oneOf: [{ required: ['orgUnit'] }, { required: ['group'] }] },
+        items: {
+          ...rules.items,
+          oneOf: [{ required: ['orgUnit'] }, { required: ['group'] }],
+          anyOf: [
+            { required: ['keyService'] },
+            { required: ['keySource'], properties: { keySource: { const: 'smart-card' } } },
+          ],
+        },
       },
     },
   };

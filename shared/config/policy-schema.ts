@@ -126,14 +126,18 @@ export const RULE = z.strictObject({
     .describe('Whether a renewal makes a new key. Default new.'),
   keyService: z
     .url({ error: 'keyService is the base address of the key service, as registered in the Admin console' })
-    .describe('Base address of the key service, as registered in the Admin console.'),
+    .optional()
+    .describe(
+      'Base address of the key service, as registered in the Admin console. With keySource: smart-card there is none.',
+    ),
   keySource: z
-    .enum(['made', 'supplied'], {
-      error: 'keySource is made (here) or supplied (wrapped already, in a folder)',
+    .enum(['made', 'supplied', 'smart-card'], {
+      error:
+        'keySource is made (here), supplied (wrapped already, in a folder) or smart-card (never wrapped)',
     })
     .default('made')
     .describe(
-      'Where keys come from: made here, or supplied by an admin in a folder, wrapped already. Default made.',
+      'Where keys come from: made here, supplied by an admin in a folder, wrapped already, or on smart cards. Default made.',
     ),
   aliases: z
     .union([z.boolean().transform((on) => ALIASES[`${on}`]), z.enum(['no', 'next', 'at-once'])], {

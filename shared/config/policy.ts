@@ -10,7 +10,7 @@ import type { DepartureRules, DepartureTerms, Policy, PolicyRule, Selection } fr
 import { invalidInput } from '../errors.ts';
 import { DAY_MS, HOUR_MS } from './duration.ts';
 import { nearest } from './nearest.ts';
-import { contradictionsOf, missingScopes, renewSpreadMs } from './policy-contradictions.ts';
+import { contradictionsOf, missingFields, renewSpreadMs } from './policy-contradictions.ts';
 import { FILE, KNOWN_FIELDS, type PolicyFile, type RuleEntry } from './policy-schema.ts';
 
 export interface PolicyMistake {
@@ -47,7 +47,7 @@ export function parsePolicyFile(text: string, fileName = 'policy.yaml'): ParsedP
   const place: Place = (path, key) => position(lines, offsetOf(document.contents, path, key));
   const mistakes = [
     ...(parsed.success ? [] : parsed.error.issues.flatMap((issue) => mistakesOf(issue, place))),
-    ...[...missingScopes(read), ...(parsed.success ? contradictionsOf(parsed.data) : [])].map(
+    ...[...missingFields(read), ...(parsed.success ? contradictionsOf(parsed.data) : [])].map(
       ({ path, message }) => ({ ...place(path), message }),
     ),
   ];
@@ -99,8 +99,8 @@ function toRule(entry: RuleEntry): PolicyRule {
     renewBeforeMs: entry.renewBefore,
     renewSpreadMs: renewSpreadMs(entry),
     renewKey: entry.renewKey,
-    keyServiceUrl: entry.keyService,
-    ...(entry.keySource === 'supplied' ? { keySource: entry.keySource } : {}),
+    ...(entry.keyService === undefined ? {} : { keyServiceUrl: entry.keyService }),
+    ...(entry.keySource === 'made' ? {} : { keySource: entry.keySource }),
     aliases: entry.aliases,
     observeOnly: entry.mode === 'observe',
     grace: {

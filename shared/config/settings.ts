@@ -92,7 +92,7 @@ const schema = z.object({
   SEALWRIGHT_LOOK_BY_AGE_DAYS: z.coerce.number().min(1).max(365).default(7),
   /** Hints of a rollout let out in a minute. Default 400, half of the directory's quota (docs/scale.md). */
   SEALWRIGHT_HINTS_PER_MINUTE: z.coerce.number().int().min(1).max(100_000).default(400),
-  /** Folder with keys that were wrapped elsewhere (docs/key-service.md). Absent: no rule may say `keySource: supplied`. */
+  /** Folder with keys made elsewhere (docs/key-service.md). Absent: no rule may say `keySource: supplied` or `smart-card`. */
   SEALWRIGHT_KEY_FOLDER: z.string().optional(),
   /** The key service's registered address. For `due`: absent, nothing is wrapped again after a rotation. */
   SEALWRIGHT_KEY_SERVICE_URL: z.url().optional(),

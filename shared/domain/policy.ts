@@ -78,11 +78,12 @@ export interface PolicyRule extends DepartureRules {
   /** Whether a renewal makes a new key or certifies the old one again. A re-key always makes a new one. */
   readonly renewKey: 'new' | 'same';
   /**
-   * Where keys come from: made here and wrapped at once (default), or supplied by an admin, wrapped already.
+   * Where keys come from: made here and wrapped at once (default), supplied by an admin, wrapped already, or made on the
+   * user's smart card, which they never leave.
    */
-  readonly keySource?: 'made' | 'supplied';
-  /** Base address of the key service that wraps this rule's keys. */
-  readonly keyServiceUrl: string;
+  readonly keySource?: 'made' | 'supplied' | 'smart-card';
+  /** Base address of the key service that wraps this rule's keys; absent exactly where they are on smart cards. */
+  readonly keyServiceUrl?: string;
   /** Whether aliases are named in certificates, and whether a change of them issues one at once. */
   readonly aliases: 'no' | 'next' | 'at-once';
   /** Plans are made and recorded; nothing is done. */

@@ -17,22 +17,40 @@ export type WrapProof = 'proven' | 'unproven';
  */
 export type KeyPurpose = 'dual-use' | 'signing' | 'encryption';
 
-export interface UserKeyRecord {
+interface UserKeyFacts {
   readonly keyId: string;
   readonly userId: string;
   readonly purpose: KeyPurpose;
   readonly spkiSha256Hex: string;
   readonly spkiDer: Uint8Array;
   readonly modulusBits: number;
+  readonly createdAt: Date;
+  /** The re-key wish this key answers, if any. */
+  readonly wishId?: string;
+}
+
+/** A key whose private half exists only as its key service can open it. */
+export interface WrappedKeyRecord extends UserKeyFacts {
   /** Base address of the key service that holds it; becomes `kaclsUri`. */
   readonly keyServiceUrl: string;
   /** Opaque base64 from the key service; becomes `kaclsData`. Never logged. */
   readonly wrappedKey: string;
   readonly proof: WrapProof;
-  readonly createdAt: Date;
-  /** The re-key wish this key answers, if any. */
-  readonly wishId?: string;
+  readonly card?: undefined;
 }
+
+/** A key on the user's smart card: nobody wraps it, so there is nothing that could open or fail to. */
+export interface CardKeyRecord extends UserKeyFacts {
+  /** What Gmail is told of it; becomes the description of `hardwareKeyMetadata`. */
+  readonly card: { readonly description: string };
+  readonly proof: 'not-applicable';
+  readonly keyServiceUrl?: undefined;
+  readonly wrappedKey?: undefined;
+}
+
+/** A key that Gmail uses. */
+export type UserKeyRecord = WrappedKeyRecord | CardKeyRecord;
+export type NewUserKey = Omit<WrappedKeyRecord, 'createdAt'> | Omit<CardKeyRecord, 'createdAt'>;
 
 /** A key that lives in a mail client of its own: we know its public half and nothing else. */
 export interface DeviceKeyRecord {
@@ -49,7 +67,7 @@ export interface DeviceKeyRecord {
 }
 
 /**
- * Who holds the private key. `key-service`: it is wrapped, for Gmail. `device`: it is in another mail client; its leaf is
+ * Who holds the private key. `key-service`: it is wrapped, or on a smart card, for Gmail. `device`: it is in another mail client; its leaf is
  * never uploaded, never the one a Gmail identity uses, never renewed or re-keyed by us, and revoked when its user departs.
  */
 export type KeyHolder = 'key-service' | 'device';
@@ -220,7 +238,12 @@ export interface Notice {
   readonly message: string;
 }
 
-export type NoticeKind = 'certificate-expiring' | 'foreign-keypair' | 'foreign-identity' | 'keypair-disabled';
+export type NoticeKind =
+  | 'certificate-expiring'
+  | 'card-key-wanted'
+  | 'foreign-keypair'
+  | 'foreign-identity'
+  | 'keypair-disabled';
 
 export interface NoticeRecord extends Notice {
   readonly since: Date;

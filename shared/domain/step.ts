@@ -30,6 +30,13 @@ export interface MakeKeyStep extends StepBase {
   readonly wishId?: string;
 }
 
+/** Takes the public key of the user's smart card from where an admin put it. */
+export interface TakeCardKeyStep extends StepBase {
+  readonly kind: 'take-card-key';
+  readonly purpose: KeyPurpose;
+  readonly wishId?: string;
+}
+
 /** Reserves a serial, records the exact bytes, has them signed, records the certificate. */
 export interface IssueLeafStep extends StepBase {
   readonly kind: 'issue-leaf';
@@ -72,7 +79,7 @@ export interface RevokeLeafStep extends StepBase {
   readonly nextHolderId?: string;
 }
 
-/** Uploads chain and wrapped key, or adopts the pair Gmail already has for this leaf. */
+/** Uploads chain and wrapped key or the card's description, or adopts the pair Gmail already has for this leaf. */
 export interface CreateKeypairStep extends StepBase {
   readonly kind: 'create-keypair';
   readonly leaf: LeafReference;
@@ -144,6 +151,7 @@ export interface FailWishStep extends StepBase {
 
 export type Step =
   | MakeKeyStep
+  | TakeCardKeyStep
   | IssueLeafStep
   | SignLeafStep
   | IssueDeviceLeafStep

@@ -28,7 +28,7 @@ export function planFor(facts: Facts, policy: Policy): Plan {
     userId: facts.userId,
     steps: [...steps, ...requested],
     verdict: awaitingRequests(facts, warnInTime(facts, rule, verdict)),
-    notices: noticesFor(facts, rule),
+    notices: noticesFor(facts, rule, steps),
     ...(protectedAs === undefined ? {} : { protectedAs }),
     ...(isObserveOnly(standing, facts, policy) ? { observeOnly: true } : {}),
   };

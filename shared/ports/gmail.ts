@@ -1,5 +1,10 @@
 import type { GmailIdentity, GmailKeypair } from '../domain/gmail.ts';
 
+/** Where the private key of a pair is: wrapped by a key service, or on the user's smart card. */
+export type PrivateKeyPlace =
+  | { readonly keyServiceUrl: string; readonly wrappedKey: string }
+  | { readonly cardDescription: string };
+
 /**
  * Gmail client-side encryption settings of one mailbox, by delegation as that user.
  * https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.settings.cse.keypairs
@@ -13,7 +18,7 @@ export interface Gmail {
   /** `already-exists` when Gmail answers 409: the caller looks again and adopts. */
   createKeypair(
     mailbox: string,
-    keypair: { pkcs7Pem: string; keyServiceUrl: string; wrappedKey: string },
+    keypair: { readonly pkcs7Pem: string; readonly privateKey: PrivateKeyPlace },
   ): Promise<{ readonly kind: 'created'; readonly keypairId: string } | { readonly kind: 'already-exists' }>;
   enableKeypair(mailbox: string, keypairId: string): Promise<void>;
   disableKeypair(mailbox: string, keypairId: string): Promise<void>;

@@ -12,8 +12,8 @@ import type {
   IssuerRecord,
   KeyHolder,
   LeafRecord,
+  NewUserKey,
   Revocation,
-  UserKeyRecord,
   UserLedger,
   UserState,
   WishRecord,
@@ -24,6 +24,7 @@ import type { AddressClaims } from './ledger/address-claims.ts';
 import type { AddressHistory } from './ledger/address-history.ts';
 import type { AuditChains } from './ledger/audit-chains.ts';
 import type { BlockedKeyRows } from './ledger/blocked-keys.ts';
+import type { CardKeyRows } from './ledger/card-keys.ts';
 import type { DeviceKeyRows } from './ledger/device-keys.ts';
 import type { GuardLedger } from './ledger/guard.ts';
 import type { IssuerAddresses } from './ledger/issuer-addresses.ts';
@@ -123,6 +124,7 @@ export interface Ledger
     AddressHistory,
     AuditChains,
     BlockedKeyRows,
+    CardKeyRows,
     DeviceKeyRows,
     GuardLedger,
     IssuerAddresses,
@@ -188,7 +190,8 @@ export interface Ledger
   dueUsers(limit: number): Promise<readonly { readonly userId: string; readonly nextAction: string }[]>;
 
   // --- keys, leaves, keypairs ---------------------------------------------------------------------------------
-  recordKey(lease: Lease, key: Omit<UserKeyRecord, 'createdAt'>): Promise<void>;
+  recordKey(lease: Lease, key: NewUserKey): Promise<void>;
+  /** Of a wrapped key; one on a smart card has nothing to prove. */
   recordProof(keyId: string, proof: WrapProof): Promise<void>;
   /**
    * Commits serial and to-be-signed bytes together. A serial that exists is a `conflict`: draw another. A key that was

@@ -17,6 +17,7 @@ import { retireLeaf } from './steps/retire-leaf.ts';
 import { revokeLeaf } from './steps/revoke-leaf.ts';
 import { setIdentity } from './steps/set-identity.ts';
 import { signLeaf } from './steps/sign-leaf.ts';
+import { takeCardKey } from './steps/take-card-key.ts';
 
 type StepHandler<K extends StepKind> = (
   step: Extract<Step, { kind: K }>,
@@ -25,6 +26,7 @@ type StepHandler<K extends StepKind> = (
 
 const HANDLERS = {
   'make-key': makeKey,
+  'take-card-key': takeCardKey,
   'issue-leaf': issueLeaf,
   'sign-leaf': signLeaf,
   'issue-device-leaf': issueDeviceLeaf,

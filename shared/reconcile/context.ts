@@ -10,6 +10,7 @@ import type { GenerateKey } from '../pki/key.ts';
 import type { RandomBytes } from '../pki/serial.ts';
 import type { Facts } from '../plan/facts.ts';
 import type { Bus } from '../ports/bus.ts';
+import type { CardKeys } from '../ports/card-keys.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Directory } from '../ports/directory.ts';
 import type { Gmail } from '../ports/gmail.ts';
@@ -27,6 +28,8 @@ export interface ReconcileDeps {
   readonly keyService: KeyService;
   /** Absent where no folder of wrapped keys is configured. */
   readonly suppliedKeys?: SuppliedKeys;
+  /** Absent where no folder is configured. */
+  readonly cardKeys?: CardKeys;
   readonly signing: Signing;
   readonly bus: Bus;
   readonly log: Log;

@@ -7,6 +7,7 @@ import type { Verdict } from '../domain/step.ts';
 import { isSealwrightError, type SealwrightError } from '../errors.ts';
 import type { Facts } from '../plan/facts.ts';
 import { planFor } from '../plan/plan.ts';
+import { withoutCardKeysWanted } from '../plan/rules/notices.ts';
 import { underStop } from '../plan/stop.ts';
 import { plus, slowRetryMs } from '../plan/timing.ts';
 import type { Lease } from '../ports/ledger.ts';
@@ -104,7 +105,10 @@ async function look(deps: ReconcileDeps, lease: Lease, userId: string, cause: Ca
     if (stops.some(({ error }) => error.code === 'stopped')) continue;
     if (gmailFailure !== undefined) stops.push({ chain: 'gmail', step: 'read-gmail', error: gmailFailure });
     if (stops.length > 0) {
-      await tell({ deps, lease, cause }, facts, plan.notices);
+      const noCard = stops.some(({ step }) => step === 'take-card-key');
+      const notices =
+        noCard || plan.notices === undefined ? plan.notices : withoutCardKeysWanted(plan.notices);
+      await tell({ deps, lease, cause }, facts, notices);
       const leaving =
         presence.kind === 'deleted' ||
         facts.ledger.user?.leftScopeAt !== undefined ||

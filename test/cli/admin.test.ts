@@ -209,6 +209,16 @@ SERIAL  FROM               UNTIL              REVOKED                           
     expect(stdout).toContain('pair-1 (signing, disabled: left)');
   });
 
+  it('says of a key on a smart card that it is there, and that there is nothing to prove', async () => {
+    const [certificate] = view.certificates;
+    const smartCard = { keyProof: 'not-applicable', smartCard: 'Key on a smart card', keypairId: 'pair-1' };
+    admin.answer('GET /v1/users/101', {
+      body: { ...view, certificates: [{ ...certificate, ...smartCard }] },
+    });
+    const { stdout } = await sealwright(['user', '101'], environment);
+    expect(stdout).toMatch(/not-applicable .*pair-1 \(smart card\)/);
+  });
+
   it('prints the answer as it is with --json', async () => {
     admin.answer('GET /v1/users/101', { body: view });
     const { stdout } = await sealwright(['user', '101', '--json'], environment);

@@ -83,6 +83,20 @@ describe('sealwright doctor', () => {
     expect(findings.at(-1)).toMatchObject({ check: 'who holds what', verdict: 'unknown' });
   });
 
+  it('names keys on smart cards, and asks for no key service where there are no others', async () => {
+    admin.answer('GET /v1/keys', { body: { wrappedKeys: [], cardKeys: 3 } });
+    const { exit, findings } = await look();
+    expect(exit).toBe(0);
+    expect(findings).toContainEqual(
+      expect.objectContaining({
+        check: 'keys on smart cards',
+        verdict: 'ok',
+        detail: expect.stringMatching(/^3 keys/),
+      }),
+    );
+    expect(findings.map(({ check }) => check)).not.toContain('key service');
+  });
+
   it.each<[string, typeof answer, RegExp]>([
     ['is no KACLS', (_request, response) => response.end('{}'), /HTTP 200 and is no KACLS/],
     ['answers with an error', (_request, response) => response.writeHead(503).end(), /HTTP 503/],

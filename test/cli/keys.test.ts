@@ -47,6 +47,14 @@ describe('sealwright keys status', () => {
     });
   });
 
+  it('counts keys on smart cards, of which nothing is wrapped', async () => {
+    admin.answer('GET /v1/keys', { body: { wrappedKeys: [], cardKeys: 1200 } });
+    const { stdout } = await sealwright(['keys', 'status'], environment);
+    expect(stdout).toBe(
+      'The ledger holds no wrapped key.\n\n1,200 keys on smart cards: nothing of them is wrapped.\n',
+    );
+  });
+
   it('ends with 4 when a key did not open, and says which key-encryption key to give back', async () => {
     admin.answer('GET /v1/keys', { body: counts(1) });
     const { exit, stdout } = await sealwright(['keys', 'status'], environment);

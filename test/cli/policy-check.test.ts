@@ -83,8 +83,8 @@ ${file} is a good policy with 2 rules.
       begin('FILE:4:5: orgUnit: an org unit is an absolute path'),
       begin('FILE:6:5: unknown field "keysize"; did you mean'),
       begin('FILE:7:5: validity: Gmail takes at most 27'),
-      begin('FILE:8:5: keyService:'),
       'FILE:8:5: the rule names neither an "orgUnit" nor a "group" to cover',
+      'FILE:8:5: "keyService" is missing',
     ]);
     expect(lines.at(-1)).toBe('5 mistakes; a function with this policy would not start.');
   });

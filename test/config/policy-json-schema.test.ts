@@ -18,9 +18,13 @@ describe('the published JSON Schema of the policy file', () => {
       .items;
     expect(Object.keys(rule['properties'] as object)).toEqual(Object.keys(RULE.shape));
     expect(rule).toMatchObject({
-      required: ['name', 'keyService'],
+      required: ['name'],
       additionalProperties: false,
       oneOf: [{ required: ['orgUnit'] }, { required: ['group'] }],
+      anyOf: [
+        { required: ['keyService'] },
+        { required: ['keySource'], properties: { keySource: { const: 'smart-card' } } },
+      ],
     });
   });
 

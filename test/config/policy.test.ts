@@ -67,6 +67,12 @@ describe('a policy file', () => {
     ['onLeave: { identity: keep, keyPair: disable }', 'nothing could be sent with it'],
     ['aliases: maybe', 'aliases is no, next (in the next certificate) or at-once'],
     ['mode: dry-run', 'mode: '],
+    [
+      'keySource: smart-card',
+      'policy.yaml:5:5: keys on smart cards are in no key service; leave keyService out',
+    ],
+    ['keySource: hsm', 'keySource is made (here), supplied (wrapped already, in a folder) or smart-card'],
+    ['keySource: supplied\n    profile: split', 'a supplied key both signs and encrypts'],
   ])('with %s is refused, saying %s', (line, message) => {
     expect(mistakes(`${minimal}    ${line}\n`)).toContain(message);
   });
@@ -83,6 +89,21 @@ describe('a policy file', () => {
     const message = mistakes('version: 1\nrules:\n  - name: staff\n    keySize: 1\n');
     expect(message).toContain('policy.yaml:3:5: the rule names neither an "orgUnit" nor a "group" to cover');
     expect(message).toContain('keySize is 2048, 3072 or 4096');
+  });
+
+  test('whose keys are on smart cards names no key service, and may split signing from encryption', () => {
+    const cards = minimal.replace(/keyService: .*/, 'keySource: smart-card');
+    const { keyServiceUrl: _none, ...rule } = policyRule({ keySource: 'smart-card' });
+    expect(parsePolicy(cards)).toEqual(policyOf([rule]));
+    expect(parsePolicy(`${cards}    profile: split\n`).rules[0]?.profile).toBe('split');
+  });
+
+  test('without a key service is refused for every other source of keys', () => {
+    for (const line of ['keySize: 3072', 'keySource: supplied']) {
+      expect(mistakes(minimal.replace(/keyService: .*/, line))).toContain(
+        'policy.yaml:3:5: "keyService" is missing',
+      );
+    }
   });
 
   test('that covers one group twice is refused, without regard to case', () => {

@@ -6,7 +6,7 @@ import type { GmailFacts } from '../../shared/domain/gmail.ts';
 import type { LeafReference, Step } from '../../shared/domain/step.ts';
 import type { Facts } from '../../shared/plan/facts.ts';
 import { type Made, nothingMade } from '../../shared/reconcile/context.ts';
-import { fingerprint, keypair, leaf, USER_ID, userKey } from './facts.ts';
+import { cardKey, fingerprint, keypair, leaf, USER_ID, userKey } from './facts.ts';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 type Observed = Extract<GmailFacts, { kind: 'observed' }>;
@@ -43,6 +43,16 @@ function carryOutStep(facts: Facts, step: Step, made: Made): Facts {
         createdAt: facts.now,
         modulusBits: step.modulusBits,
         keyServiceUrl: step.keyServiceUrl,
+        ...(step.wishId === undefined ? {} : { wishId: step.wishId }),
+      });
+      return { ...facts, ledger: { ...ledger, keys: [...ledger.keys, key] } };
+    }
+    case 'take-card-key': {
+      const keyId = `key-${born}`;
+      made.keyIds.set(step.purpose, keyId);
+      const key = cardKey(keyId, {
+        purpose: step.purpose,
+        createdAt: facts.now,
         ...(step.wishId === undefined ? {} : { wishId: step.wishId }),
       });
       return { ...facts, ledger: { ...ledger, keys: [...ledger.keys, key] } };

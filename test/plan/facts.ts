@@ -3,11 +3,12 @@ import type { DirectoryUser } from '../../shared/domain/directory-user.ts';
 import type { GmailFacts, GmailIdentity, GmailKeypair } from '../../shared/domain/gmail.ts';
 import type { Policy } from '../../shared/domain/policy.ts';
 import type {
+  CardKeyRecord,
   DeviceKeyRecord,
   LeafRecord,
-  UserKeyRecord,
   UserRecord,
   WishRecord,
+  WrappedKeyRecord,
 } from '../../shared/domain/records.ts';
 import type { Facts } from '../../shared/plan/facts.ts';
 import { policyOf, policyRule } from '../support/policy.ts';
@@ -34,7 +35,7 @@ export const directoryUser = (changes: Partial<DirectoryUser> = {}): DirectoryUs
   ...changes,
 });
 
-export const userKey = (keyId: string, changes: Partial<UserKeyRecord> = {}): UserKeyRecord => ({
+export const userKey = (keyId: string, changes: Partial<WrappedKeyRecord> = {}): WrappedKeyRecord => ({
   keyId,
   userId: USER_ID,
   purpose: 'dual-use',
@@ -44,6 +45,19 @@ export const userKey = (keyId: string, changes: Partial<UserKeyRecord> = {}): Us
   keyServiceUrl: KEY_SERVICE,
   wrappedKey: 'blob',
   proof: 'proven',
+  createdAt: later(-10 * DAY_MS),
+  ...changes,
+});
+
+export const cardKey = (keyId: string, changes: Partial<CardKeyRecord> = {}): CardKeyRecord => ({
+  keyId,
+  userId: USER_ID,
+  purpose: 'dual-use',
+  spkiSha256Hex: keyId.padEnd(64, '0'),
+  spkiDer: new Uint8Array(),
+  modulusBits: 2048,
+  card: { description: `card ${keyId}` },
+  proof: 'not-applicable',
   createdAt: later(-10 * DAY_MS),
   ...changes,
 });

@@ -30,14 +30,19 @@ const rules: fc.Arbitrary<PolicyRule> = fc
     profile: fc.constantFrom('dual-use' as const, 'split' as const),
     aliases: fc.constantFrom('no' as const, 'next' as const, 'at-once' as const),
     renewKey: fc.constantFrom('new' as const, 'same' as const),
-    keyServiceUrl: fc.constantFrom(KEY_SERVICE, 'https://kacls.other.example'),
+    keys: fc.constantFrom(
+      { keyServiceUrl: KEY_SERVICE },
+      { keyServiceUrl: 'https://kacls.other.example' },
+      { keySource: 'smart-card' as const },
+    ),
     keypair: fc.constantFrom('keep' as const, 'disable' as const),
     identityTerm: fc.constantFrom('keep' as const, 'delete' as const),
     overlapMs: fc.constantFrom(0, 3 * DAY_MS, undefined),
   })
-  .map(({ keypair: pair, identityTerm, overlapMs, ...changes }) => {
+  .map(({ keypair: pair, identityTerm, overlapMs, keys, ...changes }) => {
     const terms = { identity: identityTerm, keypair: pair };
-    const base = policyRule(changes);
+    const { keyServiceUrl: _default, ...rule } = policyRule(changes);
+    const base = { ...rule, ...keys };
     const grace = { ...base.grace, supersededMs: overlapMs };
     return { ...base, grace, onLeave: terms, onSuspend: terms, onArchive: terms };
   });

@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import type { LeafRecord } from '../../shared/domain/records.ts';
 import { isSealwrightError, retryable } from '../../shared/errors.ts';
 import { mortal, type PortCall, ProcessDied } from '../support/fakes/calls.ts';
-import { pairsOfUse } from '../support/fakes/gmail.ts';
+import { isForeign, pairsOfUse } from '../support/fakes/gmail.ts';
 import {
   createWorld,
   DAY_MS,
@@ -170,7 +170,7 @@ async function expectOrder(world: World, userId: string, revocations: Map<string
   )) {
     const pair = account.pairs.find((candidate) => candidate.keypairId === keypairId);
     expect(pair, `identity ${address} uses no pair`).toBeDefined();
-    if (pair?.wrappedKey === 'foreign') continue;
+    if (pair !== undefined && isForeign(pair)) continue;
     const recorded = keypairs.some((record) => record.keypairId === keypairId);
     expect(recorded, `identity ${address} uses pair ${keypairId}, which the ledger does not know`).toBe(true);
   }
@@ -209,10 +209,10 @@ async function expectQuiet(world: World, userId: string): Promise<void> {
   const { user, leaves, openWishes } = await world.ledger.readUser(userId);
   const account = world.gmail.account(userId);
   const living = world.directory.living(userId);
-  const ours = [...account.identities].filter(
-    ([, use]) =>
-      account.pairs.find(({ keypairId }) => keypairId === pairsOfUse(use)[0])?.wrappedKey !== 'foreign',
-  );
+  const ours = [...account.identities].filter(([, use]) => {
+    const pair = account.pairs.find(({ keypairId }) => keypairId === pairsOfUse(use)[0]);
+    return pair === undefined || !isForeign(pair);
+  });
   expect(leaves.filter((leaf) => inUse(leaf, world.clock.now())).length, 'leaves in use').toBeLessThanOrEqual(
     1,
   );

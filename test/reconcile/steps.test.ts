@@ -269,8 +269,10 @@ describe('Gmail', () => {
     await look(world.deps);
     const { keys, leaves } = await world.ledger.readUser(USER_ID);
     const [pair] = world.gmail.account(USER_ID).pairs;
-    expect(pair?.wrappedKey).toBe(keys[0]?.wrappedKey);
-    expect(pair?.keyServiceUrl).toBe(KEY_SERVICE_URL);
+    expect(pair?.privateKey).toEqual({
+      keyServiceUrl: KEY_SERVICE_URL,
+      wrappedKey: keys[0]?.wrappedKey,
+    });
     expect(Buffer.from(pair?.leafDer ?? '').equals(leaves[0]?.leafDer ?? Buffer.alloc(0))).toBe(true);
   });
 });

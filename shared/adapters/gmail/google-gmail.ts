@@ -10,7 +10,6 @@
 
 import { gmail } from 'googleapis/build/src/apis/gmail/index.js';
 import type { gmail_v1 } from 'googleapis/build/src/apis/gmail/v1.js';
-import { permanent } from '../../errors.ts';
 import type { Gmail } from '../../ports/gmail.ts';
 import { callGoogle } from '../google/call.ts';
 import { GoogleCallError } from '../google/call-error.ts';
@@ -19,13 +18,11 @@ import { type GoogleEndpoints, restRoot } from '../google/endpoints.ts';
 import { type RestCallOptions, withToken } from '../google/rest-options.ts';
 import type { Repeatable, RetrySettings } from '../google/retry.ts';
 import { gmailFailure, isAlreadyExists, isFailedPrecondition } from './failure.ts';
+import { privateKeyMetadata } from './private-key-metadata.ts';
 import { fromIdentity, KEYPAIR_PAGE_FIELDS, toIdentity, toKeypair, unusable } from './wire.ts';
 
 /** The only scope it needs. */
 export const GMAIL_SCOPES = ['https://www.googleapis.com/auth/gmail.settings.basic'] as const;
-
-/** Google's documented bound for `kaclsData`, 8 KiB; counted in characters, the stricter reading. */
-const MAX_WRAPPED_KEY_LENGTH = 8192;
 
 export interface GoogleGmailOptions {
   readonly credentials: Pick<DelegatedCredentials, 'forUser'>;
@@ -157,13 +154,8 @@ export function googleGmail(options: GoogleGmailOptions): Gmail {
       return pages.flatMap((page) => page.cseIdentities ?? []).map(toIdentity);
     },
 
-    async createKeypair(mailbox, { pkcs7Pem, keyServiceUrl, wrappedKey }) {
-      if (wrappedKey.length > MAX_WRAPPED_KEY_LENGTH) {
-        throw permanent(
-          'gmail-refused',
-          `The wrapped key for ${mailbox} has ${wrappedKey.length} characters and Gmail takes ${MAX_WRAPPED_KEY_LENGTH}; the key service must wrap more tightly, or the key be smaller.`,
-        );
-      }
+    async createKeypair(mailbox, { pkcs7Pem, privateKey }) {
+      const metadata = privateKeyMetadata(mailbox, privateKey);
       const created = await call<gmail_v1.Schema$CseKeyPair | 'already-exists'>(
         mailbox,
         { method: 'keypairs.create', repeatable: 'without-effect', doing: 'Creating a key pair' },
@@ -174,9 +166,7 @@ export function googleGmail(options: GoogleGmailOptions): Gmail {
               fields: 'keyPairId',
               requestBody: {
                 pkcs7: pkcs7Pem,
-                privateKeyMetadata: [
-                  { kaclsKeyMetadata: { kaclsUri: keyServiceUrl, kaclsData: wrappedKey } },
-                ],
+                privateKeyMetadata: [metadata],
               },
             },
             callOptions,

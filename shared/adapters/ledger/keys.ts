@@ -1,7 +1,8 @@
-/** User keys: public half, and the private half as only the key service can open it. */
+/** User keys: public half, and the private half as only the key service can open it, or word of the card that has it. */
 import type { KeyPurpose, UserKeyRecord, WrapProof } from '../../domain/records.ts';
 import { permanent } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
+import type { CardKeyRows } from '../../ports/ledger/card-keys.ts';
 import type { Ledger } from '../../ports/ledger.ts';
 import { byUser, optional, sameBytes } from './columns.ts';
 import type { Database, Queries } from './database.ts';
@@ -14,47 +15,56 @@ interface KeyRow {
   readonly spki_sha256_hex: string;
   readonly spki_der: Uint8Array;
   readonly modulus_bits: number;
-  readonly key_service_url: string;
-  readonly wrapped_key: string;
-  readonly proof: WrapProof;
+  readonly key_service_url: string | null;
+  readonly wrapped_key: string | null;
+  readonly card_description: string | null;
+  readonly proof: WrapProof | 'not-applicable';
   readonly wish_id: string | null;
   readonly created_at: Date;
 }
 
 const KEY_COLUMNS = `key_id, user_id, spki_sha256_hex, spki_der, modulus_bits, key_service_url, wrapped_key, proof,
-  wish_id, created_at, purpose`;
+  wish_id, created_at, purpose, card_description`;
 
-const keyRecord = (row: KeyRow): UserKeyRecord => ({
-  keyId: row.key_id,
-  userId: row.user_id,
-  purpose: row.purpose,
-  spkiSha256Hex: row.spki_sha256_hex,
-  spkiDer: row.spki_der,
-  modulusBits: row.modulus_bits,
-  keyServiceUrl: row.key_service_url,
-  wrappedKey: row.wrapped_key,
-  proof: row.proof,
-  createdAt: row.created_at,
-  ...optional('wishId', row.wish_id),
-});
+function keyRecord(row: KeyRow): UserKeyRecord {
+  const facts = {
+    keyId: row.key_id,
+    userId: row.user_id,
+    purpose: row.purpose,
+    spkiSha256Hex: row.spki_sha256_hex,
+    spkiDer: row.spki_der,
+    modulusBits: row.modulus_bits,
+    createdAt: row.created_at,
+    ...optional('wishId', row.wish_id),
+  };
+  const { key_service_url: keyServiceUrl, wrapped_key: wrappedKey, card_description: card, proof } = row;
+  if (card !== null) return { ...facts, card: { description: card }, proof: 'not-applicable' };
+  if (keyServiceUrl === null || wrappedKey === null || proof === 'not-applicable') {
+    throw new Error(`bug: the key ${row.key_id} is neither wrapped nor on a card.`);
+  }
+  return { ...facts, keyServiceUrl, wrappedKey, proof };
+}
 
 /** Keys of each user, oldest first, each with its newest blob. */
 export const readKeys = async (queries: Queries, userIds: readonly string[]) =>
   byUser(
     await queries.query<KeyRow>(
       `SELECT ${KEY_COLUMNS.replace('wrapped_key', 'n.wrapped_key')} FROM user_keys
-         JOIN (SELECT key_id, wrapped_key FROM newest_wrapped_keys) n USING (key_id)
+         LEFT JOIN (SELECT key_id, wrapped_key FROM newest_wrapped_keys) n USING (key_id)
         WHERE user_id = ANY($1) ORDER BY position`,
       [userIds],
     ),
     keyRecord,
   );
 
-export const keys = (database: Database, clock: Clock): Pick<Ledger, 'recordKey' | 'recordProof'> => ({
+export const keys = (
+  database: Database,
+  clock: Clock,
+): Pick<Ledger, 'recordKey' | 'recordProof' | keyof CardKeyRows> => ({
   recordKey: (lease, key) =>
     underLease(database, lease, userSubject(key.userId), async (queries) => {
       const inserted = await queries.query(
-        `INSERT INTO user_keys (${KEY_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        `INSERT INTO user_keys (${KEY_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
          ON CONFLICT (key_id) DO NOTHING RETURNING key_id`,
         [
           key.keyId,
@@ -62,12 +72,13 @@ export const keys = (database: Database, clock: Clock): Pick<Ledger, 'recordKey'
           key.spkiSha256Hex,
           key.spkiDer,
           key.modulusBits,
-          key.keyServiceUrl,
-          key.wrappedKey,
+          key.keyServiceUrl ?? null,
+          key.wrappedKey ?? null,
           key.proof,
           key.wishId ?? null,
           clock.now(),
           key.purpose,
+          key.card?.description ?? null,
         ],
       );
       if (inserted.length > 0) return;
@@ -79,12 +90,31 @@ export const keys = (database: Database, clock: Clock): Pick<Ledger, 'recordKey'
         known === undefined ||
         known.user_id !== key.userId ||
         known.purpose !== key.purpose ||
-        known.wrapped_key !== key.wrappedKey ||
+        known.wrapped_key !== (key.wrappedKey ?? null) ||
+        known.card_description !== (key.card?.description ?? null) ||
         !sameBytes(known.spki_der, key.spkiDer)
       ) {
         throw permanent('conflict', `The ledger already has another key ${key.keyId}: draw another key id.`);
       }
     }),
+
+  countCardKeys: async () => {
+    const [row] = await database.query<{ readonly keys: number }>(
+      'SELECT count(*)::int AS keys FROM user_keys WHERE card_description IS NOT NULL',
+      [],
+    );
+    return row?.keys ?? 0;
+  },
+
+  otherHolderOfKey: async (spkiSha256Hex, userId) => {
+    const [row] = await database.query<{ readonly user_id: string }>(
+      `SELECT user_id FROM user_keys WHERE spki_sha256_hex = $1 AND user_id <> $2
+       UNION ALL
+       SELECT user_id FROM device_keys WHERE spki_sha256_hex = $1 AND user_id <> $2 LIMIT 1`,
+      [spkiSha256Hex, userId],
+    );
+    return row?.user_id;
+  },
 
   recordProof: async (keyId, proof) => {
     const rows = await database.query('UPDATE user_keys SET proof = $2 WHERE key_id = $1 RETURNING key_id', [

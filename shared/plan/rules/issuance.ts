@@ -6,6 +6,7 @@ import type { Facts } from '../facts.ts';
 import {
   type Currents,
   gmailLeaves,
+  isKeyCompromised,
   keyOf,
   newestFirst,
   openWish,
@@ -52,26 +53,11 @@ function issuanceFor(
     };
   }
   const reason = whyIssue(facts, user, rule, leaves, candidates);
-  const key = keptKey(facts, rule, candidates) ?? unusedKey(facts, rule, purpose);
-  const wish = openWish(facts);
-  const makeKey: Step[] =
-    key !== undefined
-      ? []
-      : [
-          {
-            kind: 'make-key',
-            chain: 'certificate',
-            purpose,
-            modulusBits: rule.modulusBits,
-            keyServiceUrl: rule.keyServiceUrl,
-            ...(rule.keySource === 'supplied' ? { supplied: true } : {}),
-            ...(wish === undefined ? {} : { wishId: wish.wishId }),
-            reason,
-          },
-        ];
+  const key =
+    keptKey(facts, rule, candidates) ?? keptCardKey(facts, rule, leaves) ?? unusedKey(facts, rule, purpose);
   return {
     steps: [
-      ...makeKey,
+      ...(key === undefined ? [newKey(facts, rule, purpose, reason)] : []),
       {
         kind: 'issue-leaf',
         chain: 'certificate',
@@ -86,6 +72,20 @@ function issuanceFor(
   };
 }
 
+function newKey(facts: Facts, rule: PolicyRule, purpose: KeyPurpose, reason: string): Step {
+  const wish = openWish(facts);
+  const step = {
+    chain: 'certificate',
+    purpose,
+    ...(wish === undefined ? {} : { wishId: wish.wishId }),
+    reason,
+  } as const;
+  const { keyServiceUrl, modulusBits } = rule;
+  if (keyServiceUrl === undefined) return { ...step, kind: 'take-card-key' };
+  const supplied = rule.keySource === 'supplied' ? ({ supplied: true } as const) : {};
+  return { ...step, kind: 'make-key', modulusBits, keyServiceUrl, ...supplied };
+}
+
 /** Where policy renews with the same key: that of the leaf that is due, as long as the rule still asks for such a key. */
 function keptKey(
   facts: Facts,
@@ -95,7 +95,30 @@ function keptKey(
   const [due] = candidates;
   if (rule.renewKey !== 'same' || due === undefined) return undefined;
   const key = keyOf(facts, due);
-  return key?.modulusBits === rule.modulusBits ? key : undefined;
+  return key !== undefined && hasWantedSize(key, rule) ? key : undefined;
+}
+
+/** The size that a rule names is that of keys made here; others come as they are. */
+const hasWantedSize = ({ modulusBits }: UserKeyRecord, rule: PolicyRule): boolean =>
+  (rule.keySource ?? 'made') !== 'made' || modulusBits === rule.modulusBits;
+
+/**
+ * A new certificate over the card's key, where only the certificate has to change (a rename, an alias, a retired issuer):
+ * asking for a new key would mean a visit to every card. A re-key gets none, nor does a renewal unless the rule keeps keys.
+ */
+function keptCardKey(
+  facts: Facts,
+  rule: PolicyRule,
+  [newest]: readonly LeafRecord[],
+): UserKeyRecord | undefined {
+  if (rule.keySource !== 'smart-card' || newest === undefined || newest.retirement !== undefined)
+    return undefined;
+  const key = keyOf(facts, newest);
+  const wish = openWish(facts);
+  if (key?.card === undefined || isKeyCompromised(facts, key.keyId)) return undefined;
+  if (wish !== undefined && key.wishId !== wish.wishId) return undefined;
+  const isDue = renewalTime(newest, rule).getTime() <= facts.now.getTime();
+  return isDue && rule.renewKey === 'new' ? undefined : key;
 }
 
 /**
@@ -116,7 +139,7 @@ function unusedKey(facts: Facts, rule: PolicyRule, purpose: KeyPurpose): UserKey
       !used.has(key.keyId) &&
       key.createdAt.getTime() >= oldestMs &&
       key.keyServiceUrl === rule.keyServiceUrl &&
-      key.modulusBits === rule.modulusBits &&
+      hasWantedSize(key, rule) &&
       key.wishId === wish?.wishId,
   );
 }

@@ -1,11 +1,11 @@
 /**
- * What an admin should know about a user and what no step changes: a certificate near its end that could not be renewed,
- * and what is in Gmail that Sealwright did not make or did not disable. Each has a key that stays the same from look to
+ * What an admin should know about a user and what no step changes: a certificate near its end that could not be renewed, a
+ * card whose key is wanted, and what is in Gmail that Sealwright did not make or did not disable. Each has a key that stays the same from look to
  * look, so that it is told once.
  */
 import type { PolicyRule } from '../../domain/policy.ts';
 import type { LeafRecord, Notice, NoticeKind } from '../../domain/records.ts';
-import type { PlanNotices } from '../../domain/step.ts';
+import type { PlanNotices, Step } from '../../domain/step.ts';
 import type { Facts } from '../facts.ts';
 import { newestFirst, ourKeypairIds, ownKeypairs, purposesOf } from '../holdings.ts';
 import { DAY_MS, plus, renewalTime } from '../timing.ts';
@@ -17,12 +17,42 @@ export const WARNING_DAYS = [0, 1, 7, 14, 30] as const;
 const GMAIL_KINDS = ['foreign-keypair', 'foreign-identity', 'keypair-disabled'] as const;
 
 /** `rule`: the one that wants certificates for this user; undefined when none does, and then nothing expires unduly. */
-export function noticesFor(facts: Facts, rule: PolicyRule | undefined): PlanNotices {
+export function noticesFor(
+  facts: Facts,
+  rule: PolicyRule | undefined,
+  steps: readonly Step[] = [],
+): PlanNotices {
   const expiring = rule === undefined ? [] : expiringLeaves(facts, rule);
   const gmail = facts.gmail.kind === 'observed';
-  const kinds: readonly NoticeKind[] = ['certificate-expiring', ...(gmail ? GMAIL_KINDS : [])];
-  return { kinds, notices: [...expiring, ...gmailNotices(facts)] };
+  const kinds: readonly NoticeKind[] = [
+    'certificate-expiring',
+    'card-key-wanted',
+    ...(gmail ? GMAIL_KINDS : []),
+  ];
+  return { kinds, notices: [...expiring, ...cardKeysWanted(facts, steps), ...gmailNotices(facts)] };
 }
+
+/** What only somebody with the card can do. */
+function cardKeysWanted(facts: Facts, steps: readonly Step[]): readonly Notice[] {
+  return steps.flatMap((step): readonly Notice[] => {
+    if (step.kind !== 'take-card-key') return [];
+    const { purpose, reason, wishId } = step;
+    const [newest] = newestFirst(facts.ledger.leaves).filter((leaf) => leaf.purpose === purpose);
+    return [
+      {
+        key: `card-key-wanted/${purpose}/${wishId ?? newest?.serialHex ?? 'first'}`,
+        kind: 'card-key-wanted',
+        message: `A ${purpose} key on a smart card is wanted: ${reason} Have the card make one and put its certification request into the key folder.`,
+      },
+    ];
+  });
+}
+
+/** The same once a card's key was found where it was wanted. */
+export const withoutCardKeysWanted = ({ kinds, notices }: PlanNotices): PlanNotices => ({
+  kinds,
+  notices: notices.filter(({ kind }) => kind !== 'card-key-wanted'),
+});
 
 /** When the next warning about a certificate of this user falls due; undefined when none will. */
 export function nextWarningAt(facts: Facts, rule: PolicyRule): Date | undefined {

@@ -40,7 +40,9 @@ const namesAliases = ({ facts, user, rule, leaf }: Question): string | undefined
 const isInRightKeyService = ({ facts, rule, leaf }: Question): string | undefined =>
   keyOf(facts, leaf)?.keyServiceUrl === rule.keyServiceUrl
     ? undefined
-    : `Rule "${rule.name}" now uses the key service ${rule.keyServiceUrl}.`;
+    : rule.keyServiceUrl === undefined
+      ? `Rule "${rule.name}" now has its keys on smart cards.`
+      : `Rule "${rule.name}" now uses the key service ${rule.keyServiceUrl}.`;
 
 /** A retiring issuer still publishes its CRL, so its leaves last; a retired one answers for nobody any more. */
 const isAnsweredFor = ({ facts, leaf }: Question): string | undefined =>

@@ -7,7 +7,7 @@ import type { StepContext, StepOutcome } from '../context.ts';
 import { resolveLeaf } from './references.ts';
 
 /**
- * Uploads chain and wrapped key. Gmail's create has no idempotency key, so the intent is committed first and a pair
+ * Uploads the chain, with the wrapped key or word of the card that has it. Gmail's create has no idempotency key, so the intent is committed first and a pair
  * that already holds this leaf is adopted: an earlier answer may have been lost.
  */
 export async function createKeypair(step: CreateKeypairStep, context: StepContext): Promise<StepOutcome> {
@@ -39,8 +39,10 @@ export async function createKeypair(step: CreateKeypairStep, context: StepContex
   const created = await namingTheRule(
     deps.gmail.createKeypair(mailbox, {
       pkcs7Pem,
-      keyServiceUrl: key.keyServiceUrl,
-      wrappedKey: key.wrappedKey,
+      privateKey:
+        key.card === undefined
+          ? { keyServiceUrl: key.keyServiceUrl, wrappedKey: key.wrappedKey }
+          : { cardDescription: key.card.description },
     }),
     pkcs7Pem,
     { now: deps.clock.now(), address: mailbox },

@@ -35,8 +35,10 @@ describe('the Gmail adapter against the emulator, by keyless delegation', () => 
       leafSha256Hex: createHash('sha256').update(leaf.der).digest('hex'),
       pair: {
         pkcs7Pem: pki.pkcs7(leaf, issuing, root),
-        keyServiceUrl: 'https://kacls.acme.example/v1',
-        wrappedKey: Buffer.from('wrapped').toString('base64'),
+        privateKey: {
+          keyServiceUrl: 'https://kacls.acme.example/v1',
+          wrappedKey: Buffer.from('wrapped').toString('base64'),
+        },
       },
     };
   };

@@ -15,9 +15,12 @@ const SPLIT = {
 } as const;
 const NEW_PAIR = {
   pkcs7Pem: '-----BEGIN PKCS7-----',
-  keyServiceUrl: 'https://kacls.acme.example/v1',
-  wrappedKey: 'd3JhcHBlZA==',
+  privateKey: { keyServiceUrl: 'https://kacls.acme.example/v1', wrappedKey: 'd3JhcHBlZA==' },
 };
+const wrappedAs = (wrappedKey: string) => ({
+  ...NEW_PAIR,
+  privateKey: { ...NEW_PAIR.privateKey, wrappedKey },
+});
 
 describe("a mailbox's client-side encryption settings", () => {
   const server = new ScriptedServer();
@@ -174,8 +177,24 @@ describe("a mailbox's client-side encryption settings", () => {
         {
           pkcs7: NEW_PAIR.pkcs7Pem,
           privateKeyMetadata: [
-            { kaclsKeyMetadata: { kaclsUri: NEW_PAIR.keyServiceUrl, kaclsData: NEW_PAIR.wrappedKey } },
+            {
+              kaclsKeyMetadata: {
+                kaclsUri: NEW_PAIR.privateKey.keyServiceUrl,
+                kaclsData: NEW_PAIR.privateKey.wrappedKey,
+              },
+            },
           ],
+        },
+      ]);
+    });
+
+    it('sends what is known of a smart card in place of a wrapped key', async () => {
+      const { adapter } = gmail({ body: { keyPairId: 'K9' } });
+      await adapter.createKeypair(ANA, { ...NEW_PAIR, privateKey: { cardDescription: 'Ana’s card' } });
+      expect(bodies()).toEqual([
+        {
+          pkcs7: NEW_PAIR.pkcs7Pem,
+          privateKeyMetadata: [{ hardwareKeyMetadata: { description: 'Ana’s card' } }],
         },
       ]);
     });
@@ -215,7 +234,7 @@ describe("a mailbox's client-side encryption settings", () => {
     it('refuses a wrapped key that Gmail would not take, without naming it', async () => {
       const { adapter } = gmail({ body: { keyPairId: 'K9' } });
       const wrappedKey = 'Q'.repeat(8193);
-      const error = await failureOf(adapter.createKeypair(ANA, { ...NEW_PAIR, wrappedKey }));
+      const error = await failureOf(adapter.createKeypair(ANA, wrappedAs(wrappedKey)));
       expect(error).toMatchObject({ kind: 'permanent', code: 'gmail-refused' });
       expect(error.message).toContain('8193');
       expect(error.message).not.toContain('QQ');
@@ -230,9 +249,7 @@ describe("a mailbox's client-side encryption settings", () => {
 
     it('never lets the wrapped key or the token into an error', async () => {
       const { adapter } = gmail(googleError(400, 'badRequest', `Invalid value: ${'Q'.repeat(2000)}`));
-      const error = await failureOf(
-        adapter.createKeypair(ANA, { ...NEW_PAIR, wrappedKey: 'Q'.repeat(2000) }),
-      );
+      const error = await failureOf(adapter.createKeypair(ANA, wrappedAs('Q'.repeat(2000))));
       const everything = [
         error.message,
         error.stack,

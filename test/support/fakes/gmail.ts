@@ -2,10 +2,16 @@ import { createHash, X509Certificate } from 'node:crypto';
 import { type AsnType, Constructed, fromBER, Sequence } from 'asn1js';
 import type { GmailIdentity } from '../../../shared/domain/gmail.ts';
 import { permanent } from '../../../shared/errors.ts';
-import type { Gmail } from '../../../shared/ports/gmail.ts';
+import type { Gmail, PrivateKeyPlace } from '../../../shared/ports/gmail.ts';
 import type { ManualClock } from './clock.ts';
 import type { FakeDirectory } from './directory.ts';
 import { type Saved, stateCell } from './state.ts';
+
+const FOREIGN_KEY = { keyServiceUrl: 'https://other.example', wrappedKey: 'foreign' } as const;
+
+/** Whether somebody else made the pair (`addForeignPair`). */
+export const isForeign = ({ privateKey }: FakePair): boolean =>
+  'wrappedKey' in privateKey && privateKey.wrappedKey === FOREIGN_KEY.wrappedKey;
 
 export interface FakePair {
   readonly keypairId: string;
@@ -13,8 +19,7 @@ export interface FakePair {
   readonly leafDer: Uint8Array;
   readonly addresses: readonly string[];
   readonly keyUsages: readonly string[];
-  readonly wrappedKey: string;
-  readonly keyServiceUrl: string;
+  readonly privateKey: PrivateKeyPlace;
   readonly enabled: boolean;
   readonly disabledAt?: Date;
 }
@@ -120,8 +125,7 @@ export function fakeGmail(directory: FakeDirectory, clock: ManualClock): FakeGma
       accountOf(userId).pairs.push({
         keypairId,
         ...describeLeaf(leafDer),
-        wrappedKey: 'foreign',
-        keyServiceUrl: 'https://other.example',
+        privateKey: FOREIGN_KEY,
         enabled: true,
       });
       return keypairId;
@@ -145,7 +149,7 @@ export function fakeGmail(directory: FakeDirectory, clock: ManualClock): FakeGma
       })),
     listIdentities: async (mailbox) =>
       [...open(mailbox).identities].map(([address, use]) => ({ address, use })),
-    createKeypair: async (mailbox, { pkcs7Pem, keyServiceUrl, wrappedKey }) => {
+    createKeypair: async (mailbox, { pkcs7Pem, privateKey }) => {
       const account = open(mailbox);
       const leaf = describeLeaf(leafOfChain(pkcs7Pem, clock.now()));
       if (!leaf.addresses.includes(mailbox))
@@ -153,7 +157,7 @@ export function fakeGmail(directory: FakeDirectory, clock: ManualClock): FakeGma
       if (account.pairs.some((pair) => pair.leafSha256Hex === leaf.leafSha256Hex))
         return { kind: 'already-exists' };
       const keypairId = nextPairId();
-      account.pairs.push({ keypairId, ...leaf, keyServiceUrl, wrappedKey, enabled: true });
+      account.pairs.push({ keypairId, ...leaf, privateKey, enabled: true });
       return { kind: 'created', keypairId };
     },
     enableKeypair: async (mailbox, keypairId) => setEnablement(mailbox, keypairId, true),

@@ -60,7 +60,10 @@ const keypairs = (
 
 export const keys = (
   memory: Memory,
-): Pick<Ledger, 'recordKey' | 'recordProof' | 'readBlockedKey' | 'knownPublicKeys'> &
+): Pick<
+  Ledger,
+  'recordKey' | 'recordProof' | 'readBlockedKey' | 'knownPublicKeys' | 'countCardKeys' | 'otherHolderOfKey'
+> &
   ReturnType<typeof keypairs> => ({
   ...keypairs(memory),
   recordKey: async (lease, key) => {
@@ -76,6 +79,7 @@ export const keys = (
       known.userId !== key.userId ||
       known.purpose !== key.purpose ||
       known.wrappedKey !== key.wrappedKey ||
+      known.card?.description !== key.card?.description ||
       Buffer.compare(known.spkiDer, key.spkiDer) !== 0
     )
       throw permanent('conflict', `The ledger already has another key ${key.keyId}: draw another key id.`);
@@ -84,8 +88,16 @@ export const keys = (
     const { keys: rows } = memory.rows.now;
     const known = rows.get(keyId);
     if (known === undefined) throw permanent('not-found', `The ledger has no key ${keyId}.`);
+    if (known.card !== undefined) throw permanent('conflict', `The key ${keyId} is on a smart card.`);
     rows.set(keyId, { ...known, proof });
   },
+  countCardKeys: async () =>
+    [...memory.rows.now.keys.values()].filter(({ card }) => card !== undefined).length,
+  // Keys of devices are not kept here.
+  otherHolderOfKey: async (spkiSha256Hex, userId) =>
+    [...memory.rows.now.keys.values()].find(
+      (key) => key.spkiSha256Hex === spkiSha256Hex && key.userId !== userId,
+    )?.userId,
   readBlockedKey: async (spkiSha256Hex) => memory.rows.now.blocked.get(spkiSha256Hex),
   knownPublicKeys: async ({ after, limit }) => {
     const places = [...memory.rows.now.keys.values()]
