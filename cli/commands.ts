@@ -25,7 +25,9 @@ import { certIssue } from './certificate/issue.ts';
 import { certRevoke } from './certificate/revoke.ts';
 import type { Command } from './command.ts';
 import { doctor } from './doctor/doctor.ts';
+import { keysEpochs } from './keys/epochs.ts';
 import { keysFeed } from './keys/feed.ts';
+import { keysMove } from './keys/move.ts';
 import { keysStatus } from './keys/status.ts';
 import { lint } from './lint/lint.ts';
 import { policyActivate } from './policy/activate.ts';
@@ -56,6 +58,8 @@ export const COMMANDS: readonly Command[] = [
   lint(),
   doctor,
   keysStatus,
+  keysEpochs,
+  keysMove,
   keysFeed,
   policyCheck,
   policyWhatIf,

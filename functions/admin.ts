@@ -15,6 +15,8 @@
  * | `POST /v1/devices/ID/revoke` | takes it back, and has its certificate revoked                 |
  * | `GET /v1/lint`            | the linter over every certificate that has not expired            |
  * | `GET /v1/keys`            | wrapped keys by key-encryption key, counted                       |
+ * | `GET /v1/epochs`, `GET /v1/epochs?service=URL` | whose mail needs which key service; `&after=…` |
+ * | `POST /v1/key-moves`      | has old key pairs wrapped again and uploaded for another key service |
  * | `GET /v1/addresses`       | everybody with every address they have or had; `?after=…`         |
  * | `GET /v1/held`, `GET /v1/held/DIGEST` | what the guard holds                                  |
  * | `POST /v1/held/DIGEST/approve`, `…/dismiss` | decides on exactly that                         |
@@ -37,6 +39,7 @@ import { type AdminAuditDeps, readAudit, readCheckpoints } from './admin/audit.t
 import { type CertificateDeps, readCertificate } from './admin/certificates.ts';
 import { type DeviceDeps, readDevice, requestDevice, revokeDevice } from './admin/devices.ts';
 import { type ExplainDeps, explainUser } from './admin/explain.ts';
+import { type KeyMoveDeps, readEpochs, requestKeyMove } from './admin/key-moves.ts';
 import { type AdminKeysDeps, readAddresses, readWrappedKeys } from './admin/keys.ts';
 import { type LintDeps, lintLive } from './admin/lint.ts';
 import { type PolicyDeps, policyCall } from './admin/policy.ts';
@@ -62,6 +65,7 @@ export interface AdminDeps
     CertificateDeps['ledger'] &
     LintDeps['ledger'] &
     AdminKeysDeps['ledger'] &
+    KeyMoveDeps['ledger'] &
     GuardRouteDeps['ledger'] &
     SweepAdminDeps['ledger'];
   readonly bus: RekeyDeps['bus'] & DeviceDeps['bus'] & GuardRouteDeps['bus'];
@@ -114,6 +118,14 @@ export function createAdmin(deps: AdminDeps): HttpHandler {
         if (id !== undefined) throw unknownPath(call);
         allow(call, 'GET');
         return await readWrappedKeys(deps);
+      case 'epochs':
+        if (id !== undefined) throw unknownPath(call);
+        allow(call, 'GET');
+        return await readEpochs(deps, call.query);
+      case 'key-moves':
+        if (id !== undefined) throw unknownPath(call);
+        allow(call, 'POST');
+        return await requestKeyMove(deps, admin, parseJsonObject(call.body));
       case 'addresses':
         if (id !== undefined) throw unknownPath(call);
         allow(call, 'GET');

@@ -112,6 +112,7 @@ export async function composeDirectoryEvent(settings: Settings, given: Given): P
     directory,
     gmail: googleGmail({ credentials: gmailCredentials, ...base }),
     keyService: kaclsKeyService(keyServiceOptions(base)),
+    keyRewrapping: kaclsKeyService(keyServiceOptions(base)),
     ...(settings.SEALWRIGHT_KEY_FOLDER === undefined
       ? {}
       : {

@@ -60,13 +60,13 @@ export class KeyPairs {
     const body = readMessage(call, KEY_PAIR_FIELDS);
     const metadata = this.#metadata(body.privateKeyMetadata ?? []);
     const chain = uploadedChain(body.pkcs7);
-    this.#requireNew(account, chain);
+    this.#requireNew(account, chain, metadata);
     const problems = await this.#parts.judge.problems(chain, account.primaryEmail);
     if (validation === 'all' && problems.length > 0) {
       const sentences = problems.map((problem) => `[${problem.id}] ${problem.sentence}`);
       throw invalidArgument(`Invalid certificate chain. ${sentences.join(' ')}`);
     }
-    this.#requireNew(account, chain); // another call may have come first while the CRLs were fetched
+    this.#requireNew(account, chain, metadata); // another call may have come first while the CRLs were fetched
     this.#parts.store.keepAuthorities(chain.path.slice(1));
     const stored = this.#parts.store.of(account.id);
     const keyPair: StoredKeyPair = {
@@ -150,9 +150,13 @@ export class KeyPairs {
     return found;
   }
 
-  #requireNew(account: Account, chain: Chain): void {
+  /** Whether Gmail takes a leaf a second time is not known; a request that was merely repeated it must not take twice. */
+  #requireNew(account: Account, chain: Chain, metadata: readonly StoredMetadata[]): void {
     const existing = this.#parts.store.find(account.id)?.keyPairs ?? [];
-    if (existing.some((pair) => pair.leafSha256 === chain.leaf.fingerprint)) throw alreadyExists();
+    const same = existing.filter((pair) => pair.leafSha256 === chain.leaf.fingerprint);
+    const accepts = this.#parts.options().sameLeafAgain === 'accept';
+    const isRepeated = same.some((pair) => keysOf(pair.privateKeyMetadata) === keysOf(metadata));
+    if (accepts ? isRepeated : same.length > 0) throw alreadyExists();
   }
 
   /** The resource as Gmail answers it: `pkcs7` is never given back. */
@@ -208,6 +212,10 @@ export class KeyPairs {
     return { uri, data };
   }
 }
+
+/** Where the private key is, without the ids that each request gets anew. */
+const keysOf = (metadata: readonly StoredMetadata[]): string =>
+  JSON.stringify(metadata.map(({ kacls, hardware }) => ({ kacls, hardware })));
 
 function chainValidation(value: string | null): 'all' | 'none' {
   if (value === null || value === 'all') return 'all';

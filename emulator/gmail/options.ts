@@ -6,19 +6,26 @@ export interface GmailOptions {
   readonly disableAgain: 'accept' | 'refuse';
   /** Obliterating a key pair that an identity still names: answers 400, or leaves the identity without its key. */
   readonly obliterateInUse: 'accept' | 'refuse';
+  /** A leaf that the user has already, with another wrapped key: answers 409, or makes a second key pair. */
+  readonly sameLeafAgain: 'accept' | 'refuse';
 }
 
-export const DEFAULT_OPTIONS: GmailOptions = { disableAgain: 'accept', obliterateInUse: 'refuse' };
+export const DEFAULT_OPTIONS: GmailOptions = {
+  disableAgain: 'accept',
+  obliterateInUse: 'refuse',
+  sameLeafAgain: 'refuse',
+};
+const NAMES = Object.keys(DEFAULT_OPTIONS);
 
-/** Merges `{"disableAgain":"accept|refuse","obliterateInUse":"accept|refuse"}` over what is in force. */
+/** Merges `{"disableAgain":"accept|refuse", …}` over what is in force. */
 export function mergeOptions(
   current: GmailOptions,
   request: Readonly<Record<string, unknown>>,
 ): GmailOptions {
   const merged: Record<keyof GmailOptions, 'accept' | 'refuse'> = { ...current };
   for (const [name, value] of Object.entries(request)) {
-    if (name !== 'disableAgain' && name !== 'obliterateInUse') {
-      throw invalidArgument(`Unknown option "${name}"; known are disableAgain and obliterateInUse.`);
+    if (!isOption(name)) {
+      throw invalidArgument(`Unknown option "${name}"; known are ${NAMES.join(', ')}.`);
     }
     if (value !== 'accept' && value !== 'refuse') {
       throw invalidArgument(`The option ${name} must be "accept" or "refuse".`);
@@ -27,3 +34,5 @@ export function mergeOptions(
   }
   return merged;
 }
+
+const isOption = (name: string): name is keyof GmailOptions => NAMES.includes(name);

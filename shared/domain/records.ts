@@ -137,6 +137,20 @@ export interface KeypairRequest {
   readonly reason: string;
 }
 
+/** An old key pair that an admin's job moves to another key service and that was not moved yet. */
+export interface KeyMove {
+  readonly jobId: string;
+  /** Of the leaf whose pair it is. */
+  readonly serialHex: string;
+  readonly fromUrl: string;
+  readonly toUrl: string;
+  /** Disable the pair under the old service once the new one is there. */
+  readonly disableOld: boolean;
+  readonly requestedBy: string;
+  /** What the new service wrapped already. Never logged. */
+  readonly wrappedKey?: string;
+}
+
 /** Why we disabled a pair: its user left, its key was reported compromised, an admin asked for it. */
 export type DisableCause = 'left' | 'compromised' | 'admin';
 
@@ -209,6 +223,8 @@ export interface UserLedger {
   readonly openWishes: readonly WishRecord[];
   /** Requests about single key pairs that wait to be carried out; absent where there are none. */
   readonly keypairRequests?: readonly KeypairRequest[];
+  /** Moves of old pairs to another key service that wait for their turn; absent where there are none. */
+  readonly keyMoves?: readonly KeyMove[];
   /** What an admin should know and what is not over yet, oldest first. */
   readonly notices: readonly NoticeRecord[];
   /** Whole sweeps that found the user in no list; absent once somebody has seen them again. */

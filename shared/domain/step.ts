@@ -117,6 +117,22 @@ export interface ObliterateKeypairStep extends StepBase {
   readonly requestId: string;
 }
 
+/**
+ * Has the key of an old pair wrapped again by another key service and uploads the same certificate with it, so that mail of
+ * its time opens without the old service.
+ */
+export interface MoveKeypairStep extends StepBase {
+  readonly kind: 'move-keypair';
+  readonly jobId: string;
+  readonly serialHex: string;
+  /** Of the pair under the old service. */
+  readonly keypairId: string;
+  readonly toUrl: string;
+  readonly disableOld: boolean;
+  /** Why it cannot be moved any more; then the move is closed and nothing is done. */
+  readonly refuse?: string;
+}
+
 /** The leaves whose pairs an identity uses. */
 export type IdentityLeaves =
   | { readonly kind: 'dual'; readonly leaf: LeafReference }
@@ -161,6 +177,7 @@ export type Step =
   | EnableKeypairStep
   | DisableKeypairStep
   | ObliterateKeypairStep
+  | MoveKeypairStep
   | SetIdentityStep
   | DeleteIdentityStep
   | FulfilWishStep

@@ -76,9 +76,14 @@ export interface OwnKeypair {
 
 /** Gmail's pairs that hold leaves of ours, in the order of the leaves; every other pair is foreign. */
 export function ownKeypairs(facts: Facts): readonly OwnKeypair[] {
+  const { gmail } = facts;
+  if (gmail.kind !== 'observed') return [];
+  // One leaf may have two: the second was made when its key moved to another key service.
   return facts.ledger.leaves.flatMap(({ serialHex }) => {
-    const keypair = keypairHolding(facts, serialHex);
-    return keypair === undefined ? [] : [{ serialHex, keypair }];
+    const sha256 = facts.leafSha256BySerial.get(serialHex);
+    return gmail.keypairs
+      .filter((keypair) => sha256 !== undefined && keypair.leafSha256Hex === sha256)
+      .map((keypair) => ({ serialHex, keypair }));
   });
 }
 

@@ -7,7 +7,8 @@ import { isProvenAbsent } from './rules/absence.ts';
 import { issueForDevices } from './rules/devices.ts';
 import { convergeGmail } from './rules/gmail.ts';
 import { issuance } from './rules/issuance.ts';
-import { awaitingRequests, keypairRequestSteps } from './rules/keypair-requests.ts';
+import { keyMoveSteps } from './rules/key-moves.ts';
+import { awaitingRequests, hasRequests, keypairRequestSteps } from './rules/keypair-requests.ts';
 import { nextWarningAt, noticesFor } from './rules/notices.ts';
 import { retireReplaced, serialsRevokedBy, urgentRevocations } from './rules/retirement.ts';
 import { coveringRule, isObserveOnly, protectionIn, type Standing, standingOf } from './standing.ts';
@@ -21,7 +22,7 @@ import { waitForGmail, waitForHolder } from './waiting.ts';
 export function planFor(facts: Facts, policy: Policy): Plan {
   const standing = standingOf(facts, policy);
   const { steps, verdict } = planStanding(facts, standing);
-  const requested = keypairRequestSteps(facts);
+  const requested = [...keypairRequestSteps(facts), ...keyMoveSteps(facts)];
   const protectedAs = protectionIn(facts, policy);
   const rule = coveringRule(standing, facts, policy);
   return {
@@ -169,7 +170,7 @@ function readyVerdict(facts: Facts, rule: PolicyRule, renewals: readonly Date[])
  * has something done in Gmail; or an admin asked for something to be done to one of their key pairs.
  */
 export function needsGmail(facts: Facts, policy: Policy): boolean {
-  if ((facts.ledger.keypairRequests ?? []).length > 0) return true;
+  if (hasRequests(facts)) return true;
   const standing = standingOf(facts, policy);
   if (standing.kind === 'covered') return true;
   if (standing.kind !== 'outside' && standing.kind !== 'suspended') return false;

@@ -18,7 +18,15 @@ export interface Gmail {
   /** `already-exists` when Gmail answers 409: the caller looks again and adopts. */
   createKeypair(
     mailbox: string,
-    keypair: { readonly pkcs7Pem: string; readonly privateKey: PrivateKeyPlace },
+    keypair: {
+      readonly pkcs7Pem: string;
+      readonly privateKey: PrivateKeyPlace;
+      /**
+       * `none`: neither chain nor revocation is checked, and no identity can use the pair unless it would have passed. For old
+       * certificates, to read old mail. Google's default, `all`, unless given.
+       */
+      readonly chainValidation?: 'none';
+    },
   ): Promise<{ readonly kind: 'created'; readonly keypairId: string } | { readonly kind: 'already-exists' }>;
   enableKeypair(mailbox: string, keypairId: string): Promise<void>;
   disableKeypair(mailbox: string, keypairId: string): Promise<void>;

@@ -29,6 +29,7 @@ import type { DeviceKeyRows } from './ledger/device-keys.ts';
 import type { GuardLedger } from './ledger/guard.ts';
 import type { IssuerAddresses } from './ledger/issuer-addresses.ts';
 import type { IssuerLife } from './ledger/issuer-life.ts';
+import type { KeyMoves } from './ledger/key-moves.ts';
 import type { KeypairEnablement } from './ledger/keypair-enablement.ts';
 import type { KeypairRequestLedger } from './ledger/keypair-requests.ts';
 import type { Notices } from './ledger/notices.ts';
@@ -106,8 +107,8 @@ export interface RevokedLeaf {
 
 export interface JobProgress {
   readonly jobId: string;
-  /** `departures`: an approved held set being carried out. */
-  readonly kind: 'rekey' | 'departures';
+  /** `departures`: an approved held set being carried out. `move-keys`: old key pairs to another key service. */
+  readonly kind: 'rekey' | 'departures' | 'move-keys';
   readonly state: 'running' | 'done' | 'failed' | 'paused' | 'cancelled';
   readonly total: number;
   readonly done: number;
@@ -129,6 +130,7 @@ export interface Ledger
     GuardLedger,
     IssuerAddresses,
     IssuerLife,
+    KeyMoves,
     KeypairEnablement,
     KeypairRequestLedger,
     Notices,

@@ -12,6 +12,7 @@ import { fulfilWish } from './steps/fulfil-wish.ts';
 import { issueDeviceLeaf } from './steps/issue-device-leaf.ts';
 import { issueLeaf } from './steps/issue-leaf.ts';
 import { makeKey } from './steps/make-key.ts';
+import { moveKeypair } from './steps/move-keypair.ts';
 import { obliterateKeypair } from './steps/obliterate-keypair.ts';
 import { retireLeaf } from './steps/retire-leaf.ts';
 import { revokeLeaf } from './steps/revoke-leaf.ts';
@@ -36,6 +37,7 @@ const HANDLERS = {
   'enable-keypair': enableKeypair,
   'disable-keypair': disableKeypair,
   'obliterate-keypair': obliterateKeypair,
+  'move-keypair': moveKeypair,
   'set-identity': setIdentity,
   'delete-identity': deleteIdentity,
   'fulfil-wish': fulfilWish,
@@ -134,6 +136,7 @@ const NEEDS_NO_LEAF: ReadonlySet<StepKind> = new Set([
   'enable-keypair',
   'disable-keypair',
   'obliterate-keypair',
+  'move-keypair',
 ]);
 
 /** After the certificate chain stopped: steps that refer to nothing it still had to make. */

@@ -14,6 +14,7 @@ import type { CardKeys } from '../ports/card-keys.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Directory } from '../ports/directory.ts';
 import type { Gmail } from '../ports/gmail.ts';
+import type { KeyRewrapping } from '../ports/key-rewrapping.ts';
 import type { KeyService } from '../ports/key-service.ts';
 import type { Lease, Ledger } from '../ports/ledger.ts';
 import type { Log } from '../ports/log.ts';
@@ -26,6 +27,8 @@ export interface ReconcileDeps {
   readonly directory: Directory;
   readonly gmail: Gmail;
   readonly keyService: KeyService;
+  /** Moves old key pairs to another key service of ours. */
+  readonly keyRewrapping: KeyRewrapping;
   /** Absent where no folder of wrapped keys is configured. */
   readonly suppliedKeys?: SuppliedKeys;
   /** Absent where no folder is configured. */

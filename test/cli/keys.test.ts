@@ -121,3 +121,69 @@ describe('sealwright keys feed', () => {
     });
   });
 });
+
+describe('sealwright keys epochs', () => {
+  const OLD = 'https://kacls.old.example/v1';
+  const row = {
+    keyServiceUrl: OLD,
+    keypairs: 1200,
+    users: 900,
+    moved: 1100,
+    disabledAfterMove: 0,
+    refused: 3,
+  };
+
+  it('counts key pairs by key service, moved, refused and tied', async () => {
+    const times = { from: '2025-01-02T00:00:00.000Z', until: '2027-03-04T00:00:00.000Z' };
+    admin.answer('GET /v1/epochs', { body: { keyServices: [{ ...row, ...times }] } });
+    expect((await sealwright(['keys', 'epochs'], environment)).stdout).toBe(
+      'KEY SERVICE                   KEY PAIRS  USERS  MOVED AWAY  OF THESE DISABLED  REFUSED  TIED  SINCE       UNTIL\n' +
+        'https://kacls.old.example/v1  1,200      900    1,100       0                  3        100   2025-01-02  2027-03-04\n',
+    );
+  });
+
+  it('lists over all pages what is tied to one, and why it stayed', async () => {
+    const epoch = (serialHex: string) => ({
+      ...{ userId: '1', primaryEmail: 'ana@acme.example', serialHex, keypairId: `pair-${serialHex}` },
+      ...{ from: '2025-01-02T00:00:00.000Z', until: '2026-01-02T00:00:00.000Z' },
+    });
+    const target = `GET /v1/epochs?service=${encodeURIComponent(OLD)}`;
+    admin.answer(target, { body: { epochs: [epoch('01')], next: '01' } });
+    admin.answer(`${target}&after=01`, {
+      body: { epochs: [{ ...epoch('02'), refused: 'Gmail refuses.' }] },
+    });
+    const { stdout } = await sealwright(['keys', 'epochs', '--service', OLD], environment);
+    expect(stdout).toMatch(
+      /ana@acme\.example\s+2025-01-02\s+2026-01-02\s+pair-01\s+–\n.*pair-02\s+Gmail refuses\.\n/,
+    );
+  });
+});
+
+describe('sealwright keys move', () => {
+  const flags = ['keys', 'move', '--from', 'https://old.example', '--to', 'https://new.example'];
+
+  it('says in a dry run how many it would move', async () => {
+    admin.answer('POST /v1/key-moves', { body: { dryRun: true, keypairs: 2, users: 1 } });
+    const { exit, stdout } = await sealwright([...flags, '--dry-run'], environment);
+    expect([exit, stdout]).toEqual([0, '2 key pairs of 1 user would be moved; nothing was changed.\n']);
+    expect(admin.asked[0]?.body).toEqual({
+      ...{ from: 'https://old.example', to: 'https://new.example', disableOld: false, dryRun: true },
+    });
+  });
+
+  it('waits for the job and ends with 4 when some stayed', async () => {
+    admin.answer('POST /v1/key-moves', { status: 202, body: { job: 'j1', keypairs: 3, users: 2 } });
+    const users = [
+      { user: 'ana@acme.example', state: 'done', detail: '2 moved' },
+      { user: 'ben@acme.example', state: 'failed', detail: '1 stayed: Gmail refuses.' },
+    ];
+    admin.answer('GET /v1/jobs/j1', { body: { state: 'failed', total: 2, done: 1, failed: 1, users } });
+    const { exit, stdout } = await sealwright([...flags, '--disable-old', '--wait'], environment);
+    expect(exit).toBe(4);
+    expect(stdout).toMatch(/ben@acme\.example\s+failed\s+1 stayed: Gmail refuses\.[\s\S]*1 of 2 users done/);
+  });
+
+  it('asks for both addresses', async () => {
+    expect((await sealwright(['keys', 'move', '--from', 'https://a.example'], environment)).exit).toBe(2);
+  });
+});

@@ -117,6 +117,14 @@ function carryOutStep(facts: Facts, step: Step, made: Made): Facts {
       const keypairs = [...recorded.gmail.keypairs, keypair(keypairId, fingerprint(serialHex))];
       return { ...recorded, gmail: { ...recorded.gmail, keypairs } };
     }
+    case 'move-keypair':
+      return {
+        ...facts,
+        ledger: {
+          ...ledger,
+          keyMoves: (ledger.keyMoves ?? []).filter(({ serialHex }) => serialHex !== step.serialHex),
+        },
+      };
     case 'obliterate-keypair':
       return withGmail((gmail) => ({
         keypairs: gmail.keypairs.filter((pair) => pair.keypairId !== step.keypairId),

@@ -4,8 +4,8 @@
  * https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.settings.cse.identities
  *
  * Mail encrypted to an obliterated key pair is lost to everybody: `obliterateKeypair` is called from one place, the
- * step that carries out what two admins asked for. `chainValidation` is left at Google's default, `all`: the chain and its
- * revocation state are checked by Google at upload, and an identity needs a pair that passed.
+ * step that carries out what two admins asked for. `chainValidation` is left at Google's default, `all`, for every pair that an
+ * identity will use: chain and revocation state are checked by Google at upload.
  */
 
 import { gmail } from 'googleapis/build/src/apis/gmail/index.js';
@@ -154,7 +154,7 @@ export function googleGmail(options: GoogleGmailOptions): Gmail {
       return pages.flatMap((page) => page.cseIdentities ?? []).map(toIdentity);
     },
 
-    async createKeypair(mailbox, { pkcs7Pem, privateKey }) {
+    async createKeypair(mailbox, { pkcs7Pem, privateKey, chainValidation }) {
       const metadata = privateKeyMetadata(mailbox, privateKey);
       const created = await call<gmail_v1.Schema$CseKeyPair | 'already-exists'>(
         mailbox,
@@ -163,6 +163,7 @@ export function googleGmail(options: GoogleGmailOptions): Gmail {
           keypairs.create(
             {
               userId: 'me',
+              ...(chainValidation === undefined ? {} : { chainValidation }),
               fields: 'keyPairId',
               requestBody: {
                 pkcs7: pkcs7Pem,

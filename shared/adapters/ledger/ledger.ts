@@ -25,6 +25,7 @@ import { guard } from './guard.ts';
 import { issuerAddresses } from './issuer-addresses.ts';
 import { issuerLife } from './issuer-life.ts';
 import { issuers } from './issuers.ts';
+import { keyMoves } from './key-moves.ts';
 import { keypairRequests } from './keypair-requests.ts';
 import { keypairs } from './keypairs.ts';
 import { keys } from './keys.ts';
@@ -77,6 +78,7 @@ export const createLedger = ({ database, clock, randomId = randomUUID }: LedgerO
   ...audit(database, clock),
   ...guard(database, clock, randomId),
   ...stop(database, clock),
+  ...keyMoves(database, clock, randomId),
   ...keypairRequests(database, clock, randomId),
   ...auditChains(database, clock),
   close: () => database.close(),

@@ -7,6 +7,7 @@ import type { Ledger } from '../../ports/ledger.ts';
 import { optional } from './columns.ts';
 import { consistently, type Database, type Queries } from './database.ts';
 import { readDeviceKeys } from './device-keys.ts';
+import { readKeyMoves } from './key-moves.ts';
 import { readKeypairRequests } from './keypair-requests.ts';
 import { readKeypairs } from './keypairs.ts';
 import { readKeys } from './keys.ts';
@@ -70,6 +71,7 @@ const readLedgers = async (
   const openWishes = await readOpenWishes(queries, userIds);
   const notices = await readNotices(queries, userIds);
   const requests = await readKeypairRequests(queries, userIds);
+  const moves = await readKeyMoves(queries, userIds);
   return userIds.map((userId) => {
     const row = known.get(userId);
     return {
@@ -81,6 +83,7 @@ const readLedgers = async (
       openWishes: openWishes.get(userId) ?? [],
       notices: notices.get(userId) ?? [],
       ...optional('keypairRequests', requests.get(userId) ?? null),
+      ...optional('keyMoves', moves.get(userId) ?? null),
       ...(row?.first_missed_at && row.last_missed_at
         ? { absence: { firstMissedAt: row.first_missed_at, lastMissedAt: row.last_missed_at } }
         : {}),

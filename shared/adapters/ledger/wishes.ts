@@ -7,6 +7,7 @@ import type { JobProgress, Lease, Ledger } from '../../ports/ledger.ts';
 import { byUser, optional } from './columns.ts';
 import type { Database, Queries } from './database.ts';
 import { readDepartureJob } from './departure-job.ts';
+import { readKeyMoveJob } from './key-moves.ts';
 import { underUserLease, userSubject } from './leases.ts';
 
 interface WishRow {
@@ -168,7 +169,8 @@ export const wishes = (
 
   readJob: async (jobId) => {
     const [job] = await database.query<{ kind: 'rekey' }>('SELECT kind FROM jobs WHERE job_id = $1', [jobId]);
-    if (job === undefined) return await readDepartureJob(database, jobId);
+    if (job === undefined)
+      return (await readDepartureJob(database, jobId)) ?? (await readKeyMoveJob(database, jobId));
     // Somebody who waits is told what the user waits for.
     const rows = await database.query<ProgressRow>(
       `SELECT wish.primary_email, wish.state,

@@ -30,9 +30,13 @@ export function keypairRequestSteps(facts: Facts): readonly Step[] {
   );
 }
 
+/** Whether an admin asked for anything to be done to single key pairs, or for them to be moved. */
+export const hasRequests = ({ ledger }: Facts): boolean =>
+  (ledger.keypairRequests ?? []).length + (ledger.keyMoves ?? []).length > 0;
+
 /** Somebody whose requests wait for Gmail is looked at again within the hour, whatever else they wait for. */
 export function awaitingRequests(facts: Facts, verdict: Verdict): Verdict {
-  const waits = (facts.ledger.keypairRequests ?? []).length > 0 && facts.gmail.kind !== 'observed';
+  const waits = hasRequests(facts) && facts.gmail.kind !== 'observed';
   if (!waits) return verdict;
   const nextActionAt = earliest(verdict.nextActionAt, plus(facts.now, ASK_AGAIN_MS));
   return {

@@ -42,6 +42,11 @@ describe('the Gmail adapter against the emulator, by keyless delegation', () => 
       },
     };
   };
+  const options = (body: object) =>
+    fetch(new URL('_emulator/gmail/options', company.endpoints.rootUrl), {
+      method: 'POST',
+      body: JSON.stringify(body),
+    });
   const create = async (address: string) => {
     const { pair, leafSha256Hex } = newPair(address);
     const created = await gmail.createKeypair(address, pair);
@@ -102,6 +107,18 @@ describe('the Gmail adapter against the emulator, by keyless delegation', () => 
     expect(ids.length).toBeGreaterThan(20);
     expect(new Set(ids).size).toBe(ids.length);
     expect(ids).toContain(keypairId);
+  });
+
+  it('sends chainValidation=none where it is told, and a leaf that is there is answered as Gmail is set to', async () => {
+    const { pair, keypairId } = await create(ANA);
+    const privateKey = { ...pair.privateKey, wrappedKey: 'd3JhcHBlZCBhZ2Fpbg==' };
+    const again = { ...pair, privateKey, chainValidation: 'none' } as const;
+    expect(await gmail.createKeypair(ANA, again)).toEqual({ kind: 'already-exists' });
+    await options({ sameLeafAgain: 'accept' });
+    const second = await gmail.createKeypair(ANA, again);
+    expect(second).toMatchObject({ kind: 'created', keypairId: expect.not.stringMatching(keypairId) });
+    expect(await gmail.createKeypair(ANA, again)).toEqual({ kind: 'already-exists' });
+    await options({ sameLeafAgain: 'refuse' });
   });
 
   it('creates, patches and deletes an identity, each also when it is done already', async () => {

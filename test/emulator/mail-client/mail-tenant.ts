@@ -28,17 +28,29 @@ export interface MailReply {
 export class MailTenant {
   readonly tenant: Tenant;
   readonly kacls: TestKacls;
-  readonly #kaclsHost: WebHost;
+  /** Another key service, at https://kacls.new.example/v1. */
+  readonly newKacls: TestKacls;
+  readonly #hosts: readonly WebHost[];
 
-  private constructor(tenant: Tenant, kacls: TestKacls, kaclsHost: WebHost) {
+  private constructor(
+    tenant: Tenant,
+    [kacls, newKacls]: readonly [TestKacls, TestKacls],
+    hosts: readonly WebHost[],
+  ) {
     this.tenant = tenant;
     this.kacls = kacls;
-    this.#kaclsHost = kaclsHost;
+    this.newKacls = newKacls;
+    this.#hosts = hosts;
   }
 
   static async open(): Promise<MailTenant> {
     const kacls = new TestKacls();
-    const kaclsHost = await WebHost.open(['kacls.acme.example'], kacls.handle);
+    const newKacls = new TestKacls();
+    const hosts = [
+      await WebHost.open(['kacls.acme.example'], kacls.handle),
+      await WebHost.open(['kacls.new.example'], newKacls.handle),
+    ];
+    const resolve = (url: URL) => hosts.map((host) => host.resolve(url)).find((found) => found !== undefined);
     const tenant = await Tenant.open({
       routes: ({ world, accounts, gmail }) =>
         createMailClient(world.context, {
@@ -48,15 +60,15 @@ export class MailTenant {
             authentication: JSON.stringify({ email: request.email }),
             authorization: JSON.stringify(request),
           }),
-          fetch: (url, init) => fetch(kaclsHost.resolve(new URL(String(url))) ?? String(url), init),
+          fetch: (url, init) => fetch(resolve(new URL(String(url))) ?? String(url), init),
         }).routes,
     });
-    return new MailTenant(tenant, kacls, kaclsHost);
+    return new MailTenant(tenant, [kacls, newKacls], hosts);
   }
 
   async close(): Promise<void> {
     await this.tenant.close();
-    await this.#kaclsHost.close();
+    for (const host of this.#hosts) await host.close();
   }
 
   /** A user with an uploaded key pair and an identity. */
@@ -137,5 +149,5 @@ export class MailTenant {
   }
 }
 
-const wrapped = (leaf: Leaf): string =>
+export const wrapped = (leaf: Leaf): string =>
   createPrivateKey(readFileSync(leaf.keyPath)).export({ type: 'pkcs8', format: 'der' }).toString('base64');

@@ -44,6 +44,8 @@ export interface FakeGmail extends Gmail, Saved {
   setIdentityByHand(userId: string, keypairId: string): void;
   /** Switches client-side encryption for the user off or on. */
   setEnabled(userId: string, enabled: boolean): void;
+  /** Whether a leaf that is there is taken again with another wrapped key; refused unless told. */
+  takeSameLeafAgain(taken: boolean): void;
 }
 
 interface MutableAccount {
@@ -56,6 +58,7 @@ export function fakeGmail(directory: FakeDirectory, clock: ManualClock): FakeGma
     accounts: new Map<string, MutableAccount>(),
     switchedOff: new Set<string>(),
     lastPair: 0,
+    sameLeafAgain: false,
   });
 
   const accountOf = (userId: string): MutableAccount => {
@@ -139,6 +142,10 @@ export function fakeGmail(directory: FakeDirectory, clock: ManualClock): FakeGma
       else cell.now.switchedOff.add(userId);
     },
 
+    takeSameLeafAgain: (taken) => {
+      cell.now.sameLeafAgain = taken;
+    },
+
     listKeypairs: async (mailbox) =>
       open(mailbox).pairs.map(({ keypairId, enabled, disabledAt, leafSha256Hex, addresses }) => ({
         keypairId,
@@ -149,13 +156,14 @@ export function fakeGmail(directory: FakeDirectory, clock: ManualClock): FakeGma
       })),
     listIdentities: async (mailbox) =>
       [...open(mailbox).identities].map(([address, use]) => ({ address, use })),
-    createKeypair: async (mailbox, { pkcs7Pem, privateKey }) => {
+    createKeypair: async (mailbox, { pkcs7Pem, privateKey, chainValidation }) => {
       const account = open(mailbox);
-      const leaf = describeLeaf(leafOfChain(pkcs7Pem, clock.now()));
-      if (!leaf.addresses.includes(mailbox))
+      const leaf = describeLeaf(leafOfChain(pkcs7Pem, chainValidation === 'none' ? undefined : clock.now()));
+      if (chainValidation !== 'none' && !leaf.addresses.includes(mailbox))
         throw permanent('gmail-refused', `The certificate does not name ${mailbox}.`);
-      if (account.pairs.some((pair) => pair.leafSha256Hex === leaf.leafSha256Hex))
-        return { kind: 'already-exists' };
+      const same = account.pairs.filter((pair) => pair.leafSha256Hex === leaf.leafSha256Hex);
+      const repeated = same.some((pair) => JSON.stringify(pair.privateKey) === JSON.stringify(privateKey));
+      if (cell.now.sameLeafAgain ? repeated : same.length > 0) return { kind: 'already-exists' };
       const keypairId = nextPairId();
       account.pairs.push({ keypairId, ...leaf, privateKey, enabled: true });
       return { kind: 'created', keypairId };
@@ -195,12 +203,13 @@ export function fakeGmail(directory: FakeDirectory, clock: ManualClock): FakeGma
 }
 
 /** The leaf of an upload whose chain is whole, in order, in date and signed from link to link. */
-function leafOfChain(pkcs7Pem: string, now: Date): Uint8Array {
+function leafOfChain(pkcs7Pem: string, now: Date | undefined): Uint8Array {
   const chain = certificatesOf(pkcs7Pem).map((der) => new X509Certificate(der));
   const whole = chain.every((certificate, index) => {
     const issuer = chain[index + 1] ?? certificate;
     return (
-      isSignedBy(certificate, issuer) && certificate.validFromDate <= now && now <= certificate.validToDate
+      isSignedBy(certificate, issuer) &&
+      (now === undefined || (certificate.validFromDate <= now && now <= certificate.validToDate))
     );
   });
   const [leaf] = chain;

@@ -1,9 +1,11 @@
-import { createHash, createPrivateKey, createPublicKey } from 'node:crypto';
+import { createHash, createPrivateKey, createPublicKey, randomBytes } from 'node:crypto';
 import { permanent } from '../../../shared/errors.ts';
+import { sealPrivateKey } from '../../../shared/kacls/wrapped-key.ts';
+import type { KeyRewrapping } from '../../../shared/ports/key-rewrapping.ts';
 import type { KeyService } from '../../../shared/ports/key-service.ts';
 
 /** A key service that keeps the key and hands out a reference to it as the wrapped key. */
-export interface FakeKeyService extends KeyService {
+export interface FakeKeyService extends KeyService, KeyRewrapping {
   /** What was wrapped under this blob. */
   opened(wrappedKey: string): { readonly userId: string; readonly spkiSha256Hex: string } | undefined;
   readonly wraps: number;
@@ -15,6 +17,23 @@ export function fakeKeyService(): FakeKeyService {
     opened: (wrappedKey) => kept.get(wrappedKey),
     get wraps() {
       return kept.size;
+    },
+    async rewrapPrivateKey({ wrappedKey }) {
+      const owned = kept.get(wrappedKey);
+      if (owned === undefined) {
+        throw permanent('key-service-refused', 'The key service cannot read the wrapped key.', {
+          details: { httpStatus: 400 },
+        });
+      }
+      const kek = { id: 'kek/new', key: randomBytes(32) };
+      const spkiSha256 = Buffer.from(owned.spkiSha256Hex, 'hex');
+      const newer = sealPrivateKey(
+        randomBytes(1200),
+        { userId: owned.userId, perimeterId: '', spkiSha256 },
+        { kek, tenantId: 'C00sample', random: randomBytes },
+      );
+      kept.set(newer, owned);
+      return { wrappedKey: newer, kekId: kek.id };
     },
     async wrapPrivateKey({ privateKeyDer, spkiSha256Hex, userId }) {
       const key = createPublicKey(

@@ -58,6 +58,8 @@ const ledgerOf = (memory: Memory): Ledger => ({
     ...(['recordOcspSignerIntent', 'readOcspSigner', 'recordSignedOcspSigner', 'ocspSigners'] as const),
     ...(['ocspSubjects', 'readOcspSubjects', 'recordOcspBatch', 'readOcspBatch'] as const),
     ...(['recordSignedOcspBatch', 'oldestOcspAnswer', 'countWrappedKeys', 'keysToRewrap'] as const),
+    ...(['mailEpochs', 'tiedEpochs', 'recordKeyMoveJob', 'recordMovedForm', 'closeKeyMove'] as const),
+    ...(['readKeyMoveJob'] as const),
     ...(['recordRewrapped', 'recordUnreadable', 'newerWrappedKey', 'addressHistory'] as const),
   ),
   ...leases(memory),
