@@ -35,6 +35,13 @@ async function main(): Promise<number> {
   if (values.database === undefined && programs === undefined)
     throw new Error('There is no PostgreSQL (initdb, pg_ctl); name one with --database URL.');
   const cluster = programs === undefined ? undefined : startCluster(programs);
+  // Nobody else would end the server that was started for this run.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      cluster?.remove();
+      process.exit(130);
+    });
+  }
   try {
     say(`seed ${seed}: ${days} days of ${people} people`);
     const databaseUrl = values.database ?? cluster?.connectionString ?? '';
