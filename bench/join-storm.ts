@@ -1,0 +1,205 @@
+/**
+ * A storm of joins: many users created at once on the emulator, the functions in their process, the ledger on a private PostgreSQL;
+ * users ready per second against making their keys and nothing else, before and after, on the same cores:
+ * `node bench/join-storm.ts [--quick] [--json] [--users N]`. Then everybody is hinted at again with nothing to do: publish, push,
+ * observe, plan, against a bare handler of the functions framework.
+ *
+ * The emulator plays Google on the same cores, which in the cloud it would not; so the rate by the clock counts Google's work as ours,
+ * and a second row counts the processor time of the functions' process alone.
+ */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { TOPICS } from '../local/company.ts';
+import { openPostgres } from '../shared/adapters/ledger/postgres.ts';
+import { generateRsaKey } from '../shared/pki/key.ts';
+import { push } from '../test/functions/support/pushes.ts';
+import { findPrograms, startCluster } from '../test/postgres/cluster.ts';
+import { beginStory, type Story } from '../test/stories/story.ts';
+import { type BenchRow, median, report } from './report.ts';
+
+const QUICK = process.argv.includes('--quick');
+const given = process.argv.indexOf('--users');
+const USERS = given > 0 ? Number(process.argv[given + 1]) : QUICK ? 30 : 300;
+const KEYS = Math.max(20, Math.round(USERS / 5));
+const AT_ONCE = 2 * availableParallelism();
+/** Ticks of Linux' process accounting. */
+const TICKS_A_SECOND = 100;
+/** The issue's goal: users ready per second, of keys made per second. */
+const TARGET = { atLeast: 0.85 } as const;
+const PATIENCE_MS = 1_200_000;
+
+const programs = findPrograms();
+if (programs === undefined) throw new Error('There is no PostgreSQL (initdb, pg_ctl) to keep the ledger in.');
+const cluster = startCluster(programs);
+const database = openPostgres({ connectionString: cluster.connectionString });
+const story = await beginStory({ databaseUrl: cluster.connectionString });
+try {
+  process.exitCode = report('Joins', [...(await storm()), await hints()]) ? 0 : 1;
+} finally {
+  await story.end();
+  await database.close();
+  cluster.remove();
+}
+
+interface KeyRate {
+  readonly perSecond: number;
+  readonly perCpuSecond: number;
+}
+
+/** Keys and nothing else, as many at once as there are users in work. */
+async function keysAlone(): Promise<KeyRate> {
+  const [startedMs, cpu] = [performance.now(), process.cpuUsage()];
+  await inTurns(Array.from({ length: KEYS }), () => generateRsaKey(2048));
+  const { user, system } = process.cpuUsage(cpu);
+  return {
+    perSecond: (KEYS * 1000) / (performance.now() - startedMs),
+    perCpuSecond: (KEYS * 1e6) / (user + system),
+  };
+}
+
+async function storm(): Promise<readonly BenchRow[]> {
+  const before = await keysAlone();
+  const cpuBefore = functionsCpuSeconds(story);
+  const startedMs = Date.now();
+  const names = Array.from({ length: USERS }, (_, index) => `user${index + 1}`);
+  const insertedMs = new Map<string, number>();
+  await inTurns(names, async (name) => {
+    const askedMs = Date.now();
+    insertedMs.set(await story.company.hire(name), askedMs);
+  });
+  await untilReady(USERS);
+  const rows = await database.query<{ userId: string; since: Date }>(
+    `SELECT user_id AS "userId", since FROM users WHERE state = 'ready'`,
+  );
+  const cpuSeconds = functionsCpuSeconds(story) - cpuBefore;
+  const waits = rows.map(({ userId, since }) => since.getTime() - (insertedMs.get(userId) ?? Number.NaN));
+  const lastMs = Math.max(...rows.map(({ since }) => since.getTime()));
+  const after = await keysAlone();
+  const sorted = waits.toSorted((one, other) => one - other);
+  const p99 = sorted[Math.ceil(sorted.length * 0.99) - 1] ?? Number.NaN;
+  const mean = (of: (rate: KeyRate) => number) => (of(before) + of(after)) / 2;
+  const seconds = (milliseconds: number) => (milliseconds / 1000).toFixed(1);
+  const peerName = 'RSA-2048 keys alone, same cores';
+  return [
+    {
+      name: `${USERS} users created at once, ready`,
+      ours: (USERS * 1000) / (lastMs - startedMs),
+      peer: mean(({ perSecond }) => perSecond),
+      peerName,
+      unit: 'per second',
+      target: TARGET,
+      note: `from event to ready: median ${seconds(median(waits))} s, p99 ${seconds(p99)} s`,
+    },
+    {
+      name: 'of that, the functions alone',
+      ours: USERS / cpuSeconds,
+      peer: mean(({ perCpuSecond }) => perCpuSecond),
+      peerName,
+      unit: 'per CPU second',
+      target: TARGET,
+    },
+  ];
+}
+
+async function untilReady(users: number): Promise<void> {
+  const endsMs = performance.now() + PATIENCE_MS;
+  for (;;) {
+    const [row] = await database.query<{ ready: bigint }>(
+      `SELECT count(*) AS ready FROM users WHERE state = 'ready'`,
+    );
+    if (Number(row?.ready) === users) return;
+    if (performance.now() > endsMs) throw new Error(`${row?.ready} of ${users} users became ready.`);
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+}
+
+/** Everybody is looked at once more and nobody needs anything. */
+async function hints(): Promise<BenchRow> {
+  await story.company.drain();
+  const users = await database.query<{ userId: string }>('SELECT user_id AS "userId" FROM users');
+  const messages = users.map(({ userId }, index) => ({
+    attributes: { kind: 'hint' },
+    data: Buffer.from(
+      JSON.stringify({
+        version: 1,
+        userId,
+        cause: { source: 'due', eventId: `bench-${index}`, event: 'bench' },
+      }),
+    ).toString('base64'),
+  }));
+  const token = await toolsToken();
+  const cpuBefore = functionsCpuSeconds(story);
+  const startedMs = performance.now();
+  const response = await fetch(new URL(`v1/${TOPICS.directoryEvents}:publish`, story.system.ready.google), {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ messages }),
+  });
+  if (!response.ok) throw new Error(`Publishing answered ${response.status}: ${await response.text()}`);
+  await story.company.drain();
+  const perSecond = (messages.length * 1000) / (performance.now() - startedMs);
+  const ours = messages.length / (functionsCpuSeconds(story) - cpuBefore);
+  return {
+    name: `${messages.length} hints with nothing to do: push, observe, plan`,
+    ours,
+    peer: await bareRate(),
+    peerName: 'a bare handler of the functions framework',
+    unit: 'per CPU second',
+    note: `${perSecond.toFixed(0)} a second by the clock, emulator and PostgreSQL on the same cores`,
+  };
+}
+
+/** An access token of the tools' own account, as the metadata server gives it. */
+async function toolsToken(): Promise<string> {
+  const response = await fetch(
+    new URL('computeMetadata/v1/instance/service-accounts/default/token', story.system.ready.google),
+    { headers: { 'metadata-flavor': 'Google' } },
+  );
+  const { access_token: token } = (await response.json()) as { access_token?: string };
+  if (token === undefined) throw new Error(`The metadata server answered ${response.status}.`);
+  return token;
+}
+
+/** Pushes of the same form that a bare handler takes in a second of its processor time. */
+async function bareRate(): Promise<number> {
+  const child = fork(join(import.meta.dirname, 'bare-child.ts'));
+  const [{ port }] = (await once(child, 'message')) as [{ port: number }];
+  const cpuSeconds = async () => {
+    child.send('cpu');
+    const [{ cpuMicroseconds }] = (await once(child, 'message')) as [{ cpuMicroseconds: number }];
+    return cpuMicroseconds / 1e6;
+  };
+  const body = push({ version: 1, userId: '1', cause: { source: 'due', eventId: 'bench', event: 'bench' } });
+  const ask = async () => {
+    const response = await fetch(`http://127.0.0.1:${port}/`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body,
+    });
+    if (response.status !== 204) throw new Error(`The bare handler answered ${response.status}.`);
+  };
+  const count = QUICK ? 1_000 : 5_000;
+  await inTurns(Array.from({ length: 500 }), ask);
+  const before = await cpuSeconds();
+  await inTurns(Array.from({ length: count }), ask);
+  const rate = count / ((await cpuSeconds()) - before);
+  child.disconnect();
+  return rate;
+}
+
+function functionsCpuSeconds({ system }: Story): number {
+  const stat = readFileSync(`/proc/${system.functionsPid()}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+  return (Number(stat[11]) + Number(stat[12])) / TICKS_A_SECOND;
+}
+
+async function inTurns<T>(items: readonly T[], work: (item: T) => Promise<unknown>): Promise<void> {
+  const waiting = items.values();
+  await Promise.all(
+    Array.from({ length: AT_ONCE }, async () => {
+      for (const item of waiting) await work(item);
+    }),
+  );
+}
