@@ -28,6 +28,7 @@ import { doctor } from './doctor/doctor.ts';
 import { keysEpochs } from './keys/epochs.ts';
 import { keysFeed } from './keys/feed.ts';
 import { keysMove } from './keys/move.ts';
+import { keysProve } from './keys/prove.ts';
 import { keysStatus } from './keys/status.ts';
 import { lint } from './lint/lint.ts';
 import { policyActivate } from './policy/activate.ts';
@@ -60,6 +61,7 @@ export const COMMANDS: readonly Command[] = [
   keysStatus,
   keysEpochs,
   keysMove,
+  keysProve,
   keysFeed,
   policyCheck,
   policyWhatIf,

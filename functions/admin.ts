@@ -17,6 +17,7 @@
  * | `GET /v1/keys`            | wrapped keys by key-encryption key, counted                       |
  * | `GET /v1/epochs`, `GET /v1/epochs?service=URL` | whose mail needs which key service; `&after=…` |
  * | `POST /v1/key-moves`      | has old key pairs wrapped again and uploaded for another key service |
+ * | `POST /v1/keys/prove`     | has a key service decrypt samples with keys nobody saw open       |
  * | `GET /v1/addresses`       | everybody with every address they have or had; `?after=…`         |
  * | `GET /v1/held`, `GET /v1/held/DIGEST` | what the guard holds                                  |
  * | `POST /v1/held/DIGEST/approve`, `…/dismiss` | decides on exactly that                         |
@@ -35,12 +36,19 @@
  */
 import { invalidInput, permanent } from '../shared/errors.ts';
 import type { IdTokenVerifier } from '../shared/ports/id-tokens.ts';
+import type { ProveDeps } from '../shared/reconcile/prove-keys.ts';
 import { type AdminAuditDeps, readAudit, readCheckpoints } from './admin/audit.ts';
 import { type CertificateDeps, readCertificate } from './admin/certificates.ts';
 import { type DeviceDeps, readDevice, requestDevice, revokeDevice } from './admin/devices.ts';
 import { type ExplainDeps, explainUser } from './admin/explain.ts';
 import { type KeyMoveDeps, readEpochs, requestKeyMove } from './admin/key-moves.ts';
-import { type AdminKeysDeps, readAddresses, readWrappedKeys } from './admin/keys.ts';
+import {
+  type AdminKeysDeps,
+  type ProveKeysDeps,
+  proveWrappedKeys,
+  readAddresses,
+  readWrappedKeys,
+} from './admin/keys.ts';
 import { type LintDeps, lintLive } from './admin/lint.ts';
 import { type PolicyDeps, policyCall } from './admin/policy.ts';
 import { type AdminReadDeps, readJob, readUser, readUsers } from './admin/read.ts';
@@ -55,6 +63,7 @@ export interface AdminDeps
     Omit<RekeyDeps, 'ledger' | 'bus' | 'directory'>,
     Omit<DeviceDeps, 'ledger' | 'bus'>,
     Omit<GuardRouteDeps, 'ledger' | 'bus'>,
+    ProveKeysDeps,
     Omit<SweepAdminDeps, 'ledger'> {
   readonly ledger: RekeyDeps['ledger'] &
     AdminReadDeps['ledger'] &
@@ -66,6 +75,7 @@ export interface AdminDeps
     LintDeps['ledger'] &
     AdminKeysDeps['ledger'] &
     KeyMoveDeps['ledger'] &
+    ProveDeps['ledger'] &
     GuardRouteDeps['ledger'] &
     SweepAdminDeps['ledger'];
   readonly bus: RekeyDeps['bus'] & DeviceDeps['bus'] & GuardRouteDeps['bus'];
@@ -115,9 +125,11 @@ export function createAdmin(deps: AdminDeps): HttpHandler {
         allow(call, 'GET');
         return await lintLive(deps, call.query);
       case 'keys':
-        if (id !== undefined) throw unknownPath(call);
-        allow(call, 'GET');
-        return await readWrappedKeys(deps);
+        if (id !== undefined && id !== 'prove') throw unknownPath(call);
+        allow(call, id === undefined ? 'GET' : 'POST');
+        return id === undefined
+          ? await readWrappedKeys(deps)
+          : await proveWrappedKeys(deps, admin, parseJsonObject(call.body));
       case 'epochs':
         if (id !== undefined) throw unknownPath(call);
         allow(call, 'GET');

@@ -23,6 +23,7 @@ import { kaclsKeyService } from '../shared/adapters/kacls/client.ts';
 import { openFedAddressBook } from '../shared/adapters/kacls/fed-address-book.ts';
 import { secretKeyEncryptionKeys } from '../shared/adapters/kacls/key-encryption-keys.ts';
 import { keyFolder } from '../shared/adapters/kacls/key-folder.ts';
+import { kaclsKeyProving } from '../shared/adapters/kacls/key-proving.ts';
 import { httpKeySetDocuments } from '../shared/adapters/kacls/key-set-fetcher.ts';
 import { httpOtherKeyServices } from '../shared/adapters/kacls/other-key-services.ts';
 import { secretTokenSigningKeys } from '../shared/adapters/kacls/token-signing-keys.ts';
@@ -233,6 +234,8 @@ export async function composeAdmin(settings: Settings, given: Given): Promise<Ad
     ledger,
     bus: busOf(settings, base),
     directory,
+    keyProving: kaclsKeyProving({ timeoutMs: KEY_SERVICE_TIMEOUT_MS }),
+    random: randomBytes,
     hintsPerMinute: settings.SEALWRIGHT_HINTS_PER_MINUTE,
   };
 }

@@ -78,6 +78,16 @@ export const wrappedKeyCounts = z.looseObject({
   cardKeys: z.number().default(0),
 });
 
+const keyProofFailure = z.looseObject({ keyId: z.string(), user: z.string(), reason: z.string() });
+
+export type KeyProofFailure = z.output<typeof keyProofFailure>;
+
+export const keyProofPage = z.looseObject({
+  proven: z.number(),
+  failed: z.array(keyProofFailure),
+  next: z.string().optional(),
+});
+
 export const addressPage = z.looseObject({
   people: z.array(z.looseObject({ userId: z.string(), addresses: z.array(z.string()) })),
   next: z.string().optional(),

@@ -21,6 +21,7 @@ import {
   explanation,
   type JobView,
   jobView,
+  keyProofPage,
   type LintPage,
   lintPage,
   rekeyAccepted,
@@ -80,6 +81,15 @@ export class AdminClient {
 
   wrappedKeys(): Promise<z.output<typeof wrappedKeyCounts>> {
     return this.read('v1/keys', wrappedKeyCounts);
+  }
+
+  /** A page of unproven keys; asked again, those that were proven meanwhile are left out. */
+  proveKeys(run: {
+    readonly keyService: string;
+    readonly authentication: string;
+    readonly after: string | undefined;
+  }): Promise<z.output<typeof keyProofPage>> {
+    return this.#postAgain('v1/keys/prove', run, keyProofPage);
   }
 
   /** Everybody with every address they have or had, page by page. */

@@ -108,7 +108,7 @@ function keyFindings({ keyServiceUrl, kekId, keys, unproven, unreadable }: Wrapp
             check,
             'warning',
             `${unproven} of ${keys} are unproven: nobody has seen their wrapped form open.`,
-            'Have one such user open an encrypted mail, or prove a sample with privilegedprivatekeydecrypt where the service grants you that.',
+            'Where the service lets you use privilegedprivatekeydecrypt: sealwright keys prove. Otherwise have each such user open an encrypted mail.',
           ),
         ]),
     ...(unreadable === 0

@@ -12,7 +12,7 @@ export const keysStatus = adminCommand({
   flags: {},
   notes: [
     'A key-encryption key may be taken away when nothing under it is left to wrap again or unreadable, and when it never wrapped a content key (docs/key-service.md, "Rotation").',
-    'UNPROVEN counts keys whose wrapped form nobody has seen open: another vendor wrapped them.',
+    'UNPROVEN counts keys whose wrapped form nobody has seen open: another vendor wrapped them. `keys prove` has samples decrypted with them.',
     'Exit code 4 when a wrapped key could not be opened.',
   ],
   async run(_call, admin) {

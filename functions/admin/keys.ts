@@ -1,6 +1,9 @@
+import { z } from 'zod';
 import { invalidInput } from '../../shared/errors.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
+import { type ProveDeps, proveKeys } from '../../shared/reconcile/prove-keys.ts';
 import type { HttpAnswer } from '../wire/http.ts';
+import { bodyOf } from './body.ts';
 
 export interface AdminKeysDeps {
   readonly ledger: Pick<Ledger, 'countWrappedKeys' | 'countCardKeys' | 'addressHistory'>;
@@ -24,4 +27,23 @@ export async function readAddresses(deps: AdminKeysDeps, query: URLSearchParams)
     throw invalidInput('malformed-request', '"after" must be a user id.');
   const page = { limit: PEOPLE_PER_PAGE, ...(after === null ? {} : { after }) };
   return { status: 200, body: await deps.ledger.addressHistory(page) };
+}
+
+export type ProveKeysDeps = Omit<ProveDeps, 'ledger'>;
+
+const proveBody = z.strictObject({
+  keyService: z.url(),
+  /** Longer than any token of an identity provider. */
+  authentication: z.string().min(1).max(16_384),
+  after: z.string().max(128).optional(),
+});
+
+/**
+ * `{"proven","failed":[{"keyId","userId","user","reason"}],"next"}`. The token goes to no other address than one that keys in the
+ * ledger name; it is neither logged nor kept.
+ */
+export async function proveWrappedKeys(deps: ProveDeps, admin: string, body: unknown): Promise<HttpAnswer> {
+  const { keyService: keyServiceUrl, authentication, after } = bodyOf(proveBody, body);
+  const run = { keyServiceUrl, authentication, admin, ...(after === undefined ? {} : { after }) };
+  return { status: 200, body: await proveKeys(deps, run) };
 }

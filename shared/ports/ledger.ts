@@ -30,6 +30,7 @@ import type { GuardLedger } from './ledger/guard.ts';
 import type { IssuerAddresses } from './ledger/issuer-addresses.ts';
 import type { IssuerLife } from './ledger/issuer-life.ts';
 import type { KeyMoves } from './ledger/key-moves.ts';
+import type { KeyProofs } from './ledger/key-proofs.ts';
 import type { KeypairEnablement } from './ledger/keypair-enablement.ts';
 import type { KeypairRequestLedger } from './ledger/keypair-requests.ts';
 import type { Notices } from './ledger/notices.ts';
@@ -131,6 +132,7 @@ export interface Ledger
     IssuerAddresses,
     IssuerLife,
     KeyMoves,
+    KeyProofs,
     KeypairEnablement,
     KeypairRequestLedger,
     Notices,

@@ -153,7 +153,9 @@ describe('sealwright doctor', () => {
     });
     expect(stdout).toMatch(/^VERDICT {2}CHECK/);
     expect(stdout).toContain('WARNING');
-    expect(stdout).toMatch(/: Have one such user open an encrypted mail/);
+    expect(stdout).toMatch(
+      /: Where the service lets you use privilegedprivatekeydecrypt: sealwright keys prove/,
+    );
   });
 });
 

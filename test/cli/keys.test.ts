@@ -71,6 +71,41 @@ describe('sealwright keys status', () => {
   });
 });
 
+describe('sealwright keys prove', () => {
+  const withToken = () => ({ ...environment, SEALWRIGHT_KEY_SERVICE_TOKEN: 'the.admins.token' });
+  const vendor = 'https://kacls.vendor.example';
+  beforeEach(() => admin.answer('GET /v1/keys', { body: counts(0) }));
+
+  it('has samples decrypted by the one service with unproven keys, page by page', async () => {
+    admin.answer(
+      'POST /v1/keys/prove',
+      { body: { proven: 20, failed: [], next: 'k20' } },
+      { body: { proven: 3, failed: [] } },
+    );
+    const { exit, stdout } = await sealwright(['keys', 'prove'], withToken());
+    expect([exit, stdout]).toEqual([0, `${vendor} decrypted a sample with 23 keys: proven.\n`]);
+    const asked = admin.asked.filter(({ method }) => method === 'POST').map(({ body }) => body);
+    const first = { keyService: vendor, authentication: 'the.admins.token' };
+    expect(asked).toEqual([first, { ...first, after: 'k20' }]);
+  });
+
+  it('ends with 4 and names whose key did not open', async () => {
+    const failed = [{ keyId: 'k1', userId: '1', user: 'ana@acme.example', reason: 'It is damaged.' }];
+    admin.answer('POST /v1/keys/prove', { body: { proven: 0, failed } });
+    const { exit, stdout } = await sealwright(['keys', 'prove'], withToken());
+    expect(exit).toBe(4);
+    expect(stdout).toMatch(/1 key did not: re-key these users[\s\S]*ana@acme\.example +k1 +It is damaged\./);
+  });
+
+  it('says what is missing: a token, or which key service', async () => {
+    const without = await sealwright(['keys', 'prove'], environment);
+    expect([without.exit, without.stderr]).toEqual([2, expect.stringContaining('--key-service-token-file')]);
+    const unknown = await sealwright(['keys', 'prove', '--key-service', 'https://x.example'], withToken());
+    expect([unknown.exit, unknown.stderr]).toEqual([2, expect.stringContaining('has no wrapped key of')]);
+    expect(`${without.stderr}${unknown.stderr}`).not.toContain('the.admins.token');
+  });
+});
+
 describe('sealwright keys feed', () => {
   const people = [
     { userId: '1', addresses: ['ana@acme.example', 'anna@acme.example'] },

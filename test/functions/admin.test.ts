@@ -67,6 +67,8 @@ function start(around: Around = (_call, perform) => perform()): Promise<Served> 
     hintsPerMinute: 400,
     idTokens: googleIdTokenVerifier({ rootUrl: keys.rootUrl }, clock),
     policies: inForce(world.deps.policy),
+    keyProving: world.keyProving,
+    random: world.random,
     ledger: surround('ledger', world.ledger, around),
     bus: surround('bus', world.bus, around),
     // `usersUnder` answers no promise, so nothing can stand around it.
@@ -588,6 +590,26 @@ describe('admin shows', () => {
     expect((byId as { userId: string }[]).every(({ userId }) => userId === ANA.userId)).toBe(true);
     expect((byId as unknown[]).length).toBeGreaterThan(3);
     expect(await get('/v1/audit?user=nobody@acme.example')).toMatchObject(refusal(404, 'not-found'));
+  });
+
+  it('wrapped keys and keys on smart cards, counted', async () => {
+    const { json } = await served.request('/v1/keys', { method: 'GET', headers: await headersOf() });
+    expect(json).toMatchObject({ wrappedKeys: [{ unproven: 0 }], cardKeys: 0 });
+  });
+
+  it('that every key of a key service is proven already, to who wants them proven', async () => {
+    const ask = async (body: object) =>
+      kept(
+        await served.request('/v1/keys/prove', {
+          headers: await headersOf(),
+          body: JSON.stringify(body),
+        }),
+      );
+    const body = { keyService: 'https://kacls.acme.example', authentication: 'a.b.c' };
+    expect(await ask(body)).toMatchObject({ status: 200, json: { proven: 0, failed: [] } });
+    expect(await ask({ keyService: body.keyService })).toMatchObject(refusedFor('authentication'));
+    expect(await get('/v1/keys/prove')).toMatchObject({ status: 405 });
+    expect(JSON.stringify(world.log.lines)).not.toContain('a.b.c');
   });
 
   it('never a wrapped key, in no answer of all these tests and in no log line', async () => {

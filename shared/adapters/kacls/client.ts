@@ -51,8 +51,8 @@ export function kaclsKeyService(options: KaclsKeyServiceOptions): KeyService & K
   };
 }
 
-/** A private key is on its way: https, or the same machine. */
-function requireConfidential(base: string): void {
+/** A private key or a secret token is on its way: https, or the same machine. */
+export function requireConfidential(base: string): void {
   const url = URL.canParse(base) ? new URL(base) : undefined;
   const loopback = url !== undefined && ['127.0.0.1', '[::1]', 'localhost'].includes(url.hostname);
   if (url?.protocol === 'https:' || (url?.protocol === 'http:' && loopback)) return;
@@ -76,11 +76,13 @@ async function idToken(base: string, options: KaclsKeyServiceOptions): Promise<s
   }
 }
 
-async function call(
+/** `advice`: what an answer of 400 and more means to whoever asked, by status. */
+export async function call(
   url: string,
   base: string,
-  options: KaclsKeyServiceOptions,
+  options: Pick<KaclsKeyServiceOptions, 'timeoutMs' | 'fetch'>,
   request: Readonly<Record<string, string>>,
+  advice = ADVICE,
 ): Promise<Readonly<Record<string, unknown>>> {
   const send = options.fetch ?? fetch;
   let response: Response;
@@ -97,14 +99,19 @@ async function call(
   } catch (error) {
     throw unavailable(base, describeConnectionFailure(error, options.timeoutMs));
   }
-  requireSuccess(base, response, text);
+  requireSuccess(base, response, text, advice);
   if (text === undefined) throw answerInvalid(base, `it is longer than ${MAX_ANSWER_BYTES} bytes`);
   const answer = parseObject(text);
   if (answer === undefined) throw answerInvalid(base, 'it is not a JSON object');
   return answer;
 }
 
-function requireSuccess(base: string, response: Response, text: string | undefined): void {
+function requireSuccess(
+  base: string,
+  response: Response,
+  text: string | undefined,
+  advices: Readonly<Record<number, string>>,
+): void {
   const { status } = response;
   if (status >= 200 && status < 300) return;
   const logged = correlationId(text);
@@ -114,7 +121,7 @@ function requireSuccess(base: string, response: Response, text: string | undefin
   const advice =
     status >= 300 && status < 400
       ? 'it redirects, and a private key is not sent on; configure the address it redirects to'
-      : (ADVICE[status] ?? 'it does not take the request');
+      : (advices[status] ?? 'it does not take the request');
   throw permanent(
     'key-service-refused',
     `The key service ${base} answered HTTP ${status}${logged}: ${advice}.`,
@@ -156,7 +163,7 @@ function readProof(base: string, answer: Readonly<Record<string, unknown>>, spki
   return 'proven' as const;
 }
 
-const isBase64 = (text: string): boolean =>
+export const isBase64 = (text: string): boolean =>
   Buffer.from(text, 'base64').toString('base64').replace(/=+$/, '') === text.replace(/={1,2}$/, '');
 
 function pkcs8Pem(der: Uint8Array): string {

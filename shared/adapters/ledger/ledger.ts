@@ -26,6 +26,7 @@ import { issuerAddresses } from './issuer-addresses.ts';
 import { issuerLife } from './issuer-life.ts';
 import { issuers } from './issuers.ts';
 import { keyMoves } from './key-moves.ts';
+import { keyProofs } from './key-proofs.ts';
 import { keypairRequests } from './keypair-requests.ts';
 import { keypairs } from './keypairs.ts';
 import { keys } from './keys.ts';
@@ -55,6 +56,7 @@ export const createLedger = ({ database, clock, randomId = randomUUID }: LedgerO
   ...leases(database, randomId()),
   ...users(database, clock),
   ...keys(database, clock),
+  ...keyProofs(database),
   ...rewrappedKeys(database, clock),
   ...deviceKeys(database, clock, randomId),
   ...blockedKeys(database),

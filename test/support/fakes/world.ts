@@ -19,7 +19,10 @@ import type { Cause } from '../../../shared/domain/hint.ts';
 import { addressesOf } from '../../../shared/domain/issuer-address.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import type { IssuerRecord } from '../../../shared/domain/records.ts';
+import { permanent } from '../../../shared/errors.ts';
 import { readTbsCertificate } from '../../../shared/pki/certificate.ts';
+import type { RandomBytes } from '../../../shared/pki/serial.ts';
+import type { KeyProving } from '../../../shared/ports/key-proving.ts';
 import type { Ledger } from '../../../shared/ports/ledger.ts';
 import type { Signing } from '../../../shared/ports/signing.ts';
 import type { ReconcileDeps } from '../../../shared/reconcile/context.ts';
@@ -88,6 +91,9 @@ export interface World {
   readonly issuer: IssuerRecord;
   readonly authority: SampleAuthority;
   readonly pool: KeyPool;
+  /** A key service that lets no admin use anybody's key. */
+  readonly keyProving: KeyProving;
+  readonly random: RandomBytes;
   readonly deps: ReconcileDeps;
   readonly crlDeps: PublishCrlDeps;
   readonly ocspDeps: PublishOcspDeps;
@@ -233,6 +239,12 @@ export async function createWorld(
     issuer,
     authority,
     pool,
+    keyProving: {
+      decryptSample: async () => {
+        throw permanent('key-service-refused', 'No admin may.', { details: { httpStatus: 403 } });
+      },
+    },
+    random: deps.random,
     deps,
     crlDeps,
     ocspDeps,

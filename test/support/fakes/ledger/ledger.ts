@@ -60,7 +60,7 @@ const ledgerOf = (memory: Memory): Ledger => ({
     ...(['recordSignedOcspBatch', 'oldestOcspAnswer', 'countWrappedKeys', 'keysToRewrap'] as const),
     ...(['mailEpochs', 'tiedEpochs', 'recordKeyMoveJob', 'recordMovedForm', 'closeKeyMove'] as const),
     ...(['readKeyMoveJob'] as const),
-    ...(['recordRewrapped', 'recordUnreadable', 'newerWrappedKey', 'addressHistory'] as const),
+    ...(['recordRewrapped', 'recordUnreadable', 'newerWrappedKey', 'addressHistory', 'keysToProve'] as const),
   ),
   ...leases(memory),
   ...users(memory),
