@@ -30,7 +30,7 @@ export interface HttpAnswer {
 /** One that has its answer at once gives it without a promise, which costs nothing under the framework's `node:domain`. */
 export type HttpHandler = (call: HttpCall) => Promise<HttpAnswer> | HttpAnswer;
 
-const ORIGINAL_CONTENT_TYPE = 'x-sealwright-original-content-type';
+const contentTypesHiddenFromFramework = new WeakMap<IncomingMessage, string>();
 /** Express answers a target with a broken percent escape itself: HTML, and outside production a stack trace. */
 const targetsHiddenFromExpress = new WeakMap<IncomingMessage, string>();
 let receivingRaw = false;
@@ -50,14 +50,16 @@ export function receiveBodiesRaw(): void {
     }
     const contentType = request.headers['content-type'];
     if (contentType === undefined) return;
-    request.headers[ORIGINAL_CONTENT_TYPE] = contentType;
+    contentTypesHiddenFromFramework.set(request, contentType);
     request.headers['content-type'] = 'application/octet-stream';
   });
 }
 
 function isDecodable(target: string): boolean {
+  if (!target.includes('%')) return true;
+  const queryAt = target.indexOf('?');
   try {
-    decodeURIComponent(target.split('?', 1)[0] ?? '');
+    decodeURIComponent(queryAt < 0 ? target : target.slice(0, queryAt));
     return true;
   } catch {
     return false;
@@ -101,10 +103,10 @@ export function answerAtEdge(
   handler: HttpHandler,
   options: EdgeOptions,
 ): Promise<HttpAnswer> | HttpAnswer {
-  const common = (answer: HttpAnswer): HttpAnswer => ({
-    ...answer,
-    headers: { ...options.commonHeaders?.(call), ...answer.headers },
-  });
+  const common = (answer: HttpAnswer): HttpAnswer =>
+    options.commonHeaders === undefined
+      ? answer
+      : { ...answer, headers: { ...options.commonHeaders(call), ...answer.headers } };
   try {
     if (call.body.length > options.maxBodyBytes) {
       throw invalidInput(
@@ -147,14 +149,40 @@ function toCall(request: Request): HttpCall {
   // Not parsed as a URL: a target such as `//host/path` would be one with another host, or none at all.
   const target = targetsHiddenFromExpress.get(request) ?? request.url;
   const raw = (request as Request & { rawBody?: Buffer }).rawBody;
-  const { [ORIGINAL_CONTENT_TYPE]: original, ...headers } = request.headers;
-  if (typeof original === 'string') headers['content-type'] = original;
-  return {
-    method: request.method,
-    ...splitTarget(target),
+  const { headers } = request;
+  // The framework has read the body by now and looks at the content type no more.
+  const original = contentTypesHiddenFromFramework.get(request);
+  if (original !== undefined) headers['content-type'] = original;
+  return new TargetedCall(
+    target,
+    request.method,
     headers,
-    body: Buffer.isBuffer(raw) ? raw : Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0),
-  };
+    Buffer.isBuffer(raw) ? raw : Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0),
+  );
+}
+
+/** A call whose query is parsed when somebody asks for it: most functions never do, and parsing costs as much as an answer. */
+class TargetedCall implements HttpCall {
+  readonly method: string;
+  readonly path: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+  readonly #query: string;
+  #parsed: URLSearchParams | undefined;
+
+  constructor(target: string, method: string, headers: IncomingHttpHeaders, body: Buffer) {
+    const queryAt = target.indexOf('?');
+    this.path = queryAt < 0 ? target : target.slice(0, queryAt);
+    this.#query = queryAt < 0 ? '' : target.slice(queryAt + 1);
+    this.method = method;
+    this.headers = headers;
+    this.body = body;
+  }
+
+  get query(): URLSearchParams {
+    this.#parsed ??= new URLSearchParams(this.#query);
+    return this.#parsed;
+  }
 }
 
 /** Path and query of a request target, the path as it was sent. */
@@ -164,16 +192,14 @@ export function splitTarget(target: string): Pick<HttpCall, 'path' | 'query'> {
 }
 
 /** Writes an answer as it is. */
-export function send(response: ServerResponse, answer: HttpAnswer): void {
-  response.statusCode = answer.status;
-  for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, value);
-  if (answer.body === undefined) response.end();
-  else if (answer.body instanceof Uint8Array) response.end(answer.body);
-  else {
-    if (!response.hasHeader('content-type'))
-      response.setHeader('content-type', 'application/json; charset=utf-8');
-    response.end(JSON.stringify(answer.body));
+export function send(response: ServerResponse, { status, headers, body }: HttpAnswer): void {
+  if (body === undefined || body instanceof Uint8Array) {
+    // All headers at once, which node writes as they are; one by one it would check and keep each first.
+    response.writeHead(status, headers).end(body);
+    return;
   }
+  const json = { 'content-type': 'application/json; charset=utf-8', ...headers };
+  response.writeHead(status, json).end(JSON.stringify(body));
 }
 
 /** Parses a JSON object body; a body that is none is the caller's mistake and says where it goes wrong. */

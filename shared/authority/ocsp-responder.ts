@@ -32,6 +32,8 @@ export interface OcspAnswer {
   readonly nextUpdate: Date;
   /** Lower-case hex of the SHA-256 of `der`. */
   readonly sha256Hex: string;
+  /** Until then the same question has the same answer, and whoever keeps it need not ask again. Epoch milliseconds. */
+  readonly keptUntilMs: number;
 }
 
 export type OcspReply = OcspAnswer | OcspError;
@@ -164,7 +166,12 @@ const indexKey = ({ hashOid, nameHash, keyHash }: Omit<CertId, 'serialHex'>): st
 /** Answers as the ledger had them a few seconds ago at most; equal questions at the same moment are asked once. */
 function keptAnswers({ answers, clock }: OcspResponderDeps) {
   const kept = new Map<string, Kept>();
-  const read = async (issuerId: string, serialHex: string, hash: CertIdHash): Promise<Found | undefined> => {
+  const read = async (
+    issuerId: string,
+    serialHex: string,
+    hash: CertIdHash,
+    keptUntilMs: number,
+  ): Promise<Found | undefined> => {
     const row = await answers.readOcspAnswer(issuerId, serialHex, hash);
     if (row === undefined) return undefined;
     return {
@@ -173,6 +180,7 @@ function keptAnswers({ answers, clock }: OcspResponderDeps) {
       nextUpdate: row.nextUpdate,
       sha256Hex: createHash('sha256').update(row.answerDer).digest('hex'),
       notAfterMs: row.notAfter.getTime(),
+      keptUntilMs: Math.min(keptUntilMs, row.nextUpdate.getTime()),
     };
   };
   const keyOf = ({ issuerId, hash }: Named, serialHex: string) => `${issuerId}/${hash}/${serialHex}`;
@@ -189,7 +197,8 @@ function keptAnswers({ answers, clock }: OcspResponderDeps) {
       const nowMs = clock.now().getTime();
       const known = kept.get(key);
       if (known !== undefined && isFresh(known, nowMs)) return await known.answer;
-      const entry: Kept = { untilMs: nowMs + KEPT_MS, answer: read(named.issuerId, serialHex, named.hash) };
+      const untilMs = nowMs + KEPT_MS;
+      const entry: Kept = { untilMs, answer: read(named.issuerId, serialHex, named.hash, untilMs) };
       // The oldest first out: a Map keeps the order in which its keys came.
       kept.delete(key);
       kept.set(key, entry);
