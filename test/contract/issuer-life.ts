@@ -79,7 +79,7 @@ export const issuerLifeContract = ({ speaksSql, start }: LedgerKind): void => {
     const nextUpdate = new Date(now.getTime() + 7 * DAY_MS);
     await ledger.recordCrlIntent(lease, { issuerId, crlNumber, thisUpdate: now, nextUpdate, tbsDer });
     await ledger.recordSignedCrl(issuerId, crlNumber, bytes(`crl ${crlNumber}`));
-    await ledger.recordPublishedCrl(lease, issuerId, crlNumber);
+    await ledger.recordPublishedCrl(lease, issuerId, crlNumber, (serial) => serials.includes(serial));
     await ledger.releaseLease(lease);
   }
 

@@ -37,6 +37,9 @@ const ISSUER: IssuerRecord = {
 
 const CAUSE = { source: 'watch', eventId: 'message-1', event: 'add' } as const;
 
+/** What a CRL lists that lists nobody. */
+const nobody = () => false;
+
 /** As in a CRL: each serial as a DER INTEGER. The rest of a TBSCertList does not matter here. */
 const tbsListing = (serials: readonly string[]): Uint8Array =>
   Uint8Array.from(serials.flatMap((serial) => [0x02, serial.length / 2, ...Buffer.from(serial, 'hex')]));
@@ -141,7 +144,7 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
     const serials = (await ledger.revokedLeaves(ISSUER.issuerId)).map((leaf) => leaf.serialHex);
     await ledger.recordCrlIntent(lease, crlIntent(crlNumber, serials));
     await ledger.recordSignedCrl(ISSUER.issuerId, crlNumber, bytes(`crl ${crlNumber}`));
-    await ledger.recordPublishedCrl(lease, ISSUER.issuerId, crlNumber);
+    await ledger.recordPublishedCrl(lease, ISSUER.issuerId, crlNumber, (serial) => serials.includes(serial));
     await ledger.releaseLease(lease);
     return serials;
   };
@@ -266,7 +269,7 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       };
     const crlWrites: Record<string, (lease: Lease) => Promise<unknown>> = {
       recordCrlIntent: (lease) => ledger.recordCrlIntent(lease, crlIntent(8n)),
-      recordPublishedCrl: (lease) => ledger.recordPublishedCrl(lease, ISSUER.issuerId, 7n),
+      recordPublishedCrl: (lease) => ledger.recordPublishedCrl(lease, ISSUER.issuerId, 7n, nobody),
     };
 
     const prepare = async () => {
@@ -991,7 +994,10 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       const number = 1_900_000_000_123_456_789n;
       const intent = crlIntent(number, [newSerial()]);
       await ledger.recordCrlIntent(lease, intent);
-      expect(await ledger.latestCrl(ISSUER.issuerId)).toEqual({ ...intent, state: 'intended' });
+      const { tbsDer: _bytes, ...record } = intent;
+      expect(await ledger.latestCrl(ISSUER.issuerId)).toEqual({ ...record, state: 'intended' });
+      expect(await ledger.readCrl(ISSUER.issuerId, number)).toEqual({ ...intent, state: 'intended' });
+      expect(await ledger.readSignedCrl(ISSUER.issuerId, number)).toBeUndefined();
       await ledger.recordSignedCrl(ISSUER.issuerId, number, bytes('crl'));
       await ledger.recordSignedCrl(ISSUER.issuerId, number, bytes('crl'));
       expect(await ledger.readCrl(ISSUER.issuerId, number)).toEqual({
@@ -999,10 +1005,22 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
         state: 'signed',
         crlDer: bytes('crl'),
       });
-      await ledger.recordPublishedCrl(lease, ISSUER.issuerId, number);
-      await ledger.recordPublishedCrl(lease, ISSUER.issuerId, number);
+      expect(await ledger.readSignedCrl(ISSUER.issuerId, number)).toEqual(bytes('crl'));
+      await ledger.recordPublishedCrl(lease, ISSUER.issuerId, number, nobody);
+      await ledger.recordPublishedCrl(lease, ISSUER.issuerId, number, nobody);
       expect((await ledger.latestCrl(ISSUER.issuerId))?.state).toBe('published');
       expect(await ledger.readCrl(ISSUER.issuerId, 5n)).toBeUndefined();
+    });
+
+    it('of many megabytes comes back to the byte', async () => {
+      // More than two slices of the reader, and not a multiple of one.
+      const long = new Uint8Array(9 * 1024 * 1024 + 17).map((_byte, index) => (index * 31) >>> 3);
+      await ledger.recordCrlIntent(lease, { ...crlIntent(1n), tbsDer: long });
+      const signed = long.toReversed();
+      await ledger.recordSignedCrl(ISSUER.issuerId, 1n, signed);
+      const stored = await ledger.readCrl(ISSUER.issuerId, 1n);
+      expect(Buffer.compare(stored?.tbsDer ?? bytes(''), long)).toBe(0);
+      expect(Buffer.compare((await ledger.readSignedCrl(ISSUER.issuerId, 1n)) ?? bytes(''), signed)).toBe(0);
     });
 
     it('stays the public one while a later one is being made', async () => {
@@ -1010,7 +1028,7 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       await ledger.recordCrlIntent(lease, crlIntent(1n));
       await ledger.recordSignedCrl(ISSUER.issuerId, 1n, bytes('one'));
       expect(await ledger.latestPublishedCrl(ISSUER.issuerId)).toBeUndefined();
-      await ledger.recordPublishedCrl(lease, ISSUER.issuerId, 1n);
+      await ledger.recordPublishedCrl(lease, ISSUER.issuerId, 1n, nobody);
       await ledger.recordCrlIntent(lease, crlIntent(2n));
       await ledger.recordSignedCrl(ISSUER.issuerId, 2n, bytes('two'));
       expect((await ledger.latestPublishedCrl(ISSUER.issuerId))?.crlNumber).toBe(1n);
@@ -1039,8 +1057,8 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
         await ledger.recordCrlIntent(lease, crlIntent(number));
         await ledger.recordSignedCrl(ISSUER.issuerId, number, bytes(`crl ${number}`));
       }
-      await ledger.recordPublishedCrl(lease, ISSUER.issuerId, 2n);
-      expect(await rejection(ledger.recordPublishedCrl(lease, ISSUER.issuerId, 1n))).toEqual(
+      await ledger.recordPublishedCrl(lease, ISSUER.issuerId, 2n, nobody);
+      expect(await rejection(ledger.recordPublishedCrl(lease, ISSUER.issuerId, 1n, nobody))).toEqual(
         permanently('conflict'),
       );
     });
@@ -1050,14 +1068,14 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
         permanently('intent-mismatch'),
       );
       await ledger.recordCrlIntent(lease, crlIntent(1n));
-      expect(await rejection(ledger.recordPublishedCrl(lease, ISSUER.issuerId, 1n))).toEqual(
+      expect(await rejection(ledger.recordPublishedCrl(lease, ISSUER.issuerId, 1n, nobody))).toEqual(
         permanently('intent-mismatch'),
       );
       await ledger.recordSignedCrl(ISSUER.issuerId, 1n, bytes('crl'));
       expect(await rejection(ledger.recordSignedCrl(ISSUER.issuerId, 1n, bytes('other')))).toEqual(
         permanently('intent-mismatch'),
       );
-      expect(await rejection(ledger.recordPublishedCrl(lease, ISSUER.issuerId, 9n))).toEqual(
+      expect(await rejection(ledger.recordPublishedCrl(lease, ISSUER.issuerId, 9n, nobody))).toEqual(
         permanently('intent-mismatch'),
       );
     });
@@ -1090,6 +1108,47 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       expect(await ledger.revokedLeaves('another')).toEqual([]);
     });
 
+    it('come in pages, by serial', async () => {
+      for (const serialHex of ['0101', '0202', '0303']) {
+        const { lease } = await enrol(serialHex, { serialHex });
+        await ledger.recordRevocation(lease, { serialHex, reason: 'superseded' });
+      }
+      const page = async (afterSerialHex: string) =>
+        (await ledger.revokedLeaves(ISSUER.issuerId, { afterSerialHex, limit: 2 })).map(
+          (leaf) => leaf.serialHex,
+        );
+      expect(await page('')).toEqual(['0101', '0202']);
+      expect(await page('0202')).toEqual(['0303']);
+      expect(await page('0303')).toEqual([]);
+    });
+
+    it('are unlisted until a published CRL was seen to list them, each by itself', async () => {
+      const unlisted = () => ledger.hasUnlistedRevocations(ISSUER.issuerId);
+      expect(await unlisted()).toBe(false);
+      const first = await enrol('1');
+      const second = await enrol('2');
+      await ledger.recordRevocation(first.lease, { serialHex: first.serialHex, reason: 'superseded' });
+      expect([await unlisted(), await ledger.hasUnlistedRevocations('another')]).toEqual([true, false]);
+      const issuerLease = await take(`issuer:${ISSUER.issuerId}`);
+      await ledger.recordCrlIntent(issuerLease, crlIntent(1n, [first.serialHex]));
+      // After the list was drawn up, and with an earlier date than it has.
+      now = later(-DAY_MS);
+      await ledger.recordRevocation(second.lease, { serialHex: second.serialHex, reason: 'superseded' });
+      now = START;
+      await ledger.recordSignedCrl(ISSUER.issuerId, 1n, bytes('crl'));
+      expect(await unlisted(), 'only a publication changes it').toBe(true);
+      await ledger.recordPublishedCrl(
+        issuerLease,
+        ISSUER.issuerId,
+        1n,
+        (serial) => serial === first.serialHex,
+      );
+      expect(await unlisted(), 'the second is in no CRL').toBe(true);
+      await ledger.releaseLease(issuerLease);
+      await publish(2n);
+      expect(await unlisted()).toBe(false);
+    });
+
     it('stay listed until one CRL made after their expiry has been published', async () => {
       const { lease, serialHex } = await enrol('1', { validMs: 10 * DAY_MS });
       await ledger.recordRevocation(lease, { serialHex, reason: 'superseded' });
@@ -1109,7 +1168,7 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       await ledger.recordCrlIntent(issuerLease, crlIntent(1n, [serialHex]));
       await ledger.recordSignedCrl(ISSUER.issuerId, 1n, bytes('crl'));
       expect(await ledger.revokedLeaves(ISSUER.issuerId)).toHaveLength(1);
-      await ledger.recordPublishedCrl(issuerLease, ISSUER.issuerId, 1n);
+      await ledger.recordPublishedCrl(issuerLease, ISSUER.issuerId, 1n, (serial) => serial === serialHex);
       expect(await ledger.revokedLeaves(ISSUER.issuerId)).toEqual([]);
     });
 
@@ -1122,7 +1181,7 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       await ledger.recordRevocation(lease, { serialHex, reason: 'superseded' });
       now = later(2 * DAY_MS);
       await ledger.recordSignedCrl(ISSUER.issuerId, 1n, bytes('crl'));
-      await ledger.recordPublishedCrl(issuerLease, ISSUER.issuerId, 1n);
+      await ledger.recordPublishedCrl(issuerLease, ISSUER.issuerId, 1n, nobody);
       await ledger.releaseLease(issuerLease);
       expect(await publish(2n)).toEqual([serialHex]);
       expect(await publish(3n)).toEqual([]);

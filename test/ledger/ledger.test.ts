@@ -2,12 +2,18 @@ import { describe } from 'vitest';
 import { deviceKeyContract } from '../contract/device-keys.ts';
 import { guardContract } from '../contract/guard.ts';
 import { ledgerContract } from '../contract/ledger.ts';
+import { ocspContract } from '../contract/ocsp.ts';
+import { peopleContract } from '../contract/people.ts';
 import { inSql } from '../contract/subject.ts';
+import { trailContract } from '../contract/trail.ts';
 import { openTestDatabase } from '../support/ledger.ts';
 
 describe('the ledger, on PGlite:', () => {
   ledgerContract(inSql(openTestDatabase));
   deviceKeyContract(openTestDatabase);
+  ocspContract(openTestDatabase);
+  peopleContract(openTestDatabase);
+  trailContract(openTestDatabase);
 });
 
 describe('the memory of the guard, on PGlite,', () => {

@@ -4,12 +4,18 @@ import { guardContract } from '../contract/guard.ts';
 import { issuerLifeContract } from '../contract/issuer-life.ts';
 import { ledgerContract } from '../contract/ledger.ts';
 import { migrationContract } from '../contract/migrate.ts';
+import { ocspContract } from '../contract/ocsp.ts';
+import { peopleContract } from '../contract/people.ts';
 import { inSql } from '../contract/subject.ts';
+import { trailContract } from '../contract/trail.ts';
 import { openBarePostgres, openTestPostgres } from './support.ts';
 
 describe('the ledger, on PostgreSQL:', () => {
   ledgerContract(inSql(openTestPostgres));
   deviceKeyContract(openTestPostgres);
+  ocspContract(openTestPostgres);
+  peopleContract(openTestPostgres);
+  trailContract(openTestPostgres);
 });
 
 describe('the ledger, on PostgreSQL:', () => {

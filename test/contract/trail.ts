@@ -1,0 +1,247 @@
+/** What every ledger promises about audit chains, their checkpoints, policy activations and sweeps. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Database } from '../../shared/adapters/ledger/database.ts';
+import { createLedger } from '../../shared/adapters/ledger/ledger.ts';
+import { ChainChecker } from '../../shared/audit/chain-checker.ts';
+import { entrySha256Hex } from '../../shared/audit/entry.ts';
+import { SWEEP_SUBJECT } from '../../shared/ports/ledger/sweeps.ts';
+import type { AuditEntry, Ledger } from '../../shared/ports/ledger.ts';
+
+const START = new Date('2027-03-01T09:00:00.123Z');
+const HOUR_MS = 3_600_000;
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+const entry = (userId: string | undefined, reason = 'größer: 日本'): AuditEntry => ({
+  ...(userId === undefined ? {} : { userId }),
+  cause: { source: 'watch', eventId: 'e-1', event: 'add' },
+  step: 'issue-leaf',
+  reason,
+  outcome: 'done',
+  details: { serialHex: '01ab', departure: false, ms: 12.5, nothing: null, 'Ключ “ä”': 'ü' },
+});
+
+/** `open` answers an empty database with the schema; `close` is called on it after each test. */
+export const trailContract = (open: () => Promise<Database>): void => {
+  let database: Database;
+  let ledger: Ledger;
+  let now: Date;
+  const later = (ms: number) => new Date(START.getTime() + ms);
+
+  beforeEach(async () => {
+    now = START;
+    database = await open();
+    ledger = createLedger({ database, clock: { now: () => now } });
+  });
+  afterEach(() => ledger.close());
+
+  describe('the chains of the audit trail', () => {
+    it('are hashed by the database as shared/audit computes, each user’s by itself', async () => {
+      for (const userId of ['1', '2', undefined, '1', undefined]) await ledger.audit(entry(userId));
+      const entries = await ledger.auditTrail({ limit: 10 });
+      expect(entries.map(({ userId, place }) => `${userId ?? '-'} ${place}`)).toEqual([
+        '1 1',
+        '2 1',
+        '- 1',
+        '1 2',
+        '- 2',
+      ]);
+      expect(entries.map(entrySha256Hex)).toEqual(entries.map(({ sha256Hex }) => sha256Hex));
+      const checker = new ChainChecker();
+      expect([...entries.flatMap((taken) => checker.take(taken)), ...checker.end()]).toEqual([]);
+    });
+
+    it('have heads as they were at an entry, and are settled at the last one', async () => {
+      expect(await ledger.settledAuditEntry()).toBe(0n);
+      for (const userId of ['1', '2', '1']) await ledger.audit(entry(userId));
+      const ids = (await ledger.auditTrail({ limit: 10 })).map(({ id }) => id);
+      expect(await ledger.settledAuditEntry()).toBe(ids[2]);
+      const heads = async (id: bigint) => {
+        const found: string[] = [];
+        for await (const { chain, place } of ledger.auditHeads(id)) found.push(`${chain} ${place}`);
+        return found;
+      };
+      expect(await heads(ids[1] ?? 0n)).toEqual(['1 1', '2 1']);
+      expect(await heads(ids[2] ?? 0n)).toEqual(['1 2', '2 1']);
+    });
+
+    it.each([
+      `UPDATE audit SET reason = 'other'`,
+      'DELETE FROM audit',
+      'DELETE FROM audit_chains',
+      'UPDATE audit_chains SET place = place + 2',
+    ])('refuse "%s"', async (sql) => {
+      await ledger.audit(entry('1'));
+      await expect(database.query(sql)).rejects.toMatchObject({ code: 'conflict' });
+    });
+  });
+
+  describe('a checkpoint', () => {
+    const signer = {
+      serialHex: '0c01',
+      issuerId: 'issuing-1',
+      spkiDer: bytes('spki'),
+      keySecretVersion: 'projects/p/secrets/audit/versions/1',
+      profile: 'audit-signer/1',
+      notBefore: START,
+      notAfter: later(HOUR_MS),
+      tbsDer: bytes('tbs'),
+    };
+    beforeEach(async () => {
+      await ledger.recordIssuer({
+        issuerId: 'issuing-1',
+        certificateDer: bytes('issuing'),
+        chainDer: [],
+        keyVersion: 'projects/p/secrets/issuing-1/versions/3',
+        crlUrl: 'http://pki.acme.example/issuing-1.crl',
+        issuerUrl: 'http://pki.acme.example/issuing-1.cer',
+        state: 'active',
+      });
+      await ledger.recordAuditSignerIntent(signer);
+    });
+
+    it('has a signer that is signed once and found until it ends', async () => {
+      await ledger.recordSignedAuditSigner('0c01', bytes('signer'));
+      await expect(ledger.recordSignedAuditSigner('0c01', bytes('other'))).rejects.toMatchObject({
+        code: 'intent-mismatch',
+      });
+      expect(await ledger.auditSigners()).toEqual([{ ...signer, certificateDer: bytes('signer') }]);
+      now = later(HOUR_MS);
+      expect(await ledger.auditSigners()).toEqual([]);
+      expect(await ledger.readAuditSigner('0c01')).toMatchObject({ certificateDer: bytes('signer') });
+    });
+
+    it('is intended under a number that no other has, signed once, and listed by number', async () => {
+      const intended = (number: bigint) => ({
+        number,
+        lastEntryId: 0n,
+        statement: `statement ${number}`,
+        signerSerialHex: '0c01',
+      });
+      expect(await ledger.latestCheckpoint()).toBeUndefined();
+      await ledger.recordCheckpointIntent(intended(1n));
+      await expect(ledger.recordCheckpointIntent(intended(1n))).rejects.toMatchObject({ code: 'conflict' });
+      await ledger.recordSignedCheckpoint(1n, bytes('cms'));
+      await ledger.recordSignedCheckpoint(1n, bytes('cms'));
+      await expect(ledger.recordSignedCheckpoint(1n, bytes('other'))).rejects.toMatchObject({
+        code: 'intent-mismatch',
+      });
+      await ledger.recordCheckpointIntent(intended(2n));
+      expect(await ledger.latestCheckpoint()).toEqual(intended(2n));
+      expect(await ledger.checkpoints({ limit: 10 })).toEqual([
+        { ...intended(1n), signedDer: bytes('cms') },
+        intended(2n),
+      ]);
+      expect(await ledger.checkpoints({ afterNumber: 1n, limit: 10 })).toEqual([intended(2n)]);
+    });
+  });
+
+  describe('an activated policy', () => {
+    const activation = (text: string, automatic = false) => ({
+      digest: text.padEnd(64, '0'),
+      text: `# ${text}`,
+      pins: { units: { '/staff': 'id:1' }, groups: {} },
+      activatedBy: 'admin@acme.example',
+      automatic,
+    });
+
+    it('is the newest of its text or of all, and is never changed', async () => {
+      expect(await ledger.latestPolicyActivation()).toBeUndefined();
+      await ledger.recordPolicyActivation(activation('a'));
+      now = later(HOUR_MS);
+      await ledger.recordPolicyActivation(activation('b'));
+      expect(await ledger.latestPolicyActivation()).toEqual({ ...activation('b'), activatedAt: now });
+      expect(await ledger.latestPolicyActivation('a'.padEnd(64, '0'))).toEqual({
+        ...activation('a'),
+        activatedAt: START,
+      });
+      await expect(database.query(`UPDATE policy_activations SET policy_text = 'x'`)).rejects.toMatchObject({
+        code: 'conflict',
+      });
+    });
+
+    it('is activated automatically once', async () => {
+      await ledger.recordPolicyActivation(activation('a', true));
+      now = later(HOUR_MS);
+      await ledger.recordPolicyActivation(activation('a', true));
+      expect((await ledger.latestPolicyActivation())?.activatedAt).toEqual(START);
+    });
+  });
+
+  describe('a sweep', () => {
+    const take = async () => {
+      const lease = await ledger.acquireLease(SWEEP_SUBJECT, 60_000);
+      if (lease === undefined) throw new Error('the sweep is held');
+      return lease;
+    };
+    const cause = { eventId: 'e-1', event: 'schedule' };
+    const progress = { phase: 'living' as const, pages: 1, living: 2, deleted: 0, differing: 1 };
+
+    it('is asked for once, begun, keeps its place over its passes, and ends', async () => {
+      const lease = await take();
+      expect(await ledger.takeUpSweep(lease)).toBeUndefined();
+      await ledger.requestSweep({ scope: '/', cause });
+      await ledger.requestSweep({ scope: '/', cause });
+      expect((await ledger.sweepOverview()).waiting).toHaveLength(1);
+      const begun = await ledger.takeUpSweep(lease);
+      const sweepId = begun?.sweepId ?? expect.unreachable();
+      expect(begun).toMatchObject({ state: 'running', passes: 1, phase: 'living', cause });
+      const seen = Uint8Array.from({ length: 12 }, (_, index) => 255 - index);
+      await ledger.recordSweepProgress(lease, sweepId, { ...progress, pageToken: 'p2', seen });
+      expect(await ledger.recordSweepFailure(lease, sweepId, 'It answered 503.')).toBe(1);
+      expect(await ledger.takeUpSweep(lease)).toMatchObject({ ...progress, pageToken: 'p2', failures: 1 });
+      const pieces: Uint8Array[] = [];
+      for await (const piece of ledger.seenBySweep(sweepId)) pieces.push(piece);
+      expect(pieces).toEqual([seen]);
+      expect(await ledger.beginPass(lease, sweepId)).toMatchObject({ passes: 2, pages: 0, living: 0 });
+      for await (const piece of ledger.seenBySweep(sweepId)) expect.unreachable(String(piece));
+      expect(
+        await ledger.endSweep(lease, sweepId, { state: 'whole', missing: [], sampled: 0 }),
+      ).toMatchObject({ state: 'whole', missing: 0, endedAt: START });
+      expect(await ledger.sweepOverview()).toMatchObject({ waiting: [], lastWhole: { sweepId } });
+    });
+
+    it('writes only under its lease', async () => {
+      const lease = await take();
+      await ledger.requestSweep({ scope: '/', cause });
+      const { sweepId } = (await ledger.takeUpSweep(lease)) ?? expect.unreachable();
+      await ledger.releaseLease(lease);
+      await expect(
+        ledger.recordSweepProgress(lease, sweepId, { ...progress, seen: new Uint8Array(12) }),
+      ).rejects.toMatchObject({ code: 'lease-lost' });
+    });
+
+    it('sees every user once in the packed pieces, and who was not sighted since', async () => {
+      for (const userId of ['1', '2', '3']) {
+        const lease = await ledger.acquireLease(`user:${userId}`, 60_000);
+        if (lease === undefined) throw new Error('held');
+        await ledger.recordSighting(lease, {
+          userId,
+          primaryEmail: `${userId}@acme.example`,
+          aliases: [],
+          ruleName: 'staff',
+        });
+        await ledger.recordState(lease, { userId, state: 'ready', reason: '', failures: 0 });
+        now = later(HOUR_MS);
+      }
+      let packed = '';
+      for (let piece = 0; ; piece += 1) {
+        const text = await ledger.packedUsers(piece);
+        if (text === undefined) break;
+        packed += text;
+      }
+      const users = packed.split('\u001e').filter((text) => text !== '');
+      expect(users.map((text) => text.split('\u001f')[0]).toSorted()).toEqual(['1', '2', '3']);
+      expect(users[0]?.split('\u001f').slice(2)).toEqual(['ready', 'staff']);
+      expect(await ledger.countUsers()).toBe(3);
+      expect(await ledger.countReadyUsers()).toBe(3);
+      expect(await ledger.unseenSince(['1', '2', 'unknown'], later(1))).toEqual(['1']);
+      expect(await ledger.readyUsersNotSightedSince(later(1), 10)).toEqual(['1']);
+      expect((await ledger.sweptUsers(['2', 'unknown'])).get('2')).toMatchObject({
+        userId: '2',
+        state: 'ready',
+        ruleName: 'staff',
+        hasLeftScope: false,
+      });
+    });
+  });
+};
