@@ -1,5 +1,6 @@
 /** What fits the schema field by field and yet makes no sense as a whole. */
 import { isWithin } from '../domain/org-unit-path.ts';
+import { type SubjectTemplate, subjectTemplateMistake } from '../domain/subject-template.ts';
 import { DAY_MS } from './duration.ts';
 import type { PolicyFile, RuleEntry } from './policy-schema.ts';
 
@@ -18,6 +19,7 @@ export function contradictionsOf(policy: PolicyFile): readonly Contradiction[] {
         ...timesOf(entry),
         ...termsOf(entry),
         ...keysOf(entry),
+        ...subjectOf(entry),
       ].map(({ path, message }) => ({ path: ['rules', index, ...path], message })),
     ),
     ...guardOf(policy),
@@ -64,6 +66,17 @@ function keysOf({ keySource, keyService, profile }: RuleEntry): Contradiction[] 
     },
   ];
 }
+
+function subjectOf({ subject }: RuleEntry): Contradiction[] {
+  const mistake = subjectTemplateMistake(templateOf(subject));
+  return mistake === undefined ? [] : [{ path: ['subject'], message: `the subject template ${mistake}` }];
+}
+
+/** Without the fields that were left out. */
+export const templateOf = (subject: RuleEntry['subject']): SubjectTemplate =>
+  Object.fromEntries(
+    Object.entries(subject).filter((field): field is [string, string] => field[1] !== undefined),
+  );
 
 function excludeOf({ orgUnit, group, exclude }: RuleEntry): Contradiction[] {
   const units = exclude.orgUnits.flatMap((unit, index): Contradiction[] => {

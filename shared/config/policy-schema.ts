@@ -77,6 +77,24 @@ const terms = (identity: 'delete' | 'keep') =>
     })
     .default({ identity, keyPair: 'keep' });
 
+/** Checked as a whole by `contradictionsOf`: which texts go together is `shared/domain/subject-template.ts`. */
+const SUBJECT = z
+  .strictObject({
+    commonName: z.string().describe('"{address}" (default) or "{givenName} {familyName}".'),
+    givenName: z.string().optional().describe('"{givenName}".'),
+    surname: z.string().optional().describe('"{familyName}".'),
+    organization: z.string().optional().describe('Legal name of the organization.'),
+    organizationIdentifier: z
+      .string()
+      .optional()
+      .describe('Registration of the organization, such as NTRDE-HRB123456 or VATDE-123456789.'),
+    country: z.string().optional().describe('Two capital letters.'),
+  })
+  .default({ commonName: '{address}' })
+  .describe(
+    'What certificates say of the person. Default: commonName "{address}" alone. With names: all fields but country.',
+  );
+
 const ALIASES = { true: 'next', false: 'no' } as const;
 
 const exclude = z.strictObject(selection);
@@ -112,6 +130,7 @@ export const RULE = z.strictObject({
         ),
     )
     .default(365),
+  subject: SUBJECT,
   renewBefore: duration
     .default(30 * DAY_MS)
     .describe('Renewed at the latest this long before the end. Default 30d.'),
@@ -204,6 +223,7 @@ export const KNOWN_FIELDS: Readonly<Record<string, readonly string[]>> = {
   rules: Object.keys(RULE.shape),
   exclude: Object.keys(exclude.shape),
   grace: Object.keys(grace.shape),
+  subject: Object.keys(SUBJECT.unwrap().shape),
   onLeave: TERMS,
   onSuspend: TERMS,
   onArchive: TERMS,

@@ -7,10 +7,11 @@
 import { isMap, isScalar, LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
 import type { DepartureRules, DepartureTerms, Policy, PolicyRule, Selection } from '../domain/policy.ts';
+import { subjectTemplateKind } from '../domain/subject-template.ts';
 import { invalidInput } from '../errors.ts';
 import { DAY_MS, HOUR_MS } from './duration.ts';
 import { nearest } from './nearest.ts';
-import { contradictionsOf, missingFields, renewSpreadMs } from './policy-contradictions.ts';
+import { contradictionsOf, missingFields, renewSpreadMs, templateOf } from './policy-contradictions.ts';
 import { FILE, KNOWN_FIELDS, type PolicyFile, type RuleEntry } from './policy-schema.ts';
 
 export interface PolicyMistake {
@@ -96,6 +97,7 @@ function toRule(entry: RuleEntry): PolicyRule {
     profile: entry.profile,
     modulusBits: entry.keySize,
     validityDays: entry.validity,
+    ...subjectOf(entry),
     renewBeforeMs: entry.renewBefore,
     renewSpreadMs: renewSpreadMs(entry),
     renewKey: entry.renewKey,
@@ -114,6 +116,12 @@ function toRule(entry: RuleEntry): PolicyRule {
     onSuspend: toTerms(entry.onSuspend),
     onArchive: toTerms(entry.onArchive),
   };
+}
+
+/** The address alone is what is done without a template. */
+function subjectOf({ subject }: RuleEntry): Pick<PolicyRule, 'subject'> {
+  const template = templateOf(subject);
+  return subjectTemplateKind(template) === 'mailbox' ? {} : { subject: template };
 }
 
 const toTerms = ({ identity, keyPair }: RuleEntry['onLeave']): DepartureTerms => ({

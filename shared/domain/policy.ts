@@ -6,6 +6,8 @@
  * policy without pins is a draft: it is judged by path and covers nobody by group.
  */
 
+import type { SubjectTemplate } from './subject-template.ts';
+
 /** An org unit: an absolute path such as `/Staff/Legal`, compared without regard to case, segment by segment. */
 export interface UnitReference {
   readonly path: string;
@@ -71,6 +73,8 @@ export interface PolicyRule extends DepartureRules {
   readonly profile: 'dual-use' | 'split';
   readonly modulusBits: 2048 | 3072 | 4096;
   readonly validityDays: number;
+  /** What certificates say of the person, checked; absent: the address alone. */
+  readonly subject?: SubjectTemplate;
   /** How long before notAfter a leaf is renewed at the latest. */
   readonly renewBeforeMs: number;
   /** Renewals begin up to this much earlier, drawn per leaf, so that those who joined together do not renew together. */

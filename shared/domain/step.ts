@@ -4,8 +4,10 @@
  * `made` stands for something an earlier step of the same plan makes: serials, key ids and Gmail ids are born when a
  * plan is applied, so that two plans over the same facts compare equal.
  */
+
 import type { DisableCause, KeyPurpose, Notice, NoticeKind, UserState } from './records.ts';
 import type { RevocationReason } from './revocation-reason.ts';
+import type { LeafSubject } from './subject-template.ts';
 
 export type KeyReference = { readonly keyId: string } | { readonly made: KeyPurpose };
 export type LeafReference = { readonly serialHex: string } | { readonly made: KeyPurpose };
@@ -44,6 +46,8 @@ export interface IssueLeafStep extends StepBase {
   readonly key: KeyReference;
   readonly addresses: readonly string[];
   readonly validityDays: number;
+  /** Absent: the primary address alone. */
+  readonly subject?: LeafSubject;
 }
 
 /** The same for a key in another mail client; also finishes such an issuance that stopped before its certificate. */
@@ -52,6 +56,8 @@ export interface IssueDeviceLeafStep extends StepBase {
   readonly deviceKeyId: string;
   readonly addresses: readonly string[];
   readonly validityDays: number;
+  /** Absent: the primary address alone. */
+  readonly subject?: LeafSubject;
 }
 
 /** Finishes an issuance that stopped between intent and certificate. */

@@ -2,6 +2,7 @@
  * Building a user's leaf, up to the bytes that will be signed. The signature comes later and elsewhere: these bytes
  * are committed to the ledger first, and the private `sign` function signs exactly them.
  */
+import { type LeafSubject, MAILBOX_TEMPLATE } from '../domain/subject-template.ts';
 import { permanent } from '../errors.ts';
 import { type SignatureAlgorithm, signatureAlgorithmFor } from './algorithm.ts';
 import { type IssuerCertificate, issuerKeyIdentifier, keyIdentifier, readIssuer } from './certificate.ts';
@@ -11,7 +12,7 @@ import { lintCertificate } from './lint.ts';
 import { addressForm, sameAddress } from './mailbox-address.ts';
 import { RESERVED_POLICY_ARC } from './oids.ts';
 import { type CertificateProfile, DUAL_USE_RSA } from './profile.ts';
-import { encodeLeafSubject, MAILBOX_TEMPLATE, type SubjectTemplate, subjectPlan } from './subject.ts';
+import { encodeLeafSubject, subjectPlan } from './subject.ts';
 import { encodeExtensions, encodeTbs } from './tbs.ts';
 import { leafValidity } from './validity.ts';
 
@@ -51,13 +52,6 @@ export interface LeafRequest {
    * of the issuer's curve.
    */
   readonly signatureAlgorithm?: SignatureAlgorithm;
-}
-
-export interface LeafSubject {
-  readonly template: SubjectTemplate;
-  /** From the directory, as far as the template asks for them. */
-  readonly givenName?: string;
-  readonly familyName?: string;
 }
 
 /** A leaf waiting for its signature; what an intent records. */

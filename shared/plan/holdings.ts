@@ -4,6 +4,7 @@ import type { GmailFacts, GmailKeypair } from '../domain/gmail.ts';
 import type { PolicyRule } from '../domain/policy.ts';
 import type { KeyPurpose, LeafRecord, UserKeyRecord, WishRecord } from '../domain/records.ts';
 import type { LeafReference } from '../domain/step.ts';
+import type { LeafSubject } from '../domain/subject-template.ts';
 import type { Facts } from './facts.ts';
 
 /** The leaf to use for each purpose that the rule asks for, once the steps of a plan are done. */
@@ -110,4 +111,17 @@ export function withoutLeaves(facts: Facts, serials: ReadonlySet<string>): Facts
   );
   const keys = facts.ledger.keys.filter((key) => !dropped.has(key.keyId));
   return { ...facts, ledger: { ...facts.ledger, leaves, keys } };
+}
+
+/** What the rule has certificates say of this person: nothing beside the address where it says nothing. */
+export function wantedSubject(user: DirectoryUser, rule: PolicyRule): { readonly subject?: LeafSubject } {
+  if (rule.subject === undefined) return {};
+  const { givenName, familyName } = user;
+  return {
+    subject: {
+      template: rule.subject,
+      ...(givenName === undefined ? {} : { givenName }),
+      ...(familyName === undefined ? {} : { familyName }),
+    },
+  };
 }

@@ -27,6 +27,20 @@ describe('a policy file', () => {
     expect(parsePolicy(minimal)).toEqual(policyOf([policyRule()]));
   });
 
+  test('with a subject of names keeps the template, and with the address alone has none', () => {
+    const person = {
+      commonName: '{givenName} {familyName}',
+      givenName: '{givenName}',
+      surname: '{familyName}',
+      organization: 'Acme GmbH',
+      organizationIdentifier: 'NTRDE-HRB123456',
+    };
+    expect(parsePolicy(`${minimal}    subject: ${JSON.stringify(person)}\n`).rules[0]?.subject).toEqual(
+      person,
+    );
+    expect(parsePolicy(`${minimal}    subject: { commonName: "{address}" }\n`)).toEqual(parsePolicy(minimal));
+  });
+
   test('with a typo is refused with line, column and the field that was meant', () => {
     expect(mistakes(`${minimal}    keysize: 3072\n`)).toContain(
       'policy.yaml:6:5: unknown field "keysize"; did you mean "keySize"?',
@@ -48,6 +62,16 @@ describe('a policy file', () => {
 
   test.each([
     ['keySize: 1024', 'keySize is 2048, 3072 or 4096'],
+    [
+      'subject: { commonname: x }',
+      'policy.yaml:6:16: unknown field "commonname"; did you mean "commonName"?',
+    ],
+    [
+      'subject: { commonName: "{mail}" }',
+      'policy.yaml:6:5: the subject template asks for {mail} in commonName',
+    ],
+    ['subject: { commonName: "{givenName} {familyName}" }', 'the subject template lacks organization'],
+    ['subject: { commonName: "{address}", ou: Sales }', 'unknown field "ou"'],
     ['validity: 820d', 'at most 27 months'],
     ['validity: 36h', 'whole days'],
     ['validity: soon', '"soon" is no length of time'],

@@ -1,6 +1,7 @@
 import { describe, expect, it, test } from 'vitest';
+import { MAILBOX_TEMPLATE } from '../../shared/domain/subject-template.ts';
 import { readName } from '../../shared/pki/name.ts';
-import { encodeLeafSubject, MAILBOX_TEMPLATE, subjectPlan } from '../../shared/pki/subject.ts';
+import { encodeLeafSubject, subjectPlan } from '../../shared/pki/subject.ts';
 
 const SPONSOR = {
   organization: 'Acme GmbH',

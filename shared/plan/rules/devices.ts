@@ -7,7 +7,7 @@ import type { PolicyRule } from '../../domain/policy.ts';
 import type { DeviceKeyRecord } from '../../domain/records.ts';
 import type { RevokeLeafStep, Step } from '../../domain/step.ts';
 import type { Facts } from '../facts.ts';
-import { liveLeaves, wantedAddresses } from '../holdings.ts';
+import { liveLeaves, wantedAddresses, wantedSubject } from '../holdings.ts';
 import { INTENT_LIFETIME_MS } from '../timing.ts';
 
 /** Issues what was asked for and has no certificate yet, or finishes what stopped between intent and certificate. */
@@ -20,6 +20,7 @@ export function issueForDevices(facts: Facts, user: DirectoryUser, rule: PolicyR
       deviceKeyId: key.keyId,
       addresses: wantedAddresses(facts, user, rule),
       validityDays: rule.validityDays,
+      ...wantedSubject(user, rule),
       reason: `${key.requestedBy} asked for a certificate for "${key.device}".`,
     }));
 }

@@ -12,6 +12,7 @@ import {
   openWish,
   purposesOf,
   wantedAddresses,
+  wantedSubject,
 } from '../holdings.ts';
 import { INTENT_LIFETIME_MS, renewalTime } from '../timing.ts';
 import { unsuitability } from './suitability.ts';
@@ -65,6 +66,7 @@ function issuanceFor(
         key: key === undefined ? { made: purpose } : { keyId: key.keyId },
         addresses: wantedAddresses(facts, user, rule),
         validityDays: rule.validityDays,
+        ...wantedSubject(user, rule),
         reason,
       },
     ],

@@ -3,7 +3,7 @@ import { buildLeaf } from '../../pki/leaf.ts';
 import { leafProfileFor } from '../../pki/profile.ts';
 import { readPublicKey } from '../../pki/public-key.ts';
 import type { StepContext, StepOutcome } from '../context.ts';
-import { commitIntent, readyIssuer, refuseReassigned } from './issue-leaf.ts';
+import { commitIntent, readyIssuer, refuseReassigned, subjectKindOf } from './issue-leaf.ts';
 
 /**
  * Certifies the key of another mail client on the same path as any other: serial and exact bytes are committed, then `sign`
@@ -26,7 +26,11 @@ export async function issueDeviceLeaf(step: IssueDeviceLeafStep, context: StepCo
 
 async function intend(step: IssueDeviceLeafStep, context: StepContext, spkiDer: Uint8Array): Promise<string> {
   const issuer = await readyIssuer(context);
-  const profile = leafProfileFor('dual-use', readPublicKey(spkiDer).kind === 'ec' ? 'ec' : 'rsa');
+  const profile = leafProfileFor(
+    'dual-use',
+    readPublicKey(spkiDer).kind === 'ec' ? 'ec' : 'rsa',
+    subjectKindOf(step),
+  );
   const leaf = await commitIntent(
     context,
     { issuerId: issuer.issuerId, keyId: step.deviceKeyId, holder: 'device' },
@@ -39,6 +43,7 @@ async function intend(step: IssueDeviceLeafStep, context: StepContext, spkiDer: 
         now: context.deps.clock.now(),
         validityDays: step.validityDays,
         profile,
+        ...(step.subject === undefined ? {} : { subject: step.subject }),
       }),
   );
   await refuseReassigned(context, leaf);

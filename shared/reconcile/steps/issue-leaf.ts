@@ -1,6 +1,7 @@
 import { addressesOf, unverified } from '../../domain/issuer-address.ts';
 import type { IssuerRecord } from '../../domain/records.ts';
 import type { IssueLeafStep } from '../../domain/step.ts';
+import { subjectTemplateKind } from '../../domain/subject-template.ts';
 import { isSealwrightError, permanent, retryable } from '../../errors.ts';
 import { buildLeaf, type UnsignedLeaf } from '../../pki/leaf.ts';
 import { leafProfileFor } from '../../pki/profile.ts';
@@ -34,7 +35,8 @@ export async function issueLeaf(step: IssueLeafStep, context: StepContext): Prom
         serialHex,
         now: deps.clock.now(),
         validityDays: step.validityDays,
-        profile: leafProfileFor(step.purpose),
+        profile: leafProfileFor(step.purpose, 'rsa', subjectKindOf(step)),
+        ...(step.subject === undefined ? {} : { subject: step.subject }),
       }),
   );
   await refuseReassigned(context, leaf);
@@ -51,6 +53,10 @@ export async function issueLeaf(step: IssueLeafStep, context: StepContext): Prom
     },
   };
 }
+
+/** Which profile a step's subject needs. */
+export const subjectKindOf = ({ subject }: Pick<IssueLeafStep, 'subject'>) =>
+  subject === undefined ? 'mailbox' : subjectTemplateKind(subject.template);
 
 /**
  * The active issuer, once a CRL of its own is published and still good and every address its leaves carry was found right
