@@ -7,7 +7,16 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type BenchRow, report } from './report.ts';
 
-const BENCHES = ['crl', 'issue', 'kacls', 'kacls-start', 'sweep', 'ocsp', 'join-storm'] as const;
+const BENCHES = [
+  'crl',
+  'crl-publication',
+  'issue',
+  'kacls',
+  'kacls-start',
+  'sweep',
+  'ocsp',
+  'join-storm',
+] as const;
 const OUT = 'bench-out';
 
 async function main(names: readonly string[]): Promise<number> {

@@ -17,7 +17,7 @@ export interface DueDeps {
   readonly clock: Clock;
   readonly ledger: Pick<
     Ledger,
-    'dueUsers' | 'issuers' | 'latestPublishedCrl' | 'revokedLeaves' | 'ocspSubjects'
+    'dueUsers' | 'issuers' | 'latestPublishedCrl' | 'hasUnlistedRevocations' | 'ocspSubjects'
   > &
     RewrapDeps['ledger'];
   readonly bus: Pick<Bus, 'publishHints' | 'requestCrl'>;

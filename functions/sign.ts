@@ -23,8 +23,8 @@ export interface SignFunctionDeps
 }
 
 /**
- * `POST /v1/leaf {"serialHex"}` → `{"leaf": base64 DER}`; `POST /v1/crl {"issuerId","crlNumber"}` → `{"crl": base64
- * DER}`; `POST /v1/ocsp-signer {"serialHex"}` → `{"certificate": base64 DER}`; `POST /v1/ocsp {"batchId"}` →
+ * `POST /v1/leaf {"serialHex"}` → `{"leaf": base64 DER}`; `POST /v1/crl {"issuerId","crlNumber"}` →
+ * `{"crlNumber"}`, and the CRL is in the ledger; `POST /v1/ocsp-signer {"serialHex"}` → `{"certificate": base64 DER}`; `POST /v1/ocsp {"batchId"}` →
  * `{"answers": how many are public now}`; `POST /v1/audit-signer {"serialHex"}` → `{"certificate": base64 DER}`; `POST
  * /v1/checkpoint {"number"}` → `{"signed": base64 DER}`. Numbers are decimal strings.
  */
@@ -44,9 +44,9 @@ export function createSign(deps: SignFunctionDeps): HttpHandler {
         const issuerId = field(body, 'issuerId', /^[\w.-]{1,128}$/);
         // Eighteen digits always fit the ledger's 64 bits; CRLs are numbered from 1.
         const crlNumber = field(body, 'crlNumber', /^\d{1,18}$/);
-        const crl = await signCrlIntent(deps, issuerId, BigInt(crlNumber));
+        await signCrlIntent(deps, issuerId, BigInt(crlNumber));
         deps.log.info('signed', { kind: 'crl', issuerId, crlNumber, caller });
-        return { status: 200, body: { crl: Buffer.from(crl).toString('base64') } };
+        return { status: 200, body: { crlNumber } };
       }
       case '/v1/ocsp-signer': {
         const serialHex = field(body, 'serialHex', /^[0-9a-f]{2,40}$/);

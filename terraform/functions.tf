@@ -15,8 +15,8 @@ locals {
     # One at a time; a sweep that is not through goes on a minute later. Holds twenty-seven bytes for each user of the ledger.
     "sweep" = { memory = "512Mi", concurrency = 1, min = 0, max = 1, timeout_seconds = 540, ingress = "ALLOW_INTERNAL_ONLY" }
     # Only other functions call it, through the VPC.
-    "sign" = { memory = "512Mi", concurrency = 8, min = 0, max = 4, timeout_seconds = 60, ingress = "ALLOW_INTERNAL_ONLY" }
-    # Holds a whole CRL in memory, several times over.
+    "sign" = { memory = "1Gi", concurrency = 8, min = 0, max = 4, timeout_seconds = 300, ingress = "ALLOW_INTERNAL_ONLY" }
+    # Holds a whole CRL in memory, several times over, as sign does.
     "publish-crl" = { memory = "1Gi", concurrency = 1, min = 0, max = 2, timeout_seconds = 300, ingress = "ALLOW_INTERNAL_ONLY" }
     # Admins come from wherever they are; IAM decides.
     "admin" = { memory = "512Mi", concurrency = 8, min = 0, max = 2, timeout_seconds = 120, ingress = "ALLOW_ALL" }

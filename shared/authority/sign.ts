@@ -13,6 +13,7 @@ import { leafProfile } from '../pki/profile.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Ledger, StoredCrl } from '../ports/ledger.ts';
 import type { CaKeys } from './ca-keys.ts';
+import { everybodyRevoked } from './everybody-revoked.ts';
 import { assertVerified, printedAddresses } from './readiness.ts';
 
 export interface SignDeps {
@@ -72,12 +73,8 @@ export async function signLeafIntent(deps: SignDeps, serialHex: string): Promise
   return leafDer;
 }
 
-/** Answers the CRL, DER; asking again answers the same one. */
-export async function signCrlIntent(
-  deps: SignDeps,
-  issuerId: string,
-  crlNumber: bigint,
-): Promise<Uint8Array> {
+/** Leaves the signed CRL in the ledger; asking again changes nothing. */
+export async function signCrlIntent(deps: SignDeps, issuerId: string, crlNumber: bigint): Promise<void> {
   const intent = await deps.ledger.readCrl(issuerId, crlNumber);
   if (intent === undefined) {
     throw permanent(
@@ -85,7 +82,7 @@ export async function signCrlIntent(
       `The ledger holds no intent for CRL ${crlNumber} of issuer ${issuerId}; nothing was signed.`,
     );
   }
-  if (intent.crlDer !== undefined) return intent.crlDer;
+  if (intent.state !== 'intended') return;
   const issuer = await issuerOf(deps, issuerId);
   await assertCrlSaysWhatLedgerSays(deps, intent);
   const crlDer = await issueCrl({
@@ -95,7 +92,6 @@ export async function signCrlIntent(
     signingTime: deps.clock.now(),
   });
   await deps.ledger.recordSignedCrl(issuerId, crlNumber, crlDer);
-  return crlDer;
 }
 
 /**
@@ -109,12 +105,13 @@ async function assertCrlSaysWhatLedgerSays(deps: SignDeps, intent: StoredCrl): P
     crl.thisUpdate.getTime() === intent.thisUpdate.getTime() ? '' : 'thisUpdate',
     crl.nextUpdate?.getTime() === intent.nextUpdate.getTime() ? '' : 'nextUpdate',
   ].filter(Boolean);
-  const revoked = await deps.ledger.revokedLeaves(intent.issuerId);
-  // Revoked while the CRL was being made: the next one lists them.
-  const missing = revoked.filter(
-    ({ serialHex, revokedAt }) => revokedAt < intent.thisUpdate && !crl.entries.has(serialHex),
-  );
-  if (missing.length > 0) differing.push(`entries (${missing.length} revoked serials are missing)`);
+  let missing = 0;
+  for await (const revoked of everybodyRevoked(deps.ledger, intent.issuerId)) {
+    // Revoked while the CRL was being made: the next one lists them.
+    for (const { serialHex, revokedAt } of revoked)
+      if (revokedAt < intent.thisUpdate && !crl.entries.has(serialHex)) missing += 1;
+  }
+  if (missing > 0) differing.push(`entries (${missing} revoked serials are missing)`);
   if (differing.length === 0) return;
   throw permanent(
     'intent-mismatch',

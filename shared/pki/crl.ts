@@ -25,8 +25,8 @@ export interface CrlRequest {
   readonly crlNumber: bigint;
   /** Becomes thisUpdate, rounded down to a second. */
   readonly now: Date;
-  /** Ascending by serial, no serial twice; read once, so it may be a stream from the ledger. */
-  readonly entries: Iterable<CrlEntry>;
+  /** Ascending by serial, no serial twice; read once. Or encoded already, for entries that come a page at a time. */
+  readonly entries: Iterable<CrlEntry> | CrlBody;
   /** How the issuer will sign. Default sha256WithRSA, or the ECDSA algorithm of the issuer's curve. */
   readonly signatureAlgorithm?: SignatureAlgorithm;
 }
@@ -48,8 +48,7 @@ export interface UnsignedCrl {
 export function buildCrl(request: CrlRequest): UnsignedCrl {
   const issuer = readIssuer(request.issuerCertificateDer);
   const frame = crlFrame(issuer, request);
-  const body = new CrlBody();
-  for (const entry of request.entries) body.append(entry);
+  const body = request.entries instanceof CrlBody ? request.entries : encoded(request.entries);
   const { head, tail } = encloseBody(frame, body);
   const tbsDer = Buffer.concat([head, ...body.blocks, tail]);
   assertLintClean(
@@ -58,6 +57,12 @@ export function buildCrl(request: CrlRequest): UnsignedCrl {
   );
   const { thisUpdate, nextUpdate } = frame;
   return { tbsDer, crlNumber: request.crlNumber, thisUpdate, nextUpdate, entryCount: body.count };
+}
+
+function encoded(entries: Iterable<CrlEntry>): CrlBody {
+  const body = new CrlBody();
+  for (const entry of entries) body.append(entry);
+  return body;
 }
 
 /** What stands around the entries of a TBSCertList. */

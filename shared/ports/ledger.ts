@@ -25,6 +25,7 @@ import type { AddressHistory } from './ledger/address-history.ts';
 import type { AuditChains } from './ledger/audit-chains.ts';
 import type { BlockedKeyRows } from './ledger/blocked-keys.ts';
 import type { CardKeyRows } from './ledger/card-keys.ts';
+import type { CrlLedger } from './ledger/crls.ts';
 import type { DeviceKeyRows } from './ledger/device-keys.ts';
 import type { GuardLedger } from './ledger/guard.ts';
 import type { IssuerAddresses } from './ledger/issuer-addresses.ts';
@@ -40,6 +41,8 @@ import type { RewrappedKeys } from './ledger/rewrapped-keys.ts';
 import type { RolloutLedger } from './ledger/rollouts.ts';
 import type { StopLedger } from './ledger/stop.ts';
 import type { SweepLedger } from './ledger/sweeps.ts';
+
+export type { CrlIntent, CrlRecord, RevokedLeaf, StoredCrl } from './ledger/crls.ts';
 
 export interface Lease {
   readonly subject: string;
@@ -84,28 +87,6 @@ export interface StoredLeafIntent extends LeafIntent {
   readonly keyBlockedAt?: Date;
 }
 
-export interface CrlIntent {
-  readonly issuerId: string;
-  readonly crlNumber: bigint;
-  readonly thisUpdate: Date;
-  readonly nextUpdate: Date;
-  /** DER of TBSCertList, the exact bytes that will be signed. */
-  readonly tbsDer: Uint8Array;
-}
-
-export interface StoredCrl extends CrlIntent {
-  readonly state: 'intended' | 'signed' | 'published';
-  readonly crlDer?: Uint8Array;
-}
-
-export interface RevokedLeaf {
-  readonly serialHex: string;
-  readonly reason: RevocationReason;
-  readonly revokedAt: Date;
-  readonly invalidityDate?: Date;
-  readonly notAfter: Date;
-}
-
 export interface JobProgress {
   readonly jobId: string;
   /** `departures`: an approved held set being carried out. `move-keys`: old key pairs to another key service. */
@@ -127,6 +108,7 @@ export interface Ledger
     AuditChains,
     BlockedKeyRows,
     CardKeyRows,
+    CrlLedger,
     DeviceKeyRows,
     GuardLedger,
     IssuerAddresses,
@@ -237,21 +219,11 @@ export interface Ledger
   failWish(lease: Lease, wishId: string, detail: string): Promise<void>;
   readJob(jobId: string): Promise<JobProgress | undefined>;
 
-  // --- issuers and CRLs ---------------------------------------------------------------------------------------
+  // --- issuers ------------------------------------------------------------------------------------------------
   recordIssuer(issuer: IssuerRecord): Promise<void>;
   activeIssuer(): Promise<IssuerRecord | undefined>;
   readIssuer(issuerId: string): Promise<IssuerRecord | undefined>;
   issuers(): Promise<readonly IssuerRecord[]>;
-  /** Revoked leaves of an issuer that must be listed in a CRL issued now, by serial. */
-  revokedLeaves(issuerId: string): Promise<readonly RevokedLeaf[]>;
-  /** The highest number, in whatever state: numbers are never used twice. */
-  latestCrl(issuerId: string): Promise<StoredCrl | undefined>;
-  /** The one that is public. */
-  latestPublishedCrl(issuerId: string): Promise<StoredCrl | undefined>;
-  recordCrlIntent(lease: Lease, intent: CrlIntent): Promise<void>;
-  readCrl(issuerId: string, crlNumber: bigint): Promise<StoredCrl | undefined>;
-  recordSignedCrl(issuerId: string, crlNumber: bigint, crlDer: Uint8Array): Promise<void>;
-  recordPublishedCrl(lease: Lease, issuerId: string, crlNumber: bigint): Promise<void>;
 
   // --- watch channels -----------------------------------------------------------------------------------------
   recordChannel(channel: {

@@ -8,8 +8,8 @@
 export interface Signing {
   /** Signs the leaf intended under this serial; answers its certificate, DER. */
   signLeaf(serialHex: string): Promise<Uint8Array>;
-  /** Signs the CRL intended under this issuer and number; answers it, DER. */
-  signCrl(issuerId: string, crlNumber: bigint): Promise<Uint8Array>;
+  /** Signs the CRL intended under this issuer and number; the ledger has it then. A long one is too much for an answer. */
+  signCrl(issuerId: string, crlNumber: bigint): Promise<void>;
   /** Signs the OCSP signer intended under this serial; answers its certificate, DER. */
   signOcspSigner(serialHex: string): Promise<Uint8Array>;
   /** Signs the OCSP answers of this batch with its signer's key and makes them public. */

@@ -251,9 +251,21 @@ describe('publishing a CRL', () => {
 
   test('with a signature of another key uploads nothing', async () => {
     const before = world.bucket.object(OBJECT);
-    const signing = surround('signing', world.signing, async () => world.authority.root.crlDer);
-    await expect(publish({ ...world.crlDeps, signing })).rejects.toMatchObject({
+    const ledger = surround('ledger', world.ledger, (call, perform) =>
+      call.method === 'readSignedCrl' ? Promise.resolve(world.authority.root.crlDer) : perform(),
+    );
+    await expect(publish({ ...world.crlDeps, ledger })).rejects.toMatchObject({
       code: 'publication-refused',
+    });
+    expect(world.bucket.object(OBJECT)).toEqual(before);
+  });
+
+  test('uploads nothing while the ledger does not have what was said to be signed', async () => {
+    const before = world.bucket.object(OBJECT);
+    const signing = { ...world.signing, signCrl: async () => undefined };
+    await expect(publish({ ...world.crlDeps, signing })).rejects.toMatchObject({
+      kind: 'retryable',
+      code: 'signing-unavailable',
     });
     expect(world.bucket.object(OBJECT)).toEqual(before);
   });

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readCrl } from '../../shared/pki/crl-reader.ts';
 import type { Lease, Ledger } from '../../shared/ports/ledger.ts';
 import { openTestLedger } from '../support/ledger.ts';
 
@@ -78,9 +79,9 @@ class World {
     return (await this.ledger.revokedLeaves(ISSUER_ID)).map((leaf) => leaf.serialHex);
   }
 
-  /** Draws up, signs and publishes a CRL; `encode` makes its to-be-signed bytes. `meanwhile` runs after the list was read. */
+  /** Draws up, signs and publishes a CRL; `made` says what is in it. `meanwhile` runs after the list was read. */
   async publish(
-    encode: (serials: readonly string[]) => Uint8Array,
+    made: (serials: readonly string[]) => Pick<ReadonlySet<string>, 'has'>,
     meanwhile: () => Promise<void> = async () => undefined,
   ): Promise<readonly string[]> {
     const lease = await this.ledger.acquireLease(`issuer:${ISSUER_ID}`, 3_600_000);
@@ -94,24 +95,23 @@ class World {
       crlNumber: this.crlNumber,
       thisUpdate,
       nextUpdate: new Date(this.nowMs + 7 * DAY_MS),
-      tbsDer: encode(serials),
+      tbsDer: bytes('tbs'),
     });
     await this.ledger.recordSignedCrl(ISSUER_ID, this.crlNumber, bytes('crl'));
-    await this.ledger.recordPublishedCrl(lease, ISSUER_ID, this.crlNumber);
+    const entries = made(serials);
+    await this.ledger.recordPublishedCrl(lease, ISSUER_ID, this.crlNumber, (serial) => entries.has(serial));
     await this.ledger.releaseLease(lease);
     return serials;
   }
 }
 
-const integers = (serials: readonly string[]): Uint8Array =>
-  Uint8Array.from(serials.flatMap((serial) => [0x02, serial.length / 2, ...Buffer.from(serial, 'hex')]));
-
 const serialOf = (index: number): string => `01${index.toString(16).padStart(34, '0')}`;
 
-/** Per serial: when it expires, whether it is revoked, whether a CRL made after its expiry listed it. */
+/** Per serial: when it expires, whether it is revoked, whether a CRL listed it, and one made after its expiry. */
 interface Model {
   readonly notAfterMs: number;
   revoked: boolean;
+  listed: boolean;
   final: boolean;
 }
 
@@ -167,6 +167,7 @@ describe('whatever is issued, revoked and published in whatever order, the next 
             model.set(serial, {
               notAfterMs: world.nowMs + act.validDays * DAY_MS,
               revoked: false,
+              listed: false,
               final: false,
             });
           } else if (act.kind === 'revoke') {
@@ -175,18 +176,26 @@ describe('whatever is issued, revoked and published in whatever order, the next 
             world.nowMs += act.days * DAY_MS;
           } else {
             const { revokedMeanwhile } = act;
-            const listed = await world.publish(integers, async () => {
-              if (revokedMeanwhile !== undefined) await revoke(revokedMeanwhile);
-            });
+            const listed = await world.publish(
+              (serials) => new Set(serials),
+              async () => {
+                if (revokedMeanwhile !== undefined) await revoke(revokedMeanwhile);
+              },
+            );
             for (const serial of listed) {
               const known = model.get(serial);
-              if (known !== undefined && known.notAfterMs < world.nowMs) known.final = true;
+              if (known === undefined) continue;
+              known.listed = true;
+              if (known.notAfterMs < world.nowMs) known.final = true;
             }
           }
           const expected = [...model]
             .filter(([, known]) => known.revoked && !known.final)
             .map(([serial]) => serial);
           expect(await world.listed()).toEqual(expected.sort());
+          expect(await world.ledger.hasUnlistedRevocations(ISSUER_ID)).toBe(
+            [...model.values()].some(({ revoked, listed }) => revoked && !listed),
+          );
         }
         await world.ledger.close();
       }),
@@ -249,7 +258,9 @@ describe('a CRL that OpenSSL made', () => {
     world.nowMs += 2 * DAY_MS;
     const carried = serials.slice(0, 3).sort();
     const left = serials.slice(3).sort();
-    expect(await world.publish(() => crlListing(carried))).toEqual([...serials].sort());
+    expect(await world.publish(() => new Set(readCrl(crlListing(carried)).entries.keys()))).toEqual(
+      [...serials].sort(),
+    );
     expect(await world.listed()).toEqual(left);
     await world.ledger.close();
   });

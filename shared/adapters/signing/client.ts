@@ -11,6 +11,8 @@ export interface SigningClientOptions {
 }
 
 const DEFAULT_TIMEOUT_MS = 30_000;
+/** A CRL of a million entries is read, compared with the ledger, signed and written. */
+const CRL_TIMEOUT_MS = 240_000;
 /** Refusals that asking again cannot change keep their own code; anything else may pass. */
 const LASTING: ReadonlySet<string> = new Set<ErrorCode>([
   'lint-failed',
@@ -29,7 +31,11 @@ const LASTING: ReadonlySet<string> = new Set<ErrorCode>([
 /** Calls the private `sign` function over HTTPS as this function's own service account. */
 export function signingClient(options: SigningClientOptions): Signing {
   const send = options.fetch ?? fetch;
-  const ask = async (path: string, body: unknown): Promise<Record<string, unknown>> => {
+  const ask = async (
+    path: string,
+    body: unknown,
+    timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+  ): Promise<Record<string, unknown>> => {
     const response = await send(new URL(path, withSlash(options.signUrl)), {
       method: 'POST',
       redirect: 'error',
@@ -38,7 +44,7 @@ export function signingClient(options: SigningClientOptions): Signing {
         'content-type': 'application/json',
       },
       body: JSON.stringify(body),
-      signal: AbortSignal.timeout(options.timeoutMs ?? DEFAULT_TIMEOUT_MS),
+      signal: AbortSignal.timeout(timeoutMs),
     }).catch((error: unknown) => {
       throw retryable('signing-unavailable', 'The function that signs did not answer.', { cause: error });
     });
@@ -55,7 +61,9 @@ export function signingClient(options: SigningClientOptions): Signing {
   };
   return {
     signLeaf: (serialHex) => post('v1/leaf', { serialHex }, 'leaf'),
-    signCrl: (issuerId, crlNumber) => post('v1/crl', { issuerId, crlNumber: String(crlNumber) }, 'crl'),
+    signCrl: async (issuerId, crlNumber) => {
+      await ask('v1/crl', { issuerId, crlNumber: String(crlNumber) }, options.timeoutMs ?? CRL_TIMEOUT_MS);
+    },
     signOcspSigner: (serialHex) => post('v1/ocsp-signer', { serialHex }, 'certificate'),
     signAuditSigner: (serialHex) => post('v1/audit-signer', { serialHex }, 'certificate'),
     signCheckpoint: (number) => post('v1/checkpoint', { number: String(number) }, 'signed'),

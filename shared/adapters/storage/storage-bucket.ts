@@ -104,7 +104,8 @@ export function storageBucket(options: StorageBucketOptions): Bucket {
         // Repeated after a lost answer, it would meet its own first write and call that somebody else's.
         { method: 'insert', repeatable: 'without-effect', doing },
         () =>
-          file.save(Buffer.from(bytes), {
+          // A view: a long CRL should not be copied.
+          file.save(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), {
             resumable: false,
             validation: false,
             contentType,

@@ -1,6 +1,7 @@
 import type { IssuerRecord } from '../../../../shared/domain/records.ts';
 import { permanent } from '../../../../shared/errors.ts';
-import type { CrlIntent, Ledger, StoredCrl } from '../../../../shared/ports/ledger.ts';
+import type { CrlLedger } from '../../../../shared/ports/ledger/crls.ts';
+import type { CrlIntent, CrlRecord, Ledger, StoredCrl } from '../../../../shared/ports/ledger.ts';
 import { holdLease, issuerSubject } from './leases.ts';
 import { byText, type Memory, present } from './rows.ts';
 
@@ -159,10 +160,6 @@ export const issuers = (
   },
 });
 
-/** The DER INTEGER that a serial is in a CRL. */
-const entryOf = (serialHex: string): Buffer =>
-  Buffer.from(`02${(serialHex.length / 2).toString(16).padStart(2, '0')}${serialHex}`, 'hex');
-
 const noSuchCrl = (issuerId: string, crlNumber: bigint) =>
   permanent('intent-mismatch', `The ledger has no intent for CRL ${crlNumber} of issuer ${issuerId}.`, {
     details: { issuerId, crlNumber: String(crlNumber) },
@@ -189,7 +186,12 @@ function recordCrlIntent({ rows }: Memory, intent: CrlIntent): void {
   rows.now.crls.set(issuerId, [...known, crl]);
 }
 
-function recordPublishedCrl(memory: Memory, known: StoredCrl, published: readonly StoredCrl[]): void {
+function recordPublishedCrl(
+  memory: Memory,
+  known: StoredCrl,
+  published: readonly StoredCrl[],
+  lists: (serialHex: string) => boolean,
+): void {
   if (known.state === 'published') return;
   if (known.state === 'intended')
     throw permanent(
@@ -200,33 +202,36 @@ function recordPublishedCrl(memory: Memory, known: StoredCrl, published: readonl
   if (published.some(({ crlNumber }) => crlNumber > known.crlNumber))
     throw permanent('conflict', 'The ledger refuses a change: a later CRL is published already.');
   replaceCrl(memory, { ...known, state: 'published' });
-  const { leaves, revocations, lastEntries } = memory.rows.now;
-  const tbs = Buffer.from(known.tbsDer);
+  const { leaves, revocations, lastEntries, listed } = memory.rows.now;
   for (const leaf of leaves.values()) {
-    const isOver = leaf.issuerId === known.issuerId && leaf.notAfter < known.thisUpdate;
-    if (isOver && revocations.has(leaf.serialHex) && tbs.includes(entryOf(leaf.serialHex)))
-      lastEntries.add(leaf.serialHex);
+    if (leaf.issuerId !== known.issuerId || !revocations.has(leaf.serialHex) || !lists(leaf.serialHex))
+      continue;
+    listed.add(leaf.serialHex);
+    if (leaf.notAfter < known.thisUpdate) lastEntries.add(leaf.serialHex);
   }
 }
 
-export const crls = (
-  memory: Memory,
-): Pick<
-  Ledger,
-  | 'latestCrl'
-  | 'latestPublishedCrl'
-  | 'readCrl'
-  | 'recordCrlIntent'
-  | 'recordSignedCrl'
-  | 'recordPublishedCrl'
-> => {
+function withoutBytes(crl: StoredCrl | undefined): CrlRecord | undefined {
+  if (crl === undefined) return undefined;
+  const { tbsDer: _tbs, crlDer: _crl, ...record } = crl;
+  return record;
+}
+
+export const crls = (memory: Memory): Omit<CrlLedger, 'revokedLeaves'> => {
   const all = (issuerId: string) => memory.rows.now.crls.get(issuerId) ?? [];
   const published = (issuerId: string) => all(issuerId).filter(({ state }) => state === 'published');
   const find = (issuerId: string, crlNumber: bigint) =>
     all(issuerId).find((crl) => crl.crlNumber === crlNumber);
   return {
-    latestCrl: async (issuerId) => all(issuerId).at(-1),
-    latestPublishedCrl: async (issuerId) => published(issuerId).at(-1),
+    hasUnlistedRevocations: async (issuerId) => {
+      const { leaves, revocations, listed } = memory.rows.now;
+      return [...revocations.keys()].some(
+        (serialHex) => leaves.get(serialHex)?.issuerId === issuerId && !listed.has(serialHex),
+      );
+    },
+    latestCrl: async (issuerId) => withoutBytes(all(issuerId).at(-1)),
+    latestPublishedCrl: async (issuerId) => withoutBytes(published(issuerId).at(-1)),
+    readSignedCrl: async (issuerId, crlNumber) => find(issuerId, crlNumber)?.crlDer,
     readCrl: async (issuerId, crlNumber) => find(issuerId, crlNumber),
     recordCrlIntent: async (lease, intent) => {
       holdLease(memory, lease, issuerSubject(intent.issuerId));
@@ -243,11 +248,11 @@ export const crls = (
           { details: { issuerId, crlNumber: String(crlNumber) } },
         );
     },
-    recordPublishedCrl: async (lease, issuerId, crlNumber) => {
+    recordPublishedCrl: async (lease, issuerId, crlNumber, lists) => {
       holdLease(memory, lease, issuerSubject(issuerId));
       const known = find(issuerId, crlNumber);
       if (known === undefined) throw noSuchCrl(issuerId, crlNumber);
-      recordPublishedCrl(memory, known, published(issuerId));
+      recordPublishedCrl(memory, known, published(issuerId), lists);
     },
   };
 };

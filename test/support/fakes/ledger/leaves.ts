@@ -153,7 +153,7 @@ export const leaves = (
     }
     return claims;
   },
-  revokedLeaves: async (issuerId) => {
+  revokedLeaves: async (issuerId, page) => {
     const { leaves: rows, revocations, lastEntries } = memory.rows.now;
     const now = memory.clock.now();
     return [...revocations]
@@ -162,6 +162,8 @@ export const leaves = (
         if (leaf?.issuerId !== issuerId || (leaf.notAfter < now && lastEntries.has(serialHex))) return [];
         return [{ serialHex, ...revocation, notAfter: leaf.notAfter }];
       })
-      .toSorted((left, right) => byText(left.serialHex, right.serialHex));
+      .toSorted((left, right) => byText(left.serialHex, right.serialHex))
+      .filter(({ serialHex }) => serialHex > (page?.afterSerialHex ?? ''))
+      .slice(0, page?.limit);
   },
 });

@@ -76,6 +76,8 @@ export interface Rows {
   readonly crls: Map<string, readonly StoredCrl[]>;
   /** Revoked leaves that a CRL made after their end has listed. */
   readonly lastEntries: Set<string>;
+  /** Serials that some published CRL was seen to list. */
+  readonly listed: Set<string>;
   readonly channels: Map<string, Parameters<Ledger['recordChannel']>[0]>;
   readonly audit: (AuditEntry & { readonly id: bigint; readonly at: Date })[];
   readonly heldSets: Map<bigint, HeldSet>;
@@ -117,6 +119,7 @@ export const emptyRows = (): Rows => ({
   issuerRequests: new Map(),
   crls: new Map(),
   lastEntries: new Set(),
+  listed: new Set(),
   channels: new Map(),
   audit: [],
   heldSets: new Map(),

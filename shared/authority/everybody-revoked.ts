@@ -1,0 +1,18 @@
+import type { CrlLedger, RevokedLeaf } from '../ports/ledger/crls.ts';
+
+/** As objects a page takes about 5 MB; a million of them at once would take half a gigabyte. */
+const PAGE = 10_000;
+
+/** Whom a CRL issued now must list, by serial, a page at a time. */
+export async function* everybodyRevoked(
+  ledger: Pick<CrlLedger, 'revokedLeaves'>,
+  issuerId: string,
+): AsyncGenerator<readonly RevokedLeaf[]> {
+  for (let afterSerialHex = ''; ; ) {
+    const page = await ledger.revokedLeaves(issuerId, { afterSerialHex, limit: PAGE });
+    if (page.length > 0) yield page;
+    const last = page.at(-1);
+    if (page.length < PAGE || last === undefined) return;
+    afterSerialHex = last.serialHex;
+  }
+}
