@@ -3,7 +3,7 @@
  * says is what ledger, audit trail and policy say.
  */
 import type { Cause } from '../domain/hint.ts';
-import type { KeypairRecord, LeafRecord, UserLedger, UserRecord } from '../domain/records.ts';
+import type { KeypairRecord, LeafRecord, UserKeyRecord, UserLedger, UserRecord } from '../domain/records.ts';
 import type { ChainedEntry, CrlListing } from '../ports/ledger/audit-chains.ts';
 
 export interface ExplainFacts {
@@ -87,13 +87,7 @@ function inUse(facts: ExplainFacts, leaf: LeafRecord): readonly string[] {
     leaf.state === 'signed'
       ? `${what} ${leaf.serialHex} for ${leaf.addresses.join(', ')} was issued by ${leaf.issuerId} at ${at(leaf.intendedAt)} and is valid until ${at(leaf.notAfter)}.`
       : `${what} ${leaf.serialHex} for ${leaf.addresses.join(', ')} was begun at ${at(leaf.intendedAt)} and is not signed yet.`,
-    ...(key === undefined
-      ? []
-      : [
-          key.proof === 'proven'
-            ? `Its private key is wrapped by ${key.keyServiceUrl}, which showed that it opens.`
-            : `Its private key is wrapped by ${key.keyServiceUrl}; nobody has seen it open yet.`,
-        ]),
+    ...(key === undefined ? [] : [keySentence(key)]),
     pairSentence(pair),
     ...(identity === undefined
       ? []
@@ -101,6 +95,13 @@ function inUse(facts: ExplainFacts, leaf: LeafRecord): readonly string[] {
           `The identity of ${String(identity.details?.['address'] ?? facts.user.primaryEmail)} uses it since ${at(identity.at)}.`,
         ]),
   ];
+}
+
+function keySentence(key: UserKeyRecord): string {
+  if (key.card !== undefined) return 'Its private key is on a smart card, and nothing of it is wrapped.';
+  return key.proof === 'proven'
+    ? `Its private key is wrapped by ${key.keyServiceUrl}, which showed that it opens.`
+    : `Its private key is wrapped by ${key.keyServiceUrl}; nobody has seen it open yet.`;
 }
 
 /** The event that led to a leaf. */

@@ -5,7 +5,7 @@ import { reconcile } from '../../shared/reconcile/run.ts';
 import { sealwright, TOKEN } from '../cli/sealwright.ts';
 import { type Served, serveHandler } from '../functions/support/served.ts';
 import { createWorld, DAY_MS, makeMaterials, POLICY, type World } from '../support/fakes/world.ts';
-import { inForce } from '../support/policy.ts';
+import { inForce, policyOf, policyRule } from '../support/policy.ts';
 
 let world: World;
 let served: Served;
@@ -117,5 +117,23 @@ describe('sealwright explain', () => {
 
   it('refuses a name the ledger does not know', async () => {
     expect((await sealwright(['explain', 'nobody@acme.example'], environment)).exit).toBe(1);
+  });
+
+  it('says of a key on a smart card where it is', async () => {
+    world.directory.put({ userId: '9', primaryEmail: 'ivy@acme.example' });
+    const { keyServiceUrl: _none, ...rule } = policyRule({ keySource: 'smart-card' });
+    const { spkiDer } = await world.pool.generateKey(2048);
+    await reconcile(
+      {
+        ...world.deps,
+        policy: policyOf([rule]),
+        cardKeys: { find: async () => ({ spkiDer, modulusBits: 2048 }) },
+      },
+      '9',
+      { source: 'watch', eventId: 'event-9', event: 'add' },
+    );
+    expect(await explained('ivy@acme.example')).toContain(
+      'Its private key is on a smart card, and nothing of it is wrapped.',
+    );
   });
 });
