@@ -31,6 +31,7 @@ import { keysMove } from './keys/move.ts';
 import { keysProve } from './keys/prove.ts';
 import { keysStatus } from './keys/status.ts';
 import { lint } from './lint/lint.ts';
+import { mailImport } from './mail/import.ts';
 import { policyActivate } from './policy/activate.ts';
 import { policyCheck } from './policy/check.ts';
 import { policySchema } from './policy/schema.ts';
@@ -63,6 +64,7 @@ export const COMMANDS: readonly Command[] = [
   keysMove,
   keysProve,
   keysFeed,
+  mailImport(),
   policyCheck,
   policyWhatIf,
   policyTest,

@@ -12,6 +12,7 @@ import { cloudKmsKeyEncryptionKeys } from '../shared/adapters/cloud-kms/key-encr
 import { cloudKmsSigningKeys } from '../shared/adapters/cloud-kms/signing-keys.ts';
 import { DIRECTORY_SCOPES, googleDirectory } from '../shared/adapters/directory/google-directory.ts';
 import { GMAIL_SCOPES, googleGmail } from '../shared/adapters/gmail/google-gmail.ts';
+import { googleMailInsertion, INSERT_SCOPES } from '../shared/adapters/gmail/mail-insertion.ts';
 import { delegatedCredentials } from '../shared/adapters/google/delegated-credentials.ts';
 import { googleEndpoints } from '../shared/adapters/google/endpoints.ts';
 import { googleIdTokenVerifier } from '../shared/adapters/google/id-token-verifier.ts';
@@ -44,6 +45,7 @@ import { invalidInput, retryable } from '../shared/errors.ts';
 import { generateRsaKey } from '../shared/pki/key.ts';
 import type { Directory } from '../shared/ports/directory.ts';
 import type { Ledger } from '../shared/ports/ledger.ts';
+import type { MailInsertion } from '../shared/ports/mail-insertion.ts';
 import type { AdminDeps } from './admin.ts';
 import type { DirectoryEventDeps } from './directory-event.ts';
 import type { DirectoryWatchDeps } from './directory-watch.ts';
@@ -125,6 +127,13 @@ export async function composeDirectoryEvent(settings: Settings, given: Given): P
     random: randomBytes,
     leaseMs: settings.SEALWRIGHT_LEASE_SECONDS * 1000,
   };
+}
+
+/** For the command line: messages of a migration, as an account that may insert and nothing else. */
+export function composeMailInsertion(settings: Settings, signerEmail: string): MailInsertion {
+  const base = composeBase(settings);
+  const credentials = delegatedCredentials({ signerEmail, scopes: INSERT_SCOPES, ...base });
+  return googleMailInsertion({ credentials, ...base });
 }
 
 export async function composeDue(settings: Settings, given: Given): Promise<DueDeps> {

@@ -54,3 +54,11 @@ output "ca_key_secret" {
   description = "Full name of the secret that the set-up of the CA puts the issuing key into."
   value       = google_secret_manager_secret.secret["issuing-ca-key"].id
 }
+
+output "migration_account" {
+  description = "The account to delegate gmail.insert to in the Admin console; its client id. Null when nobody migrates."
+  value = length(var.migration.members) == 0 ? null : {
+    email     = google_service_account.migration[0].email
+    client_id = google_service_account.migration[0].unique_id
+  }
+}

@@ -264,3 +264,14 @@ variable "alert_addresses" {
     error_message = "alert_addresses names at least one mailbox: without it nobody learns of a dead letter."
   }
 }
+
+variable "migration" {
+  description = "Who puts old mail into mailboxes with \"sealwright mail import\", as IAM members. Empty when nobody migrates: then the account for it does not exist."
+  type        = object({ members = optional(list(string), []) })
+  default     = {}
+
+  validation {
+    condition     = alltrue([for member in var.migration.members : can(regex("^(user|group|serviceAccount):[^@\\s]+@[^@\\s]+$", member))])
+    error_message = "migration.members are people, groups or service accounts, such as user:migrator@example.com; never everybody."
+  }
+}

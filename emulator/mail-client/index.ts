@@ -11,6 +11,7 @@ import { type Answer, type Call, jsonBody, ok, type Route } from '../core/route.
 import { composeMessage, type Draft } from './compose.ts';
 import type { MailClientDependencies } from './deps.ts';
 import { addressIn, readDraft, requireKnown } from './draft.ts';
+import { insertRoutes } from './insert.ts';
 import { KeyServiceClient } from './key-service.ts';
 import { Mailboxes } from './mailbox.ts';
 import { canonical, readEntity } from './mime.ts';
@@ -91,6 +92,7 @@ export function createMailClient(context: EmulatorContext, dependencies: MailCli
     send,
     open,
     routes: [
+      ...insertRoutes(accounts, mailboxes),
       control('send', 'POST', '', async (call) => ok(await send(readDraft(jsonBody(call))))),
       control('contacts', 'POST', '/contacts', (call) => {
         const body = jsonBody(call);

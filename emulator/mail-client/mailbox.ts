@@ -27,12 +27,12 @@ export class Mailboxes {
     this.#state = context.state.section('mail', () => ({ messages: {}, boxes: {}, contacts: {} }));
   }
 
-  /** Puts the message into each box and answers its id, 16 hex digits as Gmail's. */
-  deliver(raw: Buffer, boxes: readonly Account[]): string {
+  /** Puts the message into each box and answers its id, 16 hex digits as Gmail's. It arrives now unless told. */
+  deliver(raw: Buffer, boxes: readonly Account[], arrivedAt = this.#context.clock.now()): string {
     const id = randomBytes(8).toString('hex');
     this.#state.messages[id] = {
       raw: raw.toString('base64'),
-      arrivedAt: this.#context.clock.now().toISOString(),
+      arrivedAt: arrivedAt.toISOString(),
     };
     for (const accountId of new Set(boxes.map((account) => account.id))) {
       const box = this.#state.boxes[accountId] ?? [];

@@ -321,7 +321,15 @@ describe('who may sign as the accounts that Workspace trusts', () => {
       for_each: '${local.jwt_signers}',
       role: '${google_project_iam_custom_role.jwt_signer.id}',
     });
+    expect(body('google_service_account_iam_binding.migration')).toMatchObject({
+      count: '${length(var.migration.members) == 0 ? 0 : 1}',
+      role: '${google_project_iam_custom_role.jwt_signer.id}',
+    });
+    expect(body('google_service_account.migration')['count']).toBe(
+      '${length(var.migration.members) == 0 ? 0 : 1}',
+    );
     expect(resources(/^google_service_account_iam_/).map(({ name }) => name)).toEqual([
+      'migration',
       'jwt_signers',
       'set_up',
     ]);
