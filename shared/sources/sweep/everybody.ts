@@ -1,9 +1,10 @@
 /** A sweep of everybody: the living, the deleted, and then those whom neither list named. */
+import { isSealwrightError } from '../../errors.ts';
 import type { UsersPage } from '../../ports/directory.ts';
 import type { SweepPhase, SweepRecord } from '../../ports/ledger/sweeps.ts';
 import { Batch, causeOf, type Suspect } from './batch.ts';
 import { DELETED } from './compare.ts';
-import { ACCEPT_SHRUNK, LEASE_MS, type Tick } from './context.ts';
+import { ACCEPT_SHRUNK, LEASE_MS, type SweepDeps, type Tick } from './context.ts';
 import { LedgerIndex } from './ledger-index.ts';
 import { allowance, whyNotWhole } from './proof.ts';
 import { standings } from './standings.ts';
@@ -110,9 +111,25 @@ async function conclude(tick: Tick, sweep: SweepRecord, index: LedgerIndex): Pro
   }
   const sampled = await sampleByAge(tick, sweep, lastWhole?.startedAt);
   const ended = await deps.ledger.endSweep(lease, sweep.sweepId, { state: 'whole', missing, sampled });
-  // After the end, so that the look finds the evidence of this sweep; lost hints are sent again by the next one.
-  await deps.bus.publishHints(missing.map((userId) => ({ userId, cause: causeOf(sweep, 'missing') })));
+  await hintAtMissing(deps, sweep, missing);
   return ended;
+}
+
+/**
+ * After the end, so that the look finds the evidence of this sweep. It has ended whatever becomes of the hints: lost ones are
+ * sent again by the next sweep.
+ */
+async function hintAtMissing(deps: SweepDeps, sweep: SweepRecord, missing: readonly string[]): Promise<void> {
+  try {
+    await deps.bus.publishHints(missing.map((userId) => ({ userId, cause: causeOf(sweep, 'missing') })));
+  } catch (error) {
+    if (!isSealwrightError(error)) throw error;
+    deps.log.warning('hint-not-sent', {
+      userIds: missing.join(' '),
+      code: error.code,
+      message: error.message,
+    });
+  }
 }
 
 /**

@@ -148,6 +148,20 @@ describe('a sweep that runs out of time', () => {
 describe('a user in no list', () => {
   const absence = async (userId: string) => (await company.ledger.readUser(userId)).absence;
 
+  it('has ended when the hints at the missing are lost, and the next one sends them again', async () => {
+    await staff();
+    company.directory.forget('7');
+    const bus = {
+      publishHints: async (hints: readonly unknown[]) => {
+        if (hints.length > 0) throw retryable('bus-unavailable', 'Pub/Sub is away.');
+      },
+    };
+    await company.sweep({ bus });
+    expect((await overview()).lastEnded).toMatchObject({ state: 'whole', missing: 1 });
+    expect(company.log.of('hint-not-sent')).toHaveLength(1);
+    expect(await company.nextSweep()).toEqual(['7 missing']);
+  });
+
   it('is missed by whole sweeps, and the first and the last are kept', async () => {
     await staff(20);
     company.directory.forget('7');
