@@ -10,6 +10,7 @@ import { type Standing, standingOf } from '../plan/standing.ts';
 import type { Lease } from '../ports/ledger.ts';
 import { addressClaims, printedAddresses } from './claims.ts';
 import type { ReconcileDeps } from './context.ts';
+import { assertMailboxIsTheirs } from './mailbox.ts';
 
 /** What was seen, and why Gmail could not be read where it could not: then the facts say it was not asked. */
 export interface Observation {
@@ -44,7 +45,11 @@ export async function observe(
     return { facts: { ...facts, gmail: { kind: 'unavailable', code: 'mailbox-not-ready', message } } };
   }
   try {
-    return { facts: { ...facts, gmail: await observeGmail(deps, presence.user.primaryEmail) } };
+    const { primaryEmail } = presence.user;
+    const gmail = await observeGmail(deps, primaryEmail);
+    if (standingOf(known, deps.policy).kind !== 'covered')
+      await assertMailboxIsTheirs(deps, userId, primaryEmail);
+    return { facts: { ...facts, gmail } };
   } catch (error) {
     if (!isSealwrightError(error)) throw error;
     return { facts, gmailFailure: error };

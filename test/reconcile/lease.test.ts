@@ -34,7 +34,7 @@ describe('a user whom somebody else works on', () => {
     const outcomes: string[] = [];
     let looks = 0;
     const deps = world.surrounded(async (call, perform) => {
-      if (call.method === 'presence') looks += 1;
+      if (call.method === 'listIdentities') looks += 1;
       if (call.method === 'createIdentity')
         for (let hint = 0; hint < 3; hint += 1) outcomes.push((await look(world.deps)).kind);
       return await perform();

@@ -4,6 +4,7 @@ import { isSealwrightError, permanent, retryable } from '../../errors.ts';
 import { errorsOf, lintChain } from '../../pki/lint-chain.ts';
 import { gmailPkcs7Pem } from '../../pki/pkcs7.ts';
 import type { StepContext, StepOutcome } from '../context.ts';
+import { assertMailboxIsTheirs } from '../mailbox.ts';
 import { resolveLeaf } from './references.ts';
 
 /**
@@ -35,6 +36,7 @@ export async function createKeypair(step: CreateKeypairStep, context: StepContex
     return { outcome: 'adopted', details: { serialHex, keypairId: adopted } };
   }
   await deps.ledger.recordKeypairIntent(lease, serialHex);
+  await assertMailboxIsTheirs(deps, facts.userId, mailbox);
   const pkcs7Pem = gmailPkcs7Pem(leaf.leafDer, [issuer.certificateDer, ...issuer.chainDer]);
   const created = await namingTheRule(
     deps.gmail.createKeypair(mailbox, {

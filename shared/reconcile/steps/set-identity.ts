@@ -2,12 +2,14 @@ import type { GmailIdentity } from '../../domain/gmail.ts';
 import type { IdentityLeaves, SetIdentityStep } from '../../domain/step.ts';
 import { retryable } from '../../errors.ts';
 import type { StepContext, StepOutcome } from '../context.ts';
+import { assertMailboxIsTheirs } from '../mailbox.ts';
 import { recordedKeypairId, resolveLeaf } from './references.ts';
 
 /** Ties the address to the current pair or pairs: creates the identity, or patches the one there is, whichever Gmail needs. */
 export async function setIdentity(step: SetIdentityStep, context: StepContext): Promise<StepOutcome> {
   const { deps, mailbox } = context;
   const identity = { address: step.address, use: await useOf(step.leaves, context) };
+  await assertMailboxIsTheirs(deps, context.facts.userId, mailbox);
   const { kind, ...keypairIds } = identity.use;
   const details = { address: step.address, kind, ...keypairIds };
   if (step.replace && (await deps.gmail.patchIdentity(mailbox, identity)) === 'patched')
