@@ -9,12 +9,28 @@ export interface PortCall {
 /** Stands around every call: performs it, or does not, or answers something else. */
 export type Around = (call: PortCall, perform: () => Promise<unknown>) => Promise<unknown>;
 
+/** Methods that answer item by item; what stands around them stands before the first item. */
+const STREAMS = new Set(['usersUnder', 'groups', 'groupMembers', 'seenBySweep', 'auditHeads']);
+
+async function* stream(
+  around: Around,
+  call: PortCall,
+  items: () => AsyncIterable<unknown>,
+): AsyncGenerator<unknown> {
+  await around(call, async () => undefined);
+  yield* items();
+}
+
 /** The same port with `around` standing around each of its asynchronous methods. */
 export function surround<T extends object>(port: string, target: T, around: Around): T {
   return new Proxy(target, {
     get: (inner, key) => {
       const value: unknown = Reflect.get(inner, key);
       if (typeof value !== 'function' || typeof key !== 'string') return value;
+      if (STREAMS.has(key)) {
+        return (...args: readonly unknown[]) =>
+          stream(around, { port, method: key, args }, () => Reflect.apply(value, inner, args));
+      }
       return (...args: readonly unknown[]) =>
         around({ port, method: key, args }, async () => await Reflect.apply(value, inner, args));
     },

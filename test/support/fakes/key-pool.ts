@@ -6,6 +6,10 @@ import { type Saved, stateCell } from './state.ts';
 export interface KeyPool extends Saved {
   readonly keys: readonly RsaKey[];
   readonly generateKey: GenerateKey;
+  /** How many were handed out. */
+  readonly drawn: number;
+  /** The first key is the next one. */
+  startOver(): void;
 }
 
 export async function keyPool(size = 5): Promise<KeyPool> {
@@ -29,11 +33,35 @@ export async function keyPoolOfPairs(size: number): Promise<KeyPool> {
   return poolOf(pairs.slice(0, size));
 }
 
+/** Keys made when they are asked for, of which a copy is kept. */
+export function freshKeys(): KeyPool {
+  const keys: RsaKey[] = [];
+  return {
+    keys,
+    get drawn() {
+      return keys.length;
+    },
+    save: () => () => undefined,
+    startOver: () => undefined,
+    generateKey: async (modulusBits) => {
+      const key = await generateRsaKey(modulusBits);
+      keys.push({ pkcs8Der: Uint8Array.from(key.pkcs8Der), spkiDer: key.spkiDer });
+      return key;
+    },
+  };
+}
+
 function poolOf(keys: readonly RsaKey[]): KeyPool {
   const cell = stateCell({ drawn: 0 });
   return {
     keys,
     save: cell.save,
+    get drawn() {
+      return cell.now.drawn;
+    },
+    startOver: () => {
+      cell.now.drawn = 0;
+    },
     generateKey: async (modulusBits) => {
       const key = keys[cell.now.drawn % keys.length];
       cell.now.drawn += 1;

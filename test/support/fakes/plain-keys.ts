@@ -22,3 +22,37 @@ export function plainKeyDetector(pool: KeyPool): (value: unknown) => boolean {
   };
   return holds;
 }
+
+/**
+ * The same for the keys that were handed out so far, cheaper: for a search after every call. Texts that are too short to
+ * hold a key are not searched.
+ */
+export function drawnKeyDetector(pool: KeyPool): (value: unknown) => boolean {
+  const found: { readonly bytes: Buffer; readonly texts: readonly string[] }[] = [];
+  const drawn = () => {
+    for (const { pkcs8Der } of pool.keys.slice(found.length, pool.drawn)) {
+      const der = Buffer.from(pkcs8Der);
+      const texts = [
+        der.toString('base64').slice(800, 860),
+        der.toString('base64url').slice(800, 860),
+        der.toString('hex').slice(1200, 1280),
+      ];
+      found.push({ bytes: der.subarray(600, 640), texts });
+    }
+    return found;
+  };
+  const holds = (value: unknown): boolean => {
+    if (typeof value === 'string') {
+      if (value.length < 60) return false;
+      const joined = value.replaceAll(/\s/g, '');
+      return drawn().some(({ texts }) => texts.some((text) => joined.includes(text)));
+    }
+    if (value instanceof Uint8Array) {
+      const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+      return drawn().some((key) => bytes.includes(key.bytes));
+    }
+    if (value === null || typeof value !== 'object') return false;
+    return Object.values(value).some(holds);
+  };
+  return holds;
+}

@@ -44,7 +44,7 @@ import { type FakeDirectory, fakeDirectory } from './directory.ts';
 import { type FakeGmail, fakeGmail } from './gmail.ts';
 import { type KeyPool, keyPool } from './key-pool.ts';
 import { type FakeKeyService, fakeKeyService } from './key-service.ts';
-import { memoryDatabase } from './ledger/ledger.ts';
+import { type MemoryDatabase, memoryDatabase } from './ledger/ledger.ts';
 import { twinLedger } from './ledger/twin.ts';
 import { type KeptLog, keptLog } from './log.ts';
 import { type FakePublicWeb, fakePublicWeb } from './public-web.ts';
@@ -122,8 +122,8 @@ export interface WorldOptions {
    * one, which throws wherever the one in memory would have answered something else.
    */
   readonly ledger?: 'pglite' | 'memory' | 'twins';
-  /** By which leases in memory run out. Default: the machine's clock. */
-  readonly leaseNowMs?: () => number;
+  /** Rows in memory of the caller's, instead of a kind of ledger. */
+  readonly rows?: { readonly memory: MemoryDatabase; readonly randomId: () => string };
 }
 
 /** A company with a CA and a published CRL, and nobody in it. */
@@ -289,12 +289,12 @@ interface LedgerOfWorld {
 
 async function ledgerFor(
   clock: ManualClock,
-  { ledger: kind = 'pglite', leaseNowMs = Date.now }: WorldOptions,
+  { ledger: kind = 'pglite', rows }: WorldOptions,
 ): Promise<LedgerOfWorld> {
-  const memory = memoryDatabase(leaseNowMs);
-  if (kind === 'memory') {
+  const memory = rows?.memory ?? memoryDatabase();
+  if (kind === 'memory' || rows !== undefined) {
     return {
-      ledger: memory.open({ clock }),
+      ledger: memory.open({ clock, ...(rows === undefined ? {} : { randomId: rows.randomId }) }),
       database: noDatabase,
       saveRows: async () => {
         const restore = memory.save();

@@ -15,7 +15,7 @@ import { keys } from './keys.ts';
 import { leases, wakeUsers } from './leases.ts';
 import { leaves } from './leaves.ts';
 import { rollouts } from './rollouts.ts';
-import { byText, emptyRows, type Memory } from './rows.ts';
+import { byText, emptyRows, type Memory, type Rows } from './rows.ts';
 import { sweeps } from './sweeps.ts';
 import { users } from './users.ts';
 import { wishes } from './wishes.ts';
@@ -24,6 +24,8 @@ import { wishes } from './wishes.ts';
 export interface MemoryDatabase extends Saved {
   /** The ledger as one process sees it. */
   open(options: { readonly clock: Clock; readonly randomId?: () => string }): Ledger;
+  /** The rows themselves, to be looked at. */
+  look(): Rows;
   /** Everything but the leases. */
   contents(): unknown;
   /** Ends every lease now, or the one on a subject. */
@@ -36,6 +38,7 @@ export function memoryDatabase(nowMs: () => number = Date.now): MemoryDatabase {
   return {
     save: rows.save,
     open: ({ clock, randomId = randomUUID }) => ledgerOf({ rows, clock, nowMs, randomId }),
+    look: () => rows.now,
     contents: () => {
       const { leases: _, ...others } = rows.now;
       return structuredClone(others);

@@ -1,0 +1,183 @@
+/** Each promise is shown a world that breaks it: a checker that finds nothing there would find nothing anywhere. */
+import { randomUUID } from 'node:crypto';
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { buildCrl } from '../../shared/pki/crl.ts';
+import { issueCrl } from '../../shared/pki/issue.ts';
+import { look } from '../reconcile/outcome.ts';
+import { type MemoryDatabase, memoryDatabase } from '../support/fakes/ledger/ledger.ts';
+import { drawnKeyDetector } from '../support/fakes/plain-keys.ts';
+import { createWorld, type Materials, makeMaterials, type World } from '../support/fakes/world.ts';
+import { POLICIES } from './company.ts';
+import { assertArrived, type Ending } from './expected.ts';
+import {
+  assertForeseen,
+  assertGmailAgrees,
+  assertNoPlainKey,
+  type Sight,
+  Violated,
+  type Watch,
+  watch,
+} from './invariants.ts';
+
+const ANA = '101';
+const BEN = '102';
+
+let materials: Materials;
+beforeAll(async () => {
+  materials = await makeMaterials();
+});
+
+let memory: MemoryDatabase;
+let world: World;
+let sight: Sight;
+let seen: Watch;
+/** Two people who have everything they should. */
+beforeEach(async () => {
+  materials.pool.startOver();
+  memory = memoryDatabase();
+  world = await createWorld(materials, { rows: { memory, randomId: randomUUID } });
+  for (const userId of [ANA, BEN]) {
+    world.directory.put({ userId, primaryEmail: `a-${userId}@acme.example` });
+    await look(world.deps, userId);
+  }
+  sight = {
+    ...{ rows: () => memory.look(), gmail: world.gmail, directory: world.directory, bucket: world.bucket },
+  };
+  seen = watch(sight);
+  seen.check();
+});
+afterEach(() => world.close());
+
+const rows = () => memory.look();
+const leafOf = (userId: string) =>
+  [...rows().leaves.values()].find((leaf) => leaf.userId === userId) ?? expect.unreachable();
+const nowMs = () => world.clock.now().getTime();
+const ending = (): Ending => ({
+  ...{ sight, policy: POLICIES[0] ?? expect.unreachable(), nowMs: nowMs(), switchedOff: new Set() },
+});
+const agrees = () => assertGmailAgrees(sight, ANA, nowMs());
+
+async function revoke(userId: string): Promise<void> {
+  const lease = (await world.ledger.acquireLease(`user:${userId}`, 60_000)) ?? expect.unreachable();
+  await world.ledger.recordRevocation(lease, { serialHex: leafOf(userId).serialHex, reason: 'superseded' });
+}
+
+/** As somebody with the bucket's key and the CA's could. */
+async function publishAnyhow(crlNumber: bigint): Promise<void> {
+  const { certificateDer } = world.issuer;
+  const { tbsDer } = buildCrl({
+    issuerCertificateDer: certificateDer,
+    crlNumber,
+    now: world.clock.now(),
+    entries: [],
+  });
+  const signer = materials.authority.issuingSigner;
+  const signingTime = world.clock.now();
+  const [name] = world.bucket.names;
+  world.bucket.overwrite(
+    name ?? '',
+    await issueCrl({ tbsDer, issuerCertificateDer: certificateDer, signer, signingTime }),
+  );
+}
+
+describe('the checkers find nothing in a world that is in order', () => {
+  test('and everybody in it has arrived', () => {
+    seen.check();
+    for (const userId of [ANA, BEN]) assertArrived(ending(), userId);
+    assertForeseen(rows(), leafOf(ANA).tbsDer);
+    assertNoPlainKey(drawnKeyDetector(materials.pool), 'the log', world.log.lines);
+  });
+});
+
+describe('the checkers find', () => {
+  test('a signature that the ledger did not foresee', () => {
+    const other = materials.authority.unsignedLeaf().tbsDer;
+    expect(() => assertForeseen(rows(), other)).toThrow(/did not foresee/);
+  });
+
+  test('a signature over a key that was compromised', () => {
+    const leaf = leafOf(ANA);
+    const spki = rows().keys.get(leaf.keyId)?.spkiSha256Hex ?? '';
+    rows().blocked.set(spki, {
+      spkiSha256Hex: spki,
+      serialHex: leaf.serialHex,
+      blockedAt: world.clock.now(),
+    });
+    expect(() => assertForeseen(rows(), leaf.tbsDer)).toThrow(/compromised/);
+  });
+
+  test('somebody with two identities', async () => {
+    const [use] = [...world.gmail.account(ANA).identities.values()];
+    const account = world.gmail.account(ANA).identities as Map<string, NonNullable<typeof use>>;
+    account.set('b-101@acme.example', use ?? expect.unreachable());
+    expect(agrees).toThrow(/has the identities/);
+  });
+
+  test('an identity on a pair that the ledger does not know', async () => {
+    world.gmail.setIdentityByHand(ANA, world.gmail.addForeignPair(ANA, await materials.authority.leaf()));
+    expect(agrees).toThrow(/which the ledger does not know/);
+  });
+
+  test('an identity on a certificate that is revoked', async () => {
+    await revoke(ANA);
+    expect(agrees).toThrow(/revoked or over/);
+  });
+
+  test('a revocation that is gone, and one that has become another', async () => {
+    await revoke(ANA);
+    seen.check();
+    const { serialHex } = leafOf(ANA);
+    const revocation = rows().revocations.get(serialHex) ?? expect.unreachable();
+    rows().revocations.set(serialHex, { ...revocation, reason: 'keyCompromise' });
+    expect(() => seen.check()).toThrow(/gone or another/);
+    rows().revocations.delete(serialHex);
+    expect(() => seen.check()).toThrow(/gone or another/);
+  });
+
+  test('a CRL whose number does not grow', async () => {
+    await publishAnyhow(1n);
+    expect(() => seen.check()).toThrow(/went from 1 to 1/);
+  });
+
+  test('a CRL that lists somebody no more', async () => {
+    await revoke(ANA);
+    await world.publishCrl();
+    seen.check();
+    await publishAnyhow(9n);
+    expect(() => seen.check()).toThrow(/no more/);
+  });
+
+  test('two certificates of two people that name one address', () => {
+    rows().leaves.set('7f', { ...leafOf(BEN), serialHex: '7f', addresses: leafOf(ANA).addresses });
+    expect(() => seen.check()).toThrow(/both name a-101@acme.example/);
+  });
+
+  test.each(['hex', 'base64', 'base64url'] as const)(
+    'a plain key in %s, in the log or in a write',
+    (encoding) => {
+      const [key] = materials.pool.keys;
+      const text = Buffer.from(key?.pkcs8Der ?? []).toString(encoding);
+      const holds = drawnKeyDetector(materials.pool);
+      expect(() => assertNoPlainKey(holds, 'the log', [{ fields: { reason: `key ${text}` } }])).toThrow(
+        Violated,
+      );
+      expect(() => assertNoPlainKey(holds, 'a write', [{ wrappedKey: key?.pkcs8Der }])).toThrow(Violated);
+    },
+  );
+
+  test('somebody whom nothing brings on: not ready, not out, without identity, with a re-key that stays open', async () => {
+    const arrived = (userId: string) => () => assertArrived(ending(), userId);
+    world.directory.put({ userId: BEN, orgUnitPath: '/Contractors' });
+    expect(arrived(BEN)).toThrow(/ready and not out/);
+    await world.ledger.recordRekeyJob({
+      ...{ requestedBy: 'admin@acme.example', reason: 'superseded' },
+      users: [{ userId: ANA, primaryEmail: 'a-101@acme.example' }],
+    });
+    expect(arrived(ANA)).toThrow(/still open/);
+    world.gmail.deleteIdentityByHand(ANA);
+    expect(arrived(ANA)).toThrow(/has no identity/);
+    const user = rows().users.get(ANA) ?? expect.unreachable();
+    rows().users.set(ANA, { ...user, state: 'pending' });
+    expect(arrived(ANA)).toThrow(/not ready/);
+  });
+});

@@ -1,0 +1,143 @@
+/**
+ * What must hold after every step, whatever went wrong, and what must hold once everything is quiet. Each is a sentence
+ * that throws `Violated`; `invariants.test.ts` shows each one a planted violation.
+ */
+import { createHash } from 'node:crypto';
+import type { Revocation } from '../../shared/domain/records.ts';
+import { readCrl } from '../../shared/pki/crl-reader.ts';
+import type { FakeBucket } from '../support/fakes/bucket.ts';
+import type { FakeDirectory } from '../support/fakes/directory.ts';
+import { type FakeGmail, pairsOfUse } from '../support/fakes/gmail.ts';
+import type { LeafRow, Rows } from '../support/fakes/ledger/rows.ts';
+
+export class Violated extends Error {
+  override readonly name = 'Violated';
+}
+
+export interface Sight {
+  readonly rows: () => Rows;
+  readonly gmail: FakeGmail;
+  readonly directory: FakeDirectory;
+  readonly bucket: FakeBucket;
+}
+
+const sha256Hex = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+
+/** Asked by the CA key itself, before it signs. */
+export function assertForeseen(rows: Rows, tbsDer: Uint8Array): void {
+  const same = (bytes: Uint8Array) => Buffer.compare(bytes, tbsDer) === 0;
+  for (const crls of rows.crls.values()) if (crls.some((crl) => same(crl.tbsDer))) return;
+  const leaf = [...rows.leaves.values()].find((candidate) => same(candidate.tbsDer));
+  if (leaf === undefined)
+    throw new Violated(`A signature over ${sha256Hex(tbsDer)} that the ledger did not foresee.`);
+  const spki = rows.keys.get(leaf.keyId)?.spkiSha256Hex ?? '';
+  if (rows.blocked.has(spki))
+    throw new Violated(`The key of ${leaf.serialHex} was compromised, and it is signed.`);
+}
+
+/** Remembers what it saw, because what is over must stay over. */
+export interface Watch {
+  /** After every step. */
+  check(): void;
+  /** Revocations seen so far. */
+  readonly revoked: ReadonlyMap<string, Revocation>;
+}
+
+export function watch(sight: Sight): Watch {
+  const revoked = new Map<string, Revocation>();
+  const published = new Map<string, { bytes: Uint8Array; number: bigint; serials: ReadonlySet<string> }>();
+  return {
+    revoked,
+    check: () => {
+      const rows = sight.rows();
+      assertStaysRevoked(rows, revoked);
+      assertCrlsGrow(sight, published);
+      assertOneHolder(rows);
+    },
+  };
+}
+
+function assertStaysRevoked(rows: Rows, seen: Map<string, Revocation>): void {
+  for (const [serialHex, revocation] of seen) {
+    const now = rows.revocations.get(serialHex);
+    if (now?.revokedAt !== revocation.revokedAt || now.reason !== revocation.reason)
+      throw new Violated(`The revocation of ${serialHex} is gone or another one.`);
+  }
+  if (rows.revocations.size === seen.size) return;
+  for (const [serialHex, revocation] of rows.revocations) seen.set(serialHex, revocation);
+}
+
+function assertCrlsGrow(
+  { bucket, rows }: Sight,
+  published: Map<string, { bytes: Uint8Array; number: bigint; serials: ReadonlySet<string> }>,
+): void {
+  for (const name of bucket.names) {
+    const bytes = bucket.object(name)?.bytes;
+    const before = published.get(name);
+    if (bytes === undefined || bytes === before?.bytes) continue;
+    const crl = readCrl(bytes);
+    const number = crl.crlNumber ?? 0n;
+    const serials = new Set(crl.entries.keys());
+    if (before !== undefined && number <= before.number)
+      throw new Violated(`The number of ${name} went from ${before.number} to ${number}.`);
+    for (const serialHex of before?.serials ?? []) {
+      if (!serials.has(serialHex) && !rows().lastEntries.has(serialHex))
+        throw new Violated(`${name} ${number} lists ${serialHex} no more.`);
+    }
+    published.set(name, { bytes, number, serials });
+  }
+}
+
+const isLive = (rows: Rows, leaf: LeafRow, nowMs: number): boolean =>
+  leaf.state === 'signed' && !rows.revocations.has(leaf.serialHex) && leaf.notAfter.getTime() > nowMs;
+
+/** Two people's certificates never name one address, from the moment either is signed. */
+function assertOneHolder(rows: Rows): void {
+  const holder = new Map<string, string>();
+  for (const leaf of rows.leaves.values()) {
+    if (!isLive(rows, leaf, 0)) continue;
+    for (const address of leaf.addresses) {
+      const other = holder.get(address) ?? leaf.userId;
+      if (other !== leaf.userId)
+        throw new Violated(`Certificates of ${other} and of ${leaf.userId} both name ${address}.`);
+      holder.set(address, leaf.userId);
+    }
+  }
+}
+
+/** Everything that leaves a process but the key service's own call, and every line of the log. */
+export function assertNoPlainKey(holds: (value: unknown) => boolean, where: string, value: unknown): void {
+  if (holds(value)) throw new Violated(`A plain key in ${where}.`);
+}
+
+/** Once everything is quiet, about somebody whose mailbox answers. */
+export function assertGmailAgrees(sight: Sight, userId: string, nowMs: number): void {
+  const rows = sight.rows();
+  const { identities, pairs } = sight.gmail.account(userId);
+  const serials = new Map<string, string>();
+  for (const leaf of rows.leaves.values())
+    if (leaf.userId === userId && leaf.leafDer !== undefined)
+      serials.set(sha256Hex(leaf.leafDer), leaf.serialHex);
+  const known = new Set(
+    [...rows.keypairs.values()].flatMap((pair) => (pair.userId === userId ? (pair.keypairId ?? []) : [])),
+  );
+  const primary = sight.directory.living(userId)?.primaryEmail;
+  // What somebody made by hand for an address they no longer have is theirs.
+  const ours = [...identities].filter(
+    ([address, use]) => address === primary || pairsOfUse(use).some((keypairId) => known.has(keypairId)),
+  );
+  if (ours.length > 1)
+    throw new Violated(`${userId} has the identities ${ours.map(([address]) => address).join(' and ')}.`);
+  for (const [address, use] of ours) {
+    for (const keypairId of pairsOfUse(use)) {
+      if (!known.has(keypairId))
+        throw new Violated(
+          `The identity ${address} uses the pair ${keypairId}, which the ledger does not know.`,
+        );
+      const pair = pairs.find((candidate) => candidate.keypairId === keypairId);
+      const leaf = rows.leaves.get(serials.get(pair?.leafSha256Hex ?? '') ?? '');
+      if (leaf === undefined || !isLive(rows, leaf, nowMs))
+        throw new Violated(`The identity ${address} uses a certificate that is revoked or over.`);
+    }
+  }
+}
