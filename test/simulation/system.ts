@@ -86,6 +86,7 @@ export function system(world: World, settings: Settings): MakeFunctions {
         ...{ ...common, directory, bus, signing, policies, random, leaseMs: LEASE_MS },
         gmail: through('gmail', world.gmail),
         keyService: through('keyService', world.keyService),
+        keyRewrapping: world.deps.keyRewrapping,
         generateKey: (modulusBits) => settings.scheduler.outside(world.pool.generateKey(modulusBits)),
       }),
       due: createDue({
@@ -154,8 +155,8 @@ function inProcess(sign: HttpHandler, rest: Signing): Signing {
   const ask = async (path: string, body: object, field: string): Promise<Uint8Array> => {
     try {
       const answer = await call(sign, path, body);
-      const { [field]: base64 } = answer.body as Record<string, string>;
-      return new Uint8Array(Buffer.from(base64 ?? '', 'base64'));
+      const { [field]: base64 = '' } = answer.body as Record<string, string>;
+      return new Uint8Array(Buffer.from(base64, 'base64'));
     } catch (error) {
       if (isSealwrightError(error) && error.kind === 'retryable')
         throw retryable('signing-unavailable', `sign cannot sign now: ${error.message}`);
@@ -165,7 +166,9 @@ function inProcess(sign: HttpHandler, rest: Signing): Signing {
   return {
     ...rest,
     signLeaf: (serialHex) => ask('/v1/leaf', { serialHex }, 'leaf'),
-    signCrl: (issuerId, crlNumber) => ask('/v1/crl', { issuerId, crlNumber: String(crlNumber) }, 'crl'),
+    signCrl: async (issuerId, crlNumber) => {
+      await ask('/v1/crl', { issuerId, crlNumber: String(crlNumber) }, 'crl');
+    },
   };
 }
 
