@@ -50,6 +50,7 @@ export interface RekeyWish {
   readonly users?: readonly string[];
   readonly orgUnit?: string;
   readonly group?: string;
+  readonly issuer?: string;
   readonly all?: true;
   readonly reason: string;
   readonly invalidityDate?: string;

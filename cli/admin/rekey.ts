@@ -14,12 +14,18 @@ const REASONS = Object.keys(REVOCATION_REASONS);
 
 export const rekey = adminCommand({
   name: 'rekey',
-  summary: 'new keys and certificates for some users, an org unit or everybody',
+  summary:
+    'new keys and certificates for some users, an org unit, a group, whoever is under an issuer, or everybody',
   operands: [],
   flags: {
     user: { kind: 'text', repeatable: true, placeholder: 'ADDRESS', help: 'this user; may be repeated' },
     'org-unit': { kind: 'text', placeholder: '/PATH', help: 'everybody in this org unit and below it' },
     group: { kind: 'text', placeholder: 'ADDRESS', help: 'the members of this group, nested ones included' },
+    issuer: {
+      kind: 'text',
+      placeholder: 'ID',
+      help: 'everybody whose certificate is of this issuer: the campaign before it is retired',
+    },
     all: { kind: 'switch', help: 'everybody the policy covers' },
     reason: { kind: 'text', placeholder: 'REASON', help: `why: ${REASONS.join(', ')}` },
     'invalidity-date': {
@@ -91,12 +97,17 @@ function wishOf(call: Call): RekeyWish {
   const users = call.texts('user');
   const orgUnit = call.text('org-unit');
   const group = call.text('group');
-  const selectors = [users.length > 0, orgUnit !== undefined, group !== undefined, call.isSet('all')].filter(
-    Boolean,
-  ).length;
+  const issuer = call.text('issuer');
+  const selectors = [
+    users.length > 0,
+    orgUnit !== undefined,
+    group !== undefined,
+    issuer !== undefined,
+    call.isSet('all'),
+  ].filter(Boolean).length;
   if (selectors !== 1) {
     throw new UsageError(
-      `Say who: --user ADDRESS (may be repeated), --org-unit /PATH, --group ADDRESS or --all${selectors === 0 ? '' : ', and only one kind of them'}.`,
+      `Say who: --user ADDRESS (may be repeated), --org-unit /PATH, --group ADDRESS, --issuer ID or --all${selectors === 0 ? '' : ', and only one kind of them'}.`,
     );
   }
   if (orgUnit !== undefined && !orgUnit.startsWith('/')) {
@@ -114,6 +125,7 @@ function wishOf(call: Call): RekeyWish {
     ...(users.length > 0 ? { users } : {}),
     ...(orgUnit === undefined ? {} : { orgUnit }),
     ...(group === undefined ? {} : { group }),
+    ...(issuer === undefined ? {} : { issuer }),
     ...(call.isSet('all') ? { all: true } : {}),
     reason,
     ...(since === undefined ? {} : { invalidityDate: instantOf(since) }),

@@ -25,7 +25,10 @@ export interface RekeyDeps {
     'presence' | 'resolve' | 'usersUnder' | 'orgUnits' | 'isMember' | 'group' | 'groupMembers'
   >;
   readonly clock: Clock;
-  readonly ledger: Pick<Ledger, 'recordRekeyJob' | 'audit' | 'departuresSince'>;
+  readonly ledger: Pick<
+    Ledger,
+    'recordRekeyJob' | 'audit' | 'departuresSince' | 'readIssuer' | 'holdersUnder'
+  >;
   readonly bus: Pick<Bus, 'publishHints'>;
   readonly policies: ActivePolicySource;
   readonly log: Log;
@@ -45,6 +48,8 @@ const request = z.strictObject({
   orgUnit: z.string().startsWith('/').optional(),
   group: z.string().optional(),
   all: z.literal(true).optional(),
+  /** Everybody whose certificate in use is of this issuer: the campaign before it is retired. */
+  issuer: z.string().optional(),
   reason: z.custom<RevocationReason>(isRevocationReason, {
     error: `must be one of ${Object.keys(REVOCATION_REASONS).join(', ')}`,
   }),
@@ -92,17 +97,21 @@ export async function requestRekey(deps: RekeyDeps, admin: string, body: unknown
       },
     );
   }
-  const selectors = [wanted.users, wanted.orgUnit, wanted.group, wanted.all].filter(
+  const selectors = [wanted.users, wanted.orgUnit, wanted.group, wanted.issuer, wanted.all].filter(
     (value) => value !== undefined,
   );
   if (selectors.length !== 1) {
-    throw invalidInput('malformed-request', 'Say exactly one of "users", "orgUnit", "group" and "all".', {
-      details: { field: 'users' },
-    });
+    throw invalidInput(
+      'malformed-request',
+      'Say exactly one of "users", "orgUnit", "group", "issuer" and "all".',
+      {
+        details: { field: 'users' },
+      },
+    );
   }
   const targets =
     wanted.users === undefined
-      ? await usersUnder(deps, wanted.orgUnit ?? '/', await membersOf(deps, wanted.group))
+      ? await usersUnder(deps, wanted.orgUnit ?? '/', await among(deps, wanted))
       : await namedUsers(deps, wanted.users);
   if (targets.length === 0) throw permanent('not-found', 'Nobody covered by the policy fits this request.');
   if (wanted.dryRun) {
@@ -213,6 +222,23 @@ async function namedUsers(deps: RekeyDeps, names: readonly string[]): Promise<re
     targets.set(user.userId, user);
   }
   return [...targets.values()];
+}
+
+/** Whom a group or an issuer narrows the unit to; undefined where neither was asked for. */
+async function among(
+  deps: RekeyDeps,
+  { group, issuer }: { readonly group?: string | undefined; readonly issuer?: string | undefined },
+): Promise<ReadonlySet<string> | undefined> {
+  if (issuer === undefined) return await membersOf(deps, group);
+  if ((await deps.ledger.readIssuer(issuer)) === undefined)
+    throw permanent(
+      'not-found',
+      `There is no issuer ${issuer}. "sealwright ca health" names those there are.`,
+      {
+        details: { field: 'issuer' },
+      },
+    );
+  return new Set(await deps.ledger.holdersUnder(issuer));
 }
 
 /** Ids of a group's members; undefined when no group was asked for. */

@@ -32,6 +32,7 @@ describe('sealwright rekey', () => {
       { users: ['a@acme.example', 'b@acme.example'] },
     ],
     ['an org unit', ['--org-unit', '/Staff'], { orgUnit: '/Staff' }],
+    ['whoever is under an issuer', ['--issuer', 'issuing-1'], { issuer: 'issuing-1' }],
     ['everybody', ['--all'], { all: true }],
     [
       'a user whose old key pairs shall be disabled',

@@ -40,15 +40,15 @@ export const issuerLifeContract = ({ speaksSql, start }: LedgerKind): void => {
   };
 
   /** A user with one signed leaf of the issuer. */
-  async function leafOf(issuerId: string, userId: string, validMs: number): Promise<string> {
+  async function leafOf(issuerId: string, userId: string, validMs: number, key = userId): Promise<string> {
     const lease = await take(`user:${userId}`);
-    const serialHex = `01${Buffer.from(userId.padEnd(17)).toString('hex')}`;
+    const serialHex = `01${Buffer.from(key.padEnd(17)).toString('hex')}`;
     await ledger.recordSighting(lease, { userId, primaryEmail: `${userId}@acme.example`, aliases: [] });
     await ledger.recordKey(lease, {
-      keyId: `key-${userId}`,
+      keyId: `key-${key}`,
       userId,
-      spkiSha256Hex: Buffer.from(userId.padEnd(32)).toString('hex'),
-      spkiDer: bytes(`spki of ${userId}`),
+      spkiSha256Hex: Buffer.from(key.padEnd(32)).toString('hex'),
+      spkiDer: bytes(`spki of ${key}`),
       modulusBits: 3072,
       keyServiceUrl: 'https://kacls.acme.example/v1',
       wrappedKey: 'wrapped',
@@ -59,7 +59,7 @@ export const issuerLifeContract = ({ speaksSql, start }: LedgerKind): void => {
       serialHex,
       issuerId,
       userId,
-      keyId: `key-${userId}`,
+      keyId: `key-${key}`,
       profile: 'dual-use-rsa/1',
       addresses: [`${userId}@acme.example`],
       notBefore: now,
@@ -119,6 +119,21 @@ export const issuerLifeContract = ({ speaksSql, start }: LedgerKind): void => {
       await expect(ledger.activateIssuer('nobody')).rejects.toMatchObject({ code: 'conflict' });
       await expect(ledger.recordIssuer(issuer('a', 'prepared'))).rejects.toThrow();
       expect(await states()).toEqual({ a: 'retiring', b: 'active' });
+    });
+
+    it('has as holders whose newest Gmail leaf is of it, until they have one of another, are revoked or it ends', async () => {
+      await ledger.recordIssuer(issuer('a', 'active'));
+      await ledger.recordIssuer(issuer('b', 'prepared'));
+      const revoked = await leafOf('a', 'ana', 10 * DAY_MS);
+      for (const userId of ['ben', 'cleo']) await leafOf('a', userId, 10 * DAY_MS);
+      expect(await ledger.holdersUnder('a')).toEqual(['ana', 'ben', 'cleo']);
+      expect(await ledger.holdersUnder('b')).toEqual([]);
+      await ledger.recordRevocation(await take('user:ana'), { serialHex: revoked, reason: 'superseded' });
+      expect(await ledger.holdersUnder('a')).toEqual(['ben', 'cleo']);
+      await leafOf('b', 'ben', 10 * DAY_MS, 'ben-2');
+      expect([await ledger.holdersUnder('a'), await ledger.holdersUnder('b')]).toEqual([['cleo'], ['ben']]);
+      now = new Date(START.getTime() + 10 * DAY_MS + 1);
+      expect(await ledger.holdersUnder('a')).toEqual([]);
     });
 
     it('retires when its last leaf has ended and whoever was revoked was listed after that, not before', async () => {

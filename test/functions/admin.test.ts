@@ -5,7 +5,14 @@ import { googleIdTokenVerifier } from '../../shared/adapters/google/id-token-ver
 import { permanent } from '../../shared/errors.ts';
 import { reconcile } from '../../shared/reconcile/run.ts';
 import { type Around, surround } from '../support/fakes/calls.ts';
-import { CAUSE, createWorld, MINUTE_MS, makeMaterials, type World } from '../support/fakes/world.ts';
+import {
+  CAUSE,
+  createWorld,
+  ISSUER_ID,
+  MINUTE_MS,
+  makeMaterials,
+  type World,
+} from '../support/fakes/world.ts';
 import { inForce } from '../support/policy.ts';
 import { bearer } from './support/callers.ts';
 import { failing } from './support/failing.ts';
@@ -292,6 +299,7 @@ describe('admin, asked for a re-key, refuses and writes nothing for', () => {
     ],
     ['nobody at all', nobody, 'users'],
     ['users and an org unit', { ...fine, orgUnit: '/Staff' }, 'users'],
+    ['an issuer and everybody', { ...nobody, issuer: ISSUER_ID, all: true }, 'users'],
     ['an org unit and everybody', { ...nobody, orgUnit: '/Staff', all: true }, 'users'],
     ['a group and everybody', { ...nobody, group: 'legal@acme.example', all: true }, 'users'],
     [
@@ -313,6 +321,7 @@ describe('admin, asked for a re-key, refuses and writes nothing for', () => {
     ['somebody who was deleted', { users: [GONE.primaryEmail] }, GONE.primaryEmail],
     ['one typo among good names', { users: [ANA.primaryEmail, 'bae@acme.example'] }, 'bae@acme.example'],
     ['a group nobody made', { group: 'none@acme.example' }, 'There is no group none@acme.example'],
+    ['an issuer that is not there', { issuer: 'issuing-9' }, 'There is no issuer issuing-9'],
     ['an org unit without anybody', { orgUnit: '/Staff/Empty' }, 'Nobody covered'],
     ['an org unit of which nobody is covered', { orgUnit: '/Contractors' }, 'Nobody covered'],
   ])('%s, with 404', async (_what, whom, message) => {
@@ -452,6 +461,18 @@ describe('admin, asked for a re-key,', () => {
     expect(part(await get(`/v1/jobs/${job}`), 'total')).toBe(count);
     expect(await wishes()).toHaveLength(count);
     expect(world.bus.hints).toHaveLength(count);
+  });
+
+  it('reaches with an issuer whoever has its certificate and is covered, and nobody else', async () => {
+    const { holdersUnder } = world.ledger;
+    world.ledger.holdersUnder = async (issuerId) =>
+      issuerId === ISSUER_ID ? [ANA.userId, EVA.userId, 'long gone'] : [];
+    try {
+      const answer = await rekey({ issuer: ISSUER_ID, reason: 'superseded', dryRun: true });
+      expect(answer.json).toMatchObject({ total: 1, users: [{ user: ANA.primaryEmail }] });
+    } finally {
+      world.ledger.holdersUnder = holdersUnder;
+    }
   });
 
   it('only for show, says whom it would touch and writes nothing', async () => {

@@ -98,6 +98,8 @@ describe('a re-key request of any JSON', () => {
       directory: fakeDirectory(manualClock(START)),
       ledger: {
         departuresSince: () => Promise.reject(new Error('down')),
+        readIssuer: () => Promise.reject(new Error('down')),
+        holdersUnder: () => Promise.reject(new Error('down')),
         recordRekeyJob: touch('recordRekeyJob'),
         audit: touch('audit'),
       },

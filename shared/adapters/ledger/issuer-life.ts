@@ -86,6 +86,22 @@ export const issuerLife = (database: Database, clock: Clock): IssuerLife => ({
     };
   },
 
+  holdersUnder: async (issuerId) => {
+    const rows = await database.query<{ user_id: string }>(
+      `SELECT DISTINCT leaf.user_id
+         FROM leaves AS leaf LEFT JOIN user_keys AS held USING (key_id)
+        WHERE leaf.issuer_id = $1 AND leaf.not_after >= $2 AND leaf.device_key_id IS NULL
+          AND NOT EXISTS (SELECT 1 FROM revocations WHERE serial_hex = leaf.serial_hex)
+          AND NOT EXISTS (SELECT 1 FROM leaves AS newer LEFT JOIN user_keys AS other USING (key_id)
+                           WHERE newer.user_id = leaf.user_id AND newer.position > leaf.position
+                             AND newer.device_key_id IS NULL AND newer.state = 'signed'
+                             AND other.purpose IS NOT DISTINCT FROM held.purpose)
+        ORDER BY leaf.user_id`,
+      [issuerId, clock.now()],
+    );
+    return rows.map((row) => row.user_id);
+  },
+
   recordIssuerRequest: async ({ spkiSha256Hex, keyVersion, csrDer }) => {
     await database.query(
       `INSERT INTO issuer_requests (spki_sha256_hex, key_version, csr_der, requested_at) VALUES ($1, $2, $3, $4)

@@ -34,6 +34,11 @@ export interface IssuerLife {
   /** Retires a retiring issuer that has nothing alive and nothing left to list; answers whether it is retired now. */
   retireIssuer(issuerId: string): Promise<boolean>;
   issuerHoldings(issuerId: string): Promise<IssuerHoldings>;
+  /**
+   * Users whose Gmail certificate is of this issuer: signed or intended, neither revoked nor ended, and the newest of those
+   * for its purpose. By id.
+   */
+  holdersUnder(issuerId: string): Promise<readonly string[]>;
   /** A key is asked for once; asking again with the same key replaces the request's bytes. */
   recordIssuerRequest(request: Omit<IssuerRequest, 'requestedAt'>): Promise<void>;
   readIssuerRequest(spkiSha256Hex: string): Promise<IssuerRequest | undefined>;

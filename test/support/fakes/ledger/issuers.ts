@@ -62,6 +62,27 @@ function holdings({ rows, clock }: Memory, issuerId: string): Awaited<ReturnType
   }) as Awaited<ReturnType<Ledger['issuerHoldings']>>;
 }
 
+function holdersUnder({ rows, clock }: Memory, issuerId: string): readonly string[] {
+  const { leaves, keys, revocations } = rows.now;
+  const purposeOf = (keyId: string) => keys.get(keyId)?.purpose;
+  const gmail = [...leaves.values()].filter(({ holder }) => holder !== 'device');
+  const holders = gmail.filter(
+    (leaf, index) =>
+      leaf.issuerId === issuerId &&
+      leaf.notAfter >= clock.now() &&
+      !revocations.has(leaf.serialHex) &&
+      !gmail
+        .slice(index + 1)
+        .some(
+          (newer) =>
+            newer.userId === leaf.userId &&
+            newer.leafDer !== undefined &&
+            purposeOf(newer.keyId) === purposeOf(leaf.keyId),
+        ),
+  );
+  return [...new Set(holders.map(({ userId }) => userId))].toSorted(byText);
+}
+
 function retireIssuer(memory: Memory, issuerId: string): boolean {
   const { issuers, leaves, revocations, lastEntries } = memory.rows.now;
   const issuer = issuers.get(issuerId);
@@ -112,6 +133,7 @@ export const issuers = (
     | 'activateIssuer'
     | 'retireIssuer'
     | 'issuerHoldings'
+    | 'holdersUnder'
     | 'recordIssuerRequest'
     | 'readIssuerRequest'
     | 'openIssuerRequests'
@@ -131,6 +153,7 @@ export const issuers = (
   activateIssuer: async (issuerId) => activateIssuer(memory, issuerId),
   retireIssuer: async (issuerId) => retireIssuer(memory, issuerId),
   issuerHoldings: async (issuerId) => holdings(memory, issuerId),
+  holdersUnder: async (issuerId) => holdersUnder(memory, issuerId),
   recordIssuerRequest: async (request) => {
     memory.rows.now.issuerRequests.set(request.spkiSha256Hex, {
       ...request,
