@@ -95,8 +95,11 @@ function findCommand(
 ): Command | undefined {
   const [first, second] = positionals;
   if (first === undefined) return undefined;
-  const exact =
-    commands.find(({ name }) => name === `${first} ${second}`) ?? commands.find(({ name }) => name === first);
+  // The longest name that the words begin with.
+  const exact = [3, 2, 1]
+    .map((words) => positionals.slice(0, words).join(' '))
+    .map((wanted) => commands.find(({ name }) => name === wanted))
+    .find((command) => command !== undefined);
   if (exact !== undefined) return exact;
   const family = commands.filter(({ name }) => name.startsWith(`${first} `)).map(({ name }) => name);
   const names = commands.map(({ name }) => name);

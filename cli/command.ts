@@ -1,5 +1,5 @@
 /**
- * What a command is. A *command* has a name of one or two words, flags and operands; running it answers an *outcome*:
+ * What a command is. A *command* has a name of one to three words, flags and operands; running it answers an *outcome*:
  * one document for `--json`, one text for people, an exit code. A command prints nothing itself, except progress and
  * a listing too long to hold, so that both forms say the same.
  */

@@ -1,3 +1,4 @@
+import { eventCommands } from './admin/events.ts';
 import { explain } from './admin/explain.ts';
 import { held } from './admin/held.ts';
 import { job } from './admin/job.ts';
@@ -50,6 +51,7 @@ export const COMMANDS: readonly Command[] = [
   ...stopCommands,
   ...rolloutCommands,
   sweepStart,
+  ...eventCommands,
   ...keypairCommands,
   audit,
   auditVerify,

@@ -31,6 +31,8 @@
  * | `GET /v1/status`          | the sweep of the directory and the rollout                        |
  * | `POST /v1/sweeps`         | asks for a sweep of everybody or of an org unit                   |
  * | `GET /v1/rollout`, `POST /v1/rollout` | how far it is; pauses it and goes on                  |
+ * | `GET /v1/dead-letters`, `GET /v1/dead-letters/ID` | messages that no function could handle        |
+ * | `POST /v1/dead-letters/replay`, `…/drop` | has them delivered again, or drops them              |
  * | `GET /v1/audit`           | the audit trail, oldest first; `?user=…&after=…&limit=…`          |
  * | `GET /v1/audit/checkpoints` | its signed checkpoints                                          |
  */
@@ -39,6 +41,7 @@ import type { IdTokenVerifier } from '../shared/ports/id-tokens.ts';
 import type { ProveDeps } from '../shared/reconcile/prove-keys.ts';
 import { type AdminAuditDeps, readAudit, readCheckpoints } from './admin/audit.ts';
 import { type CertificateDeps, readCertificate } from './admin/certificates.ts';
+import { type DeadLetterDeps, routeDeadLetters } from './admin/dead-letters.ts';
 import { type DeviceDeps, readDevice, requestDevice, revokeDevice } from './admin/devices.ts';
 import { type ExplainDeps, explainUser } from './admin/explain.ts';
 import { type KeyMoveDeps, readEpochs, requestKeyMove } from './admin/key-moves.ts';
@@ -64,7 +67,8 @@ export interface AdminDeps
     Omit<DeviceDeps, 'ledger' | 'bus'>,
     Omit<GuardRouteDeps, 'ledger' | 'bus'>,
     ProveKeysDeps,
-    Omit<SweepAdminDeps, 'ledger'> {
+    Omit<SweepAdminDeps, 'ledger' | 'deadLetters'>,
+    Omit<DeadLetterDeps, 'ledger'> {
   readonly ledger: RekeyDeps['ledger'] &
     AdminReadDeps['ledger'] &
     PolicyDeps['ledger'] &
@@ -77,7 +81,8 @@ export interface AdminDeps
     KeyMoveDeps['ledger'] &
     ProveDeps['ledger'] &
     GuardRouteDeps['ledger'] &
-    SweepAdminDeps['ledger'];
+    SweepAdminDeps['ledger'] &
+    DeadLetterDeps['ledger'];
   readonly bus: RekeyDeps['bus'] & DeviceDeps['bus'] & GuardRouteDeps['bus'];
   readonly idTokens: IdTokenVerifier;
   /** Audiences an admin's ID token may carry. */
@@ -95,7 +100,8 @@ export function createAdmin(deps: AdminDeps): HttpHandler {
     if (beyond.length > 0) throw unknownPath(call);
     const answer =
       (await routeGuard(deps, admin, call, [resource, id, action])) ??
-      (await routeSweeps(deps, admin, call, [resource, id, action]));
+      (await routeSweeps(deps, admin, call, [resource, id, action])) ??
+      (await routeDeadLetters(deps, admin, call, [resource, id, action]));
     if (answer !== undefined) return answer;
     if (resource === 'users' && id !== undefined && action === 'explain') {
       allow(call, 'GET');

@@ -5,6 +5,7 @@
  */
 import { createPublicKey, randomBytes, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type ActivePolicySource, activePolicySource } from '../shared/activation/active-policy.ts';
 import { offsetClock } from '../shared/adapters/clock/offset-clock.ts';
 import { systemClock } from '../shared/adapters/clock/system-clock.ts';
@@ -17,6 +18,7 @@ import { delegatedCredentials } from '../shared/adapters/google/delegated-creden
 import { googleEndpoints } from '../shared/adapters/google/endpoints.ts';
 import { googleIdTokenVerifier } from '../shared/adapters/google/id-token-verifier.ts';
 import { ownIdentity } from '../shared/adapters/google/own-identity.ts';
+import { googlePace, type Pace } from '../shared/adapters/google/pace.ts';
 import { retrySettings } from '../shared/adapters/google/retry.ts';
 import { anyKeyEncryptionKeys } from '../shared/adapters/kacls/any-key-encryption-keys.ts';
 import { cardFolder } from '../shared/adapters/kacls/card-folder.ts';
@@ -30,6 +32,7 @@ import { httpOtherKeyServices } from '../shared/adapters/kacls/other-key-service
 import { secretTokenSigningKeys } from '../shared/adapters/kacls/token-signing-keys.ts';
 import { openPostgresLedger } from '../shared/adapters/ledger/open.ts';
 import { jsonLog } from '../shared/adapters/log.ts';
+import { pubsubDeadLetters } from '../shared/adapters/pubsub/dead-letters.ts';
 import { pubsubBus } from '../shared/adapters/pubsub/pubsub-bus.ts';
 import { secretsOrFiles } from '../shared/adapters/secret-files/secret-files.ts';
 import { secretManager } from '../shared/adapters/secret-manager/secret-manager.ts';
@@ -104,7 +107,7 @@ export async function composeDirectoryEvent(settings: Settings, given: Given): P
   });
   const callers = callersOf(settings);
   const ledger = await ledgerOf(settings, given, base);
-  const directory = directoryOf(settings, base);
+  const directory = directoryOf(settings, base, ledger);
   const bus = busOf(settings, base);
   return {
     ...base,
@@ -113,7 +116,7 @@ export async function composeDirectoryEvent(settings: Settings, given: Given): P
     ledger,
     bus,
     directory,
-    gmail: googleGmail({ credentials: gmailCredentials, ...base }),
+    gmail: googleGmail({ credentials: gmailCredentials, ...base, pace: gmailPace(settings, ledger) }),
     keyService: kaclsKeyService(keyServiceOptions(base)),
     keyRewrapping: kaclsKeyService(keyServiceOptions(base)),
     ...(settings.SEALWRIGHT_KEY_FOLDER === undefined
@@ -126,6 +129,9 @@ export async function composeDirectoryEvent(settings: Settings, given: Given): P
     generateKey: generateRsaKey,
     random: randomBytes,
     leaseMs: settings.SEALWRIGHT_LEASE_SECONDS * 1000,
+    ...(settings.SEALWRIGHT_ORGANIZATION === undefined
+      ? {}
+      : { organization: settings.SEALWRIGHT_ORGANIZATION }),
   };
 }
 
@@ -151,7 +157,7 @@ export async function composeDue(settings: Settings, given: Given): Promise<DueD
     channels: {
       ...base,
       ledger,
-      directory: directoryOf(settings, base),
+      directory: directoryOf(settings, base, ledger),
       receiverUrl: need(settings, 'SEALWRIGHT_WATCH_URL'),
       randomBytes,
       randomId: randomUUID,
@@ -163,7 +169,7 @@ export async function composeSweep(settings: Settings, given: Given): Promise<Sw
   const base = composeBase(settings);
   const callers = callersOf(settings);
   const ledger = await ledgerOf(settings, given, base);
-  const directory = directoryOf(settings, base);
+  const directory = directoryOf(settings, base, ledger);
   return {
     ...base,
     callers,
@@ -234,7 +240,7 @@ export async function composeAdmin(settings: Settings, given: Given): Promise<Ad
   const audiences = need(settings, 'SEALWRIGHT_ADMIN_AUDIENCES');
   const admins = need(settings, 'SEALWRIGHT_ADMINS');
   const ledger = await ledgerOf(settings, given, base);
-  const directory = directoryOf(settings, base);
+  const directory = directoryOf(settings, base, ledger);
   return {
     ...base,
     audiences,
@@ -242,6 +248,7 @@ export async function composeAdmin(settings: Settings, given: Given): Promise<Ad
     policies: policiesOf(settings, { ...base, ledger, directory }, 'admin'),
     ledger,
     bus: busOf(settings, base),
+    deadLetters: pubsubDeadLetters({ projectId: need(settings, 'SEALWRIGHT_PROJECT'), ...base }),
     directory,
     keyProving: kaclsKeyProving({ timeoutMs: KEY_SERVICE_TIMEOUT_MS }),
     random: randomBytes,
@@ -416,14 +423,41 @@ const callersOf = (settings: Settings): CallerRule => ({
 });
 
 /** As the account with the read-only admin role, by its own token and not by delegation. */
-function directoryOf(settings: Settings, base: Base) {
+function directoryOf(settings: Settings, base: Base, ledger: Ledger) {
   const credentials = delegatedCredentials({
     signerEmail: need(settings, 'SEALWRIGHT_DIRECTORY_ACCOUNT'),
     scopes: DIRECTORY_SCOPES,
     ...base,
   });
-  return googleDirectory({ bearer: credentials.forAccount(), ...base });
+  return googleDirectory({
+    bearer: credentials.forAccount(),
+    ...base,
+    pace: directoryPace(settings, ledger),
+  });
 }
+
+const timing = { sleep: async (ms: number) => void (await sleep(ms)), elapsedMs: () => performance.now() };
+
+const directoryPace = (settings: Settings, ledger: Ledger): Pace =>
+  googlePace({
+    ...timing,
+    ledger,
+    pace: 'directory',
+    unitsPerMinute: settings.SEALWRIGHT_DIRECTORY_PER_MINUTE,
+    unitsPerBooking: Math.max(1, Math.floor(settings.SEALWRIGHT_DIRECTORY_PER_MINUTE / 600)),
+    code: 'directory-unavailable',
+  });
+
+const gmailPace = (settings: Settings, ledger: Ledger): Pace =>
+  googlePace({
+    ...timing,
+    ledger,
+    pace: 'gmail',
+    unitsPerMinute: settings.SEALWRIGHT_GMAIL_UNITS_PER_MINUTE,
+    // The reads and writes of one new user.
+    unitsPerBooking: Math.min(500, settings.SEALWRIGHT_GMAIL_UNITS_PER_MINUTE / 60),
+    code: 'gmail-unavailable',
+  });
 
 /** The policy of this function's file once it is activated, or the one before. Throws at once for a file with mistakes. */
 function policiesOf(

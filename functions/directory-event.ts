@@ -5,8 +5,10 @@ import { isSealwrightError } from '../shared/errors.ts';
 import type { IdTokenVerifier } from '../shared/ports/id-tokens.ts';
 import type { ReconcileDeps } from '../shared/reconcile/context.ts';
 import { reconcile } from '../shared/reconcile/run.ts';
+import { type SourceMeter, sourceMeter } from '../shared/sources/meter.ts';
+import type { EntryFacts } from './wire/audit-entry.ts';
 import { authenticateCaller, type CallerRule } from './wire/caller.ts';
-import { type Command, parseDirectoryEvent } from './wire/hint-message.ts';
+import { type Command, parseDirectoryMessage } from './wire/hint-message.ts';
 import { type HttpHandler, parseJsonObject } from './wire/http.ts';
 import { type PushedMessage, parsePushEnvelope } from './wire/push-envelope.ts';
 
@@ -14,6 +16,8 @@ export interface DirectoryEventDeps extends Omit<ReconcileDeps, 'policy'> {
   readonly policies: ActivePolicySource;
   readonly callers: CallerRule;
   readonly idTokens: IdTokenVerifier;
+  /** Number of the organization whose audit log is followed; absent: entries of any are. */
+  readonly organization?: string;
 }
 
 /**
@@ -21,27 +25,71 @@ export interface DirectoryEventDeps extends Omit<ReconcileDeps, 'policy'> {
  * succeed later, so that Pub/Sub delivers it again.
  */
 export function createDirectoryEvent(deps: DirectoryEventDeps): HttpHandler {
+  const meter = sourceMeter('audit', deps);
   return async (call) => {
     await authenticateCaller(call.headers, deps.callers, deps.idTokens);
     const message = parsePushEnvelope(parseJsonObject(call.body));
-    const { hints, units } = await understand(deps, message);
-    for (const { orgUnitPath, cause } of units) await sweepUnit(deps, orgUnitPath, cause);
-    await allOf(hints, (hint) => follow(deps, hint, message));
-    return { status: 204 };
+    try {
+      const { hints, units, entryKey } = await understand(deps, meter, message);
+      for (const { orgUnitPath, cause } of units) await sweepUnit(deps, orgUnitPath, cause);
+      await allOf(hints, (hint) => follow(deps, hint, message));
+      // Only now: an entry whose look failed is delivered again and must not be taken for one that was followed.
+      if (entryKey !== undefined) await deps.ledger.followEntries([entryKey]);
+      return { status: 204 };
+    } finally {
+      await meter.tell();
+    }
   };
 }
 
+type Understood = Command & { readonly entryKey?: string };
+const NOTHING: Understood = { hints: [], units: [], ignored: [] };
+
 /** A message nobody can ever understand is written down and acknowledged; delivering it again would change nothing. */
-async function understand(deps: DirectoryEventDeps, message: PushedMessage): Promise<Command> {
+async function understand(
+  deps: DirectoryEventDeps,
+  meter: SourceMeter,
+  message: PushedMessage,
+): Promise<Understood> {
   try {
-    const command = parseDirectoryEvent(message);
+    const { command, entry } = parseDirectoryMessage(message);
+    if (entry === undefined) return command;
+    const isOurs = await admit(deps, meter, entry, message);
+    if (!isOurs) return NOTHING;
     for (const reason of command.ignored) await ignore(deps, message, reason);
-    return command;
+    return { ...command, ...(entry.key === undefined ? {} : { entryKey: entry.key }) };
   } catch (error) {
     if (!isSealwrightError(error) || error.kind !== 'invalid-input') throw error;
+    meter.oddity('malformed');
     await ignore(deps, message, error.message);
-    return { hints: [], units: [], ignored: [] };
+    return NOTHING;
   }
+}
+
+/**
+ * Counts an entry of the audit log. False for one of another organization, which nobody but an admin of the sink can have
+ * sent here, and for one that was followed already.
+ */
+async function admit(
+  deps: DirectoryEventDeps,
+  meter: SourceMeter,
+  entry: EntryFacts,
+  message: PushedMessage,
+): Promise<boolean> {
+  if (deps.organization !== undefined && entry.organization !== deps.organization) {
+    meter.oddity('foreign-organization', entry.organization ?? 'none');
+    const whose = entry.organization ?? 'no organization';
+    await ignore(deps, message, `The entry is in the log of ${whose}, not of ${deps.organization}.`);
+    return false;
+  }
+  if (entry.key !== undefined && (await deps.ledger.followedEntries([entry.key])).length > 0) {
+    meter.oddity('repeated-entry');
+    deps.log.info('entry-repeated', { eventId: message.messageId, entry: entry.key });
+    return false;
+  }
+  meter.entry({ happenedAt: entry.happenedAt, alsoFrom: entry.isNotified ? 'watch' : undefined });
+  for (const name of entry.unknownEvents) meter.oddity('unknown-event', name);
+  return true;
 }
 
 /** Written down; the sweep takes it up within a minute. */

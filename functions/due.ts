@@ -9,6 +9,7 @@ import type { KeyRewrapping } from '../shared/ports/key-rewrapping.ts';
 import type { Ledger } from '../shared/ports/ledger.ts';
 import type { Log } from '../shared/ports/log.ts';
 import { type RewrapDeps, rewrapKeys } from '../shared/reconcile/rewrap-keys.ts';
+import { alarmsOf, type FreshnessLedger, measure, readFreshness } from '../shared/sources/freshness.ts';
 import { keepChannels, type WatchChannelDeps } from '../shared/sources/watch-channels.ts';
 import { authenticateCaller, type CallerRule } from './wire/caller.ts';
 import type { HttpHandler } from './wire/http.ts';
@@ -19,7 +20,8 @@ export interface DueDeps {
     Ledger,
     'dueUsers' | 'issuers' | 'latestPublishedCrl' | 'hasUnlistedRevocations' | 'ocspSubjects'
   > &
-    RewrapDeps['ledger'];
+    RewrapDeps['ledger'] &
+    FreshnessLedger;
   readonly bus: Pick<Bus, 'publishHints' | 'requestCrl'>;
   readonly channels: WatchChannelDeps;
   /** Our own key service, whose wrapped keys follow its rotations. Absent: nothing is wrapped again. */
@@ -47,10 +49,19 @@ export function createDue(deps: DueDeps): HttpHandler {
     ] as const;
     // Each runs to its end before any failure is told: none of them needs what the others need.
     await Promise.allSettled(chores);
+    await watchFreshness(deps);
     const [users, , channels] = await Promise.all(chores);
     deps.log.info('due', { eventId, users, ...channels });
     return { status: 200, body: { users, channels } };
   };
+}
+
+/** One line of numbers for the metrics, and one line for each alarm that stands (terraform/monitoring-sources.tf). */
+async function watchFreshness(deps: DueDeps): Promise<void> {
+  const now = deps.clock.now();
+  const freshness = await readFreshness(deps.ledger);
+  deps.log.info('freshness', measure(freshness, now));
+  for (const { alarm, message } of alarmsOf(freshness, now)) deps.log.error('alarm', { alarm, message });
 }
 
 /** Has wrapped keys wrapped again under the newest key-encryption key, every ten minutes or as long as there are any. */

@@ -75,9 +75,14 @@ export function emulatorOptions(options: DeploymentOptions): EmulatorOptions {
       ...[ACCOUNTS.directoryWatch, ACCOUNTS.due, ACCOUNTS.sweep, ACCOUNTS.admin].map((email) =>
         publisher(TOPICS.directoryEvents, member(email)),
       ),
-      ...[ACCOUNTS.directoryEvent, ACCOUNTS.due, ACCOUNTS.setUp].map((email) =>
+      ...[ACCOUNTS.directoryEvent, ACCOUNTS.due, ACCOUNTS.admin, ACCOUNTS.setUp].map((email) =>
         publisher(TOPICS.crlRequests, member(email)),
       ),
+      {
+        resource: `projects/${COMPANY.project}/subscriptions/dead-letters`,
+        role: 'roles/pubsub.subscriber',
+        members: [member(ACCOUNTS.admin)],
+      },
       publisher(TOPICS.deadLetters, pubsubServiceAgent(COMPANY.projectNumber)),
       {
         resource: `projects/${COMPANY.project}`,

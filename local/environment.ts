@@ -38,6 +38,7 @@ export function functionEnvironments(local: LocalEnvironment): Readonly<Record<F
       SEALWRIGHT_CALLERS: ACCOUNTS.push,
       SEALWRIGHT_SIGN_URL: url('sign'),
       SEALWRIGHT_GMAIL_ACCOUNT: ACCOUNTS.gmail,
+      SEALWRIGHT_ORGANIZATION: COMPANY.organizationNumber,
     },
     due: {
       SEALWRIGHT_SERVICE_ACCOUNT: ACCOUNTS.due,

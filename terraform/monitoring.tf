@@ -36,7 +36,7 @@ resource "google_monitoring_alert_policy" "dead_letters" {
   }
 
   documentation {
-    content = "Each message names its subscription and its last error is in that function's log. The users concerned are looked at again by the sweep; read the messages before acknowledging them."
+    content = "Each message names its subscription and its last error is in that function's log. The users concerned are looked at again by the sweep. sealwright events dead list shows what they asked for; docs/runbooks/events.md has the rest."
   }
 }
 

@@ -15,7 +15,7 @@ locals {
   # The log sink publishes to directory-events as well (log-sink.tf).
   topic_publishers = {
     "directory-events" = ["directory-watch", "due", "sweep", "admin"]
-    "crl-requests"     = ["directory-event", "set-up"]
+    "crl-requests"     = ["directory-event", "due", "admin", "set-up"]
   }
 }
 
@@ -116,4 +116,11 @@ resource "google_pubsub_subscription_iam_member" "forwards_dead_letters" {
   subscription = google_pubsub_subscription.push[each.key].name
   role         = "roles/pubsub.subscriber"
   member       = local.pubsub_service_agent
+}
+
+# An admin looks at dead letters, has them delivered again or drops them (sealwright events dead).
+resource "google_pubsub_subscription_iam_member" "reads_dead_letters" {
+  subscription = google_pubsub_subscription.dead_letters.name
+  role         = "roles/pubsub.subscriber"
+  member       = google_service_account.function["admin"].member
 }

@@ -64,6 +64,7 @@ locals {
       SEALWRIGHT_POLICY_FILE       = "${local.policy_folder}/policy.yaml"
       SEALWRIGHT_DIRECTORY_ACCOUNT = local.emails["directory"]
       SEALWRIGHT_GMAIL_ACCOUNT     = local.emails["gmail"]
+      SEALWRIGHT_ORGANIZATION      = var.workspace.organization_number
       SEALWRIGHT_SIGN_URL          = local.urls["sign"]
     }
 

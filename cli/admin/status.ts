@@ -5,6 +5,7 @@ import { counted, instant } from '../words.ts';
 import { adminCommand } from './admin-command.ts';
 import { type UserSummary, userStates } from './answers.ts';
 import type { AdminClient } from './client.ts';
+import { describeAlarms, describeFreshness } from './freshness.ts';
 import { heldList, stopView } from './guard-answers.ts';
 import { type CrlReport, crlUrls, inspectCrl } from './public-crl.ts';
 import { describeRollout } from './rollout.ts';
@@ -51,6 +52,13 @@ export const status = adminCommand({
         blocked,
         sweep: system.sweep,
         rollout: system.rollout,
+        sources: system.sources,
+        channels: system.channels,
+        reports: system.reports,
+        backlog: system.backlog,
+        notFollowed: system.notFollowed,
+        alarms: system.alarms,
+        deadLetters: system.deadLetters,
         crls,
       },
       text: [
@@ -60,7 +68,8 @@ export const status = adminCommand({
           : [
               `HELD ${counted(heldUsers, 'departure')} in ${counted(sets.length, 'set')} wait for your decision: "sealwright held list".`,
             ]),
-        ...(stop === null && sets.length === 0 ? [] : ['']),
+        ...describeAlarms(system),
+        ...(stop === null && sets.length === 0 && system.alarms.length === 0 ? [] : ['']),
         facts([
           ...Object.entries(users).map(([state, count]) => [state, count.toLocaleString('en-US')] as const),
           ['total', counted(all.length, 'user')],
@@ -70,6 +79,8 @@ export const status = adminCommand({
         '',
         describeSweeps(system),
         describeRollout(system.rollout),
+        '',
+        describeFreshness(system),
         '',
         crls.length === 0
           ? 'No user is ready, so there is no certificate that names a CRL to look at.'

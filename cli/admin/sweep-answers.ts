@@ -40,6 +40,32 @@ export const systemStatus = z.looseObject({
     waiting: z.array(sweep),
   }),
   rollout: rolloutView,
+  sources: z.array(
+    z.looseObject({
+      source: z.string(),
+      entries: z.number(),
+      receivedAt: z.string().optional(),
+      missedSince: z.string().optional(),
+    }),
+  ),
+  channels: z.array(z.looseObject({ event: z.string(), expiresAt: z.string() })),
+  reports: z.looseObject({ readAt: z.string().optional(), through: z.string().optional(), gaps: z.number() }),
+  backlog: z.looseObject({
+    due: z.number(),
+    pending: z.number(),
+    oldestPending: z.looseObject({ userId: z.string(), since: z.string() }).optional(),
+  }),
+  notFollowed: z.array(
+    z.looseObject({
+      source: z.string(),
+      kind: z.string(),
+      name: z.string(),
+      count: z.number(),
+      lastAt: z.string(),
+    }),
+  ),
+  alarms: z.array(z.looseObject({ alarm: z.string(), message: z.string() })),
+  deadLetters: z.looseObject({ count: z.number().nullable(), more: z.boolean(), why: z.string().optional() }),
 });
 
 export type SystemStatus = z.output<typeof systemStatus>;

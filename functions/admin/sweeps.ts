@@ -1,9 +1,12 @@
 /** The sweep and the rollout as an admin sees and steers them. */
 import { z } from 'zod';
-import { permanent } from '../../shared/errors.ts';
+import { isSealwrightError, permanent } from '../../shared/errors.ts';
+import type { Clock } from '../../shared/ports/clock.ts';
+import type { DeadLetters } from '../../shared/ports/dead-letters.ts';
 import { EVERYBODY, type SweepRecord } from '../../shared/ports/ledger/sweeps.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { Log } from '../../shared/ports/log.ts';
+import { alarmsOf, type FreshnessLedger, readFreshness } from '../../shared/sources/freshness.ts';
 import { ACCEPT_SHRUNK } from '../../shared/sources/sweep/context.ts';
 import { minutesLeft } from '../../shared/sources/sweep/waves.ts';
 import { type HttpAnswer, type HttpCall, parseJsonObject } from '../wire/http.ts';
@@ -13,7 +16,10 @@ export interface SweepAdminDeps {
   readonly ledger: Pick<
     Ledger,
     'sweepOverview' | 'requestSweep' | 'rolloutOverview' | 'switchRollout' | 'audit'
-  >;
+  > &
+    FreshnessLedger;
+  readonly clock: Clock;
+  readonly deadLetters: Pick<DeadLetters, 'look'>;
   readonly log: Log;
   /** What the sweep lets out in a minute, for the estimate of the time left. */
   readonly hintsPerMinute: number;
@@ -62,8 +68,34 @@ async function readStatus(deps: SweepAdminDeps): Promise<HttpAnswer> {
         waiting: waiting.map(view),
       },
       rollout: await rolloutView(deps),
+      ...(await freshnessView(deps)),
+      deadLetters: await deadLettersView(deps),
     },
   };
+}
+
+/** `sources`, `channels`, `reports`, `backlog`, `notFollowed` and the `alarms` that stand. */
+async function freshnessView(deps: SweepAdminDeps): Promise<Readonly<Record<string, unknown>>> {
+  const freshness = await readFreshness(deps.ledger);
+  return {
+    sources: freshness.sources,
+    channels: freshness.channels.map(({ event, expiresAt }) => ({ event, expiresAt })),
+    reports: freshness.reports,
+    backlog: freshness.backlog,
+    notFollowed: freshness.oddities,
+    alarms: alarmsOf(freshness, deps.clock.now()),
+  };
+}
+
+/** How many there are, as far as one look shows; null with the reason where Pub/Sub does not say. */
+async function deadLettersView(deps: SweepAdminDeps): Promise<Readonly<Record<string, unknown>>> {
+  try {
+    const { letters, more } = await deps.deadLetters.look(100);
+    return { count: letters.length, more };
+  } catch (error) {
+    if (!isSealwrightError(error)) throw error;
+    return { count: null, more: false, why: error.message };
+  }
 }
 
 const view = (sweep: SweepRecord) => ({

@@ -1,4 +1,5 @@
 import type { Cause, Hint } from '../../shared/domain/hint.ts';
+import { type AdminEvent, entryKey, NOTIFIED_EVENTS, targetOf } from '../../shared/sources/admin-event.ts';
 import type { ChangedUnit, Command } from './hint-message.ts';
 import { optionalInstant } from './optional-instant.ts';
 
@@ -9,28 +10,6 @@ import { optionalInstant } from './optional-instant.ts';
  * An entry may carry several events, parameters come in any order, and none of it is believed: it only says whom to
  * look at. The entry names addresses, never immutable ids; of an org unit it names the path from before.
  */
-const USER_EVENTS: ReadonlySet<string> = new Set([
-  'CREATE_USER',
-  'DELETE_USER',
-  'UNDELETE_USER',
-  'SUSPEND_USER',
-  'UNSUSPEND_USER',
-  'ARCHIVE_USER',
-  'UNARCHIVE_USER',
-  'RENAME_USER',
-  'MOVE_USER_TO_ORG_UNIT',
-  'ADD_NICKNAME',
-  'REMOVE_NICKNAME',
-  'GMAIL_RESET_USER',
-  'USER_LICENSE_ASSIGNMENT',
-  'USER_LICENSE_REVOKE',
-  'ADD_GROUP_MEMBER',
-  'REMOVE_GROUP_MEMBER',
-]);
-
-/** Their NEW_VALUE is an address too, and the one that answers now. */
-const NEW_VALUE_IS_ADDRESS: ReadonlySet<string> = new Set(['RENAME_USER']);
-
 export function parseAuditEntry(entry: Readonly<Record<string, unknown>>, messageId: string): Command {
   const payload = record(entry['protoPayload']);
   const eventId = text(entry['insertId']) ?? messageId;
@@ -45,18 +24,16 @@ export function parseAuditEntry(entry: Readonly<Record<string, unknown>>, messag
   });
   const membership = parseMembership(metadata, causeOf('UpdateMembership'));
   if (membership !== undefined) return membership;
-  const events = list(metadata['event']);
+  const events = eventsOf(metadata);
   const hints: Hint[] = [];
   const units: ChangedUnit[] = [];
   const ignored: string[] = [];
   for (const event of events) {
-    const name = text(event['eventName']) ?? 'without a name';
-    const cause = causeOf(name);
-    const addresses = USER_EVENTS.has(name) ? addressesOf(name, event) : [];
-    const orgUnitPath = changedUnit(name, event);
+    const cause = causeOf(event.name);
+    const { address, orgUnitPath } = targetOf(event);
     if (orgUnitPath !== undefined) units.push({ orgUnitPath, cause });
-    else if (addresses.length === 0) ignored.push(`Event ${name} names no user this product follows.`);
-    hints.push(...addresses.map((address) => ({ address, cause })));
+    else if (address === undefined) ignored.push(`Event ${event.name} names no user this product follows.`);
+    if (address !== undefined) hints.push({ address, cause });
   }
   if (events.length === 0)
     ignored.push(`Method ${text(payload['methodName']) ?? 'without a name'} carries no events.`);
@@ -79,41 +56,56 @@ function parseMembership(metadata: Readonly<Record<string, unknown>>, cause: Cau
   return { hints: [], units: [], ignored: ['A membership changed that names neither a user nor a group.'] };
 }
 
-/**
- * Where the users of a unit that was moved, renamed or removed are now, as far as the entry says: ORG_UNIT_NAME is the
- * path from before, NEW_VALUE the new parent or the new name. A removed unit was empty; who was in it is near its
- * parent. A path that turns out wrong makes the sweep turn to the parent (`shared/sources/sweep/subtree.ts`).
- */
-function changedUnit(name: string, event: Readonly<Record<string, unknown>>): string | undefined {
-  const parameters = parametersOf(event);
-  const before = parameters.get('ORG_UNIT_NAME');
-  const value = parameters.get('NEW_VALUE');
-  if (before === undefined || !before.startsWith('/')) return undefined;
-  const parent = before.slice(0, before.lastIndexOf('/'));
-  switch (name) {
-    case 'MOVE_ORG_UNIT':
-      return value?.startsWith('/') ? value : '/';
-    case 'EDIT_ORG_UNIT_NAME':
-      if (value === undefined || value === '') return parent || '/';
-      return value.startsWith('/') ? value : `${parent}/${value}`;
-    case 'REMOVE_ORG_UNIT':
-      return parent || '/';
-    default:
-      return undefined;
-  }
+/** What an entry says about itself, for the books: none of it decides whom to look at. */
+export interface EntryFacts {
+  /** Two entries with one key are one. Absent where it has no id. */
+  readonly key?: string;
+  readonly happenedAt?: Date;
+  /** Number of the organization in whose log it is. */
+  readonly organization?: string;
+  /** Names of the events in it that are not followed. */
+  readonly unknownEvents: readonly string[];
+  /** The directory's notifications must have told of it as well. */
+  readonly isNotified: boolean;
 }
 
-const parametersOf = (
-  event: Readonly<Record<string, unknown>>,
-): ReadonlyMap<string | undefined, string | undefined> =>
-  new Map(list(event['parameter']).map((parameter) => [text(parameter['name']), text(parameter['value'])]));
-
-function addressesOf(name: string, event: Readonly<Record<string, unknown>>): readonly string[] {
-  const parameters = parametersOf(event);
-  const wanted = NEW_VALUE_IS_ADDRESS.has(name) ? ['NEW_VALUE', 'USER_EMAIL'] : ['USER_EMAIL'];
-  const found = wanted.map((key) => parameters.get(key)).find((value) => value?.includes('@'));
-  return found === undefined ? [] : [found.toLowerCase()];
+export function readEntryFacts(entry: Readonly<Record<string, unknown>>): EntryFacts {
+  const metadata = record(record(entry['protoPayload'])['metadata']);
+  const events = eventsOf(metadata);
+  const { at } = optionalInstant(entry['timestamp']);
+  const organization = /^organizations\/([^/]+)\//.exec(text(entry['logName']) ?? '')?.[1];
+  const key = keyOf(entry, record(metadata['activityId']));
+  return {
+    ...(key === undefined ? {} : { key }),
+    ...(at === undefined ? {} : { happenedAt: at }),
+    ...(organization === undefined ? {} : { organization }),
+    unknownEvents: events
+      .filter((event) => Object.keys(targetOf(event)).length === 0)
+      .map(({ name }) => name),
+    isNotified: events.some(({ name }) => NOTIFIED_EVENTS.has(name)),
+  };
 }
+
+/** The activity's own id, which the Reports API gives too; else Cloud Logging's, unique with its timestamp. */
+function keyOf(
+  entry: Readonly<Record<string, unknown>>,
+  activityId: Readonly<Record<string, unknown>>,
+): string | undefined {
+  const timeUsec = text(activityId['timeUsec']) ?? '';
+  const qualifier = text(activityId['uniqQualifier']);
+  if (/^\d{4,}$/.test(timeUsec) && qualifier !== undefined)
+    return entryKey(Math.floor(Number(timeUsec) / 1000), qualifier);
+  const [insertId, timestamp] = [text(entry['insertId']), text(entry['timestamp'])];
+  return insertId === undefined || timestamp === undefined ? undefined : `${insertId}@${timestamp}`;
+}
+
+const eventsOf = (metadata: Readonly<Record<string, unknown>>): readonly AdminEvent[] =>
+  list(metadata['event']).map((event) => ({
+    name: text(event['eventName']) ?? 'without a name',
+    parameters: new Map(
+      list(event['parameter']).map((parameter) => [text(parameter['name']), text(parameter['value'])]),
+    ),
+  }));
 
 const record = (value: unknown): Readonly<Record<string, unknown>> =>
   value !== null && typeof value === 'object' && !Array.isArray(value)

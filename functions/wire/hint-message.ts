@@ -1,6 +1,6 @@
 import type { Cause, Hint, HintSource } from '../../shared/domain/hint.ts';
 import { invalidInput } from '../../shared/errors.ts';
-import { parseAuditEntry } from './audit-entry.ts';
+import { type EntryFacts, parseAuditEntry, readEntryFacts } from './audit-entry.ts';
 import { optionalInstant } from './optional-instant.ts';
 import { type PushedMessage, parseMessageJson } from './push-envelope.ts';
 
@@ -21,11 +21,20 @@ export interface Command {
 }
 
 /** Two kinds of message travel on the topic: our own hints, and log entries exactly as the org sink publishes them. */
-export function parseDirectoryEvent(message: PushedMessage): Command {
+export function parseDirectoryMessage(message: PushedMessage): {
+  readonly command: Command;
+  /** Present for a log entry. */
+  readonly entry?: EntryFacts;
+} {
   const body = parseMessageJson(message);
-  if ('protoPayload' in body) return parseAuditEntry(body, message.messageId);
-  return { hints: [parseHint(body, message.messageId)], units: [], ignored: [] };
+  if ('protoPayload' in body)
+    return { command: parseAuditEntry(body, message.messageId), entry: readEntryFacts(body) };
+  return { command: { hints: [parseHint(body, message.messageId)], units: [], ignored: [] } };
 }
+
+/** What a message asks for, without what a log entry says about itself. */
+export const parseDirectoryEvent = (message: PushedMessage): Command =>
+  parseDirectoryMessage(message).command;
 
 function parseHint(body: Readonly<Record<string, unknown>>, messageId: string): Hint {
   if (body['version'] !== 1) {

@@ -65,6 +65,8 @@ const schema = z.object({
   SEALWRIGHT_GMAIL_ACCOUNT: z.string().optional(),
   /** The service account with the custom read-only admin role in the directory. */
   SEALWRIGHT_DIRECTORY_ACCOUNT: z.string().optional(),
+  /** Number of the organization whose audit log the sink exports. Absent: entries of any organization are followed. */
+  SEALWRIGHT_ORGANIZATION: z.string().regex(/^\d+$/).optional(),
   /** Public address of `directory-watch`. */
   SEALWRIGHT_WATCH_URL: z.url().optional(),
   /** Bucket behind the public CRL address. */
@@ -92,6 +94,13 @@ const schema = z.object({
   SEALWRIGHT_LOOK_BY_AGE_DAYS: z.coerce.number().min(1).max(365).default(7),
   /** Hints of a rollout let out in a minute. Default 400, half of the directory's quota (docs/scale.md). */
   SEALWRIGHT_HINTS_PER_MINUTE: z.coerce.number().int().min(1).max(100_000).default(400),
+  /**
+   * Calls to the Directory API that all instances make together in a minute. Default 2400, Google's own limit for one account
+   * in one project. More: Google refuses some of them.
+   */
+  SEALWRIGHT_DIRECTORY_PER_MINUTE: z.coerce.number().int().min(60).max(1_000_000).default(2_400),
+  /** Gmail's quota units that all instances spend together in a minute. Default 1200000, Google's limit for a project. */
+  SEALWRIGHT_GMAIL_UNITS_PER_MINUTE: z.coerce.number().int().min(6_000).max(100_000_000).default(1_200_000),
   /** Folder with keys made elsewhere (docs/key-service.md). Absent: no rule may say `keySource: supplied` or `smart-card`. */
   SEALWRIGHT_KEY_FOLDER: z.string().optional(),
   /** The key service's registered address. For `due`: absent, nothing is wrapped again after a rotation. */

@@ -36,9 +36,11 @@ import type { KeypairEnablement } from './ledger/keypair-enablement.ts';
 import type { KeypairRequestLedger } from './ledger/keypair-requests.ts';
 import type { Notices } from './ledger/notices.ts';
 import type { OcspLedger } from './ledger/ocsp.ts';
+import type { PaceLedger } from './ledger/paces.ts';
 import type { PolicyActivations } from './ledger/policy-activations.ts';
 import type { RewrappedKeys } from './ledger/rewrapped-keys.ts';
 import type { RolloutLedger } from './ledger/rollouts.ts';
+import type { SourceLedger } from './ledger/sources.ts';
 import type { StopLedger } from './ledger/stop.ts';
 import type { SweepLedger } from './ledger/sweeps.ts';
 
@@ -119,9 +121,11 @@ export interface Ledger
     KeypairRequestLedger,
     Notices,
     OcspLedger,
+    PaceLedger,
     PolicyActivations,
     RewrappedKeys,
     RolloutLedger,
+    SourceLedger,
     StopLedger,
     SweepLedger {
   // --- leases -------------------------------------------------------------------------------------------------
@@ -233,11 +237,17 @@ export interface Ledger
     event: string;
     expiresAt: Date;
   }): Promise<void>;
-  readChannel(
-    channelId: string,
-  ): Promise<
-    { readonly tokenSha256Hex: string; readonly resourceId: string; readonly expiresAt: Date } | undefined
+  readChannel(channelId: string): Promise<
+    | {
+        readonly tokenSha256Hex: string;
+        readonly resourceId: string;
+        readonly expiresAt: Date;
+        /** Since when it is not ours to listen to any more. */
+        readonly retiredAt?: Date;
+      }
+    | undefined
   >;
+  /** Those that are not retired, the first to end first. */
   channels(): Promise<
     readonly {
       readonly channelId: string;
@@ -246,7 +256,17 @@ export interface Ledger
       readonly expiresAt: Date;
     }[]
   >;
-  forgetChannel(channelId: string): Promise<void>;
+  /** No longer ours to listen to; the row is kept for a week, so that notifications through it are known. */
+  retireChannel(channelId: string): Promise<void>;
+  /**
+   * A notification came through one of ours that is over. `resourceId` is what the notification named, for a channel whose
+   * opening was never answered.
+   */
+  recordStrayNotification(channelId: string, resourceId: string): Promise<void>;
+  /** Channels that are over and were heard of since: Google is to be asked to stop them. */
+  strayChannels(): Promise<readonly { readonly channelId: string; readonly resourceId: string }[]>;
+  /** It was stopped: nothing more is expected of it. */
+  recordChannelStopped(channelId: string): Promise<void>;
 
   // --- audit -------------------------------------------------------------------------------------------------
   audit(entry: AuditEntry): Promise<void>;

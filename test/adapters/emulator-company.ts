@@ -16,7 +16,7 @@ import { EmulatorState } from '../../emulator/core/state.ts';
 import { createDirectory, type Directory } from '../../emulator/directory/index.ts';
 import { createGmail } from '../../emulator/gmail/index.ts';
 import { createIdentity, type Identity } from '../../emulator/identity/index.ts';
-import { createPubsub, type Pubsub } from '../../emulator/pubsub/index.ts';
+import { createPubsub, type Pubsub, pubsubServiceAgent } from '../../emulator/pubsub/index.ts';
 import { createSecretManager } from '../../emulator/secret-manager/index.ts';
 import { createStorage } from '../../emulator/storage/index.ts';
 import { GMAIL_SCOPES } from '../../shared/adapters/gmail/google-gmail.ts';
@@ -108,7 +108,14 @@ export async function openCompany(): Promise<Company> {
   pubsub = createPubsub(context, {
     idTokens,
     projectNumber: PROJECT_NUMBER,
-    bindings: [{ resource: `projects/${PROJECT}`, role: 'roles/pubsub.editor', members: member }],
+    // Pub/Sub's own agent sets dead letters aside.
+    bindings: [
+      {
+        resource: `projects/${PROJECT}`,
+        role: 'roles/pubsub.editor',
+        members: [...member, pubsubServiceAgent(PROJECT_NUMBER)],
+      },
+    ],
   });
   const secrets = createSecretManager(context, {
     settings: {

@@ -226,7 +226,17 @@ SERIAL  FROM               UNTIL              REVOKED                           
   });
 });
 
+const FRESH = {
+  sources: [{ source: 'audit', entries: 3, receivedAt: '2026-11-23T15:30:00Z' }],
+  channels: [{ event: 'all', expiresAt: '2026-11-23T21:00:00Z' }],
+  reports: { gaps: 0, failures: 0 },
+  backlog: { due: 0, pending: 0 },
+  notFollowed: [],
+  alarms: [],
+  deadLetters: { count: 0, more: false },
+};
 const SYSTEM = {
+  ...FRESH,
   sweep: {
     lastWhole: {
       scope: '/',

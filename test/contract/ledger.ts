@@ -1189,7 +1189,7 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
   });
 
   describe('a watch channel', () => {
-    it('is recorded, recorded again, listed by expiry and forgotten', async () => {
+    it('is recorded, recorded again, listed by expiry, and known for a week after it was retired', async () => {
       const channel = {
         channelId: 'channel-1',
         resourceId: 'resource-1',
@@ -1209,9 +1209,38 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
         { channelId: 'channel-0', resourceId: 'resource-1', event: 'add', expiresAt: later(2 * HOUR_MS) },
         { channelId: 'channel-1', resourceId: 'resource-1', event: 'add', expiresAt: channel.expiresAt },
       ]);
-      await ledger.forgetChannel('channel-1');
-      await ledger.forgetChannel('channel-1');
+      const retiredAt = now;
+      await ledger.retireChannel('channel-1');
+      advance(HOUR_MS);
+      await ledger.retireChannel('channel-1');
+      expect(await ledger.readChannel('channel-1')).toMatchObject({ retiredAt });
+      expect(await ledger.channels()).toMatchObject([{ channelId: 'channel-0' }]);
+      advance(7 * 24 * HOUR_MS);
+      await ledger.retireChannel('channel-0');
       expect(await ledger.readChannel('channel-1')).toBeUndefined();
+    });
+
+    it('that is over and was heard of is to be stopped, once', async () => {
+      const unanswered = {
+        channelId: 'channel-1',
+        resourceId: '',
+        tokenSha256Hex: 'ab'.repeat(32),
+        event: 'all',
+        expiresAt: later(HOUR_MS),
+      };
+      await ledger.recordChannel(unanswered);
+      await ledger.recordChannel({ ...unanswered, channelId: 'channel-2', resourceId: 'resource-2' });
+      await ledger.recordStrayNotification('channel-2', 'another');
+      expect(await ledger.strayChannels()).toEqual([]);
+      await ledger.retireChannel('channel-1');
+      await ledger.retireChannel('channel-2');
+      await ledger.recordStrayNotification('channel-1', 'resource-1');
+      expect(await ledger.strayChannels()).toEqual([
+        { channelId: 'channel-1', resourceId: 'resource-1' },
+        { channelId: 'channel-2', resourceId: 'resource-2' },
+      ]);
+      await ledger.recordChannelStopped('channel-1');
+      expect(await ledger.strayChannels()).toEqual([{ channelId: 'channel-2', resourceId: 'resource-2' }]);
     });
   });
 

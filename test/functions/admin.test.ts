@@ -78,6 +78,7 @@ function start(around: Around = (_call, perform) => perform()): Promise<Served> 
     random: world.random,
     ledger: surround('ledger', world.ledger, around),
     bus: surround('bus', world.bus, around),
+    deadLetters: world.deadLetters,
     // `usersUnder` answers no promise, so nothing can stand around it.
     directory: {
       ...world.directory,

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createDirectoryEvent } from '../../functions/directory-event.ts';
-import { permanent } from '../../shared/errors.ts';
+import { permanent, retryable } from '../../shared/errors.ts';
 import type { Around } from '../support/fakes/calls.ts';
-import { createWorld, makeMaterials, type World } from '../support/fakes/world.ts';
+import { createWorld, DAY_MS, makeMaterials, type World } from '../support/fakes/world.ts';
 import { inForce } from '../support/policy.ts';
 import {
   bearer,
@@ -38,10 +38,19 @@ afterAll(async () => {
   await world.close();
 });
 
-const start = (around?: Around, rule: { behindIam?: boolean } = {}): Promise<Served> => {
+const start = (
+  around?: Around,
+  rule: { behindIam?: boolean; organization?: string } = {},
+): Promise<Served> => {
+  const { organization } = rule;
   const deps = around === undefined ? world.deps : world.surrounded(around);
   return serveHandler(
-    createDirectoryEvent({ ...deps, policies: inForce(deps.policy), ...privately(keys, world.clock, rule) }),
+    createDirectoryEvent({
+      ...deps,
+      policies: inForce(deps.policy),
+      ...privately(keys, world.clock, rule),
+      ...(organization === undefined ? {} : { organization }),
+    }),
     world.log,
   );
 };
@@ -473,6 +482,90 @@ describe('directory-event, given a log entry,', () => {
     world.log.lines.length = 0;
     await deliver(audited(about('DELETE_USER', ANA.primaryEmail)));
     expect(looked()).toEqual([ANA.userId]);
+  });
+});
+
+describe('directory-event, fed by the log sink,', () => {
+  const OURS = '123456789012';
+  const created = () => logEntry([about('CREATE_USER', ANA.primaryEmail)]);
+  const counts = async () =>
+    Object.fromEntries(
+      (await world.ledger.oddities()).map(({ kind, name, count }) => [`${kind} ${name}`, count]),
+    );
+  beforeEach(async () => {
+    await rewind();
+    world.directory.put(ANA);
+    served = await start(undefined, { organization: OURS });
+  });
+  afterEach(() => served.close());
+
+  it('does not follow an entry of another organization, or of none, and counts it', async () => {
+    const foreign = { ...created(), logName: 'organizations/999/logs/cloudaudit.googleapis.com%2Factivity' };
+    expect((await deliver(push(foreign))).status).toBe(204);
+    world.clock.advance(10_000);
+    expect((await deliver(push({ ...created(), logName: undefined }))).status).toBe(204);
+    expect(looked()).toEqual([]);
+    expect(await counts()).toEqual({ 'foreign-organization 999': 1, 'foreign-organization none': 1 });
+    expect(await ignored()).toHaveLength(2);
+    expect((await trail()).map(({ reason }) => reason)).toContain(
+      `The entry is in the log of 999, not of ${OURS}.`,
+    );
+  });
+
+  it('follows the same entry once, however often it comes', async () => {
+    const entry = created();
+    for (let time = 0; time < 5; time += 1) {
+      expect((await deliver(push(entry, `message-${time}`))).status).toBe(204);
+      world.clock.advance(10_000);
+    }
+    expect(looked()).toEqual([ANA.userId]);
+    expect(await counts()).toEqual({ 'repeated-entry ': 4 });
+    expect(await world.ledger.sources()).toMatchObject([
+      { source: 'audit', entries: 1 },
+      { source: 'watch', entries: 0, missedSince: expect.any(Date) },
+    ]);
+  });
+
+  it('does not take an entry for followed whose look failed', async () => {
+    const entry = created();
+    const failing = await start(
+      async (call, perform) => {
+        if (call.method === 'presence') throw retryable('directory-unavailable', 'Away.');
+        return await perform();
+      },
+      { organization: OURS },
+    );
+    expect((await deliver(push(entry), failing)).status).toBe(503);
+    await failing.close();
+    expect((await deliver(push(entry))).status).toBe(204);
+    expect(await stateOf(ANA.userId)).toBe('ready');
+  });
+
+  it('follows an entry that comes a day late, and counts it', async () => {
+    const entry = { ...created(), timestamp: new Date(world.clock.now().getTime() - DAY_MS).toISOString() };
+    await deliver(push(entry));
+    expect(await stateOf(ANA.userId)).toBe('ready');
+    expect(await counts()).toEqual({ 'late-entry ': 1 });
+  });
+
+  it('follows what it knows of an entry with several events and counts the others by name', async () => {
+    const entry = logEntry([
+      about('CHANGE_PASSWORD', ANA.primaryEmail),
+      about('CREATE_USER', ANA.primaryEmail),
+      { eventName: 'TOGGLE_SOMETHING_NEW' },
+    ]);
+    expect((await deliver(push(entry))).status).toBe(204);
+    expect(looked()).toEqual([ANA.userId]);
+    expect(await counts()).toEqual({
+      'unknown-event CHANGE_PASSWORD': 1,
+      'unknown-event TOGGLE_SOMETHING_NEW': 1,
+    });
+  });
+
+  it('follows an entry in a message of 6 MB', async () => {
+    const entry = { ...created(), padding: 'x'.repeat(6_000_000) };
+    expect((await deliver(push(entry))).status).toBe(204);
+    expect(await stateOf(ANA.userId)).toBe('ready');
   });
 });
 

@@ -57,6 +57,13 @@ const notify = (headers: Record<string, string> = {}, body: string = JSON.string
     },
   });
 
+const counted = () => {
+  const counts: Record<string, number> = {};
+  for (const { kind, count } of ledger.news.flatMap(({ oddities }) => oddities))
+    counts[kind] = (counts[kind] ?? 0) + count;
+  return counts;
+};
+
 describe('a directory notification', () => {
   test('becomes a hint that says where it came from', async () => {
     expect(await notify()).toMatchObject({ status: 204, text: '' });
@@ -115,6 +122,51 @@ describe('a directory notification', () => {
     expect((await notify()).status).toBe(204);
     clock.advance(1);
     expect((await notify()).status).toBe(404);
+  });
+
+  test('of a channel of ours that is over is written down, so that it is stopped, and counted', async () => {
+    await ledger.retireChannel('channel-1');
+    expect((await notify({ 'x-goog-channel-token': 'another' })).status).toBe(404);
+    expect(await ledger.strayChannels(), 'anybody may have sent that').toEqual([]);
+    expect((await notify()).status).toBe(404);
+    expect(await ledger.strayChannels()).toMatchObject([
+      { channelId: 'channel-1', resourceId: 'resource-1' },
+    ]);
+    clock.advance(10_000);
+    await notify({ 'x-goog-channel-id': 'channel-2' });
+    expect(counted()).toEqual({ 'unknown-channel': 2, 'expired-channel': 1 });
+    expect(bus.hints).toEqual([]);
+  });
+
+  test('is counted, with its instant and with what the audit log must tell of too', async () => {
+    await notify({ 'x-goog-resource-state': 'add' });
+    expect(ledger.news).toEqual([
+      { source: 'watch', entries: 1, happenedAt: START, alsoFrom: 'audit', oddities: [] },
+    ]);
+    for (let more = 0; more < 5; more += 1) await notify();
+    expect(ledger.news, 'not at each one').toHaveLength(1);
+    clock.advance(10_000);
+    await notify();
+    expect(ledger.news[1]).toMatchObject({ entries: 6 });
+  });
+
+  test('is published all the same while its count cannot be written, and counted later', async () => {
+    const away = {
+      ...ledger,
+      recordNews: async () => {
+        throw retryable('ledger-unavailable', 'Away.');
+      },
+    };
+    let counts: Pick<ChannelRows, 'recordNews'> = away;
+    handler = createDirectoryWatch({
+      ...{ clock, bus, log },
+      ledger: { ...ledger, recordNews: (news) => counts.recordNews(news) },
+    });
+    expect((await notify()).status).toBe(204);
+    counts = ledger;
+    clock.advance(10_000);
+    await notify();
+    expect(ledger.news).toMatchObject([{ entries: 2 }]);
   });
 
   test.each([

@@ -5,6 +5,7 @@ import { issuerLifeContract } from '../contract/issuer-life.ts';
 import { ledgerContract } from '../contract/ledger.ts';
 import { migrationContract } from '../contract/migrate.ts';
 import { ocspContract } from '../contract/ocsp.ts';
+import { paceContract } from '../contract/paces.ts';
 import { peopleContract } from '../contract/people.ts';
 import { inSql } from '../contract/subject.ts';
 import { trailContract } from '../contract/trail.ts';
@@ -28,4 +29,8 @@ describe('the memory of the guard, on PostgreSQL,', () => {
 
 describe('migrating, on PostgreSQL,', () => {
   migrationContract(openBarePostgres);
+});
+
+describe('a quota that instances share, on PostgreSQL,', () => {
+  paceContract(openTestPostgres);
 });

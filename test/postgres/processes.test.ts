@@ -81,6 +81,31 @@ describe('several processes on one PostgreSQL', () => {
     return lease.fence;
   };
 
+  it('spend one quota together: both get on, and the limit holds for the two of them', async () => {
+    await migrate(database);
+    const unitsPerMinute = 6_000;
+    const durationMs = 6_000;
+    const startMs = Date.now() + 1_500;
+    const processes = [1, 2].map(() =>
+      start('spend', String(unitsPerMinute), String(startMs), String(durationMs)),
+    );
+    const [one = [], other = []] = (await Promise.all(processes.map((process) => process.rest()))).map(
+      ([line]) => (line?.['calls'] ?? []) as number[],
+    );
+    const all = [...one, ...other].toSorted((left, right) => left - right);
+    // A twentieth at once, the rest spread over a minute and two seconds; what is booked is good for two seconds.
+    const burst = unitsPerMinute / 20;
+    const perSecond = (unitsPerMinute - burst) / 62;
+    for (const from of all) {
+      const second = all.filter((at) => at >= from && at < from + 1_000).length;
+      expect(second).toBeLessThanOrEqual(burst + 3 * perSecond);
+    }
+    const seconds = ((all.at(-1) ?? 0) - (all[0] ?? 0)) / 1_000;
+    expect(all.length).toBeLessThanOrEqual(burst + perSecond * (seconds + 2));
+    expect(all.length, 'and the quota is used').toBeGreaterThan(0.7 * perSecond * seconds);
+    for (const own of [one, other]) expect(own.length).toBeGreaterThan(all.length / 5);
+  });
+
   it('work on each user one at a time, lose no fence, and look again after the last one who asked', async () => {
     await migrate(database);
     const userIds = Array.from({ length: 40 }, (_, index) => String(index + 1));

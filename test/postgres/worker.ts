@@ -10,6 +10,7 @@
  * - `migrate`: connects, says so, and on SIGUSR2 migrates and says which migrations it applied.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { googlePace } from '../../shared/adapters/google/pace.ts';
 import { underLease } from '../../shared/adapters/ledger/leases.ts';
 import { createLedger } from '../../shared/adapters/ledger/ledger.ts';
 import { migrate } from '../../shared/adapters/ledger/migrate.ts';
@@ -120,6 +121,29 @@ const roles: Record<string, () => Promise<void>> = {
     } catch (error) {
       say({ wrote: false, code: isSealwrightError(error) ? error.code : String(error) });
     }
+  },
+
+  spend: async () => {
+    const [unitsPerMinute = '0', startMs = '0', durationMs = '0'] = rest;
+    const pace = googlePace({
+      ledger: createLedger({ database, clock }),
+      pace: 'shared',
+      unitsPerMinute: Number(unitsPerMinute),
+      unitsPerBooking: 4,
+      code: 'directory-unavailable',
+      sleep: async (ms) => void (await sleep(ms)),
+      elapsedMs: () => performance.now(),
+    });
+    await sleep(Math.max(0, Number(startMs) - Date.now()));
+    const calls: number[] = [];
+    const spender = async () => {
+      while (Date.now() < Number(startMs) + Number(durationMs)) {
+        await pace.take(1);
+        calls.push(Date.now());
+      }
+    };
+    await Promise.all(Array.from({ length: 10 }, spender));
+    say({ calls });
   },
 
   migrate: async () => {

@@ -130,12 +130,62 @@ describe('keeping a notification channel', () => {
     const dying = surround('directory', directory, async () => {
       throw new Error('the process died');
     });
-    const keeping = { ...ledger, forgetChannel: async () => expect.unreachable() };
+    const keeping = { ...ledger, retireChannel: async () => expect.unreachable() };
     await expect(keepChannels({ ...deps, directory: dying, ledger: keeping })).rejects.toThrow();
     expect(await ledger.channels()).toHaveLength(1);
     clock.advance(2 * MINUTE_MS);
     expect(await keepChannels(deps)).toEqual({ open: 1, opened: 1, stopped: 1 });
     expect((await ledger.channels()).map(({ channelId }) => channelId)).toEqual(['channel-2']);
+  });
+
+  describe('where Google takes no channel for all kinds of event', () => {
+    const KINDS = ['add', 'delete', 'makeAdmin', 'undelete', 'update'];
+    const apart = (refused: readonly string[] = []) => ({
+      ...directory,
+      watch: async (request: Parameters<FakeDirectory['watch']>[0]) => {
+        if (request.event === undefined || refused.includes(request.event))
+          throw permanent('directory-refused', 'Invalid event.', { details: { httpStatus: 400 } });
+        return await directory.watch(request);
+      },
+    });
+    const kinds = async () => (await ledger.channels()).map(({ event }) => event);
+
+    test('opens one for each kind, and replaces each before its end', async () => {
+      expect(await keepChannels({ ...deps, directory: apart() })).toEqual({ open: 5, opened: 5, stopped: 0 });
+      expect(await kinds()).toEqual(KINDS);
+      expect(await keepChannels({ ...deps, directory: apart() })).toEqual({ open: 5, opened: 0, stopped: 0 });
+      clock.advance(5.5 * HOUR_MS);
+      expect(await keepChannels({ ...deps, directory: apart() })).toEqual({ open: 5, opened: 5, stopped: 5 });
+      expect(open()).toHaveLength(5);
+      expect(log.of('channel-refused').filter(({ severity }) => severity === 'error')).toEqual([]);
+    });
+
+    test('says which kind it cannot have, keeps what there is, and asks for that one again', async () => {
+      const refusing = { ...deps, directory: apart(['makeAdmin']) };
+      expect(await keepChannels(refusing)).toEqual({ open: 4, opened: 4, stopped: 0 });
+      expect(log.of('channel-refused').at(-1)).toMatchObject({
+        severity: 'error',
+        fields: { kind: 'makeAdmin' },
+      });
+      expect(await keepChannels({ ...deps, directory: apart() })).toEqual({ open: 5, opened: 1, stopped: 0 });
+    });
+  });
+
+  test('stops a channel that is heard of although it is over, also one whose opening was never answered', async () => {
+    const answerLost = {
+      ...directory,
+      watch: async (request: Parameters<FakeDirectory['watch']>[0]) => {
+        await directory.watch(request);
+        throw retryable('directory-unavailable', 'The answer was lost.');
+      },
+    };
+    await keepChannels({ ...deps, directory: answerLost });
+    expect(await keepChannels(deps)).toEqual({ open: 1, opened: 1, stopped: 0 });
+    expect(open()).toEqual(['channel-1', 'channel-2']);
+    await ledger.recordStrayNotification('channel-1', 'resource-of-channel-1');
+    expect(await keepChannels(deps)).toEqual({ open: 1, opened: 0, stopped: 1 });
+    expect(open()).toEqual(['channel-2']);
+    expect(await keepChannels(deps)).toEqual({ open: 1, opened: 0, stopped: 0 });
   });
 
   test('is one process’s work at a time', async () => {

@@ -440,7 +440,7 @@ describe('Pub/Sub', () => {
   test('takes hints from the functions that publish them and from the log sink', () => {
     expect(local('topic_publishers')).toEqual({
       'directory-events': ['directory-watch', 'due', 'sweep', 'admin'],
-      'crl-requests': ['directory-event', 'set-up'],
+      'crl-requests': ['directory-event', 'due', 'admin', 'set-up'],
     });
     const { members } = body('google_pubsub_topic_iam_binding.directory_events_publishers');
     expect(members).toContain('google_logging_organization_sink.directory.writer_identity');

@@ -30,6 +30,8 @@ const NOT_FOR_TERRAFORM = [
   'SEALWRIGHT_SWEEP_BUDGET_SECONDS',
   'SEALWRIGHT_LOOK_BY_AGE_DAYS',
   'SEALWRIGHT_HINTS_PER_MINUTE',
+  'SEALWRIGHT_DIRECTORY_PER_MINUTE',
+  'SEALWRIGHT_GMAIL_UNITS_PER_MINUTE',
   'SEALWRIGHT_PUBLIC_HTTP_PROXY',
   'K_REVISION',
 ];
@@ -73,6 +75,7 @@ const SAMPLE: Environment = {
   SEALWRIGHT_SIGN_URL: 'https://sign.example',
   SEALWRIGHT_GMAIL_ACCOUNT: 'gmail@a.example',
   SEALWRIGHT_DIRECTORY_ACCOUNT: 'directory@a.example',
+  SEALWRIGHT_ORGANIZATION: '123456789012',
   SEALWRIGHT_WATCH_URL: 'https://watch.example',
   SEALWRIGHT_BUCKET: 'b',
   SEALWRIGHT_OCSP_KEY_SECRET: 'projects/p/secrets/ocsp',
@@ -119,6 +122,7 @@ describe('settings in Terraform', () => {
     async (name) => {
       const withDefaults = [
         'SEALWRIGHT_BEHIND_IAM',
+        'SEALWRIGHT_ORGANIZATION',
         'SEALWRIGHT_OCSP_KEY_SECRET',
         'SEALWRIGHT_AUDIT_KEY_SECRET',
         'SEALWRIGHT_KEY_SERVICE_WRAP_CALLERS',

@@ -2,6 +2,7 @@ import { admin } from 'googleapis/build/src/apis/admin/index.js';
 import { type Bearer, callGoogle } from '../google/call.ts';
 import { GoogleCallError } from '../google/call-error.ts';
 import { type GoogleEndpoints, restRoot } from '../google/endpoints.ts';
+import { type Pace, unpaced } from '../google/pace.ts';
 import { type RestCallOptions, withToken } from '../google/rest-options.ts';
 import type { Repeatable, RetrySettings } from '../google/retry.ts';
 import { directoryFailure } from './failure.ts';
@@ -11,12 +12,14 @@ export interface GoogleDirectoryOptions {
   readonly bearer: Bearer;
   readonly endpoints: GoogleEndpoints;
   readonly retry: RetrySettings;
+  /** What all instances may ask together; no limit unless told. */
+  readonly pace?: Pace;
 }
 
 export type DirectoryApi = ReturnType<typeof directoryCaller>;
 
 /** Google's own client, and one way to call it. */
-export function directoryCaller({ bearer, endpoints, retry }: GoogleDirectoryOptions) {
+export function directoryCaller({ bearer, endpoints, retry, pace = unpaced }: GoogleDirectoryOptions) {
   const api = admin({ version: 'directory_v1', retry: false, ...restRoot(endpoints) });
 
   /** `whenRefused` gives the meaning of the statuses that are an answer; any other is a failure, and throws. */
@@ -26,7 +29,7 @@ export function directoryCaller({ bearer, endpoints, retry }: GoogleDirectoryOpt
     whenRefused: { readonly [status: number]: () => T } = {},
   ): Promise<T> {
     try {
-      const answer = await callGoogle({ ...request, retry }, bearer, (token) =>
+      const answer = await callGoogle({ ...request, retry, pace }, bearer, (token) =>
         attempt(withToken(token, retry)),
       );
       return answer.data;

@@ -15,6 +15,7 @@ import { callGoogle } from '../google/call.ts';
 import { GoogleCallError } from '../google/call-error.ts';
 import type { DelegatedCredentials } from '../google/delegated-credentials.ts';
 import { type GoogleEndpoints, restRoot } from '../google/endpoints.ts';
+import { type Pace, unpaced } from '../google/pace.ts';
 import { type RestCallOptions, withToken } from '../google/rest-options.ts';
 import type { Repeatable, RetrySettings } from '../google/retry.ts';
 import { gmailFailure, isAlreadyExists, isFailedPrecondition } from './failure.ts';
@@ -28,7 +29,15 @@ export interface GoogleGmailOptions {
   readonly credentials: Pick<DelegatedCredentials, 'forUser'>;
   readonly endpoints: GoogleEndpoints;
   readonly retry: RetrySettings;
+  /** What all instances may spend together of the project's quota units; no limit unless told. */
+  readonly pace?: Pace;
 }
+
+/**
+ * Google publishes no units for `settings.cse`; its other settings methods take from 1 to 100, so a read is taken for 5 and a
+ * write for 100. https://developers.google.com/workspace/gmail/api/reference/quota
+ */
+const unitsOf = (method: string): number => (/\.(?:list|get)$/.test(method) ? 5 : 100);
 
 interface Request {
   /** Google's method id below `gmail.users.settings.cse.`. */
@@ -39,7 +48,7 @@ interface Request {
 }
 
 export function googleGmail(options: GoogleGmailOptions): Gmail {
-  const { credentials, retry } = options;
+  const { credentials, retry, pace = unpaced } = options;
   const { keypairs, identities } = gmail({ version: 'v1', retry: false, ...restRoot(options.endpoints) })
     .users.settings.cse;
 
@@ -52,8 +61,10 @@ export function googleGmail(options: GoogleGmailOptions): Gmail {
   ): Promise<T> {
     const method = `gmail.users.settings.cse.${request.method}`;
     try {
-      const answer = await callGoogle({ ...request, method, retry }, credentials.forUser(mailbox), (token) =>
-        attempt(withToken(token, retry)),
+      const answer = await callGoogle(
+        { ...request, method, retry, pace, units: unitsOf(request.method) },
+        credentials.forUser(mailbox),
+        (token) => attempt(withToken(token, retry)),
       );
       return answer.data;
     } catch (error) {

@@ -1,4 +1,5 @@
 import { GoogleCallError, readFailure } from './call-error.ts';
+import { type Pace, unpaced } from './pace.ts';
 import { type Repeatable, type RetrySettings, waitBeforeNext } from './retry.ts';
 
 /** Where access tokens come from. Throws `GoogleCallError` of a credential method (`isCredentialFailure`). */
@@ -13,6 +14,10 @@ export interface GoogleCall {
   readonly method: string;
   readonly repeatable: Repeatable;
   readonly retry: RetrySettings;
+  /** The quota that each attempt spends `units` of; none unless told. */
+  readonly pace?: Pace;
+  /** 1 unless told. */
+  readonly units?: number;
 }
 
 /**
@@ -45,13 +50,15 @@ export async function repeatedly<T>(
   attempt: () => Promise<T>,
   recover: (error: GoogleCallError) => Promise<boolean> = async () => false,
 ): Promise<T> {
-  const { method, repeatable, retry } = call;
+  const { method, repeatable, retry, pace = unpaced, units = 1 } = call;
   const startedMs = retry.clock.now().getTime();
   for (let count = 1; ; ) {
+    await pace.take(units);
     try {
       return await attempt();
     } catch (thrown) {
       const error = asCallError(method, thrown, retry.clock.now());
+      await pace.failed(error.failure);
       if (await recover(error)) continue;
       const elapsedMs = retry.clock.now().getTime() - startedMs;
       const waitMs = waitBeforeNext(error.failure, repeatable, count, elapsedMs, retry);

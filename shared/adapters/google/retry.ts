@@ -71,7 +71,7 @@ export function prospectOf(failure: GoogleCallFailure): Prospect {
     case 429:
       return 'no-effect';
     case 403:
-      return isThrottling(failure) ? 'no-effect' : 'final';
+      return isQuotaRefusal(failure) ? 'no-effect' : 'final';
     case 409:
       return failure.status === 'ABORTED' || failure.reasons.includes('aborted') ? 'effect-unknown' : 'final';
     case 408:
@@ -86,8 +86,11 @@ export function prospectOf(failure: GoogleCallFailure): Prospect {
   }
 }
 
-/** Quota refusals come as 403 with a reason or, newer, with nothing but their wording. */
-const isThrottling = (failure: GoogleCallFailure): boolean =>
+/** 429, or a refusal for a quota: those come as 403 with a reason or, newer, with nothing but their wording. */
+export const isThrottling = (failure: GoogleCallFailure): boolean =>
+  failure.httpStatus === 429 || (failure.httpStatus === 403 && isQuotaRefusal(failure));
+
+const isQuotaRefusal = (failure: GoogleCallFailure): boolean =>
   failure.status === 'RESOURCE_EXHAUSTED' ||
   failure.reasons.some((reason) => THROTTLED.has(reason)) ||
   /\b(quota exceeded|rate limit exceeded)\b/i.test(failure.text);

@@ -30,3 +30,20 @@ export function busFailure(error: GoogleCallError, topic: string): SealwrightErr
       return stuck('Pub/Sub does not take this message; repeating it will not help.');
   }
 }
+
+/** What a failed call about dead letters means; the code is `bus-unavailable` here too. */
+export function deadLetterFailure(error: GoogleCallError, subscription: string): SealwrightError {
+  const { failure } = error;
+  const said = `Reading the dead letters of ${subscription} failed: ${error.message}`;
+  const details = {
+    subscription,
+    ...(failure.httpStatus === undefined ? {} : { httpStatus: failure.httpStatus }),
+  };
+  if (isTransient(failure) || (failure.httpStatus === 401 && !isCredentialFailure(failure)))
+    return retryable('bus-unavailable', said, { cause: error, details });
+  const advice =
+    failure.httpStatus === 403
+      ? "Give the admin function's service account roles/pubsub.subscriber on the subscription, and roles/pubsub.publisher on the topics."
+      : 'Apply the Terraform of this version, which makes topic, subscription and rights.';
+  return permanent('bus-unavailable', `${said} ${advice}`, { cause: error, details });
+}

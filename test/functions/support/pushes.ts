@@ -1,3 +1,5 @@
+import { randomInt } from 'node:crypto';
+
 /** Pub/Sub pushes and audit log entries in the shape Google gives them. */
 
 /** https://cloud.google.com/pubsub/docs/push#receive_push, with the keys in both spellings. */
@@ -34,7 +36,7 @@ export const logEntry = (events: readonly AuditEvent[], methodName = 'google.adm
     resourceName: 'organizations/123456789012/userSettings',
     metadata: {
       '@type': 'type.googleapis.com/ccc_hosted_reporting.ActivityProto',
-      activityId: { timeUsec: '1795348800000000', uniqQualifier: '-1' },
+      activityId: { timeUsec: '1795348800000000', uniqQualifier: String(randomInt(2 ** 40)) },
       event: events.map((event) => ({ eventType: 'USER_SETTINGS', ...event })),
     },
   },

@@ -40,6 +40,7 @@ import { type KeptBus, keptBus } from './bus.ts';
 import { type Around, surround } from './calls.ts';
 import { type ManualClock, manualClock } from './clock.ts';
 import { copyRows, expireLeases } from './database-copy.ts';
+import { type KeptDeadLetters, keptDeadLetters } from './dead-letters.ts';
 import { type FakeDirectory, fakeDirectory } from './directory.ts';
 import { type FakeGmail, fakeGmail } from './gmail.ts';
 import { type KeyPool, keyPool } from './key-pool.ts';
@@ -83,6 +84,7 @@ export interface World {
   readonly gmail: FakeGmail;
   readonly keyService: FakeKeyService;
   readonly bus: KeptBus;
+  readonly deadLetters: KeptDeadLetters;
   readonly bucket: FakeBucket;
   readonly secrets: FakeSecrets;
   readonly caKeys: CaKeys;
@@ -231,6 +233,7 @@ export async function createWorld(
     gmail,
     keyService,
     bus,
+    deadLetters: keptDeadLetters(),
     bucket,
     secrets,
     caKeys,

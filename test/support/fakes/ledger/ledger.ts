@@ -1,7 +1,7 @@
 /**
  * A ledger in plain maps, for tests that tell thousands of histories. It promises what the ledger in SQL promises:
  * `test/support/memory-ledger.test.ts` holds it to the same contract, and `twinLedger` compares the two answer by answer.
- * It keeps no device keys, OCSP answers, checkpoints, requests about pairs and rewrapped keys, and says so when asked.
+ * It keeps no device keys, OCSP answers, checkpoints, requests about pairs, rewrapped keys, news of sources and paces, and says so when asked.
  */
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../../../shared/ports/clock.ts';
@@ -64,6 +64,8 @@ const ledgerOf = (memory: Memory): Ledger => ({
     ...(['mailEpochs', 'tiedEpochs', 'recordKeyMoveJob', 'recordMovedForm', 'closeKeyMove'] as const),
     ...(['readKeyMoveJob'] as const),
     ...(['recordRewrapped', 'recordUnreadable', 'newerWrappedKey', 'addressHistory', 'keysToProve'] as const),
+    ...(['recordNews', 'sources', 'oddities', 'backlog', 'followEntries', 'followedEntries'] as const),
+    ...(['reportsReading', 'recordReportsReading', 'bookPace', 'holdPace'] as const),
   ),
   ...leases(memory),
   ...users(memory),
@@ -90,27 +92,67 @@ function notKept<const Name extends keyof Ledger>(...names: readonly Name[]): Pi
   return Object.fromEntries(names.map((name) => [name, refuse(name)])) as unknown as Pick<Ledger, Name>;
 }
 
+const WEEK_MS = 7 * 86_400_000;
+
 const channels = ({
   rows,
-}: Memory): Pick<Ledger, 'recordChannel' | 'readChannel' | 'channels' | 'forgetChannel'> => ({
+  clock,
+}: Memory): Pick<
+  Ledger,
+  | 'recordChannel'
+  | 'readChannel'
+  | 'channels'
+  | 'retireChannel'
+  | 'recordStrayNotification'
+  | 'strayChannels'
+  | 'recordChannelStopped'
+> => ({
   recordChannel: async (channel) => {
-    rows.now.channels.set(channel.channelId, channel);
+    rows.now.channels.set(channel.channelId, { ...rows.now.channels.get(channel.channelId), ...channel });
   },
   readChannel: async (channelId) => {
     const channel = rows.now.channels.get(channelId);
     if (channel === undefined) return undefined;
-    const { tokenSha256Hex, resourceId, expiresAt } = channel;
-    return { tokenSha256Hex, resourceId, expiresAt };
+    const { tokenSha256Hex, resourceId, expiresAt, retiredAt } = channel;
+    return { tokenSha256Hex, resourceId, expiresAt, ...(retiredAt === undefined ? {} : { retiredAt }) };
   },
   channels: async () =>
     [...rows.now.channels.values()]
+      .filter(({ retiredAt }) => retiredAt === undefined)
       .toSorted(
         (left, right) =>
           left.expiresAt.getTime() - right.expiresAt.getTime() || byText(left.channelId, right.channelId),
       )
       .map(({ channelId, resourceId, event, expiresAt }) => ({ channelId, resourceId, event, expiresAt })),
-  forgetChannel: async (channelId) => {
-    rows.now.channels.delete(channelId);
+  retireChannel: async (channelId) => {
+    const channel = rows.now.channels.get(channelId);
+    const now = clock.now();
+    if (channel !== undefined)
+      rows.now.channels.set(channelId, { ...channel, retiredAt: channel.retiredAt ?? now });
+    for (const { channelId: id, retiredAt } of [...rows.now.channels.values()])
+      if (retiredAt !== undefined && now.getTime() - retiredAt.getTime() > WEEK_MS)
+        rows.now.channels.delete(id);
+  },
+  recordStrayNotification: async (channelId, resourceId) => {
+    const channel = rows.now.channels.get(channelId);
+    if (channel === undefined) return;
+    rows.now.channels.set(channelId, {
+      ...channel,
+      isHeard: true,
+      resourceId: channel.resourceId || resourceId,
+    });
+  },
+  strayChannels: async () =>
+    [...rows.now.channels.values()]
+      .filter(
+        ({ retiredAt, isHeard, resourceId }) =>
+          retiredAt !== undefined && isHeard === true && resourceId !== '',
+      )
+      .toSorted((left, right) => byText(left.channelId, right.channelId))
+      .map(({ channelId, resourceId }) => ({ channelId, resourceId })),
+  recordChannelStopped: async (channelId) => {
+    const channel = rows.now.channels.get(channelId);
+    if (channel !== undefined) rows.now.channels.set(channelId, { ...channel, isHeard: false });
   },
 });
 

@@ -78,7 +78,10 @@ export interface Rows {
   readonly lastEntries: Set<string>;
   /** Serials that some published CRL was seen to list. */
   readonly listed: Set<string>;
-  readonly channels: Map<string, Parameters<Ledger['recordChannel']>[0]>;
+  readonly channels: Map<
+    string,
+    Parameters<Ledger['recordChannel']>[0] & { readonly retiredAt?: Date; readonly isHeard?: boolean }
+  >;
   readonly audit: (AuditEntry & { readonly id: bigint; readonly at: Date })[];
   readonly heldSets: Map<bigint, HeldSet>;
   readonly departures: (HeldDeparture & { readonly isStanding: boolean })[];

@@ -1,0 +1,60 @@
+/** The part of `sealwright status` about where events come from: alarms first, then each source, then what was not followed. */
+import { table } from '../table.ts';
+import { counted, instant } from '../words.ts';
+import type { SystemStatus } from './sweep-answers.ts';
+
+const NAMES: Readonly<Record<string, string>> = {
+  watch: 'directory notifications',
+  audit: 'audit log',
+  reports: 'Reports API',
+};
+
+type NotFollowed = SystemStatus['notFollowed'][number];
+
+export const describeAlarms = ({ alarms }: SystemStatus): readonly string[] =>
+  alarms.map(({ alarm, message }) => `ALARM ${alarm}: ${message}`);
+
+export function describeFreshness(status: SystemStatus): string {
+  const { channels, backlog, deadLetters } = status;
+  const last = channels
+    .map(({ expiresAt }) => expiresAt)
+    .toSorted()
+    .at(-1);
+  const lines = [
+    sourcesLine(status),
+    last === undefined
+      ? 'No notification channel is open.'
+      : `${counted(channels.length, 'notification channel')} open, until ${instant(last)}.`,
+    `Backlog: ${counted(backlog.due, 'user')} due, ${backlog.pending.toLocaleString('en-US')} pending${backlog.oldestPending === undefined ? '' : `, the longest since ${instant(backlog.oldestPending.since)}`}.`,
+    deadLettersLine(deadLetters),
+  ];
+  if (status.notFollowed.length > 0) lines.push('', notFollowedTable(status.notFollowed));
+  return lines.join('\n');
+}
+
+function sourcesLine({ sources, reports }: SystemStatus): string {
+  const lasts = sources
+    .filter(({ receivedAt }) => receivedAt !== undefined)
+    .map(({ source, receivedAt }) => `${NAMES[source] ?? source} ${instant(receivedAt)}`);
+  const read = reports.readAt === undefined ? [] : [`Reports API read ${instant(reports.readAt)}`];
+  const all = [...lasts, ...read];
+  return all.length === 0 ? 'No event has come yet.' : `Last events: ${all.join(', ')}.`;
+}
+
+function deadLettersLine({ count, more, why }: SystemStatus['deadLetters']): string {
+  if (count === null) return `Dead letters: unknown (${why ?? 'no reason was given'}).`;
+  if (count === 0) return 'No dead letters.';
+  return `${more ? 'At least ' : ''}${counted(count, 'dead letter')}: "sealwright events dead list".`;
+}
+
+const notFollowedTable = (rows: readonly NotFollowed[]): string =>
+  table<NotFollowed>(
+    [
+      { title: 'NOT FOLLOWED', value: ({ kind }) => kind },
+      { title: 'FROM', value: ({ source }) => source },
+      { title: 'WHAT', value: ({ name }) => name },
+      { title: 'COUNT', value: ({ count }) => count.toLocaleString('en-US') },
+      { title: 'LAST', value: ({ lastAt }) => instant(lastAt) },
+    ],
+    rows,
+  );

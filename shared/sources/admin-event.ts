@@ -1,0 +1,101 @@
+/**
+ * Events of Workspace's admin audit log, whichever way they come: through the organization's log sink or from the Reports
+ * API. They say whom or what to look at, and none of it is believed. Users are named by address, never by immutable id;
+ * org units by the path from before.
+ * https://developers.google.com/workspace/admin/reports/v1/appendix/activity/admin-event-names
+ */
+export interface AdminEvent {
+  /** `MOVE_USER_TO_ORG_UNIT` */
+  readonly name: string;
+  /** By name, in no particular order. */
+  readonly parameters: ReadonlyMap<string | undefined, string | undefined>;
+}
+
+/** What there is to look at; neither: the event is not one this product follows. */
+export interface EventTarget {
+  /** Lower case. */
+  readonly address?: string;
+  /** A unit whose subtree is to be swept. */
+  readonly orgUnitPath?: string;
+}
+
+const USER_EVENTS: ReadonlySet<string> = new Set([
+  'CREATE_USER',
+  'DELETE_USER',
+  'UNDELETE_USER',
+  'SUSPEND_USER',
+  'UNSUSPEND_USER',
+  'ARCHIVE_USER',
+  'UNARCHIVE_USER',
+  'RENAME_USER',
+  'MOVE_USER_TO_ORG_UNIT',
+  'ADD_NICKNAME',
+  'REMOVE_NICKNAME',
+  'GMAIL_RESET_USER',
+  'USER_LICENSE_ASSIGNMENT',
+  'USER_LICENSE_REVOKE',
+  'ADD_GROUP_MEMBER',
+  'REMOVE_GROUP_MEMBER',
+]);
+
+const UNIT_EVENTS: ReadonlySet<string> = new Set(['MOVE_ORG_UNIT', 'EDIT_ORG_UNIT_NAME', 'REMOVE_ORG_UNIT']);
+
+/** Every event that is followed, for those who have to ask for each by its name. */
+export const FOLLOWED_EVENTS: readonly string[] = [...USER_EVENTS, ...UNIT_EVENTS];
+
+/** Changes of which the directory's own notifications tell as well, each of them. */
+export const NOTIFIED_EVENTS: ReadonlySet<string> = new Set([
+  'CREATE_USER',
+  'DELETE_USER',
+  'UNDELETE_USER',
+  'SUSPEND_USER',
+  'UNSUSPEND_USER',
+  'RENAME_USER',
+  'MOVE_USER_TO_ORG_UNIT',
+]);
+
+/** Their NEW_VALUE is an address too, and the one that answers now. */
+const NEW_VALUE_IS_ADDRESS: ReadonlySet<string> = new Set(['RENAME_USER']);
+
+export function targetOf({ name, parameters }: AdminEvent): EventTarget {
+  const orgUnitPath = changedUnit(name, parameters);
+  const address = USER_EVENTS.has(name) ? addressOf(name, parameters) : undefined;
+  return {
+    ...(address === undefined ? {} : { address }),
+    ...(orgUnitPath === undefined ? {} : { orgUnitPath }),
+  };
+}
+
+/**
+ * Where the users of a unit that was moved, renamed or removed are now, as far as the entry says: ORG_UNIT_NAME is the
+ * path from before, NEW_VALUE the new parent or the new name. A removed unit was empty; who was in it is near its
+ * parent. A path that turns out wrong makes the sweep turn to the parent (`sweep/subtree.ts`).
+ */
+function changedUnit(name: string, parameters: AdminEvent['parameters']): string | undefined {
+  const before = parameters.get('ORG_UNIT_NAME');
+  const value = parameters.get('NEW_VALUE');
+  if (before === undefined || !before.startsWith('/')) return undefined;
+  const parent = before.slice(0, before.lastIndexOf('/'));
+  switch (name) {
+    case 'MOVE_ORG_UNIT':
+      return value?.startsWith('/') ? value : '/';
+    case 'EDIT_ORG_UNIT_NAME':
+      if (value === undefined || value === '') return parent || '/';
+      return value.startsWith('/') ? value : `${parent}/${value}`;
+    case 'REMOVE_ORG_UNIT':
+      return parent || '/';
+    default:
+      return undefined;
+  }
+}
+
+function addressOf(name: string, parameters: AdminEvent['parameters']): string | undefined {
+  const wanted = NEW_VALUE_IS_ADDRESS.has(name) ? ['NEW_VALUE', 'USER_EMAIL'] : ['USER_EMAIL'];
+  return wanted
+    .map((key) => parameters.get(key))
+    .find((value) => value?.includes('@'))
+    ?.toLowerCase();
+}
+
+/** The id that the log sink and the Reports API both give an entry: the millisecond, and a number that tells it from others. */
+export const entryKey = (timeMs: number, uniqueQualifier: string): string => `${timeMs}:${uniqueQualifier}`;

@@ -1,0 +1,207 @@
+/**
+ * Whether anything goes unnoticed: how fresh each source is, how far the sweep, who waits. An *alarm* is a fact that will
+ * not mend itself; it stands as long as its cause does, and is no error of the function that finds it.
+ *
+ * A source that is silent on a quiet day cannot be told from one that is broken by its silence alone. What tells is another
+ * source: the directory's notifications and the audit log both bring every user that is created, deleted or undeleted, and
+ * the sweep and the Reports API find what neither brought.
+ */
+import type { Backlog, OddityRecord, ReportsReading, SourceRecord } from '../ports/ledger/sources.ts';
+import type { SweepRecord } from '../ports/ledger/sweeps.ts';
+import type { Ledger } from '../ports/ledger.ts';
+
+export interface Freshness {
+  readonly sources: readonly SourceRecord[];
+  readonly oddities: readonly OddityRecord[];
+  readonly channels: readonly { readonly event: string; readonly expiresAt: Date }[];
+  readonly lastWhole?: SweepRecord;
+  readonly lastEnded?: SweepRecord;
+  readonly backlog: Backlog;
+  readonly reports: ReportsReading;
+}
+
+export type AlarmName =
+  | 'audit-silent'
+  | 'watch-silent'
+  | 'no-channel'
+  | 'sweep-late'
+  | 'drift'
+  | 'backlog-late'
+  | 'pending-long'
+  | 'audit-gaps'
+  | 'reports-failing';
+
+export interface Alarm {
+  readonly alarm: AlarmName;
+  /** A sentence: what is wrong and what to do. */
+  readonly message: string;
+}
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+/** Google says "a couple of minutes", and that some entries take longer. */
+const MISSED_MS = 2 * HOUR_MS;
+/** Two sweeps of six hours and one more hour: as in terraform/monitoring.tf. */
+const SWEEP_LATE_MS = 13 * HOUR_MS;
+/** A channel is replaced when an hour is left of it, so less means that replacing it fails. */
+const CHANNEL_LEFT_MS = 45 * MINUTE_MS;
+const BACKLOG_LATE_MS = 30 * MINUTE_MS;
+/** Somebody without a mailbox is blocked after this long; nobody should be pending for longer. */
+const PENDING_LONG_MS = 25 * HOUR_MS;
+const FAILED_READINGS = 3;
+const DRIFT = { minimum: 20, share: 0.02 };
+
+export type FreshnessLedger = Pick<
+  Ledger,
+  'sources' | 'oddities' | 'channels' | 'sweepOverview' | 'backlog' | 'reportsReading'
+>;
+
+export async function readFreshness(ledger: FreshnessLedger): Promise<Freshness> {
+  const { lastWhole, lastEnded } = await ledger.sweepOverview();
+  return {
+    sources: await ledger.sources(),
+    oddities: await ledger.oddities(),
+    channels: await ledger.channels(),
+    ...(lastWhole === undefined ? {} : { lastWhole }),
+    ...(lastEnded === undefined ? {} : { lastEnded }),
+    backlog: await ledger.backlog(),
+    reports: await ledger.reportsReading(),
+  };
+}
+
+export const alarmsOf = (freshness: Freshness, now: Date): readonly Alarm[] => [
+  ...silence(freshness, now),
+  ...channelAlarms(freshness, now),
+  ...sweepAlarms(freshness, now),
+  ...backlogAlarms(freshness, now),
+  ...reportsAlarms(freshness),
+];
+
+function silence({ sources }: Freshness, now: Date): readonly Alarm[] {
+  const advice = {
+    audit:
+      'Look whether Workspace data is still shared with Google Cloud (Admin console, Account settings) and whether the log sink may publish to its topic.',
+    watch:
+      'The channel is replaced by itself; if this stays, look at the log of directory-watch and its public address.',
+    reports: '',
+  };
+  return sources.flatMap(({ source, missedSince, receivedAt }) => {
+    if (source === 'reports' || missedSince === undefined || age(missedSince, now) < MISSED_MS) return [];
+    const last =
+      receivedAt === undefined
+        ? 'never brought anything'
+        : `brought something last at ${receivedAt.toISOString()}`;
+    return [
+      {
+        alarm: `${source}-silent` as const,
+        message: `The ${source === 'audit' ? 'audit log' : "directory's notifications"} ${last}, and another source has known of changes since ${missedSince.toISOString()}. ${advice[source]}`,
+      },
+    ];
+  });
+}
+
+function channelAlarms({ channels }: Freshness, now: Date): readonly Alarm[] {
+  const left = channelLeftMs(channels, now);
+  if (left !== undefined && left >= CHANNEL_LEFT_MS) return [];
+  const said =
+    left === undefined
+      ? 'No notification channel is open'
+      : `The last notification channel ends in ${Math.max(0, Math.floor(left / MINUTE_MS))} minutes and was not replaced`;
+  return [
+    {
+      alarm: 'no-channel',
+      message: `${said}. The log of due says why Google refuses one (channel-refused).`,
+    },
+  ];
+}
+
+/** Until the first kind of event has no channel any more; undefined when there is none at all. */
+export function channelLeftMs(channels: Freshness['channels'], now: Date): number | undefined {
+  const latest = new Map<string, number>();
+  for (const { event, expiresAt } of channels)
+    latest.set(event, Math.max(latest.get(event) ?? 0, expiresAt.getTime()));
+  const end = latest.get('all') ?? (latest.size === 0 ? undefined : Math.min(...latest.values()));
+  return end === undefined ? undefined : end - now.getTime();
+}
+
+function sweepAlarms({ lastWhole, lastEnded }: Freshness, now: Date): readonly Alarm[] {
+  const alarms: Alarm[] = [];
+  const ended = lastWhole?.endedAt;
+  if (lastEnded !== undefined && (ended === undefined || age(ended, now) > SWEEP_LATE_MS)) {
+    const since = ended === undefined ? 'never' : `last at ${ended.toISOString()}`;
+    alarms.push({
+      alarm: 'sweep-late',
+      message: `The directory was ${since} read whole${lastEnded.why === undefined ? '' : `: ${lastEnded.why.replace(/\.+$/, '')}`}. Users in no list do not depart until it is.`,
+    });
+  }
+  if (
+    lastWhole !== undefined &&
+    lastWhole.differing > Math.max(DRIFT.minimum, DRIFT.share * lastWhole.living)
+  ) {
+    alarms.push({
+      alarm: 'drift',
+      message: `The last whole sweep found ${lastWhole.differing} of ${lastWhole.living} users that no event had told of. After a change of policy that is expected; otherwise a source loses events.`,
+    });
+  }
+  return alarms;
+}
+
+function backlogAlarms({ backlog }: Freshness, now: Date): readonly Alarm[] {
+  const alarms: Alarm[] = [];
+  const { due, oldestDueAt, oldestPending } = backlog;
+  if (oldestDueAt !== undefined && age(oldestDueAt, now) > BACKLOG_LATE_MS) {
+    alarms.push({
+      alarm: 'backlog-late',
+      message: `${due} users are due and the first of them since ${oldestDueAt.toISOString()}. The log of directory-event says what keeps them waiting; "sealwright status" says whether everything is stopped.`,
+    });
+  }
+  if (oldestPending !== undefined && age(oldestPending.since, now) > PENDING_LONG_MS) {
+    alarms.push({
+      alarm: 'pending-long',
+      message: `User ${oldestPending.userId} is pending since ${oldestPending.since.toISOString()}: "sealwright user ${oldestPending.userId}" says why.`,
+    });
+  }
+  return alarms;
+}
+
+function reportsAlarms({ reports }: Freshness): readonly Alarm[] {
+  const alarms: Alarm[] = [];
+  if (reports.gaps > 0) {
+    alarms.push({
+      alarm: 'audit-gaps',
+      message: `The Reports API had ${reports.gaps} entries that the log sink has not brought; they were followed all the same. Look whether the sink may publish to its topic.`,
+    });
+  }
+  if (reports.failures >= FAILED_READINGS) {
+    alarms.push({
+      alarm: 'reports-failing',
+      message: `The Reports API could not be read ${reports.failures} times in a row: ${reports.why ?? 'no reason was given'}`,
+    });
+  }
+  return alarms;
+}
+
+/** Numbers for a log line, in seconds and counts; what is unknown is left out. */
+export function measure(freshness: Freshness, now: Date): Readonly<Record<string, number>> {
+  const seconds = (ms: number | undefined) => (ms === undefined ? undefined : Math.round(ms / 1000));
+  const since = (date: Date | undefined) => (date === undefined ? undefined : seconds(age(date, now)));
+  const { sources, backlog, lastWhole, reports, channels } = freshness;
+  const received = (name: string) => since(sources.find(({ source }) => source === name)?.receivedAt);
+  const numbers = {
+    auditAgeSeconds: received('audit'),
+    watchAgeSeconds: received('watch'),
+    reportsAgeSeconds: since(reports.readAt),
+    channelLeftSeconds: seconds(channelLeftMs(channels, now)),
+    sweepAgeSeconds: since(lastWhole?.endedAt),
+    sweepDrift: lastWhole?.differing,
+    dueUsers: backlog.due,
+    oldestDueSeconds: since(backlog.oldestDueAt) ?? 0,
+    pendingUsers: backlog.pending,
+    oldestPendingSeconds: since(backlog.oldestPending?.since) ?? 0,
+  };
+  return Object.fromEntries(
+    Object.entries(numbers).filter((entry): entry is [string, number] => entry[1] !== undefined),
+  );
+}
+
+const age = (date: Date, now: Date): number => now.getTime() - date.getTime();

@@ -1,0 +1,232 @@
+/** Each alarm, seen once by breaking what it watches, and seen to end once that is mended. */
+import { createHash } from 'node:crypto';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { createDirectoryEvent } from '../../functions/directory-event.ts';
+import { createDirectoryWatch } from '../../functions/directory-watch.ts';
+import { permanent } from '../../shared/errors.ts';
+import { alarmsOf, measure, readFreshness } from '../../shared/sources/freshness.ts';
+import { tick } from '../../shared/sources/sweep/tick.ts';
+import { keepChannels } from '../../shared/sources/watch-channels.ts';
+import { logEntry, push } from '../functions/support/pushes.ts';
+import {
+  createWorld,
+  DAY_MS,
+  HOUR_MS,
+  MINUTE_MS,
+  makeMaterials,
+  POLICY,
+  type World,
+} from '../support/fakes/world.ts';
+import { inForce } from '../support/policy.ts';
+
+const TOKEN = 'token';
+const CALLER = 'push@acme.iam.gserviceaccount.com';
+
+let world: World;
+let restore: () => Promise<void>;
+beforeAll(async () => {
+  world = await createWorld(await makeMaterials());
+  restore = await world.save();
+});
+afterEach(async () => {
+  await restore();
+});
+afterAll(() => world.close());
+
+const standing = async () =>
+  alarmsOf(await readFreshness(world.ledger), world.clock.now()).map(({ alarm }) => alarm);
+const messageOf = async (name: string) =>
+  alarmsOf(await readFreshness(world.ledger), world.clock.now()).find(({ alarm }) => alarm === name)?.message;
+let ids = 0;
+const channels = (directory: Partial<World['directory']> = {}) =>
+  keepChannels({
+    ...world,
+    directory: { ...world.directory, ...directory },
+    receiverUrl: 'https://watch.acme.example/',
+    randomBytes: (length) => new Uint8Array(length),
+    randomId: () => {
+      ids += 1;
+      return `channel-${ids}`;
+    },
+  });
+const sweep = () =>
+  tick({
+    ...world,
+    policy: POLICY,
+    elapsedMs: () => performance.now(),
+    intervalMs: 6 * HOUR_MS,
+    budgetMs: 60_000,
+    lookByAgeMs: 7 * DAY_MS,
+    hintsPerMinute: 400,
+  });
+/** A notification through a channel of its own. */
+const notify = async (state: string) => {
+  ids += 1;
+  const channelId = `notified-${ids}`;
+  await world.ledger.recordChannel({
+    channelId,
+    resourceId: 'r',
+    event: 'all',
+    tokenSha256Hex: createHash('sha256').update(TOKEN).digest('hex'),
+    expiresAt: new Date(world.clock.now().getTime() + HOUR_MS),
+  });
+  await createDirectoryWatch(world)({
+    method: 'POST',
+    path: '/',
+    query: new URLSearchParams(),
+    headers: {
+      'x-goog-channel-id': channelId,
+      'x-goog-channel-token': TOKEN,
+      'x-goog-resource-state': state,
+      'x-goog-message-number': '2',
+    },
+    body: Buffer.from('{"id":"1"}'),
+  });
+};
+/** The log sink brings an entry, a minute after the event as it does. */
+const log = async (eventName: string) => {
+  const receive = createDirectoryEvent({
+    ...world.deps,
+    policies: inForce(POLICY),
+    callers: { behindIam: false, audience: 'a', emails: [CALLER] },
+    idTokens: { verify: async () => ({ email: CALLER, subject: CALLER }) },
+  });
+  const timestamp = new Date(world.clock.now().getTime() - MINUTE_MS).toISOString();
+  const parameter = [{ name: 'USER_EMAIL', value: 'nobody@acme.example' }];
+  await receive({
+    method: 'POST',
+    path: '/',
+    query: new URLSearchParams(),
+    headers: { authorization: 'Bearer x' },
+    body: Buffer.from(push({ ...logEntry([{ eventName, parameter }]), timestamp })),
+  });
+};
+
+describe('an alarm about', () => {
+  test('notification channels stands while none can be opened, and again when the last one is not replaced', async () => {
+    const refuse = {
+      watch: async () => {
+        throw permanent('directory-refused', 'Not now.');
+      },
+    };
+    await channels(refuse);
+    expect(await standing()).toEqual(['no-channel']);
+    await channels();
+    expect(await standing()).toEqual([]);
+    world.clock.advance(5 * HOUR_MS + 20 * MINUTE_MS);
+    await channels(refuse);
+    expect(await messageOf('no-channel')).toContain('ends in 40 minutes');
+    await channels();
+    expect(await standing()).toEqual([]);
+  });
+
+  test('the audit log stands when notifications tell of new users and it does not, and not on a quiet day', async () => {
+    await channels();
+    await notify('add');
+    world.clock.advance(MINUTE_MS);
+    await log('CREATE_USER');
+    world.clock.advance(3 * HOUR_MS);
+    await channels();
+    expect(await standing(), 'nothing happens, and nobody has missed anything').toEqual([]);
+    await notify('update');
+    world.clock.advance(3 * HOUR_MS);
+    await channels();
+    expect(await standing(), 'an update of a telephone number is in no log').toEqual([]);
+    await notify('add');
+    world.clock.advance(2 * HOUR_MS - 1);
+    await channels();
+    expect(await standing()).toEqual([]);
+    world.clock.advance(1);
+    expect(await standing()).toEqual(['audit-silent']);
+    expect(await messageOf('audit-silent')).toMatch(
+      /brought something last at 2026-.* shared with Google Cloud/,
+    );
+    await log('CREATE_USER');
+    expect(await standing()).toEqual([]);
+  });
+
+  test('a notification channel that has died without a word stands when the audit log tells of new users', async () => {
+    await channels();
+    await log('CREATE_USER');
+    world.clock.advance(2 * HOUR_MS);
+    expect(await standing()).toEqual(['watch-silent']);
+    await notify('add');
+    expect(await standing()).toEqual([]);
+  });
+
+  test('the sweep stands when none was whole for thirteen hours, and says why', async () => {
+    await channels();
+    for (let id = 1; id <= 20; id += 1) world.directory.put({ userId: String(id) });
+    await sweep();
+    expect(await standing()).toEqual([]);
+    for (let id = 3; id <= 20; id += 1) world.directory.forget(String(id));
+    for (let hours = 0; hours < 14; hours += 1) {
+      world.clock.advance(HOUR_MS);
+      await sweep();
+    }
+    await channels();
+    expect(await standing()).toEqual(['sweep-late']);
+    expect(await messageOf('sweep-late')).toMatch(/last at .* 18 are unaccounted for/);
+    await world.ledger.requestSweep({ scope: '/', cause: { eventId: 'ana', event: 'accept-shrunk' } });
+    world.clock.advance(HOUR_MS);
+    await sweep();
+    expect(await standing()).toEqual([]);
+  });
+
+  test('drift stands when a sweep finds many users whom no event had told of', async () => {
+    await channels();
+    for (let id = 1; id <= 21; id += 1) world.directory.put({ userId: String(id) });
+    await sweep();
+    expect(await standing()).toEqual(['drift']);
+    expect(await messageOf('drift')).toContain('21 of 21 users');
+  });
+
+  test('users who wait stands for those who are due and not looked at, and for one who is pending for ever', async () => {
+    await channels();
+    const lease = await world.ledger.acquireLease('user:1', 60_000);
+    if (lease === undefined) throw new Error('held');
+    const due = new Date(world.clock.now().getTime() + HOUR_MS);
+    await world.ledger.recordSighting(lease, { userId: '1', primaryEmail: 'ana@acme.example', aliases: [] });
+    const waiting = { userId: '1', reason: 'Waits.', failures: 0, nextAction: 'look', nextActionAt: due };
+    await world.ledger.recordState(lease, { ...waiting, state: 'pending' });
+    world.clock.advance(HOUR_MS + 30 * MINUTE_MS);
+    expect(await standing()).toEqual([]);
+    world.clock.advance(1);
+    expect(await standing()).toEqual(['backlog-late']);
+    const far = new Date(due.getTime() + 40 * DAY_MS);
+    await world.ledger.recordState(lease, { ...waiting, nextActionAt: far, state: 'pending' });
+    expect(await standing()).toEqual([]);
+    world.clock.advance(25 * HOUR_MS);
+    await channels();
+    expect(await standing()).toEqual(['pending-long']);
+    await world.ledger.recordState(lease, { ...waiting, nextActionAt: far, state: 'ready' });
+    expect(await standing()).toEqual([]);
+  });
+
+  test('the Reports API stands for entries that the log sink lost, and when it cannot be read', async () => {
+    await channels();
+    await world.ledger.recordReportsReading({ through: world.clock.now(), gaps: 3 });
+    expect(await standing()).toEqual(['audit-gaps']);
+    await world.ledger.recordReportsReading({ through: world.clock.now(), gaps: 0 });
+    for (let time = 0; time < 3; time += 1) {
+      expect(await standing()).toEqual([]);
+      await world.ledger.recordReportsReading({ why: 'The privilege is missing.' });
+    }
+    expect(await standing()).toEqual(['reports-failing']);
+    expect(await messageOf('reports-failing')).toContain('The privilege is missing.');
+  });
+});
+
+test('the numbers for the metrics are in seconds, and leave out what is not known', async () => {
+  await channels();
+  await notify('update');
+  world.clock.advance(90_000);
+  expect(measure(await readFreshness(world.ledger), world.clock.now())).toEqual({
+    watchAgeSeconds: 90,
+    channelLeftSeconds: 6 * 3600 - 90,
+    dueUsers: 0,
+    oldestDueSeconds: 0,
+    pendingUsers: 0,
+    oldestPendingSeconds: 0,
+  });
+});
