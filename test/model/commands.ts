@@ -2,15 +2,24 @@
 import fc from 'fast-check';
 import { KEY_SERVICE_URL } from '../support/fakes/world.ts';
 import { compromise, DAY_MS, HOUR_MS, type Model, type Person, personOf, settle } from './model.ts';
-import { addressOf, expectAgreement, look, pass, type Real } from './real.ts';
+import {
+  addressOf,
+  expectAgreement,
+  GROUP,
+  look,
+  pass,
+  type Real,
+  rollIssuer,
+  tellRenewals,
+} from './real.ts';
 
 export type Command = fc.AsyncCommand<Model, Real>;
 
 export const USERS = ['101', '102', '103'] as const;
 const OTHER_SERVICE = 'https://kacls-2.acme.example';
 const MINUTE_MS = 60_000;
-/** Nobody's certificate nears its end within this time. */
-const LONGEST_STORY_MS = 500 * DAY_MS;
+/** The issuer outlives everything here. */
+const LONGEST_STORY_MS = 900 * DAY_MS;
 
 interface Happening {
   readonly name: string;
@@ -38,6 +47,7 @@ function command({ name, userId, possible, inModel, inReal }: Happening): Comman
       }
       for (const person of model.people.values()) settle(model, person);
       await expectAgreement(real, model);
+      await tellRenewals(real, model);
     },
   };
 }
@@ -152,8 +162,8 @@ export const rekey = (userId: string, reason: 'superseded' | 'keyCompromise'): C
     name: `is re-keyed (${reason})`,
     userId,
     possible: known,
-    inModel: (person) => {
-      if (reason === 'keyCompromise') compromise(person);
+    inModel: (person, model) => {
+      if (reason === 'keyCompromise') compromise(person, model.nowMs);
       else person.wish = true;
     },
     inReal: async ({ world }, _, person) => {
@@ -208,6 +218,44 @@ export const changeKeyService = (service: string): Command =>
     },
   });
 
+export const changeScope = (scope: string): Command =>
+  command({
+    name: `the policy covers ${scope}`,
+    inModel: (_, model) => {
+      model.scope = scope;
+    },
+    inReal: (real) => {
+      real.scope = scope;
+    },
+  });
+
+/** Certificates stay; the next ones come from the new issuer, and each CRL lists its own. */
+export const roll = (): Command =>
+  command({
+    name: 'another issuer takes over',
+    possible: (_, model) => !model.hasRolled,
+    inModel: (_, model) => {
+      model.hasRolled = true;
+    },
+    inReal: rollIssuer,
+  });
+
+export const group = (userId: string, isMember: boolean): Command =>
+  command({
+    name: isMember ? 'joins the group' : 'leaves the group',
+    userId,
+    possible: present,
+    inModel: (person) => {
+      person.inGroup = isMember;
+    },
+    inReal: ({ world }) => {
+      const members = world.directory.members.get(GROUP) ?? new Set<string>();
+      if (isMember) members.add(userId);
+      else members.delete(userId);
+      world.directory.members.set(GROUP, members);
+    },
+  });
+
 export const wait = (milliseconds: number): Command =>
   command({
     name: `${milliseconds / HOUR_MS} hours pass`,
@@ -241,6 +289,9 @@ export const anyCommand: fc.Arbitrary<Command>[] = [
     .tuple(someone, fc.constantFrom('identity' as const, 'pairs' as const, 'foreign' as const))
     .map(([who, kind]) => drift(who, kind)),
   fc.constantFrom(KEY_SERVICE_URL, OTHER_SERVICE).map(changeKeyService),
+  fc.constantFrom('/Staff', '/Staff', '/Staff/Legal').map(changeScope),
+  fc.tuple(someone, fc.boolean()).map(([who, isMember]) => group(who, isMember)),
+  fc.constant(undefined).map(roll),
   fc.constantFrom(HOUR_MS, 25 * HOUR_MS, 73 * HOUR_MS, 31 * DAY_MS).map(wait),
   fc.constantFrom(HOUR_MS, 25 * HOUR_MS, 73 * HOUR_MS, 31 * DAY_MS).map(wait),
 ];

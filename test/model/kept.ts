@@ -2,10 +2,13 @@
 import {
   type Command,
   changeKeyService,
+  changeScope,
+  group,
   join,
   move,
   rekey,
   rename,
+  roll,
   suspend,
   switchEncryption,
   wait,
@@ -35,6 +38,18 @@ export const KEPT: readonly { readonly what: string; readonly commands: readonly
       rename('101', 'a'),
       move('101', '/Contractors'),
       wait(31 * DAY_MS),
+    ],
+  },
+  {
+    what: 'covered by the group alone, renewed under another issuer, and gone',
+    commands: [
+      join('101'),
+      group('101', true),
+      changeScope('/Staff/Legal'),
+      roll(),
+      ...Array.from({ length: 12 }, () => wait(31 * DAY_MS)),
+      group('101', false),
+      wait(25 * HOUR_MS),
     ],
   },
   {

@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { generateRsaKey } from '../../shared/pki/key.ts';
 import type { ReconcileDeps } from '../../shared/reconcile/context.ts';
+import { type SampleAuthority, sampleAuthority } from '../pki/sample-authority.ts';
 import { keyPoolOfPairs } from '../support/fakes/key-pool.ts';
 import {
   createWorld,
@@ -22,14 +23,16 @@ import { expectAgreement, newReal } from './real.ts';
 
 const setting = (name: string, usual: number): number =>
   Number(process.env[`SEALWRIGHT_MODEL_${name}`] ?? usual);
-const runs = setting('RUNS', 400);
+const runs = setting('RUNS', 2_000);
 const length = setting('LENGTH', 40);
 const seed = setting('SEED', randomInt(2 ** 31));
 /** No history draws more keys than this, so no key comes back after it was reported as compromised. */
 const KEYS = 150;
 
 let materials: Materials;
+let next: SampleAuthority;
 beforeAll(async () => {
+  next = await sampleAuthority();
   materials = { ...(await makeMaterials()), pool: await keyPoolOfPairs(KEYS) };
 }, 60_000);
 
@@ -41,7 +44,7 @@ async function tell(
   const world = await createWorld(materials, { ledger });
   try {
     const model = newModel(USERS, START.getTime(), KEY_SERVICE_URL);
-    const real = newReal({ ...world, deps: { ...world.deps, ...changes } });
+    const real = newReal({ ...world, deps: { ...world.deps, ...changes } }, next);
     await fc.asyncModelRun(() => ({ model, real }), commands);
   } finally {
     await world.close();
@@ -79,7 +82,7 @@ describe('the system and a model of it', () => {
     const world = await createWorld(materials, { ledger: 'memory' });
     try {
       const model = newModel(USERS, START.getTime(), KEY_SERVICE_URL);
-      const real = newReal(world);
+      const real = newReal(world, next);
       await fc.asyncModelRun(() => ({ model, real }), [join('101'), rekey('101', 'superseded')]);
       const [leaf] = personOf(model, '101').leaves;
       if (leaf === undefined) throw new Error('nothing was issued');

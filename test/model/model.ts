@@ -1,7 +1,7 @@
 /**
  * What Sealwright should come to, told far more simply than it is done: people, their certificates in order of birth, and
- * which of them are revoked. No Gmail, no ledger, no steps, no crashes. Default policy; nobody lives long enough here
- * for a certificate to be renewed, because when that is depends on chance.
+ * which of them are revoked. No Gmail, no ledger, no steps, no crashes. When a certificate is renewed is drawn with its
+ * serial, so the model is told that instant once the certificate is there.
  */
 export const HOUR_MS = 3_600_000;
 export const DAY_MS = 24 * HOUR_MS;
@@ -18,12 +18,16 @@ export interface ModelLeaf {
   readonly answersWish: boolean;
   dueMs?: number;
   revoked: boolean;
+  /** Told, not predicted. */
+  renewMs?: number;
+  endMs?: number;
 }
 
 export interface Person {
   state: PersonState;
   presence: 'absent' | 'present' | 'deleted';
   unit: string;
+  inGroup: boolean;
   name: string;
   suspended: boolean;
   archived: boolean;
@@ -38,6 +42,9 @@ export interface Model {
   readonly startMs: number;
   nowMs: number;
   service: string;
+  /** The unit that the policy covers, beside the group. */
+  scope: string;
+  hasRolled: boolean;
   readonly people: Map<string, Person>;
 }
 
@@ -45,6 +52,8 @@ export const newModel = (userIds: readonly string[], nowMs: number, service: str
   startMs: nowMs,
   nowMs,
   service,
+  scope: '/Staff',
+  hasRolled: false,
   people: new Map(
     userIds.map((userId) => [
       userId,
@@ -52,6 +61,7 @@ export const newModel = (userIds: readonly string[], nowMs: number, service: str
         state: 'none',
         presence: 'absent',
         unit: '/Staff',
+        inGroup: false,
         name: 'a',
         suspended: false,
         archived: false,
@@ -69,22 +79,28 @@ export const personOf = (model: Model, userId: string): Person => {
   return person;
 };
 
+/** What has ended by itself needs no revocation. */
+function revoke(leaf: ModelLeaf, atMs: number): void {
+  if (leaf.endMs === undefined || leaf.endMs > atMs) leaf.revoked = true;
+}
+
 /** Somebody reports the key as compromised: whatever is live is revoked, whoever they are now, and a new key is wished. */
-export function compromise(person: Person): void {
-  for (const leaf of person.leaves) leaf.revoked = true;
+export function compromise(person: Person, nowMs: number): void {
+  for (const leaf of person.leaves) revoke(leaf, nowMs);
   person.wish = true;
 }
 
 /** Brings a person to what should hold now. */
 export function settle(model: Model, person: Person): void {
   for (const leaf of person.leaves)
-    if (leaf.dueMs !== undefined && leaf.dueMs <= model.nowMs) leaf.revoked = true;
+    if (leaf.dueMs !== undefined && leaf.dueMs <= model.nowMs) revoke(leaf, leaf.dueMs);
   if (person.presence === 'absent') return;
   if (person.presence === 'deleted') {
-    leave(model, person, 0, true);
+    leave(model, person, model.nowMs, true);
     return;
   }
-  const outside = !person.unit.startsWith('/Staff') || person.archived;
+  const isInScope = person.inGroup || `${person.unit}/`.startsWith(`${model.scope}/`);
+  const outside = !isInScope || person.archived;
   const covered = !outside && !person.suspended;
   if (person.state === 'none' && !covered) return;
   person.leftMs = outside ? (person.leftMs ?? model.nowMs) : undefined;
@@ -111,7 +127,7 @@ function leave(model: Model, person: Person, dueMs: number, gmailAnswers: boolea
     person.state = 'leaving';
     return;
   }
-  for (const leaf of person.leaves) leaf.revoked = true;
+  for (const leaf of person.leaves) revoke(leaf, dueMs);
   person.wish = false;
   person.state = gmailAnswers || person.state === 'out' ? 'out' : 'leaving';
 }
@@ -121,6 +137,7 @@ function issue(model: Model, person: Person): void {
     !person.wish &&
     !leaf.revoked &&
     leaf.dueMs === undefined &&
+    (leaf.renewMs === undefined || leaf.renewMs > model.nowMs) &&
     leaf.name === person.name &&
     leaf.service === model.service;
   let current = person.leaves.findLast(fits);
@@ -130,7 +147,8 @@ function issue(model: Model, person: Person): void {
   }
   person.wish = false;
   for (const [index, leaf] of person.leaves.entries()) {
-    if (leaf === current || leaf.revoked || leaf.dueMs !== undefined) continue;
+    const hasEnded = leaf.endMs !== undefined && leaf.endMs <= model.nowMs;
+    if (leaf === current || leaf.revoked || leaf.dueMs !== undefined || hasEnded) continue;
     const older = index < person.leaves.indexOf(current);
     if (leaf.name !== person.name || (current.answersWish && older)) leaf.dueMs = model.nowMs + OVERLAP_MS;
   }

@@ -1,29 +1,84 @@
 /** The system that the model is compared with: the loop, the ledger and the signing of the product, Google's side faked. */
 import { expect } from 'vitest';
-import { isCurrent } from '../../shared/authority/publish-crl.ts';
-import type { UserState } from '../../shared/domain/records.ts';
+import { activate } from '../../shared/authority/activate.ts';
+import { isCurrent, publishCrl } from '../../shared/authority/publish-crl.ts';
+import { checkAddresses } from '../../shared/authority/readiness.ts';
+import type { IssuerRecord, UserState } from '../../shared/domain/records.ts';
+import { readCrl } from '../../shared/pki/crl-reader.ts';
 import type { ReconcileDeps } from '../../shared/reconcile/context.ts';
 import { reconcile } from '../../shared/reconcile/run.ts';
+import { CRL_URL, ISSUER_URL, type SampleAuthority } from '../pki/sample-authority.ts';
 import { pairsOfUse } from '../support/fakes/gmail.ts';
-import { CAUSE, ISSUER_ID, KEY_SERVICE_URL, type World } from '../support/fakes/world.ts';
+import { CAUSE, DAY_MS, KEY_SERVICE_URL, type World } from '../support/fakes/world.ts';
 import { policyOf, policyRule } from '../support/policy.ts';
 import type { Model, PersonState } from './model.ts';
 
-/** Longer than anybody lives in the model: nobody's certificate is renewed. */
-const VALIDITY_DAYS = 819;
+export const GROUP = 'vip@acme.example';
+const NEXT_ISSUER_ID = 'issuing-2';
+const NEXT_KEY = 'projects/acme/secrets/issuing-key-2/versions/1';
 const DUE_ROUNDS = 200;
 
 export interface Real {
   readonly world: World;
   service: string;
+  scope: string;
+  readonly next: SampleAuthority;
 }
 
-export const newReal = (world: World): Real => ({ world, service: KEY_SERVICE_URL });
-
-const depsOf = ({ world, service }: Real): ReconcileDeps => ({
-  ...world.deps,
-  policy: policyOf([policyRule({ modulusBits: 2048, validityDays: VALIDITY_DAYS, keyServiceUrl: service })]),
+export const newReal = (world: World, next: SampleAuthority): Real => ({
+  ...{ world, next, service: KEY_SERVICE_URL, scope: '/Staff' },
 });
+
+const depsOf = ({ world, service, scope }: Real): ReconcileDeps => {
+  const common = { modulusBits: 2048, keyServiceUrl: service } as const;
+  const vip = { name: 'vip', scope: { kind: 'group', address: GROUP, groupId: GROUP } } as const;
+  const staff = { scope: { kind: 'org-unit', path: scope } } as const;
+  return {
+    ...world.deps,
+    policy: policyOf([policyRule({ ...common, ...vip }), policyRule({ ...common, ...staff })]),
+  };
+};
+
+/** As an admin does it: prepared, its CRL and addresses public, then active. */
+export async function rollIssuer({ world, next }: Real): Promise<void> {
+  const { ledger, clock } = world;
+  const { certificateDer } = next.issuing;
+  world.secrets.put(NEXT_KEY, next.issuing.pkcs8Der);
+  const issuer: IssuerRecord = {
+    ...{
+      issuerId: NEXT_ISSUER_ID,
+      certificateDer,
+      chainDer: [next.root.certificateDer],
+      keyVersion: NEXT_KEY,
+    },
+    ...{
+      crlUrl: CRL_URL.replace('issuing', 'issuing-2'),
+      issuerUrl: ISSUER_URL.replace('issuing', 'issuing-2'),
+    },
+    state: 'prepared',
+  };
+  world.publicWeb.put(issuer.issuerUrl, {
+    ...{ status: 200, contentType: 'application/pkix-cert', body: certificateDer },
+  });
+  await ledger.recordIssuer(issuer);
+  await publishCrl(world.crlDeps, issuer, { eventId: 'roll', event: 'test' });
+  await checkAddresses(world.readinessDeps, issuer);
+  await activate({ ledger, clock }, NEXT_ISSUER_ID);
+}
+
+/** When each certificate is renewed and ends, as drawn with its serial: 30 days before its end, and up to ten earlier. */
+export async function tellRenewals({ world }: Real, model: Model): Promise<void> {
+  for (const [userId, person] of model.people) {
+    const { leaves } = await world.ledger.readUser(userId);
+    for (const [index, { serialHex, notAfter }] of leaves.entries()) {
+      const leaf = person.leaves[index];
+      if (leaf === undefined) continue;
+      const drawn = Number.parseInt(serialHex.slice(-8), 16) / 2 ** 32;
+      leaf.endMs = notAfter.getTime();
+      leaf.renewMs = leaf.endMs - 30 * DAY_MS - Math.floor(drawn * 10 * DAY_MS);
+    }
+  }
+}
 
 /** One look at somebody, as an event would bring it about. */
 export const look = async (real: Real, userId: string): Promise<void> => {
@@ -44,7 +99,10 @@ export async function pass(real: Real, milliseconds: number): Promise<void> {
   }
   clock.set(new Date(endMs));
   // As `due` does each minute.
-  if (!(await isCurrent(real.world.crlDeps, ISSUER_ID))) await real.world.publishCrl();
+  for (const issuer of await ledger.issuers()) {
+    if (await isCurrent(real.world.crlDeps, issuer.issuerId)) continue;
+    await publishCrl(real.world.crlDeps, issuer, { eventId: 'due', event: 'test' });
+  }
   await lookAtDue(real);
 }
 
@@ -63,9 +121,10 @@ const STATES: Readonly<Record<UserState, PersonState>> = {
 /** Everything the model says, asked of the system. */
 export async function expectAgreement(real: Real, model: Model): Promise<void> {
   const { ledger, gmail } = real.world;
-  const listed = new Set((await ledger.revokedLeaves(ISSUER_ID)).map(({ serialHex }) => serialHex));
+  await expectListed(real);
   for (const [userId, person] of model.people) {
     const { user, leaves } = await ledger.readUser(userId);
+    const listed = new Set(leaves.flatMap((leaf) => (leaf.revocation === undefined ? [] : [leaf.serialHex])));
     expect(user === undefined ? 'none' : STATES[user.state], `state of ${userId}: ${user?.reason}`).toBe(
       person.state,
     );
@@ -91,6 +150,24 @@ export async function expectAgreement(real: Real, model: Model): Promise<void> {
     expect(inUse !== undefined && !listed.has(inUse.serialHex), `${userId} uses a good certificate`).toBe(
       true,
     );
+  }
+}
+
+/** Whoever is revoked is in the CRL of their issuer by the time a minute has passed, and nobody else is. */
+async function expectListed({ world }: Real): Promise<void> {
+  for (const { issuerId } of await world.ledger.issuers()) {
+    if (!(await isCurrent(world.crlDeps, issuerId))) continue;
+    const { crlNumber = 0n } = (await world.ledger.latestPublishedCrl(issuerId)) ?? {};
+    const crl = await world.ledger.readCrl(issuerId, crlNumber);
+    const wanted = await world.ledger.revokedLeaves(issuerId);
+    const entries = [...readCrl(crl?.crlDer ?? new Uint8Array()).entries.keys()];
+    const known = new Set(wanted.map(({ serialHex }) => serialHex));
+    const others = entries.filter((serialHex) => !known.has(serialHex));
+    for (const serialHex of others)
+      expect(
+        (await world.ledger.readLeafIntent(serialHex))?.revocation,
+        `${serialHex} in a CRL`,
+      ).toBeDefined();
   }
 }
 
