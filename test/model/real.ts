@@ -98,15 +98,15 @@ export async function pass(real: Real, milliseconds: number): Promise<void> {
     await lookAtDue(real);
   }
   clock.set(new Date(endMs));
-  // As `due` does each minute.
-  for (const issuer of await ledger.issuers()) {
-    if (await isCurrent(real.world.crlDeps, issuer.issuerId)) continue;
-    await publishCrl(real.world.crlDeps, issuer, { eventId: 'due', event: 'test' });
-  }
   await lookAtDue(real);
 }
 
+/** As the schedules do: first the CRLs, because nothing is issued without one that is good, then whoever is due. */
 async function lookAtDue(real: Real): Promise<void> {
+  for (const issuer of await real.world.ledger.issuers()) {
+    if (await isCurrent(real.world.crlDeps, issuer.issuerId)) continue;
+    await publishCrl(real.world.crlDeps, issuer, { eventId: 'due', event: 'test' });
+  }
   for (const { userId } of await real.world.ledger.dueUsers(100)) await look(real, userId);
 }
 
