@@ -45,6 +45,8 @@ export interface Company {
   readonly random: Dice;
   policy: Policy;
   readonly switchedOff: Set<string>;
+  /** Whoever was ever deleted. */
+  readonly deletedOnce: Set<string>;
   /** Somebody's look is asked for; may be lost on the way. */
   readonly notify: (userId: string) => void;
   readonly log: (what: string) => void;
@@ -97,7 +99,10 @@ const HAPPENINGS: Readonly<Record<string, Happening>> = {
   })),
   'is suspended or restored': change(({ random }) => ({ suspended: random.percent(50) })),
   'is archived or taken back': change(({ random }) => ({ archived: random.percent(40) })),
-  'is deleted': ({ world }, userId) => world.directory.remove(userId),
+  'is deleted': ({ world, deletedOnce }, userId) => {
+    world.directory.remove(userId);
+    deletedOnce.add(userId);
+  },
   'is undeleted': (company, userId) => {
     const { directory } = company.world;
     if (!isLiving(company, userId) && directory.wasDeleted(userId)) directory.put({ userId });

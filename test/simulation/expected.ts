@@ -8,6 +8,8 @@ export interface Ending {
   readonly nowMs: number;
   /** Client-side encryption is switched off for them. */
   readonly switchedOff: ReadonlySet<string>;
+  /** Whoever was ever deleted. */
+  readonly deletedOnce: ReadonlySet<string>;
 }
 
 /** Group rules first, then units, as the policies of the simulation have them. */
@@ -33,6 +35,9 @@ export function assertArrived(ending: Ending, userId: string): void {
     return;
   }
   assertGone(ending, userId, mailboxAnswers);
+  // Known and not mended: whoever left scope, was deleted within the grace period and comes back still outside is out already,
+  // so nobody asks their Gmail, and an identity that came back with the account stays (docs/lifecycle.md).
+  if (mailboxAnswers && !ending.deletedOnce.has(userId)) assertNoIdentity(ending, userId);
 }
 
 function assertServed({ sight, nowMs }: Ending, userId: string, rule: PolicyRule): void {
@@ -66,9 +71,12 @@ function assertGone({ sight, nowMs }: Ending, userId: string, mailboxAnswers: bo
     if (leaf.userId === userId && leaf.notAfter.getTime() > nowMs && !rows.revocations.has(leaf.serialHex))
       throw new Violated(`${userId} is gone and ${leaf.serialHex} is not revoked.`);
   }
-  // Whoever left with a foreign pair in use keeps it: what we did not make is not ours to delete.
+}
+
+/** Whoever left with a foreign pair in use keeps it: what we did not make is not ours to delete. */
+function assertNoIdentity({ sight }: Ending, userId: string): void {
+  const rows = sight.rows();
   const ours = new Set([...rows.keypairs.values()].map(({ keypairId }) => keypairId));
-  if (!mailboxAnswers) return;
   for (const [address, use] of sight.gmail.account(userId).identities)
     if (use.kind === 'dual' && ours.has(use.keypairId))
       throw new Violated(`${userId} is gone and the identity ${address} is still there.`);

@@ -53,7 +53,13 @@ const leafOf = (userId: string) =>
   [...rows().leaves.values()].find((leaf) => leaf.userId === userId) ?? expect.unreachable();
 const nowMs = () => world.clock.now().getTime();
 const ending = (): Ending => ({
-  ...{ sight, policy: POLICIES[0] ?? expect.unreachable(), nowMs: nowMs(), switchedOff: new Set() },
+  ...{
+    sight,
+    policy: POLICIES[0] ?? expect.unreachable(),
+    nowMs: nowMs(),
+    switchedOff: new Set(),
+    deletedOnce: new Set(),
+  },
 });
 const agrees = () => assertGmailAgrees(sight, ANA, nowMs());
 
@@ -169,6 +175,9 @@ describe('the checkers find', () => {
     const arrived = (userId: string) => () => assertArrived(ending(), userId);
     world.directory.put({ userId: BEN, orgUnitPath: '/Contractors' });
     expect(arrived(BEN)).toThrow(/ready and not out/);
+    await revoke(BEN);
+    rows().users.set(BEN, { ...(rows().users.get(BEN) ?? expect.unreachable()), state: 'out' });
+    expect(arrived(BEN)).toThrow(/still there/);
     await world.ledger.recordRekeyJob({
       ...{ requestedBy: 'admin@acme.example', reason: 'superseded' },
       users: [{ userId: ANA, primaryEmail: 'a-101@acme.example' }],

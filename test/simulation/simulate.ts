@@ -101,7 +101,14 @@ async function begin(seed: string, materials: SimulationMaterials): Promise<Run>
   const gates = scheduler(random, { ofDeath: 0.4 });
   const queue: Message[] = [];
   const company: Company = {
-    ...{ world, random, policy: random.one(POLICIES), switchedOff: new Set(), log: gates.note },
+    ...{
+      world,
+      random,
+      policy: random.one(POLICIES),
+      switchedOff: new Set(),
+      deletedOnce: new Set(),
+      log: gates.note,
+    },
     notify: (userId) => {
       const cause = { source: 'watch', eventId: `event-${queue.length}`, event: 'update' };
       send(run, 'directoryEvent', { version: 1, userId, cause }, random.below(5 * MINUTE_MS));
@@ -291,7 +298,12 @@ async function inPeace(run: Run): Promise<void> {
     world.clock.advance(ROUND_MS);
   }
   const ending: Ending = {
-    ...{ sight: run.sight, policy: company.policy, switchedOff: company.switchedOff },
+    ...{
+      sight: run.sight,
+      policy: company.policy,
+      switchedOff: company.switchedOff,
+      deletedOnce: company.deletedOnce,
+    },
     nowMs: world.clock.now().getTime(),
   };
   for (const userId of USERS) assertArrived(ending, userId);

@@ -16,6 +16,7 @@ import { leases, wakeUsers } from './leases.ts';
 import { leaves } from './leaves.ts';
 import { rollouts } from './rollouts.ts';
 import { byText, emptyRows, type Memory, type Rows } from './rows.ts';
+import { sources } from './sources.ts';
 import { sweeps } from './sweeps.ts';
 import { users } from './users.ts';
 import { wishes } from './wishes.ts';
@@ -64,8 +65,8 @@ const ledgerOf = (memory: Memory): Ledger => ({
     ...(['mailEpochs', 'tiedEpochs', 'recordKeyMoveJob', 'recordMovedForm', 'closeKeyMove'] as const),
     ...(['readKeyMoveJob'] as const),
     ...(['recordRewrapped', 'recordUnreadable', 'newerWrappedKey', 'addressHistory', 'keysToProve'] as const),
-    ...(['recordNews', 'sources', 'oddities', 'backlog', 'followEntries', 'followedEntries'] as const),
-    ...(['reportsReading', 'recordReportsReading', 'bookPace', 'holdPace'] as const),
+    ...(['recordNews', 'followEntries', 'followedEntries', 'recordReportsReading'] as const),
+    ...(['bookPace', 'holdPace'] as const),
   ),
   ...leases(memory),
   ...users(memory),
@@ -81,6 +82,7 @@ const ledgerOf = (memory: Memory): Ledger => ({
   ...audit(memory),
   ...guard(memory),
   ...stop(memory),
+  ...sources(memory),
   close: async () => undefined,
 });
 
