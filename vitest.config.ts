@@ -5,7 +5,7 @@ const base = { testTimeout: 30_000, hookTimeout: 60_000, pool: 'forks' } as cons
 /** Whole systems of several processes, each of which fills a core: one file at a time, after everything else. */
 const SYSTEMS = ['test/stories/**/*.test.ts', 'test/build/**/*.test.ts', 'test/cli/launcher.test.ts'];
 /** Rooms that keep nothing in the process, so that their files may share one and load each module once. */
-const SHARING = ['pki', 'plan', 'kacls', 'config'].map((room) => `test/${room}/**/*.test.ts`);
+const SHARING = ['pki', 'plan', 'config'].map((room) => `test/${room}/**/*.test.ts`);
 /** These need a server and have commands of their own. */
 const SERVERS = ['test/postgres/**', 'test/pubsub/**', 'node_modules/**'];
 
