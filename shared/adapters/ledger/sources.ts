@@ -29,7 +29,7 @@ interface ReadingRow {
   readonly why: string | null;
 }
 
-/** Longer than the Reports API is ever read back (`shared/sources/reports.ts`). */
+/** Longer than any source brings an entry late. */
 const KEEP_FOLLOWED_MS = 10 * 86_400_000;
 
 /** Whatever another source brought up to so long before an event may have been that very event. */
