@@ -88,7 +88,9 @@ describe('groups and org units through the emulator, as a service account with a
       orgUnitPath: 'Staff',
       requestBody: { name: 'People', parentOrgUnitPath: '/Contractors' },
     });
-    const after = await directory.orgUnits();
+    // Unasked for freshness, a tree of up to a minute ago does.
+    expect(await directory.orgUnits()).toEqual(before);
+    const after = await directory.orgUnits({ fresh: true });
     const same = after.find(({ orgUnitId }) => orgUnitId === staff?.orgUnitId);
     expect(same?.path).toBe('/Contractors/People');
     expect(after.map(({ path }) => path)).toContain('/Contractors/People/Legal');
