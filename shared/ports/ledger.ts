@@ -174,6 +174,8 @@ export interface Ledger
       failures: number;
       nextAction?: string;
       nextActionAt?: Date;
+      /** The account is gone: whoever comes back and is outside begins a grace period of their own. */
+      forgetsLeaving?: boolean;
     },
   ): Promise<void>;
   /** Ids of users whose `nextActionAt` has come, or who were asked about while a lease that has expired was held. */

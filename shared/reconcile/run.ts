@@ -126,6 +126,7 @@ async function settle(deps: ReconcileDeps, lease: Lease, facts: Facts, verdict: 
     userId: facts.userId,
     failures: verdict.waits === true ? facts.ledger.user.failures + 1 : 0,
     ...verdict,
+    forgetsLeaving: facts.presence.kind === 'deleted',
   });
 }
 

@@ -277,3 +277,24 @@ describe('an audit line', () => {
     expect(trail.find(({ step }) => step === 'notice')?.cause).toEqual(CAUSE);
   });
 });
+
+describe('whoever left scope and was deleted within the grace period', () => {
+  test('loses the identity that comes back with the account, a grace period after they are undeleted outside', async () => {
+    await JOIN.prepare(world);
+    await look(world.deps);
+    world.directory.put({ userId: USER_ID, primaryEmail: ADDRESS, orgUnitPath: '/Contractors' });
+    await look(world.deps);
+    world.clock.advance(HOUR_MS);
+    world.directory.remove(USER_ID);
+    await look(world.deps);
+    expect(await rowOf(world)).toMatchObject({ state: 'out' });
+    world.clock.advance(2 * DAY_MS);
+    world.directory.put({ userId: USER_ID, primaryEmail: ADDRESS, orgUnitPath: '/Contractors' });
+    await look(world.deps);
+    expect(await rowOf(world)).toMatchObject({ state: 'leaving' });
+    world.clock.advance(DAY_MS);
+    await look(world.deps);
+    expect(await rowOf(world)).toMatchObject({ state: 'out' });
+    expect([...world.gmail.account(USER_ID).identities.keys()]).toEqual([]);
+  });
+});

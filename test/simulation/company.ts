@@ -45,8 +45,6 @@ export interface Company {
   readonly random: Dice;
   policy: Policy;
   readonly switchedOff: Set<string>;
-  /** Whoever was ever deleted. */
-  readonly deletedOnce: Set<string>;
   /** Somebody's look is asked for; may be lost on the way. */
   readonly notify: (userId: string) => void;
   readonly log: (what: string) => void;
@@ -99,9 +97,8 @@ const HAPPENINGS: Readonly<Record<string, Happening>> = {
   })),
   'is suspended or restored': change(({ random }) => ({ suspended: random.percent(50) })),
   'is archived or taken back': change(({ random }) => ({ archived: random.percent(40) })),
-  'is deleted': ({ world, deletedOnce }, userId) => {
+  'is deleted': ({ world }, userId) => {
     world.directory.remove(userId);
-    deletedOnce.add(userId);
   },
   'is undeleted': (company, userId) => {
     const { directory } = company.world;

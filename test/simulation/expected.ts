@@ -8,8 +8,6 @@ export interface Ending {
   readonly nowMs: number;
   /** Client-side encryption is switched off for them. */
   readonly switchedOff: ReadonlySet<string>;
-  /** Whoever was ever deleted. */
-  readonly deletedOnce: ReadonlySet<string>;
 }
 
 /** Group rules first, then units, as the policies of the simulation have them. */
@@ -35,9 +33,7 @@ export function assertArrived(ending: Ending, userId: string): void {
     return;
   }
   assertGone(ending, userId, mailboxAnswers);
-  // Known and not mended: whoever left scope, was deleted within the grace period and comes back still outside is out already,
-  // so nobody asks their Gmail, and an identity that came back with the account stays (docs/lifecycle.md).
-  if (mailboxAnswers && !ending.deletedOnce.has(userId)) assertNoIdentity(ending, userId);
+  if (mailboxAnswers) assertNoIdentity(ending, userId);
 }
 
 function assertServed({ sight, nowMs }: Ending, userId: string, rule: PolicyRule): void {

@@ -58,7 +58,6 @@ const ending = (): Ending => ({
     policy: POLICIES[0] ?? expect.unreachable(),
     nowMs: nowMs(),
     switchedOff: new Set(),
-    deletedOnce: new Set(),
   },
 });
 const agrees = () => assertGmailAgrees(sight, ANA, nowMs());

@@ -106,7 +106,6 @@ async function begin(seed: string, materials: SimulationMaterials): Promise<Run>
       random,
       policy: random.one(POLICIES),
       switchedOff: new Set(),
-      deletedOnce: new Set(),
       log: gates.note,
     },
     notify: (userId) => {
@@ -302,7 +301,6 @@ async function inPeace(run: Run): Promise<void> {
       sight: run.sight,
       policy: company.policy,
       switchedOff: company.switchedOff,
-      deletedOnce: company.deletedOnce,
     },
     nowMs: world.clock.now().getTime(),
   };

@@ -187,7 +187,8 @@ export const users = (
         const rows = await queries.query(
           `UPDATE users SET
              since = CASE WHEN state = $2 THEN since ELSE $3 END,
-             state = $2, reason = $4, failures = $5, next_action = $6, next_action_at = $7
+             state = $2, reason = $4, failures = $5, next_action = $6, next_action_at = $7,
+             left_scope_at = CASE WHEN $8 THEN NULL ELSE left_scope_at END
            WHERE user_id = $1 RETURNING user_id`,
           [
             state.userId,
@@ -197,6 +198,7 @@ export const users = (
             state.failures,
             state.nextAction ?? null,
             state.nextActionAt ?? null,
+            state.forgetsLeaving === true,
           ],
         );
         if (rows.length === 0) {

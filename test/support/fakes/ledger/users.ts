@@ -150,7 +150,10 @@ export const users = (
     holdLease(memory, lease, userSubject(sighting.userId));
     recordSighting(memory, sighting);
   },
-  recordState: async (lease, { nextAction, nextActionAt, userId, state, reason, failures }) => {
+  recordState: async (
+    lease,
+    { nextAction, nextActionAt, userId, state, reason, failures, forgetsLeaving },
+  ) => {
     holdLease(memory, lease, userSubject(userId));
     const { users: known } = memory.rows.now;
     const user = known.get(userId);
@@ -159,7 +162,16 @@ export const users = (
     const since = user.state === state ? user.since : memory.clock.now();
     known.set(
       userId,
-      present({ ...user, state, reason, failures, since, nextAction, nextActionAt }) as UserRow,
+      present({
+        ...user,
+        state,
+        reason,
+        failures,
+        since,
+        nextAction,
+        nextActionAt,
+        ...(forgetsLeaving === true ? { leftScopeAt: undefined } : {}),
+      }) as UserRow,
     );
   },
   dueUsers: async (limit) => dueUsers(memory, limit),
