@@ -38,11 +38,6 @@ const USER_EVENTS: ReadonlySet<string> = new Set([
   'REMOVE_GROUP_MEMBER',
 ]);
 
-const UNIT_EVENTS: ReadonlySet<string> = new Set(['MOVE_ORG_UNIT', 'EDIT_ORG_UNIT_NAME', 'REMOVE_ORG_UNIT']);
-
-/** Every event that is followed, for those who have to ask for each by its name. */
-export const FOLLOWED_EVENTS: readonly string[] = [...USER_EVENTS, ...UNIT_EVENTS];
-
 /** Changes of which the directory's own notifications tell as well, each of them. */
 export const NOTIFIED_EVENTS: ReadonlySet<string> = new Set([
   'CREATE_USER',

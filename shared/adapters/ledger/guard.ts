@@ -183,7 +183,8 @@ const hold = async (
   return setId;
 };
 
-const guardEntry = (
+/** The guard's line of the audit trail about one user. */
+export const guardEntry = (
   { userId, unit, cause }: { userId: string; unit?: string; cause: Cause },
   outcome: AuditEntry['outcome'],
   reason: string,

@@ -1,3 +1,4 @@
+import { guardEntry } from '../../../../shared/adapters/ledger/guard.ts';
 import type {
   CountedScope,
   FullHeldSet,
@@ -124,23 +125,6 @@ function hold(
   else departures[known] = row;
   return setId;
 }
-
-const guardEntry = (
-  { userId, unit, cause }: { userId: string; unit?: string; cause: Cause },
-  outcome: AuditEntry['outcome'],
-  reason: string,
-  heldSet?: bigint,
-): AuditEntry => ({
-  userId,
-  cause,
-  step: 'guard',
-  reason,
-  outcome,
-  details: {
-    ...(unit === undefined ? {} : { unit }),
-    ...(heldSet === undefined ? {} : { heldSet: Number(heldSet) }),
-  },
-});
 
 function carryOut(
   memory: Memory,
