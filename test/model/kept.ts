@@ -7,10 +7,12 @@ import {
   join,
   move,
   rekey,
+  remove,
   rename,
   roll,
   suspend,
   switchEncryption,
+  undelete,
   wait,
 } from './commands.ts';
 import { DAY_MS, HOUR_MS } from './model.ts';
@@ -55,5 +57,16 @@ export const KEPT: readonly { readonly what: string; readonly commands: readonly
   {
     what: 'another key service and back',
     commands: [join('101'), changeKeyService('https://kacls-2.acme.example'), rekey('101', 'keyCompromise')],
+  },
+  {
+    what: 'out, deleted, and undeleted while still outside',
+    commands: [
+      join('101'),
+      changeScope('/Staff/Legal'),
+      wait(73 * HOUR_MS),
+      remove('101'),
+      undelete('101'),
+      wait(25 * HOUR_MS),
+    ],
   },
 ];

@@ -96,6 +96,8 @@ export function settle(model: Model, person: Person): void {
     if (leaf.dueMs !== undefined && leaf.dueMs <= model.nowMs) revoke(leaf, leaf.dueMs);
   if (person.presence === 'absent') return;
   if (person.presence === 'deleted') {
+    // Whoever comes back and is outside begins a grace period of their own.
+    person.leftMs = undefined;
     leave(model, person, model.nowMs, true);
     return;
   }
