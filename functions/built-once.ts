@@ -1,6 +1,6 @@
 import type { HttpFunction } from '@google-cloud/functions-framework';
 import { parseSettings, type Settings } from '../shared/config/settings.ts';
-import type { Given } from './compose.ts';
+import type { Given } from './compose/parts/base.ts';
 import { receiveBodiesRaw } from './wire/http.ts';
 
 /** Makes a function from its settings and whatever the caller already holds. Throws what is wrong with either. */

@@ -4,7 +4,15 @@
  */
 import { createAdmin } from './admin.ts';
 import type { Build } from './built-once.ts';
-import * as compose from './compose.ts';
+import { composeAdmin } from './compose/admin.ts';
+import { composeDirectoryEvent } from './compose/directory-event.ts';
+import { composeDirectoryWatch } from './compose/directory-watch.ts';
+import { composeDue } from './compose/due.ts';
+import { composeKeyService } from './compose/key-service.ts';
+import { composeOcsp } from './compose/ocsp.ts';
+import { composePublishCrl } from './compose/publish-crl.ts';
+import { composeSign } from './compose/sign.ts';
+import { composeSweep } from './compose/sweep.ts';
 import { createDirectoryEvent } from './directory-event.ts';
 import { createDirectoryWatch } from './directory-watch.ts';
 import { createDue } from './due.ts';
@@ -37,7 +45,7 @@ const MAX_SMALL_BYTES = 64 * 1024;
 const MAX_ADMIN_BYTES = 4 * MEBIBYTE;
 
 export const buildDirectoryWatch: Build = async (settings, given) => {
-  const deps = await compose.composeDirectoryWatch(settings, given);
+  const deps = await composeDirectoryWatch(settings, given);
   return asHttpFunction(createDirectoryWatch(deps), {
     name: 'directory-watch',
     log: deps.log,
@@ -46,7 +54,7 @@ export const buildDirectoryWatch: Build = async (settings, given) => {
 };
 
 export const buildDirectoryEvent: Build = async (settings, given) => {
-  const deps = await compose.composeDirectoryEvent(settings, given);
+  const deps = await composeDirectoryEvent(settings, given);
   return asHttpFunction(createDirectoryEvent(deps), {
     name: 'directory-event',
     log: deps.log,
@@ -55,22 +63,22 @@ export const buildDirectoryEvent: Build = async (settings, given) => {
 };
 
 export const buildDue: Build = async (settings, given) => {
-  const deps = await compose.composeDue(settings, given);
+  const deps = await composeDue(settings, given);
   return asHttpFunction(createDue(deps), { name: 'due', log: deps.log, maxBodyBytes: MAX_SMALL_BYTES });
 };
 
 export const buildSweep: Build = async (settings, given) => {
-  const deps = await compose.composeSweep(settings, given);
+  const deps = await composeSweep(settings, given);
   return asHttpFunction(createSweep(deps), { name: 'sweep', log: deps.log, maxBodyBytes: MAX_SMALL_BYTES });
 };
 
 export const buildSign: Build = async (settings, given) => {
-  const deps = await compose.composeSign(settings, given);
+  const deps = await composeSign(settings, given);
   return asHttpFunction(createSign(deps), { name: 'sign', log: deps.log, maxBodyBytes: MAX_SMALL_BYTES });
 };
 
 export const buildPublishCrl: Build = async (settings, given) => {
-  const deps = await compose.composePublishCrl(settings, given);
+  const deps = await composePublishCrl(settings, given);
   return asHttpFunction(createPublishCrl(deps), {
     name: 'publish-crl',
     log: deps.log,
@@ -79,15 +87,15 @@ export const buildPublishCrl: Build = async (settings, given) => {
 };
 
 export const buildAdmin: Build = async (settings, given) => {
-  const deps = await compose.composeAdmin(settings, given);
+  const deps = await composeAdmin(settings, given);
   return asHttpFunction(createAdmin(deps), { name: 'admin', log: deps.log, maxBodyBytes: MAX_ADMIN_BYTES });
 };
 
 export const buildKeyService: Build = async (settings, given) =>
-  keyServiceFunction(await compose.composeKeyService(settings, given));
+  keyServiceFunction(await composeKeyService(settings, given));
 
 export const buildOcsp: Build = async (settings, given) => {
-  const deps = await compose.composeOcsp(settings, given);
+  const deps = await composeOcsp(settings, given);
   return asHttpFunction(createOcsp(deps), { name: 'ocsp', log: deps.log, maxBodyBytes: MAX_SMALL_BYTES });
 };
 

@@ -1,7 +1,7 @@
 import { http } from '@google-cloud/functions-framework';
 import { builtOnce } from './built-once.ts';
 import { FUNCTIONS, type FunctionName } from './catalog.ts';
-import type { Given } from './compose.ts';
+import type { Given } from './compose/parts/base.ts';
 
 /** Registers one function with the framework, under its deployed name. */
 export function registerFunction(

@@ -64,7 +64,7 @@ export async function withAuthority<T>(
 
 /** Loaded only here: Google's clients take a second that no other command should pay for. */
 async function openFromSettings(settings: Settings, options: { migrate: boolean }): Promise<AuthorityAccess> {
-  const { composeSetUp } = await import('../../functions/compose.ts');
+  const { composeSetUp } = await import('../../functions/compose/set-up.ts');
   return await composeSetUp(settings, {}, options);
 }
 

@@ -182,6 +182,6 @@ const nextSteps = (folder: OfflineFolder, crlUrl: string): string[] => [
 
 /** Loaded only here: Google's clients take a second that no other command should pay for. */
 async function openFromSettings(settings: Settings): Promise<InitDeps> {
-  const { composeSetUp } = await import('../../functions/compose.ts');
+  const { composeSetUp } = await import('../../functions/compose/set-up.ts');
   return await composeSetUp(settings, {});
 }

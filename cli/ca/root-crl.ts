@@ -142,6 +142,6 @@ function crlBytes(bytes: Buffer): Uint8Array {
 /** This machine's clock, or the emulator's where one is tried. */
 async function nowOf(call: Call): Promise<Date> {
   if (call.environment['SEALWRIGHT_CLOCK_OFFSET_FILE'] === undefined) return new Date();
-  const { composeBase } = await import('../../functions/compose.ts');
+  const { composeBase } = await import('../../functions/compose/parts/base.ts');
   return composeBase(parseSettings(call.environment)).clock.now();
 }

@@ -94,7 +94,7 @@ async function open(
 ): Promise<MailInsertion> {
   const settings = parseSettings({ SEALWRIGHT_CREDENTIALS: 'application-default', ...call.environment });
   if (surroundings.open !== undefined) return await surroundings.open(settings, serviceAccount);
-  const { composeMailInsertion } = await import('../../functions/compose.ts');
+  const { composeMailInsertion } = await import('../../functions/compose/mail-insertion.ts');
   return composeMailInsertion(settings, serviceAccount);
 }
 

@@ -8,7 +8,7 @@ import { Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { parseSettings, type Settings } from '../../shared/config/settings.ts';
 import { invalidInput } from '../../shared/errors.ts';
-import { composeKeyServer } from '../compose.ts';
+import { composeKeyServer } from '../compose/key-server.ts';
 import { createKeyService, keyServiceEdge } from '../key-service.ts';
 import { nodeServer, type TlsMaterial } from '../wire/node-server.ts';
 import { withHealth } from './health.ts';

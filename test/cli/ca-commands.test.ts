@@ -13,7 +13,7 @@ import { caInstall } from '../../cli/ca/install.ts';
 import { caRoll } from '../../cli/ca/roll.ts';
 import { caRootCrl } from '../../cli/ca/root-crl.ts';
 import { caTrustBundle } from '../../cli/ca/trust-bundle.ts';
-import { composeSetUp } from '../../functions/compose.ts';
+import { composeSetUp } from '../../functions/compose/set-up.ts';
 import { pinnedCaKeys } from '../../shared/authority/ca-keys.ts';
 import { publishCrl } from '../../shared/authority/publish-crl.ts';
 import { signCrlIntent } from '../../shared/authority/sign.ts';

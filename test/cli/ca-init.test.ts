@@ -15,7 +15,7 @@ import { PassThrough } from 'node:stream';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, test } from 'vitest';
 import { caInit } from '../../cli/ca/init.ts';
 import type { InitDeps } from '../../cli/ca/make-authority.ts';
-import { composeSetUp } from '../../functions/compose.ts';
+import { composeSetUp } from '../../functions/compose/set-up.ts';
 import type { Settings } from '../../shared/config/settings.ts';
 import { retryable } from '../../shared/errors.ts';
 import { type GenerateKey, generateRsaKey, type RsaKey } from '../../shared/pki/key.ts';
