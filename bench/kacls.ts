@@ -172,16 +172,23 @@ function rowsOf(
   const sorted = figures.latencies.toSorted((left, right) => left - right);
   const at = (share: number) => sorted[Math.floor(sorted.length * share)] ?? Number.NaN;
   const call = work.operation === 'sign' ? 'crypto.sign' : 'crypto.privateDecrypt';
+  // No plain key is kept between requests, so the raw operation to be half as fast as is the one that reads its key.
   const target = work.bits === 3072 && name.endsWith('node') ? { target: { atLeast: 0.5 } } : {};
-  const common = { name, ours: 1e6 / whole, unit: 'per second', ...target } as const;
+  const common = { name, ours: 1e6 / whole, unit: 'per second' } as const;
   return [
     {
       ...common,
+      ...target,
       peer: 1e6 / fresh,
       peerName: `${call}, key read each time`,
       note: `${micros(whole)}: ${spent}`,
     },
-    { ...common, peer: 1e6 / kept, peerName: `${call}, key kept` },
+    {
+      ...common,
+      peer: 1e6 / kept,
+      peerName: `${call}, key kept`,
+      note: `nobody who reads the key each time can reach more than ${(kept / fresh).toFixed(2)}`,
+    },
     {
       name: `${name}, p99 of ${CALLERS} callers`,
       ours: at(0.99),
