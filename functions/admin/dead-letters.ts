@@ -5,7 +5,7 @@ import type { DeadLetter, DeadLetters } from '../../shared/ports/dead-letters.ts
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { Log } from '../../shared/ports/log.ts';
 import { parseDirectoryEvent } from '../wire/hint-message.ts';
-import { type HttpAnswer, type HttpCall, parseJsonObject } from '../wire/http.ts';
+import type { HttpAnswer } from '../wire/http.ts';
 import { parseMessageJson } from '../wire/push-envelope.ts';
 import { bodyOf } from './body.ts';
 
@@ -15,8 +15,6 @@ export interface DeadLetterDeps {
   readonly log: Log;
 }
 
-type Path = readonly [resource: string | undefined, id: string | undefined, action: string | undefined];
-
 /** What one listing shows; whoever has more decides on these first. */
 const SHOWN = 500;
 /** Of a message's text; an audit entry has a few kilobytes. */
@@ -25,28 +23,12 @@ const MAX_TEXT_BYTES = 256 * 1024;
 const DECISIONS = { replay: 'replayed', drop: 'dropped' } as const;
 type Decision = keyof typeof DECISIONS;
 
-/** Undefined for a path that is none of these. */
-export async function routeDeadLetters(
-  deps: DeadLetterDeps,
-  admin: string,
-  call: HttpCall,
-  [resource, id, action]: Path,
-): Promise<HttpAnswer | undefined> {
-  if (resource !== 'dead-letters' || action !== undefined) return undefined;
-  const isDecision = id !== undefined && Object.hasOwn(DECISIONS, id);
-  if (call.method !== (isDecision ? 'POST' : 'GET'))
-    throw permanent('method-not-allowed', `${call.path} takes ${isDecision ? 'POST' : 'GET'}.`);
-  if (id === undefined) return await readDeadLetters(deps);
-  if (isDecision) return await decide(deps, admin, id as Decision, parseJsonObject(call.body));
-  return await readDeadLetter(deps, id);
-}
-
-async function readDeadLetters(deps: DeadLetterDeps): Promise<HttpAnswer> {
+export async function readDeadLetters(deps: DeadLetterDeps): Promise<HttpAnswer> {
   const { letters, more } = await deps.deadLetters.look(SHOWN);
   return { status: 200, body: { letters: letters.map(view), more } };
 }
 
-async function readDeadLetter(deps: DeadLetterDeps, id: string): Promise<HttpAnswer> {
+export async function readDeadLetter(deps: DeadLetterDeps, id: string): Promise<HttpAnswer> {
   const { letters } = await deps.deadLetters.look(Number.POSITIVE_INFINITY);
   const letter = letters.find((one) => one.id === id);
   if (letter === undefined) throw absent([id]);
@@ -71,7 +53,7 @@ const chosen = z.union([
  * Published again first, written down second, acknowledged last: broken off in between, a message is handled twice, which
  * changes nothing, and never lost.
  */
-async function decide(
+export async function settleDeadLetters(
   deps: DeadLetterDeps,
   admin: string,
   decision: Decision,

@@ -14,7 +14,7 @@ import { standingOf } from '../../shared/plan/standing.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import { factsByLedger } from '../../shared/what-if/ledger-facts.ts';
 import { type WhatIf, type WhatIfDeps, whatIf } from '../../shared/what-if/what-if.ts';
-import { type HttpAnswer, type HttpCall, parseJsonObject } from '../wire/http.ts';
+import type { HttpAnswer } from '../wire/http.ts';
 
 export interface PolicyDeps extends WhatIfDeps {
   readonly policies: ActivePolicySource;
@@ -31,36 +31,6 @@ const whatIfRequest = z.strictObject({ policy: text, since: z.iso.datetime({ off
 const testRequest = z.strictObject({ user: z.string().min(1), policy: text.optional() });
 const activateRequest = z.strictObject({ policy: text, allowEmptyRules: z.boolean().default(false) });
 
-/** `POST /v1/policy/check | what-if | test | activate`. */
-export async function policyCall(
-  deps: PolicyDeps,
-  admin: string,
-  call: HttpCall,
-  what: string,
-): Promise<HttpAnswer> {
-  const body = parseJsonObject(call.body);
-  switch (what) {
-    case 'check':
-      return await check(deps, read(checkRequest, body).policy);
-    case 'what-if': {
-      const { policy, since } = read(whatIfRequest, body);
-      const { draft, before } = await compared(deps, policy);
-      const forecast = await whatIf(
-        deps,
-        { before, draft },
-        since === undefined ? undefined : new Date(since),
-      );
-      return { status: 200, body: forecast };
-    }
-    case 'test':
-      return await testUser(deps, read(testRequest, body));
-    case 'activate':
-      return await activate(deps, admin, read(activateRequest, body));
-    default:
-      throw permanent('not-found', `The admin API has no ${call.path}.`);
-  }
-}
-
 function read<T>(shape: z.ZodType<T>, body: unknown): T {
   const parsed = shape.safeParse(body);
   if (parsed.success) return parsed.data;
@@ -72,7 +42,8 @@ function read<T>(shape: z.ZodType<T>, body: unknown): T {
 }
 
 /** All that is wrong with a draft, the directory asked, and whom each rule would cover. 200 also for a bad draft. */
-async function check(deps: PolicyDeps, policy: string): Promise<HttpAnswer> {
+export async function checkPolicy(deps: PolicyDeps, body: unknown): Promise<HttpAnswer> {
+  const { policy } = read(checkRequest, body);
   let parsed: ParsedPolicy;
   try {
     parsed = parsePolicyFile(policy, 'policy');
@@ -89,6 +60,14 @@ async function check(deps: PolicyDeps, policy: string): Promise<HttpAnswer> {
   const draft = pinnedPolicy(parsed.policy, pins);
   const { coveredByRule } = await whatIf(deps, { before: undefined, draft });
   return { status: 200, body: { mistakes: emptyRules(parsed, coveredByRule), coveredByRule } };
+}
+
+/** What a draft would do to everybody; with `since`, of those who were looked at after that instant. */
+export async function forecastPolicy(deps: PolicyDeps, body: unknown): Promise<HttpAnswer> {
+  const { policy, since } = read(whatIfRequest, body);
+  const { draft, before } = await compared(deps, policy);
+  const forecast = await whatIf(deps, { before, draft }, since === undefined ? undefined : new Date(since));
+  return { status: 200, body: forecast };
 }
 
 interface Compared {
@@ -117,10 +96,9 @@ async function inForce(deps: PolicyDeps) {
   }
 }
 
-async function testUser(
-  deps: PolicyDeps,
-  { user: name, policy: text }: z.output<typeof testRequest>,
-): Promise<HttpAnswer> {
+/** Which rule covers somebody, every rule with why or why not, and what would be done now. */
+export async function testPolicy(deps: PolicyDeps, body: unknown): Promise<HttpAnswer> {
+  const { user: name, policy: text } = read(testRequest, body);
   const { policy, digest } =
     text === undefined
       ? await deps.policies.current()
@@ -165,11 +143,8 @@ async function testUser(
 }
 
 /** An admin's word that this text is in force with the ids its names stand for now, whatever they stood for before. */
-async function activate(
-  deps: PolicyDeps,
-  admin: string,
-  { policy: text, allowEmptyRules }: z.output<typeof activateRequest>,
-): Promise<HttpAnswer> {
+export async function activatePolicy(deps: PolicyDeps, admin: string, body: unknown): Promise<HttpAnswer> {
+  const { policy: text, allowEmptyRules } = read(activateRequest, body);
   const { parsed, pins, draft, before } = await compared(deps, text);
   const forecast: WhatIf = await whatIf(deps, { before, draft });
   const empty = emptyRules(parsed, forecast.coveredByRule);

@@ -9,7 +9,7 @@ import type { Log } from '../../shared/ports/log.ts';
 import { alarmsOf, type FreshnessLedger, readFreshness } from '../../shared/sources/freshness.ts';
 import { ACCEPT_SHRUNK } from '../../shared/sources/sweep/context.ts';
 import { minutesLeft } from '../../shared/sources/sweep/waves.ts';
-import { type HttpAnswer, type HttpCall, parseJsonObject } from '../wire/http.ts';
+import type { HttpAnswer } from '../wire/http.ts';
 import { bodyOf } from './body.ts';
 
 export interface SweepAdminDeps {
@@ -25,38 +25,11 @@ export interface SweepAdminDeps {
   readonly hintsPerMinute: number;
 }
 
-type Path = readonly [resource: string | undefined, id: string | undefined, action: string | undefined];
-
-const TAKES: Readonly<Record<string, string>> = { status: 'GET', sweeps: 'POST', rollout: 'GET and POST' };
-
-/** Undefined for a path that is none of these. */
-export async function routeSweeps(
-  deps: SweepAdminDeps,
-  admin: string,
-  call: HttpCall,
-  [resource = '', id]: Path,
-): Promise<HttpAnswer | undefined> {
-  const methods = TAKES[resource];
-  if (methods === undefined || id !== undefined) return undefined;
-  switch (`${call.method} ${resource}`) {
-    case 'GET status':
-      return await readStatus(deps);
-    case 'POST sweeps':
-      return await startSweep(deps, admin, parseJsonObject(call.body));
-    case 'GET rollout':
-      return await readRollout(deps);
-    case 'POST rollout':
-      return await switchRollout(deps, admin, parseJsonObject(call.body));
-    default:
-      throw permanent('method-not-allowed', `${call.path} takes ${methods}.`);
-  }
-}
-
 /**
  * `{"sweep":{…},"rollout":{…}}`: the last whole sweep with its drift and how long it took, why the last one was not
  * whole, the one under way.
  */
-async function readStatus(deps: SweepAdminDeps): Promise<HttpAnswer> {
+export async function readStatus(deps: SweepAdminDeps): Promise<HttpAnswer> {
   const { running, waiting, lastWhole, lastEnded } = await deps.ledger.sweepOverview();
   return {
     status: 200,
@@ -129,7 +102,7 @@ const wanted = z.strictObject({
 });
 
 /** 202: it begins within a minute. */
-async function startSweep(deps: SweepAdminDeps, admin: string, body: unknown): Promise<HttpAnswer> {
+export async function startSweep(deps: SweepAdminDeps, admin: string, body: unknown): Promise<HttpAnswer> {
   const { orgUnit, acceptShrunk } = bodyOf(wanted, body);
   const scope = orgUnit ?? EVERYBODY;
   const event = acceptShrunk === true ? ACCEPT_SHRUNK : 'admin';
@@ -156,7 +129,7 @@ async function startSweep(deps: SweepAdminDeps, admin: string, body: unknown): P
 
 const switching = z.strictObject({ paused: z.boolean() });
 
-async function switchRollout(deps: SweepAdminDeps, admin: string, body: unknown): Promise<HttpAnswer> {
+export async function switchRollout(deps: SweepAdminDeps, admin: string, body: unknown): Promise<HttpAnswer> {
   const { paused } = bodyOf(switching, body);
   await deps.ledger.switchRollout({ paused, by: admin });
   await deps.ledger.audit({
@@ -169,7 +142,7 @@ async function switchRollout(deps: SweepAdminDeps, admin: string, body: unknown)
   return await readRollout(deps);
 }
 
-const readRollout = async (deps: SweepAdminDeps): Promise<HttpAnswer> => ({
+export const readRollout = async (deps: SweepAdminDeps): Promise<HttpAnswer> => ({
   status: 200,
   body: await rolloutView(deps),
 });
