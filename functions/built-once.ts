@@ -1,7 +1,7 @@
 import type { HttpFunction } from '@google-cloud/functions-framework';
 import { parseSettings, type Settings } from '../shared/config/settings.ts';
 import type { Given } from './compose/parts/base.ts';
-import { receiveBodiesRaw } from './wire/http.ts';
+import { prepareFramework } from './wire/http.ts';
 
 /** Makes a function from its settings and whatever the caller already holds. Throws what is wrong with either. */
 export type Build = (settings: Settings, given: Given) => Promise<HttpFunction>;
@@ -17,7 +17,7 @@ export function builtOnce(
   environment: Readonly<Record<string, string | undefined>>,
   given: Given = {},
 ): HttpFunction {
-  receiveBodiesRaw();
+  prepareFramework();
   let built: Promise<HttpFunction> | undefined;
   const start = async () => await build(parseSettings(environment), given);
   return async (request, response) => {

@@ -3,13 +3,14 @@
  * value; it never sees Express, and nothing it throws leaves the process as a stack trace.
  *
  * The framework parses JSON before our code runs and, for a malformed body, answers HTML and logs the whole body,
- * tokens included (docs/surprises.md). So `receiveBodiesRaw` hides the content type from it and we parse here.
+ * tokens included (docs/surprises.md). So `prepareFramework` hides the content type from it and we parse here.
  */
 import { subscribe } from 'node:diagnostics_channel';
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { HttpFunction, Request, Response } from '@google-cloud/functions-framework';
 import { invalidInput, isSealwrightError, type SealwrightError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/ports/log.ts';
+import { runRequestsWithoutDomains } from './request-scope.ts';
 
 export interface HttpCall {
   readonly method: string;
@@ -27,7 +28,7 @@ export interface HttpAnswer {
   readonly body?: unknown;
 }
 
-/** One that has its answer at once gives it without a promise, which costs nothing under the framework's `node:domain`. */
+/** One that has its answer at once may give it without a promise. */
 export type HttpHandler = (call: HttpCall) => Promise<HttpAnswer> | HttpAnswer;
 
 const contentTypesHiddenFromFramework = new WeakMap<IncomingMessage, string>();
@@ -37,9 +38,10 @@ let receivingRaw = false;
 
 /**
  * Once per process, before the first request: bodies reach our handlers as bytes, whatever their content type, and
- * paths as they were sent, whatever their escapes.
+ * paths as they were sent, whatever their escapes; and no request is run in a Domain.
  */
-export function receiveBodiesRaw(): void {
+export function prepareFramework(): void {
+  runRequestsWithoutDomains();
   if (receivingRaw) return;
   receivingRaw = true;
   subscribe('http.server.request.start', (message) => {
@@ -86,7 +88,7 @@ export interface EdgeFailure {
 
 /** Wraps a handler for `http(name, …)` of the functions framework. */
 export function asHttpFunction(handler: HttpHandler, options: EdgeOptions): HttpFunction {
-  receiveBodiesRaw();
+  prepareFramework();
   return (request: Request, response: Response) => {
     const answer = answerAtEdge(toCall(request), handler, options);
     if (!(answer instanceof Promise)) return send(response, answer);
