@@ -26,6 +26,7 @@ import {
   readWhole,
   sameBytes,
 } from './der-reader.ts';
+import { rememberingLast } from './last-read.ts';
 import { CRL_OIDS, EXTENSION_OIDS } from './oids.ts';
 
 /** TBSCertList without its entries (RFC 5280 §5.1). */
@@ -387,6 +388,10 @@ export function readRevocation(entry: RawCrlEntry): RevokedCertificate {
   };
 }
 
+const publicKeyOf = rememberingLast((spkiDer) =>
+  createPublicKey({ key: Buffer.from(spkiDer), format: 'der', type: 'spki' }),
+);
+
 /**
  * Whether a CRL is this issuer's: its name, its key identifier, and a signature that verifies. False too for bytes
  * that are no CRL. Throws `issuer-not-ready` for an issuer's certificate that cannot be read.
@@ -402,11 +407,7 @@ export function verifyCrl(crlDer: Uint8Array, issuerCertificateDer: Uint8Array):
     if (identifier === undefined || wanted === undefined || !sameBytes(identifier, wanted)) return false;
     if (!sameBytes(header.signed.algorithmDer, header.signatureAlgorithmDer)) return false;
     if (!sameBytes(header.issuerDer, issuer.certificate.subjectDer)) return false;
-    const key = createPublicKey({
-      key: Buffer.from(issuer.certificate.spkiDer),
-      format: 'der',
-      type: 'spki',
-    });
+    const key = publicKeyOf(issuer.certificate.spkiDer);
     return verify(SIGNATURE_ALGORITHMS[algorithm].hash, header.tbsDer, key, header.signed.signature);
   } catch (error) {
     if (error instanceof DerError) return false;
