@@ -9,13 +9,7 @@ import { generateRsaKey } from '../../shared/pki/key.ts';
 import type { ReconcileDeps } from '../../shared/reconcile/context.ts';
 import { type SampleAuthority, sampleAuthority } from '../pki/sample-authority.ts';
 import { keyPoolOfPairs } from '../support/fakes/key-pool.ts';
-import {
-  createWorld,
-  KEY_SERVICE_URL,
-  type Materials,
-  makeMaterials,
-  START,
-} from '../support/fakes/world.ts';
+import { createWorld, KEY_SERVICE_URL, type Materials, START } from '../support/fakes/world.ts';
 import { anyCommand, type Command, join, rekey, USERS } from './commands.ts';
 import { KEPT } from './kept.ts';
 import { newModel, personOf } from './model.ts';
@@ -32,8 +26,8 @@ const KEYS = 150;
 let materials: Materials;
 let next: SampleAuthority;
 beforeAll(async () => {
-  next = await sampleAuthority();
-  materials = { ...(await makeMaterials()), pool: await keyPoolOfPairs(KEYS) };
+  next = await sampleAuthority({ curve: 'P-256' });
+  materials = { authority: await sampleAuthority({ curve: 'P-256' }), pool: await keyPoolOfPairs(KEYS) };
 }, 60_000);
 
 async function tell(

@@ -16,8 +16,8 @@ const first = setting('SEED', randomInt(2 ** 31));
 let materials: SimulationMaterials;
 beforeAll(async () => {
   const [authority, next, pool] = await Promise.all([
-    sampleAuthority(),
-    sampleAuthority(),
+    sampleAuthority({ curve: 'P-256' }),
+    sampleAuthority({ curve: 'P-256' }),
     keyPoolOfPairs(190),
   ]);
   materials = { authority, next, pool };

@@ -1,5 +1,4 @@
-import { createHash, X509Certificate } from 'node:crypto';
-import { type AsnType, Constructed, fromBER, Sequence } from 'asn1js';
+import { createHash, type KeyObject, X509Certificate } from 'node:crypto';
 import type { GmailIdentity } from '../../../shared/domain/gmail.ts';
 import { permanent } from '../../../shared/errors.ts';
 import type { Gmail, PrivateKeyPlace } from '../../../shared/ports/gmail.ts';
@@ -127,7 +126,7 @@ export function fakeGmail(directory: FakeDirectory, clock: ManualClock): FakeGma
       const keypairId = nextPairId();
       accountOf(userId).pairs.push({
         keypairId,
-        ...describeLeaf(leafDer),
+        ...describeLeaf(new X509Certificate(leafDer)),
         privateKey: FOREIGN_KEY,
         enabled: true,
       });
@@ -203,8 +202,8 @@ export function fakeGmail(directory: FakeDirectory, clock: ManualClock): FakeGma
 }
 
 /** The leaf of an upload whose chain is whole, in order, in date and signed from link to link. */
-function leafOfChain(pkcs7Pem: string, now: Date | undefined): Uint8Array {
-  const chain = certificatesOf(pkcs7Pem).map((der) => new X509Certificate(der));
+function leafOfChain(pkcs7Pem: string, now: Date | undefined): X509Certificate {
+  const chain = certificatesOf(pkcs7Pem).map(certificateOf);
   const whole = chain.every((certificate, index) => {
     const issuer = chain[index + 1] ?? certificate;
     return (
@@ -215,35 +214,75 @@ function leafOfChain(pkcs7Pem: string, now: Date | undefined): Uint8Array {
   const [leaf] = chain;
   if (leaf === undefined || leaf.ca || chain.length < 2 || !whole)
     throw permanent('gmail-refused', 'The certificate chain is not whole or not valid.');
-  return new Uint8Array(leaf.raw);
+  return leaf;
 }
 
 /** Certificates of a certificates-only SignedData (RFC 5652 §5.1) in their order, as they were sent. */
-function certificatesOf(pkcs7Pem: string): readonly Uint8Array[] {
+function certificatesOf(pkcs7Pem: string): readonly Buffer[] {
   const base64 = /-----BEGIN PKCS7-----([\s\S]+?)-----END PKCS7-----/.exec(pkcs7Pem)?.[1];
   if (base64 === undefined) throw permanent('gmail-refused', 'The upload is no PKCS7 PEM.');
-  const [, content] = children(fromBER(new Uint8Array(Buffer.from(base64, 'base64'))).result);
-  const [signedData] = children(content);
-  const certificates = children(signedData).find(({ idBlock }) => idBlock.tagClass === 3);
-  return children(certificates).map((certificate) => certificate.valueBeforeDecodeView);
+  const [contentInfo] = elements(Buffer.from(base64, 'base64'));
+  const [, content] = elements(contentInfo?.content);
+  const [signedData] = elements(content?.content);
+  const certificates = elements(signedData?.content).find(({ tag }) => tag === 0xa0);
+  return elements(certificates?.content).map(({ whole }) => whole);
 }
 
-const children = (value: AsnType | undefined): readonly AsnType[] =>
-  value instanceof Constructed || value instanceof Sequence ? value.valueBlock.value : [];
+interface Element {
+  readonly tag: number;
+  readonly content: Buffer;
+  readonly whole: Buffer;
+}
 
-/** CAs verify once: their signatures do not change between two uploads. */
+/** What DER holds, one after the other (X.690 §8.1), cut without any of the product's code; refuses bytes that end too early. */
+function elements(der: Buffer = Buffer.of()): readonly Element[] {
+  const found: Element[] = [];
+  for (let rest = der; rest.length > 0; ) {
+    const lengthBytes = (rest[1] ?? 0) < 0x80 ? 0 : (rest[1] ?? 0) & 0x7f;
+    const start = 2 + lengthBytes;
+    if (lengthBytes > 4 || rest.length < start) throw permanent('gmail-refused', 'The upload is no DER.');
+    const end = start + (lengthBytes === 0 ? (rest[1] ?? 0) : rest.readUIntBE(2, lengthBytes));
+    if (rest.length < end) throw permanent('gmail-refused', 'The upload ends in the middle.');
+    found.push({
+      ...{ tag: rest[0] ?? 0, content: rest.subarray(start, end), whole: rest.subarray(0, end) },
+    });
+    rest = rest.subarray(end);
+  }
+  return found;
+}
+
+/** CAs are read and verified once: they do not change between two uploads. */
+const authorities = new Map<string, X509Certificate>();
 const verified = new Set<string>();
 
+function certificateOf(der: Buffer): X509Certificate {
+  const text = der.toString('latin1');
+  const known = authorities.get(text);
+  if (known !== undefined) return known;
+  const certificate = new X509Certificate(der);
+  if (certificate.ca) authorities.set(text, certificate);
+  return certificate;
+}
+
 function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
-  const pair = `${certificate.fingerprint256} ${issuer.fingerprint256}`;
-  if (verified.has(pair)) return true;
-  if (!certificate.checkIssued(issuer) || !certificate.verify(issuer.publicKey)) return false;
-  if (certificate.ca) verified.add(pair);
+  const pair = certificate.ca ? `${certificate.fingerprint256} ${issuer.fingerprint256}` : undefined;
+  if (pair !== undefined && verified.has(pair)) return true;
+  if (!certificate.checkIssued(issuer) || !certificate.verify(publicKeyOf(issuer))) return false;
+  if (pair !== undefined) verified.add(pair);
   return true;
 }
 
-function describeLeaf(leafDer: Uint8Array) {
-  const names = new X509Certificate(leafDer).subjectAltName ?? '';
+const publicKeys = new WeakMap<X509Certificate, KeyObject>();
+
+function publicKeyOf(issuer: X509Certificate): KeyObject {
+  const key = publicKeys.get(issuer) ?? issuer.publicKey;
+  publicKeys.set(issuer, key);
+  return key;
+}
+
+function describeLeaf(leaf: X509Certificate) {
+  const names = leaf.subjectAltName ?? '';
+  const leafDer = new Uint8Array(leaf.raw);
   return {
     leafDer,
     leafSha256Hex: createHash('sha256').update(leafDer).digest('hex'),

@@ -36,16 +36,28 @@ export function fakeKeyService(): FakeKeyService {
       return { wrappedKey: newer, kekId: kek.id };
     },
     async wrapPrivateKey({ privateKeyDer, spkiSha256Hex, userId }) {
-      const key = createPublicKey(
-        createPrivateKey({ key: Buffer.from(privateKeyDer), format: 'der', type: 'pkcs8' }),
-      );
-      const held = createHash('sha256')
-        .update(key.export({ type: 'spki', format: 'der' }))
-        .digest('hex');
-      if (held !== spkiSha256Hex) throw permanent('key-service-refused', 'The key is not the one announced.');
+      if (spkiSha256HexOf(privateKeyDer) !== spkiSha256Hex)
+        throw permanent('key-service-refused', 'The key is not the one announced.');
       const wrappedKey = Buffer.from(`wrapped/${kept.size + 1}/${spkiSha256Hex}`).toString('base64');
       kept.set(wrappedKey, { userId, spkiSha256Hex });
       return { wrappedKey, proof: 'proven' };
     },
   };
 }
+
+/** By the private key's own digest: a pool hands out the same keys again and again. */
+const digests = new Map<string, string>();
+
+function spkiSha256HexOf(privateKeyDer: Uint8Array): string {
+  const name = sha256Hex(privateKeyDer);
+  const known = digests.get(name);
+  if (known !== undefined) return known;
+  const key = createPublicKey(
+    createPrivateKey({ key: Buffer.from(privateKeyDer), format: 'der', type: 'pkcs8' }),
+  );
+  const digest = sha256Hex(key.export({ type: 'spki', format: 'der' }));
+  digests.set(name, digest);
+  return digest;
+}
+
+const sha256Hex = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');

@@ -37,6 +37,7 @@ import { openTestDatabase } from '../ledger.ts';
 import { policyOf, policyRule } from '../policy.ts';
 import { type FakeBucket, fakeBucket } from './bucket.ts';
 import { type KeptBus, keptBus } from './bus.ts';
+import { promptCaKeys } from './ca-keys.ts';
 import { type Around, surround } from './calls.ts';
 import { type ManualClock, manualClock } from './clock.ts';
 import { copyRows, expireLeases } from './database-copy.ts';
@@ -144,7 +145,9 @@ export async function createWorld(
   const secrets = fakeSecrets();
   const log = keptLog();
   secrets.put(KEY_VERSION, authority.issuing.pkcs8Der);
-  const caKeys = pinnedCaKeys({ secrets, signingKeys: noSigningKeys, clock });
+  const caKeys = isInMemory(options)
+    ? promptCaKeys(secrets)
+    : pinnedCaKeys({ secrets, signingKeys: noSigningKeys, clock });
   const serviceKeys = secretManagerServiceKeys(secrets, clock);
   const signedBySerial = new Map<string, Set<string>>();
   const signing: Signing = {
@@ -283,6 +286,8 @@ export async function createWorld(
   };
 }
 
+const isInMemory = ({ ledger, rows }: WorldOptions): boolean => ledger === 'memory' || rows !== undefined;
+
 interface LedgerOfWorld {
   readonly ledger: Ledger;
   readonly database: Database;
@@ -295,7 +300,7 @@ async function ledgerFor(
   { ledger: kind = 'pglite', rows }: WorldOptions,
 ): Promise<LedgerOfWorld> {
   const memory = rows?.memory ?? memoryDatabase();
-  if (kind === 'memory' || rows !== undefined) {
+  if (isInMemory({ ledger: kind, ...(rows === undefined ? {} : { rows }) })) {
     return {
       ledger: memory.open({ clock, ...(rows === undefined ? {} : { randomId: rows.randomId }) }),
       database: noDatabase,

@@ -160,6 +160,7 @@ export const byText = (left: string, right: string): number =>
 
 /** The record without fields that are undefined: absent fields are absent in what the ledger answers. */
 export function present<T extends object>(record: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  const fields = Object.entries(record).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(fields) as { [K in keyof T]: Exclude<T[K], undefined> };
+  const fields: Partial<T> = {};
+  for (const key in record) if (record[key] !== undefined) fields[key] = record[key];
+  return fields as { [K in keyof T]: Exclude<T[K], undefined> };
 }
