@@ -72,7 +72,7 @@ export function functionEnvironments(local: LocalEnvironment): Readonly<Record<F
       SEALWRIGHT_KEY_SERVICE_TENANT: COMPANY.tenantId,
       SEALWRIGHT_KEY_SERVICE_DOMAIN: COMPANY.domain,
       SEALWRIGHT_KEY_SERVICE_WRAP_CALLERS: ACCOUNTS.directoryEvent,
-      SEALWRIGHT_KEY_SERVICE_REWRAP_CALLERS: ACCOUNTS.due,
+      SEALWRIGHT_KEY_SERVICE_REWRAP_CALLERS: [ACCOUNTS.due, ACCOUNTS.admin].join(','),
       SEALWRIGHT_KEY_SERVICE_KEYS: local.keyEncryptionKeys.join(','),
       SEALWRIGHT_KEY_SERVICE_IDENTITY_PROVIDERS: JSON.stringify([
         {

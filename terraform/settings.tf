@@ -118,11 +118,16 @@ locals {
     }
 
     "key-service" = {
-      SEALWRIGHT_KEY_SERVICE_URL            = local.key_service_url
-      SEALWRIGHT_KEY_SERVICE_TENANT         = var.key_service.tenant_id
-      SEALWRIGHT_KEY_SERVICE_DOMAIN         = var.workspace.primary_domain
-      SEALWRIGHT_KEY_SERVICE_WRAP_CALLERS   = local.emails["directory-event"]
-      SEALWRIGHT_KEY_SERVICE_REWRAP_CALLERS = local.emails["due"]
+      SEALWRIGHT_KEY_SERVICE_URL    = local.key_service_url
+      SEALWRIGHT_KEY_SERVICE_TENANT = var.key_service.tenant_id
+      SEALWRIGHT_KEY_SERVICE_DOMAIN = var.workspace.primary_domain
+      # The account of a migration wraps the keys of old mail, as long as it is there.
+      SEALWRIGHT_KEY_SERVICE_WRAP_CALLERS = join(",", concat(
+        [local.emails["directory-event"]],
+        length(var.migration.members) == 0 ? [] : ["sealwright-migration@${var.project.id}.iam.gserviceaccount.com"],
+      ))
+      # due wraps again after a rotation; admin has a key of old mail shown to open before it is recorded.
+      SEALWRIGHT_KEY_SERVICE_REWRAP_CALLERS = join(",", [local.emails["due"], local.emails["admin"]])
       # Newest first: a customer moves from Secret Manager to Cloud KMS and not back.
       SEALWRIGHT_KEY_SERVICE_KEYS = join(",", concat(var.key_service.kms_key_versions, [
         for version in var.key_service.key_versions :

@@ -48,8 +48,26 @@ const certificate = z.looseObject({
 
 export type CertificateView = z.output<typeof certificate>;
 
+/** A certificate of old mail whose key was imported. */
+export const importedKey = z.looseObject({
+  id: z.string(),
+  state: z.enum(['waiting', 'uploaded', 'refused']),
+  /** Why it was refused, or what its user waits for. */
+  reason: z.string().optional(),
+  certificateSha256: z.string(),
+  addresses: z.array(z.string()),
+  notBefore: z.string(),
+  notAfter: z.string(),
+  keyProof: z.string(),
+  keypairId: z.string().optional(),
+  keypairDisabled: z.looseObject({ at: z.string(), because: z.string() }).optional(),
+});
+
+export type ImportedKeyView = z.output<typeof importedKey>;
+
 export const userView = userSummary.extend({
   certificates: z.array(certificate),
+  imported: z.array(importedKey).optional(),
   openWishes: z.array(
     z.looseObject({
       jobId: z.string(),
@@ -76,6 +94,7 @@ export type WrappedKeyCount = z.output<typeof wrappedKeyCount>;
 export const wrappedKeyCounts = z.looseObject({
   wrappedKeys: z.array(wrappedKeyCount),
   cardKeys: z.number().default(0),
+  importedKeys: z.number().default(0),
 });
 
 const keyProofFailure = z.looseObject({ keyId: z.string(), user: z.string(), reason: z.string() });

@@ -3,7 +3,7 @@ import { withProgress } from '../progress.ts';
 import { facts, table } from '../table.ts';
 import { instant } from '../words.ts';
 import { adminCommand } from './admin-command.ts';
-import type { CertificateView, UserView } from './answers.ts';
+import type { CertificateView, ImportedKeyView, UserView } from './answers.ts';
 
 export const user = adminCommand({
   name: 'user',
@@ -43,6 +43,7 @@ function describe(view: UserView): string {
     ]),
     '',
     view.certificates.length === 0 ? 'No certificates.' : certificatesTable(view.certificates),
+    ...(view.imported?.length ? ['', importedTable(view.imported)] : []),
   ].join('\n');
 }
 
@@ -61,6 +62,25 @@ const certificatesTable = (certificates: readonly CertificateView[]): string =>
     certificates.toSorted((left, right) =>
       left.notBefore < right.notBefore ? 1 : left.notBefore > right.notBefore ? -1 : 0,
     ),
+  );
+
+const importedTable = (imported: readonly ImportedKeyView[]): string =>
+  table<ImportedKeyView>(
+    [
+      { title: 'IMPORTED FOR OLD MAIL', value: ({ id }) => id },
+      { title: 'FROM', value: ({ notBefore }) => instant(notBefore) },
+      { title: 'UNTIL', value: ({ notAfter }) => instant(notAfter) },
+      { title: 'KEY PROOF', value: ({ keyProof }) => keyProof },
+      { title: 'ADDRESSES', value: ({ addresses }) => addresses.join(', ') },
+      {
+        title: 'KEY PAIR',
+        value: ({ state, reason, keypairId = '', keypairDisabled }) =>
+          state === 'uploaded'
+            ? `${keypairId}${keypairDisabled === undefined ? '' : ` (disabled: ${keypairDisabled.because})`}`
+            : `${state}: ${reason ?? ''}`,
+      },
+    ],
+    imported,
   );
 
 /** A signing or encryption key says so, and one on a smart card; a pair that Sealwright disabled says why. */

@@ -61,7 +61,7 @@ async function allFindings(
   named: readonly string[],
   domain: string | undefined,
 ): Promise<readonly Finding[]> {
-  const { wrappedKeys, cardKeys } = await admin.wrappedKeys();
+  const { wrappedKeys, cardKeys, importedKeys } = await admin.wrappedKeys();
   const urls = new Set(
     [...named, ...wrappedKeys.map(({ keyServiceUrl }) => keyServiceUrl)].map(withoutSlash),
   );
@@ -87,6 +87,15 @@ async function allFindings(
             'keys on smart cards',
             'ok',
             `${counted(cardKeys, 'key')}: the private halves are on the cards alone, so nothing here can say whether they work.`,
+          ),
+        ]),
+    ...(importedKeys === 0
+      ? []
+      : [
+          found(
+            'imported keys',
+            'ok',
+            `${counted(importedKeys, 'key')}, imported so that old mail opens: no certificate is issued over them.`,
           ),
         ]),
     judgeCustody({

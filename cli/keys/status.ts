@@ -7,7 +7,7 @@ import { counted } from '../words.ts';
 export const keysStatus = adminCommand({
   name: 'keys status',
   summary:
-    'wrapped keys by key service and key-encryption key, what is wrapped again, what does not open, keys on cards',
+    'wrapped keys by key service and key-encryption key, what is wrapped again, what does not open, keys on cards and imported ones',
   operands: [],
   flags: {},
   notes: [
@@ -16,16 +16,19 @@ export const keysStatus = adminCommand({
     'Exit code 4 when a wrapped key could not be opened.',
   ],
   async run(_call, admin) {
-    const { wrappedKeys, cardKeys } = await admin.wrappedKeys();
+    const { wrappedKeys, cardKeys, importedKeys } = await admin.wrappedKeys();
     const lost = wrappedKeys.filter(({ unreadable }) => unreadable > 0);
     return {
       exitCode: lost.length === 0 ? EXIT.done : EXIT.partlyDone,
-      document: { wrappedKeys, cardKeys },
+      document: { wrappedKeys, cardKeys, importedKeys },
       text: [
         wrappedKeys.length === 0 ? 'The ledger holds no wrapped key.' : countTable(wrappedKeys),
         ...(cardKeys === 0
           ? []
           : [`\n${counted(cardKeys, 'key')} on smart cards: nothing of them is wrapped.`]),
+        ...(importedKeys === 0
+          ? []
+          : [`\n${counted(importedKeys, 'key')} of these imported, so that old mail opens.`]),
         ...lost.map(
           ({ unreadable, kekId, keyServiceUrl }) =>
             `\n${count(unreadable)} under ${kekId ?? 'an unknown key'} of ${keyServiceUrl} did not open. Give the key service that key-encryption key back: without it these users' mail stays shut. Its log (wrapped-key-unreadable) names them.`,

@@ -6,18 +6,25 @@ import type { HttpAnswer } from '../wire/http.ts';
 import { bodyOf } from './body.ts';
 
 export interface AdminKeysDeps {
-  readonly ledger: Pick<Ledger, 'countWrappedKeys' | 'countCardKeys' | 'addressHistory'>;
+  readonly ledger: Pick<
+    Ledger,
+    'countWrappedKeys' | 'countCardKeys' | 'countImportedKeys' | 'addressHistory'
+  >;
 }
 
 const PEOPLE_PER_PAGE = 5_000;
 
-/** `{"wrappedKeys":[…],"cardKeys":N}`: how many lie under which key-encryption key, how many on cards. Never a wrapped key. */
+/**
+ * `{"wrappedKeys":[…],"cardKeys":N,"importedKeys":N}`: how many lie under which key-encryption key, how many on cards, and how many
+ * of the wrapped ones were imported for old mail. Never a wrapped key.
+ */
 export async function readWrappedKeys(deps: AdminKeysDeps): Promise<HttpAnswer> {
-  const [wrappedKeys, cardKeys] = await Promise.all([
+  const [wrappedKeys, cardKeys, importedKeys] = await Promise.all([
     deps.ledger.countWrappedKeys(),
     deps.ledger.countCardKeys(),
+    deps.ledger.countImportedKeys(),
   ]);
-  return { status: 200, body: { wrappedKeys, cardKeys } };
+  return { status: 200, body: { wrappedKeys, cardKeys, importedKeys } };
 }
 
 /** `{"people":[{"userId","addresses":[…]}],"next"}`: everybody with every address they have or had. */

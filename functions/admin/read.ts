@@ -2,6 +2,7 @@ import type { UserLedger } from '../../shared/domain/records.ts';
 import { invalidInput, permanent } from '../../shared/errors.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { HttpAnswer } from '../wire/http.ts';
+import { importView } from './imported-keys.ts';
 import { pageSize } from './page-size.ts';
 
 export interface AdminReadDeps {
@@ -85,6 +86,7 @@ function detail(ledger: UserLedger) {
         keypairDisabled: keypair?.disabled,
       };
     }),
+    imported: (ledger.imported ?? []).map((imported) => importView(ledger, imported)),
     openWishes: ledger.openWishes,
   };
 }

@@ -13,6 +13,12 @@ import { type DeadLetterDeps, readDeadLetter, readDeadLetters, settleDeadLetters
 import { type DeviceDeps, readDevice, requestDevice, revokeDevice } from './devices.ts';
 import { type ExplainDeps, explainUser } from './explain.ts';
 import { decideOnHeld, type HeldDeps, readHeldSet, readHeldSets } from './held.ts';
+import {
+  type ImportedKeyDeps,
+  readImportedKey,
+  readImportedKeys,
+  requestKeyImport,
+} from './imported-keys.ts';
 import { type KeyMoveDeps, readEpochs, requestKeyMove } from './key-moves.ts';
 import {
   cancelKeypairRequest,
@@ -45,6 +51,7 @@ export interface AdminRouteDeps
     Omit<StopDeps, 'ledger'>,
     Omit<KeypairRequestDeps, 'ledger' | 'bus'>,
     ProveKeysDeps,
+    Omit<ImportedKeyDeps, 'ledger' | 'bus'>,
     Omit<SweepAdminDeps, 'ledger' | 'deadLetters'>,
     Omit<DeadLetterDeps, 'ledger'> {
   readonly ledger: RekeyDeps['ledger'] &
@@ -57,13 +64,18 @@ export interface AdminRouteDeps
     LintDeps['ledger'] &
     AdminKeysDeps['ledger'] &
     KeyMoveDeps['ledger'] &
+    ImportedKeyDeps['ledger'] &
     ProveDeps['ledger'] &
     HeldDeps['ledger'] &
     StopDeps['ledger'] &
     KeypairRequestDeps['ledger'] &
     SweepAdminDeps['ledger'] &
     DeadLetterDeps['ledger'];
-  readonly bus: RekeyDeps['bus'] & DeviceDeps['bus'] & HeldDeps['bus'] & KeypairRequestDeps['bus'];
+  readonly bus: RekeyDeps['bus'] &
+    ImportedKeyDeps['bus'] &
+    DeviceDeps['bus'] &
+    HeldDeps['bus'] &
+    KeypairRequestDeps['bus'];
 }
 
 /** A call whose admin is known and whose path was found. */
@@ -150,6 +162,13 @@ const CERTIFICATES_AND_KEYS: readonly AdminRoute[] = [
     'has old key pairs wrapped again and uploaded for another key service',
     (deps, call) => requestKeyMove(deps, call.admin, call.body()),
   ),
+  get('/v1/imported-keys', 'of whom: `?user=…`; what was imported, and whose mail opens', (deps, { query }) =>
+    readImportedKeys(deps, query),
+  ),
+  post('/v1/imported-keys', 'takes a key of old mail, wrapped already', (deps, call) =>
+    requestKeyImport(deps, call.admin, call.body()),
+  ),
+  get('/v1/imported-keys/ID', 'what became of that', (deps, { id }) => readImportedKey(deps, id)),
   get('/v1/addresses', 'everybody with every address they have or had; `?after=…`', (deps, { query }) =>
     readAddresses(deps, query),
   ),

@@ -26,6 +26,7 @@ export interface Chapter {
     | 'Certificate'
     | 'Earlier certificates'
     | 'Other mail clients'
+    | 'Imported keys'
     | 'Notices'
     | 'Next';
   readonly sentences: readonly string[];
@@ -51,6 +52,7 @@ export function explain(facts: ExplainFacts): readonly Chapter[] {
       title: 'Other mail clients',
       sentences: leaves.filter(({ holder }) => holder === 'device').map((leaf) => onDevice(facts, leaf)),
     },
+    { title: 'Imported keys', sentences: imported(facts.ledger) },
     { title: 'Notices', sentences: facts.ledger.notices.map(({ message }) => message) },
     { title: 'Next', sentences: next(facts, leaves) },
   ];
@@ -169,6 +171,17 @@ function onDevice({ ledger, now }: ExplainFacts, leaf: LeafRecord): string {
         : `ran out at ${at(leaf.notAfter)}`;
   return `${leaf.serialHex} on ${device} ${standing}.`;
 }
+
+/** Keys of old mail, and whether it opens with them. */
+const imported = ({ imported: certificates = [], keypairs }: UserLedger): readonly string[] =>
+  certificates.map(
+    ({ importId, addresses, notBefore, notAfter, requestedBy, state: standing, detail, key }) => {
+      const named = `${importId}${addresses.length === 0 ? '' : ` for ${addresses.join(', ')}`}, good from ${at(notBefore)} to ${at(notAfter)}, was imported by ${requestedBy}.`;
+      const pair = keypairs.find(({ serialHex }) => serialHex === importId);
+      const place = standing === 'refused' ? `It was refused: ${sentence(detail ?? '')}` : pairSentence(pair);
+      return `${named} ${keySentence(key)} ${place}`;
+    },
+  );
 
 /** What the user's row says, and what has been decided for single certificates and keys. */
 function next({ user, ledger }: ExplainFacts, leaves: readonly LeafRecord[]): readonly string[] {

@@ -6,6 +6,7 @@
  * one user key. A *keypair* is Gmail's record for one leaf. Nothing here is ever rewritten into something else: a
  * leaf gains a revocation, a retirement, a keypair, and keeps all of them.
  */
+import type { ImportedCertificate } from './imported-certificate.ts';
 import type { RevocationReason } from './revocation-reason.ts';
 
 /** `proven`: the key service opened its own blob and used the key. `unproven`: nobody has seen it open yet. */
@@ -111,6 +112,7 @@ export interface LeafRecord {
 export type KeypairState = 'intended' | 'created';
 
 export interface KeypairRecord {
+  /** Of the leaf, or the import id of an imported certificate (`isImportId`); so wherever a pair is named by its serial. */
   readonly serialHex: string;
   readonly userId: string;
   readonly state: KeypairState;
@@ -225,6 +227,8 @@ export interface UserLedger {
   readonly keypairRequests?: readonly KeypairRequest[];
   /** Moves of old pairs to another key service that wait for their turn; absent where there are none. */
   readonly keyMoves?: readonly KeyMove[];
+  /** Certificates of old mail whose keys were imported, oldest import first; absent where there are none. */
+  readonly imported?: readonly ImportedCertificate[];
   /** What an admin should know and what is not over yet, oldest first. */
   readonly notices: readonly NoticeRecord[];
   /** Whole sweeps that found the user in no list; absent once somebody has seen them again. */

@@ -139,6 +139,14 @@ export interface MoveKeypairStep extends StepBase {
   readonly refuse?: string;
 }
 
+/** Uploads a certificate of old mail with its imported key, or adopts the pair Gmail already has for it. */
+export interface ImportKeypairStep extends StepBase {
+  readonly kind: 'import-keypair';
+  readonly importId: string;
+  /** Why it cannot be uploaded any more; then the import is closed and nothing is done. */
+  readonly refuse?: string;
+}
+
 /** The leaves whose pairs an identity uses. */
 export type IdentityLeaves =
   | { readonly kind: 'dual'; readonly leaf: LeafReference }
@@ -184,6 +192,7 @@ export type Step =
   | DisableKeypairStep
   | ObliterateKeypairStep
   | MoveKeypairStep
+  | ImportKeypairStep
   | SetIdentityStep
   | DeleteIdentityStep
   | FulfilWishStep

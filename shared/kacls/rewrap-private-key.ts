@@ -5,6 +5,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { KeyEncryptionKeys } from '../ports/key-encryption-keys.ts';
 import type { Operation } from './access.ts';
+import { encodeBase64 } from './base64.ts';
 import type { RandomBytes } from './context.ts';
 import { requiredText } from './fields.ts';
 import { openWrappedKey, privateKeyBinding, sealPrivateKey } from './wrapped-key.ts';
@@ -14,6 +15,10 @@ export interface Rewrapped {
   readonly wrappedKey: string;
   readonly fromKekId: string;
   readonly toKekId: string;
+  /** Immutable directory id of the owner. */
+  readonly userId: string;
+  /** As authenticated with the blob, which was proved to open to that key when it was made. */
+  readonly spkiSha256: Uint8Array;
 }
 
 /**
@@ -32,7 +37,8 @@ export async function rewrapPrivateKey(
   const opened = await openWrappedKey(wrapped, deps);
   try {
     const kek = await deps.keyEncryptionKeys.current(privateKeyBinding(deps.tenantId));
-    const moved = { fromKekId: opened.kekId, toKekId: kek.id };
+    const { userId, spkiSha256 } = opened;
+    const moved = { fromKekId: opened.kekId, toKekId: kek.id, userId, spkiSha256 };
     if (opened.kekId === kek.id) {
       if (kek.wrappedDataKey !== undefined) kek.key.fill(0);
       return { wrappedKey: wrapped, ...moved };
@@ -52,11 +58,12 @@ export async function rewrapPrivateKey(
 
 /**
  * POST rewrapprivatekey, an operation of our own: `wrapped_private_key` in, the same field under the current
- * key-encryption key out, and in `kek_id` which that is. It shows nothing of the key, so whoever may have keys wrapped may
- * have them re-wrapped, and so may the accounts in `rewrapCallers`.
+ * key-encryption key out, and in `kek_id` which that is; `spki_hash` of the key inside and `user_id` of its owner, so
+ * that a blob somebody hands in is known for what it is. It shows nothing of the private key, so whoever may have keys
+ * wrapped may have them re-wrapped, and so may the accounts in `rewrapCallers`.
  */
 export const rewrapPrivateKeyOperation: Operation<string> = async ({ body, note }, _caller, context) => {
-  const { wrappedKey, fromKekId, toKekId } = await rewrapPrivateKey(
+  const { wrappedKey, fromKekId, toKekId, userId, spkiSha256 } = await rewrapPrivateKey(
     requiredText(body, 'wrapped_private_key'),
     {
       keyEncryptionKeys: context.keyEncryptionKeys,
@@ -65,5 +72,11 @@ export const rewrapPrivateKeyOperation: Operation<string> = async ({ body, note 
     },
   );
   note({ fromKekId, kekId: toKekId });
-  return { wrapped_private_key: wrappedKey, kek_id: toKekId };
+  return {
+    wrapped_private_key: wrappedKey,
+    kek_id: toKekId,
+    spki_hash: encodeBase64(spkiSha256),
+    spki_hash_algorithm: 'SHA-256',
+    user_id: userId,
+  };
 };

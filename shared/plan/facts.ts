@@ -18,7 +18,10 @@ export interface Facts {
   readonly place?: Place;
   readonly ledger: UserLedger;
   readonly gmail: GmailFacts;
-  /** SHA-256 of each signed leaf's DER, lower-case hex, by serial: how Gmail's keypairs are told apart. */
+  /**
+   * SHA-256 of each signed leaf's DER, lower-case hex, by serial, and of each imported certificate's by import id: how Gmail's
+   * keypairs are told apart.
+   */
   readonly leafSha256BySerial: ReadonlyMap<string, string>;
   /** How certificates spell an address, where they spell it otherwise than the directory (A-labels). */
   readonly printedAddresses: ReadonlyMap<string, string>;

@@ -71,16 +71,18 @@ export function keypairHolding(facts: Facts, serialHex: string): GmailKeypair | 
 }
 
 export interface OwnKeypair {
+  /** Or the import id of an imported certificate. */
   readonly serialHex: string;
   readonly keypair: GmailKeypair;
 }
 
-/** Gmail's pairs that hold leaves of ours, in the order of the leaves; every other pair is foreign. */
+/** Gmail's pairs that hold leaves of ours or imported certificates, in that order; every other pair is foreign. */
 export function ownKeypairs(facts: Facts): readonly OwnKeypair[] {
   const { gmail } = facts;
   if (gmail.kind !== 'observed') return [];
   // One leaf may have two: the second was made when its key moved to another key service.
-  return facts.ledger.leaves.flatMap(({ serialHex }) => {
+  const imported = (facts.ledger.imported ?? []).map(({ importId }) => importId);
+  return [...facts.ledger.leaves.map(({ serialHex }) => serialHex), ...imported].flatMap((serialHex) => {
     const sha256 = facts.leafSha256BySerial.get(serialHex);
     return gmail.keypairs
       .filter((keypair) => sha256 !== undefined && keypair.leafSha256Hex === sha256)
@@ -88,7 +90,7 @@ export function ownKeypairs(facts: Facts): readonly OwnKeypair[] {
   });
 }
 
-/** Gmail ids of the pairs that hold leaves of ours; every other pair is foreign and stays untouched. */
+/** Gmail ids of the pairs that hold leaves of ours or imported certificates; every other pair is foreign and stays untouched. */
 export function ourKeypairIds(
   facts: Facts,
   gmail: Extract<GmailFacts, { kind: 'observed' }>,

@@ -50,7 +50,7 @@ export interface ObliterationStatement {
   readonly disabledAt: string;
   /**
    * The certificates mail may have been encrypted to, each with the time in which senders could: from its notBefore until it
-   * ran out or was revoked. Empty for a key that only signs.
+   * ran out or was revoked. An imported one has its import id for a serial. Empty for a key that only signs.
    */
   readonly epochs: readonly {
     readonly serial: string;
@@ -64,21 +64,19 @@ export interface ObliterationStatement {
 
 /** Undefined where the ledger does not know the pair, or it is not disabled. */
 export function obliterationStatement(
-  { user, leaves, keys, keypairs }: UserLedger,
+  ledger: UserLedger,
   keypairId: string,
 ): ObliterationStatement | undefined {
+  const { user, keys, keypairs } = ledger;
   const pair = keypairs.find((candidate) => candidate.keypairId === keypairId);
-  const leaf = leaves.find(({ serialHex }) => serialHex === pair?.serialHex);
-  if (user === undefined || leaf === undefined || pair?.disabled === undefined) return undefined;
-  const key = keys.find(({ keyId }) => keyId === leaf.keyId);
+  const certificates = certificatesOf(ledger);
+  const certificate = certificates.find(({ serialHex }) => serialHex === pair?.serialHex);
+  if (user === undefined || certificate === undefined || pair?.disabled === undefined) return undefined;
+  const key = keys.find(({ keyId }) => keyId === certificate.keyId);
   const siblings = new Set(
-    leaves
-      .filter(({ keyId, serialHex }) => keyId === leaf.keyId && serialHex !== leaf.serialHex)
+    certificates
+      .filter(({ keyId, serialHex }) => keyId === certificate.keyId && serialHex !== certificate.serialHex)
       .map(({ serialHex }) => serialHex),
-  );
-  const to = Math.min(
-    leaf.notAfter.getTime(),
-    leaf.revocation?.revokedAt.getTime() ?? Number.POSITIVE_INFINITY,
   );
   return {
     userId: user.userId,
@@ -90,10 +88,10 @@ export function obliterationStatement(
         ? []
         : [
             {
-              serial: leaf.serialHex,
-              from: leaf.notBefore.toISOString(),
-              to: new Date(to).toISOString(),
-              addresses: leaf.addresses,
+              serial: certificate.serialHex,
+              from: certificate.notBefore.toISOString(),
+              to: certificate.until.toISOString(),
+              addresses: certificate.addresses,
             },
           ],
     sameKey: keypairs.flatMap(({ serialHex, keypairId: other }) =>
@@ -101,6 +99,31 @@ export function obliterationStatement(
     ),
   };
 }
+
+interface EncryptedTo {
+  /** Or the import id. */
+  readonly serialHex: string;
+  readonly keyId: string;
+  readonly addresses: readonly string[];
+  readonly notBefore: Date;
+  readonly until: Date;
+}
+
+/** What mail may have been encrypted to: leaves of ours until they ran out or were revoked, and imported certificates. */
+const certificatesOf = ({ leaves, imported = [] }: UserLedger): readonly EncryptedTo[] => [
+  ...leaves.map((leaf) => ({
+    ...leaf,
+    until: new Date(
+      Math.min(leaf.notAfter.getTime(), leaf.revocation?.revokedAt.getTime() ?? Number.POSITIVE_INFINITY),
+    ),
+  })),
+  ...imported.map((one) => ({
+    ...one,
+    serialHex: one.importId,
+    keyId: one.key.keyId,
+    until: one.notAfter,
+  })),
+];
 
 /** SHA-256, lower-case hex: what the second admin confirms. */
 export const statementDigest = (statement: ObliterationStatement): string =>

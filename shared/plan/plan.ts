@@ -6,6 +6,7 @@ import { leaverOf, needsGmailToLeave, type Outcome, planLeaver } from './leaver.
 import { isProvenAbsent } from './rules/absence.ts';
 import { issueForDevices } from './rules/devices.ts';
 import { convergeGmail } from './rules/gmail.ts';
+import { importSteps } from './rules/imports.ts';
 import { issuance } from './rules/issuance.ts';
 import { keyMoveSteps } from './rules/key-moves.ts';
 import { awaitingRequests, hasRequests, keypairRequestSteps } from './rules/keypair-requests.ts';
@@ -22,7 +23,7 @@ import { waitForGmail, waitForHolder } from './waiting.ts';
 export function planFor(facts: Facts, policy: Policy): Plan {
   const standing = standingOf(facts, policy);
   const { steps, verdict } = planStanding(facts, standing);
-  const requested = [...keypairRequestSteps(facts), ...keyMoveSteps(facts)];
+  const requested = [...keypairRequestSteps(facts), ...keyMoveSteps(facts), ...importSteps(facts, standing)];
   const protectedAs = protectionIn(facts, policy);
   const rule = coveringRule(standing, facts, policy);
   return {

@@ -14,5 +14,12 @@ export interface KeyRewrapping {
     readonly wrappedKey: string;
     /** The newest key-encryption key. */
     readonly kekId: string;
+    /** What the blob holds, by the service's own seal; absent where it does not say. */
+    readonly opened?: {
+      /** SHA-256 of the DER SubjectPublicKeyInfo, lower-case hex. */
+      readonly spkiSha256Hex: string;
+      /** Immutable directory id the blob is bound to. */
+      readonly userId: string;
+    };
   }>;
 }

@@ -28,6 +28,7 @@ import type { CardKeyRows } from './ledger/card-keys.ts';
 import type { CrlLedger } from './ledger/crls.ts';
 import type { DeviceKeyRows } from './ledger/device-keys.ts';
 import type { GuardLedger } from './ledger/guard.ts';
+import type { ImportedKeys } from './ledger/imported-keys.ts';
 import type { IssuerAddresses } from './ledger/issuer-addresses.ts';
 import type { IssuerLife } from './ledger/issuer-life.ts';
 import type { KeyMoves } from './ledger/key-moves.ts';
@@ -113,6 +114,7 @@ export interface Ledger
     CrlLedger,
     DeviceKeyRows,
     GuardLedger,
+    ImportedKeys,
     IssuerAddresses,
     IssuerLife,
     KeyMoves,

@@ -9,6 +9,7 @@ import { disableKeypair } from './steps/disable-keypair.ts';
 import { enableKeypair } from './steps/enable-keypair.ts';
 import { failWish } from './steps/fail-wish.ts';
 import { fulfilWish } from './steps/fulfil-wish.ts';
+import { importKeypair } from './steps/import-keypair.ts';
 import { issueDeviceLeaf } from './steps/issue-device-leaf.ts';
 import { issueLeaf } from './steps/issue-leaf.ts';
 import { makeKey } from './steps/make-key.ts';
@@ -38,6 +39,7 @@ const HANDLERS = {
   'disable-keypair': disableKeypair,
   'obliterate-keypair': obliterateKeypair,
   'move-keypair': moveKeypair,
+  'import-keypair': importKeypair,
   'set-identity': setIdentity,
   'delete-identity': deleteIdentity,
   'fulfil-wish': fulfilWish,
@@ -137,6 +139,7 @@ const NEEDS_NO_LEAF: ReadonlySet<StepKind> = new Set([
   'disable-keypair',
   'obliterate-keypair',
   'move-keypair',
+  'import-keypair',
 ]);
 
 /** After the certificate chain stopped: steps that refer to nothing it still had to make. */

@@ -132,11 +132,12 @@ async function observeGmail(deps: ReconcileDeps, mailbox: string): Promise<Gmail
 }
 
 function fingerprints(ledger: UserLedger): ReadonlyMap<string, string> {
-  return new Map(
-    ledger.leaves.flatMap((leaf) =>
+  return new Map([
+    ...ledger.leaves.flatMap((leaf): readonly (readonly [string, string])[] =>
       leaf.leafDer === undefined
         ? []
         : [[leaf.serialHex, createHash('sha256').update(leaf.leafDer).digest('hex')]],
     ),
-  );
+    ...(ledger.imported ?? []).map((one) => [one.importId, one.certificateSha256Hex] as const),
+  ]);
 }

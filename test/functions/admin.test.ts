@@ -75,6 +75,7 @@ function start(around: Around = (_call, perform) => perform()): Promise<Served> 
     idTokens: googleIdTokenVerifier({ rootUrl: keys.rootUrl }, clock),
     policies: inForce(world.deps.policy),
     keyProving: world.keyProving,
+    keyRewrapping: world.keyRewrapping,
     random: world.random,
     ledger: surround('ledger', world.ledger, around),
     bus: surround('bus', world.bus, around),

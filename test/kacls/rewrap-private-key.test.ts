@@ -4,7 +4,7 @@ import { rewrapPrivateKey } from '../../shared/kacls/rewrap-private-key.ts';
 import { kekIdOfWrappedKey, openWrappedKey, sealPrivateKey } from '../../shared/kacls/wrapped-key.ts';
 import type { KeyEncryptionKeys } from '../../shared/ports/key-encryption-keys.ts';
 import { memoryKeks } from './support.ts';
-import { ALICE, type Keys, makeKeys, refusalProblems, startWorld, type World } from './world.ts';
+import { ALICE, type Keys, makeKeys, refusalProblems, spkiHash, startWorld, type World } from './world.ts';
 
 const older = { id: 'kek/1', key: randomBytes(32) };
 const newer = { id: 'kek/2', key: randomBytes(32) };
@@ -39,7 +39,7 @@ describe('re-wrapping a private key after its key-encryption key was rotated', (
   it('does nothing to a blob that is under the newest already', async () => {
     const before = wrapped();
     const moved = await rewrapPrivateKey(before, under(memoryKeks([older])));
-    expect(moved).toEqual({ wrappedKey: before, fromKekId: 'kek/1', toKekId: 'kek/1' });
+    expect(moved).toMatchObject({ wrappedKey: before, fromKekId: 'kek/1', toKekId: 'kek/1' });
   });
 
   it('reports a key-encryption key that is lost by its id, and guesses nothing', async () => {
@@ -96,7 +96,13 @@ describe('rewrapprivatekey', () => {
       wrapped_private_key,
     });
     expect(status).toBe(200);
-    expect(Object.keys(json)).toEqual(['wrapped_private_key', 'kek_id']);
+    expect(json).toEqual({
+      wrapped_private_key: expect.any(String),
+      kek_id: 'kek/2',
+      spki_hash: spkiHash(keys.alice),
+      spki_hash_algorithm: 'SHA-256',
+      user_id: ALICE.userId,
+    });
     expect(json['kek_id']).toBe('kek/2');
     expect(kekIdOfWrappedKey(String(json['wrapped_private_key']))).toBe('kek/2');
     expect(after.log.lines.at(-1)).toMatchObject({

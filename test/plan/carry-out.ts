@@ -125,6 +125,23 @@ function carryOutStep(facts: Facts, step: Step, made: Made): Facts {
           keyMoves: (ledger.keyMoves ?? []).filter(({ serialHex }) => serialHex !== step.serialHex),
         },
       };
+    case 'import-keypair': {
+      const { importId, refuse } = step;
+      const state = refuse === undefined ? ('uploaded' as const) : ('refused' as const);
+      const imported = (ledger.imported ?? []).map((entry) =>
+        entry.importId === importId ? { ...entry, state } : entry,
+      );
+      const closed: Facts = { ...facts, ledger: { ...ledger, imported } };
+      const sha256 = facts.leafSha256BySerial.get(importId) ?? '';
+      if (refuse !== undefined || closed.gmail.kind !== 'observed') return closed;
+      if (closed.gmail.keypairs.some((pair) => pair.leafSha256Hex === sha256)) return closed;
+      const record = { serialHex: importId, userId: USER_ID, state: 'created' as const, keypairId: importId };
+      return {
+        ...closed,
+        ledger: { ...closed.ledger, keypairs: [...closed.ledger.keypairs, record] },
+        gmail: { ...closed.gmail, keypairs: [...closed.gmail.keypairs, keypair(importId, sha256)] },
+      };
+    }
     case 'obliterate-keypair':
       return withGmail((gmail) => ({
         keypairs: gmail.keypairs.filter((pair) => pair.keypairId !== step.keypairId),

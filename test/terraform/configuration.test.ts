@@ -325,11 +325,17 @@ describe('who may sign as the accounts that Workspace trusts', () => {
       count: '${length(var.migration.members) == 0 ? 0 : 1}',
       role: '${google_project_iam_custom_role.jwt_signer.id}',
     });
+    // So that the key service knows it; a token of its own says who it is and acts for nobody.
+    expect(body('google_service_account_iam_binding.migration_id_token')).toMatchObject({
+      count: '${length(var.migration.members) == 0 ? 0 : 1}',
+      role: 'roles/iam.serviceAccountOpenIdTokenCreator',
+    });
     expect(body('google_service_account.migration')['count']).toBe(
       '${length(var.migration.members) == 0 ? 0 : 1}',
     );
     expect(resources(/^google_service_account_iam_/).map(({ name }) => name)).toEqual([
       'migration',
+      'migration_id_token',
       'jwt_signers',
       'set_up',
     ]);

@@ -33,7 +33,7 @@ export function kaclsKeyService(options: KaclsKeyServiceOptions): KeyService & K
       });
       const { kek_id: kekId } = answer;
       if (typeof kekId !== 'string' || kekId === '') throw answerInvalid(base, 'it has no "kek_id"');
-      return { wrappedKey: readWrappedKey(base, answer), kekId };
+      return { wrappedKey: readWrappedKey(base, answer), kekId, ...readOpened(answer) };
     },
     async wrapPrivateKey({ keyServiceUrl, privateKeyDer, spkiSha256Hex, userId, perimeterId }) {
       const base = keyServiceUrl.endsWith('/') ? keyServiceUrl.slice(0, -1) : keyServiceUrl;
@@ -161,6 +161,13 @@ function readProof(base: string, answer: Readonly<Record<string, unknown>>, spki
   if (proves !== spkiSha256Hex)
     throw answerInvalid(base, 'it is about another key than the one that was sent');
   return 'proven' as const;
+}
+
+/** What the service says came out of the blob; nothing where it does not say both. */
+function readOpened(answer: Readonly<Record<string, unknown>>) {
+  const { spki_hash: hash, user_id: userId } = answer;
+  if (typeof hash !== 'string' || !isBase64(hash) || typeof userId !== 'string') return {};
+  return { opened: { spkiSha256Hex: Buffer.from(hash, 'base64').toString('hex'), userId } };
 }
 
 export const isBase64 = (text: string): boolean =>

@@ -12,8 +12,8 @@ import { wakeUsers } from './wake.ts';
 /** Every pair that Gmail has and whose key a key service wrapped, with that service and what became of its last move. */
 const EPOCHS = `
   SELECT pair.serial_hex, pair.user_id, pair.keypair_id, pair.disabled_at, key.key_id, key.key_service_url,
-         leaf.not_before, leaf.not_after, leaf.position, last.state AS move_state, last.detail AS move_detail
-    FROM keypairs AS pair JOIN leaves AS leaf USING (serial_hex) JOIN user_keys AS key USING (key_id)
+         certificate.not_before, certificate.not_after, certificate.position, last.state AS move_state, last.detail AS move_detail
+    FROM keypairs AS pair JOIN pair_certificates AS certificate USING (serial_hex) JOIN user_keys AS key USING (key_id)
     LEFT JOIN LATERAL (SELECT move.state, move.detail FROM key_moves AS move JOIN key_move_jobs AS job USING (job_id)
                         WHERE move.serial_hex = pair.serial_hex
                         ORDER BY (move.state = 'moved') DESC, job.requested_at DESC LIMIT 1) AS last ON true
@@ -40,14 +40,14 @@ const moveOf = (row: MoveRow): KeyMove => ({
   ...optional('wrappedKey', row.wrapped_key),
 });
 
-/** Open moves of each user, in the order of their leaves. */
+/** Open moves of each user, in the order of their certificates. */
 export const readKeyMoves = async (queries: Queries, userIds: readonly string[]) =>
   byUser(
     await queries.query<MoveRow>(
       `SELECT move.job_id, move.user_id, move.serial_hex, job.from_url, job.to_url, job.disable_old, job.requested_by,
               move.wrapped_key
-         FROM key_moves AS move JOIN key_move_jobs AS job USING (job_id) JOIN leaves AS leaf USING (serial_hex)
-        WHERE move.user_id = ANY($1) AND move.state = 'open' ORDER BY leaf.position`,
+         FROM key_moves AS move JOIN key_move_jobs AS job USING (job_id) JOIN pair_certificates AS certificate USING (serial_hex)
+        WHERE move.user_id = ANY($1) AND move.state = 'open' ORDER BY certificate.position`,
       [userIds],
     ),
     moveOf,
@@ -107,7 +107,7 @@ const tiedEpochs = async (
     `SELECT epoch.user_id, users.primary_email, serial_hex, keypair_id, not_before, not_after, move_state, move_detail
        FROM (${EPOCHS}) AS epoch JOIN users USING (user_id)
       WHERE key_service_url = $1 AND move_state IS DISTINCT FROM 'moved'
-        AND position > coalesce((SELECT position FROM leaves WHERE serial_hex = $2), 0)
+        AND position > coalesce((SELECT position FROM pair_certificates WHERE serial_hex = $2), 0)
       ORDER BY position LIMIT $3`,
     [keyServiceUrl, after ?? '', limit],
   );
@@ -191,7 +191,7 @@ export const keyMoves = (database: Database, clock: Clock, randomId: () => strin
       // From now on the newest form is the new service's, and follows its rotations.
       await queries.query(
         `INSERT INTO rewrapped_keys (key_id, wrapped_key, rewrapped_at)
-         SELECT key_id, $2, $3 FROM leaves WHERE serial_hex = $1`,
+         SELECT key_id, $2, $3 FROM pair_certificates WHERE serial_hex = $1`,
         [move.serialHex, wrappedKey, clock.now()],
       );
     }),

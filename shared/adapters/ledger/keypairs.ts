@@ -27,14 +27,14 @@ const keypairRecord = (row: KeypairRow): KeypairRecord => ({
     : { disabled: { at: row.disabled_at, because: row.disabled_because } }),
 });
 
-/** Keypairs of each user, in the order of their leaves. */
+/** Keypairs of each user, in the order of their leaves and imported certificates. */
 export const readKeypairs = async (queries: Queries, userIds: readonly string[]) =>
   byUser(
     await queries.query<KeypairRow>(
       `SELECT pair.serial_hex, pair.user_id, pair.state, pair.keypair_id, pair.disabled_at,
               pair.disabled_because
-         FROM keypairs AS pair JOIN leaves AS leaf USING (serial_hex)
-        WHERE pair.user_id = ANY($1) ORDER BY leaf.position`,
+         FROM keypairs AS pair JOIN pair_certificates AS certificate USING (serial_hex)
+        WHERE pair.user_id = ANY($1) ORDER BY certificate.position`,
       [userIds],
     ),
     keypairRecord,
@@ -59,7 +59,7 @@ export const keypairs = (
   recordKeypairIntent: (lease, serialHex) =>
     underUserLease(database, lease, async (queries, userId) => {
       const signed = await queries.query(
-        `SELECT 1 AS found FROM leaves WHERE serial_hex = $1 AND user_id = $2 AND state = 'signed'`,
+        'SELECT 1 AS found FROM pair_certificates WHERE serial_hex = $1 AND user_id = $2',
         [serialHex, userId],
       );
       if (signed.length === 0) throw noSignedLeaf(serialHex, userId);
@@ -78,7 +78,7 @@ export const keypairs = (
         const rows = await queries.query(
           `INSERT INTO keypairs AS known (serial_hex, user_id, state, keypair_id, intended_at, created_at)
            SELECT serial_hex, user_id, 'created', $3, $4::timestamptz, $4::timestamptz
-             FROM leaves WHERE serial_hex = $1 AND user_id = $2 AND state = 'signed'
+             FROM pair_certificates WHERE serial_hex = $1 AND user_id = $2
            ON CONFLICT (serial_hex) DO UPDATE SET
              state = 'created', keypair_id = excluded.keypair_id,
              created_at = CASE WHEN known.keypair_id = excluded.keypair_id

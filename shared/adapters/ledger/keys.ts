@@ -1,5 +1,5 @@
 /** User keys: public half, and the private half as only the key service can open it, or word of the card that has it. */
-import type { KeyPurpose, UserKeyRecord, WrapProof } from '../../domain/records.ts';
+import type { KeyPurpose, UserKeyRecord, WrapProof, WrappedKeyRecord } from '../../domain/records.ts';
 import { permanent } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { CardKeyRows } from '../../ports/ledger/card-keys.ts';
@@ -8,7 +8,7 @@ import { byUser, optional, sameBytes } from './columns.ts';
 import type { Database, Queries } from './database.ts';
 import { underLease, userSubject } from './leases.ts';
 
-interface KeyRow {
+export interface KeyRow {
   readonly key_id: string;
   readonly user_id: string;
   readonly purpose: KeyPurpose;
@@ -25,6 +25,16 @@ interface KeyRow {
 
 const KEY_COLUMNS = `key_id, user_id, spki_sha256_hex, spki_der, modulus_bits, key_service_url, wrapped_key, proof,
   wish_id, created_at, purpose, card_description`;
+
+/** The same with the newest form of each, which stands in `n`. */
+export const NEWEST_KEY_COLUMNS = KEY_COLUMNS.replace('wrapped_key', 'n.wrapped_key');
+
+/** Throws a bug for one on a card. */
+export function wrappedKeyRecord(row: KeyRow): WrappedKeyRecord {
+  const record = keyRecord(row);
+  if (record.card !== undefined) throw new Error(`bug: the key ${row.key_id} is on a card.`);
+  return record;
+}
 
 function keyRecord(row: KeyRow): UserKeyRecord {
   const facts = {
@@ -45,13 +55,13 @@ function keyRecord(row: KeyRow): UserKeyRecord {
   return { ...facts, keyServiceUrl, wrappedKey, proof };
 }
 
-/** Keys of each user, oldest first, each with its newest blob. */
+/** Keys of each user that certificates are issued over, oldest first, each with its newest blob. Imported ones are apart. */
 export const readKeys = async (queries: Queries, userIds: readonly string[]) =>
   byUser(
     await queries.query<KeyRow>(
-      `SELECT ${KEY_COLUMNS.replace('wrapped_key', 'n.wrapped_key')} FROM user_keys
+      `SELECT ${NEWEST_KEY_COLUMNS} FROM user_keys
          LEFT JOIN (SELECT key_id, wrapped_key FROM newest_wrapped_keys) n USING (key_id)
-        WHERE user_id = ANY($1) ORDER BY position`,
+        WHERE user_id = ANY($1) AND NOT imported ORDER BY position`,
       [userIds],
     ),
     keyRecord,

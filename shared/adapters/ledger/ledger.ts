@@ -22,6 +22,7 @@ import { crls } from './crls.ts';
 import type { Database } from './database.ts';
 import { deviceKeys } from './device-keys.ts';
 import { guard } from './guard.ts';
+import { importedKeys } from './imported-keys.ts';
 import { issuerAddresses } from './issuer-addresses.ts';
 import { issuerLife } from './issuer-life.ts';
 import { issuers } from './issuers.ts';
@@ -61,6 +62,7 @@ export const createLedger = ({ database, clock, randomId = randomUUID }: LedgerO
   ...keyProofs(database),
   ...rewrappedKeys(database, clock),
   ...deviceKeys(database, clock, randomId),
+  ...importedKeys(database, clock, randomId),
   ...blockedKeys(database),
   ...leaves(database, clock),
   ...keypairs(database, clock),

@@ -7,6 +7,7 @@ import type { Ledger } from '../../ports/ledger.ts';
 import { optional } from './columns.ts';
 import { consistently, type Database, type Queries } from './database.ts';
 import { readDeviceKeys } from './device-keys.ts';
+import { readImports } from './imported-keys.ts';
 import { readKeyMoves } from './key-moves.ts';
 import { readKeypairRequests } from './keypair-requests.ts';
 import { readKeypairs } from './keypairs.ts';
@@ -72,6 +73,7 @@ const readLedgers = async (
   const notices = await readNotices(queries, userIds);
   const requests = await readKeypairRequests(queries, userIds);
   const moves = await readKeyMoves(queries, userIds);
+  const imports = await readImports(queries, userIds);
   return userIds.map((userId) => {
     const row = known.get(userId);
     return {
@@ -84,6 +86,7 @@ const readLedgers = async (
       notices: notices.get(userId) ?? [],
       ...optional('keypairRequests', requests.get(userId) ?? null),
       ...optional('keyMoves', moves.get(userId) ?? null),
+      ...optional('imported', imports.get(userId) ?? null),
       ...(row?.first_missed_at && row.last_missed_at
         ? { absence: { firstMissedAt: row.first_missed_at, lastMissedAt: row.last_missed_at } }
         : {}),

@@ -30,9 +30,10 @@ export function keypairRequestSteps(facts: Facts): readonly Step[] {
   );
 }
 
-/** Whether an admin asked for anything to be done to single key pairs, or for them to be moved. */
+/** Whether an admin asked for anything to be done to single key pairs, for them to be moved, or for one to be imported. */
 export const hasRequests = ({ ledger }: Facts): boolean =>
-  (ledger.keypairRequests ?? []).length + (ledger.keyMoves ?? []).length > 0;
+  (ledger.keypairRequests ?? []).length + (ledger.keyMoves ?? []).length > 0 ||
+  (ledger.imported ?? []).some(({ state }) => state === 'open');
 
 /** Somebody whose requests wait for Gmail is looked at again within the hour, whatever else they wait for. */
 export function awaitingRequests(facts: Facts, verdict: Verdict): Verdict {

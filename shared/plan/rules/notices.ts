@@ -3,6 +3,7 @@
  * card whose key is wanted, and what is in Gmail that Sealwright did not make or did not disable. Each has a key that stays the same from look to
  * look, so that it is told once.
  */
+import { isImportId } from '../../domain/imported-certificate.ts';
 import type { PolicyRule } from '../../domain/policy.ts';
 import type { LeafRecord, Notice, NoticeKind } from '../../domain/records.ts';
 import type { PlanNotices, Step } from '../../domain/step.ts';
@@ -124,7 +125,7 @@ function gmailNotices(facts: Facts): readonly Notice[] {
       ({ serialHex, keypair }): Notice => ({
         key: `keypair-disabled/${keypair.keypairId}`,
         kind: 'keypair-disabled',
-        message: `The key pair ${keypair.keypairId} of the certificate ${serialHex} was disabled, and not by Sealwright: mail that was encrypted to it cannot be read in Gmail.`,
+        message: `The key pair ${keypair.keypairId} of the ${isImportId(serialHex) ? 'imported ' : ''}certificate ${serialHex} was disabled, and not by Sealwright: mail that was encrypted to it cannot be read in Gmail.`,
       }),
     );
   return [...foreignPairs, ...foreignIdentities, ...disabled];

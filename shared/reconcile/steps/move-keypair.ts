@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { LeafRecord, WrappedKeyRecord } from '../../domain/records.ts';
+import { isImportId } from '../../domain/imported-certificate.ts';
+import type { UserLedger, WrappedKeyRecord } from '../../domain/records.ts';
 import type { MoveKeypairStep } from '../../domain/step.ts';
 import { isSealwrightError, permanent } from '../../errors.ts';
 import { gmailPkcs7Pem } from '../../pki/pkcs7.ts';
@@ -19,7 +20,7 @@ export async function moveKeypair(step: MoveKeypairStep, context: StepContext): 
     return { outcome: 'done', details: { jobId, serialHex, refused: true } };
   };
   if (step.refuse !== undefined) return refuse(step.refuse);
-  const { leaf, key, movedForm } = await subjectOf(step, context);
+  const { chainDer, key, movedForm } = await subjectOf(step, context);
   let wrappedKey = movedForm;
   if (wrappedKey === undefined) {
     try {
@@ -32,7 +33,7 @@ export async function moveKeypair(step: MoveKeypairStep, context: StepContext): 
   }
   let second: Awaited<ReturnType<typeof secondPair>>;
   try {
-    second = await secondPair(step, { leaf, wrappedKey }, context);
+    second = await secondPair(step, { chainDer, wrappedKey }, context);
   } catch (error) {
     if (!isSealwrightError(error) || error.code !== 'gmail-refused') throw error;
     return refuse(`${error.message} The old key service must stay for this mail.`);
@@ -54,25 +55,47 @@ export async function moveKeypair(step: MoveKeypairStep, context: StepContext): 
 }
 
 interface Subject {
-  readonly leaf: LeafRecord & { readonly leafDer: Uint8Array };
+  /** The certificate, then what is above it. */
+  readonly chainDer: readonly [Uint8Array, ...Uint8Array[]];
   readonly key: WrappedKeyRecord;
   /** What an earlier attempt had wrapped. */
   readonly movedForm: string | undefined;
 }
 
-async function subjectOf(
-  { jobId, serialHex }: MoveKeypairStep,
-  { deps, facts }: StepContext,
-): Promise<Subject> {
-  const ledger = await deps.ledger.readUser(facts.userId);
-  const leaf = ledger.leaves.find((candidate) => candidate.serialHex === serialHex);
-  const key = ledger.keys.find((candidate) => candidate.keyId === leaf?.keyId);
-  if (leaf?.leafDer === undefined || key === undefined || key.card !== undefined)
+async function subjectOf({ jobId, serialHex }: MoveKeypairStep, context: StepContext): Promise<Subject> {
+  const ledger = await context.deps.ledger.readUser(context.facts.userId);
+  const { chainDer, key } = isImportId(serialHex)
+    ? importedSubject(ledger, serialHex)
+    : await ownSubject(ledger, serialHex, context);
+  const [certificateDer, ...aboveDer] = chainDer;
+  if (certificateDer === undefined || key === undefined)
     throw permanent('intent-mismatch', `Serial ${serialHex} has no signed certificate or no wrapped key.`);
   const move = ledger.keyMoves?.find(
     (candidate) => candidate.jobId === jobId && candidate.serialHex === serialHex,
   );
-  return { leaf: { ...leaf, leafDer: leaf.leafDer }, key, movedForm: move?.wrappedKey };
+  return { chainDer: [certificateDer, ...aboveDer], key, movedForm: move?.wrappedKey };
+}
+
+interface Found {
+  /** Empty where there is none. */
+  readonly chainDer: readonly Uint8Array[];
+  readonly key: WrappedKeyRecord | undefined;
+}
+
+function importedSubject({ imported = [] }: UserLedger, importId: string): Found {
+  const found = imported.find((candidate) => candidate.importId === importId);
+  return { chainDer: found?.chainDer ?? [], key: found?.key };
+}
+
+async function ownSubject(ledger: UserLedger, serialHex: string, { deps }: StepContext): Promise<Found> {
+  const leaf = ledger.leaves.find((candidate) => candidate.serialHex === serialHex);
+  const key = ledger.keys.find((candidate) => candidate.keyId === leaf?.keyId);
+  if (leaf?.leafDer === undefined || key === undefined || key.card !== undefined)
+    return { chainDer: [], key: undefined };
+  const issuer = await deps.ledger.readIssuer(leaf.issuerId);
+  if (issuer === undefined)
+    throw permanent('issuer-missing', `The ledger does not know the issuer ${leaf.issuerId}.`);
+  return { chainDer: [leaf.leafDer, issuer.certificateDer, ...issuer.chainDer], key };
 }
 
 async function wrappedAgain(
@@ -90,11 +113,12 @@ async function wrappedAgain(
 /** Gmail's second pair over the same leaf; undefined where Gmail takes no second one. */
 async function secondPair(
   { toUrl, keypairId }: MoveKeypairStep,
-  { leaf, wrappedKey }: { readonly leaf: Subject['leaf']; readonly wrappedKey: string },
+  { chainDer, wrappedKey }: Pick<Subject, 'chainDer'> & { readonly wrappedKey: string },
   context: StepContext,
 ): Promise<{ readonly keypairId: string; readonly adopted: boolean } | undefined> {
   const { deps, mailbox } = context;
-  const leafSha256Hex = createHash('sha256').update(leaf.leafDer).digest('hex');
+  const [certificateDer, ...aboveDer] = chainDer;
+  const leafSha256Hex = createHash('sha256').update(certificateDer).digest('hex');
   const find = async (): Promise<string | undefined> => {
     const pairs = await deps.gmail.listKeypairs(mailbox);
     return pairs.find((pair) => pair.leafSha256Hex === leafSha256Hex && pair.keypairId !== keypairId)
@@ -102,11 +126,8 @@ async function secondPair(
   };
   const there = await find();
   if (there !== undefined) return { keypairId: there, adopted: true };
-  const issuer = await deps.ledger.readIssuer(leaf.issuerId);
-  if (issuer === undefined)
-    throw permanent('issuer-missing', `The ledger does not know the issuer ${leaf.issuerId}.`);
   const created = await deps.gmail.createKeypair(mailbox, {
-    pkcs7Pem: gmailPkcs7Pem(leaf.leafDer, [issuer.certificateDer, ...issuer.chainDer]),
+    pkcs7Pem: gmailPkcs7Pem(certificateDer, aboveDer),
     privateKey: { keyServiceUrl: toUrl, wrappedKey },
     // It serves to read old mail alone, and may have run out or be revoked by now.
     chainValidation: 'none',

@@ -33,7 +33,7 @@ export function fakeKeyService(): FakeKeyService {
         { kek, tenantId: 'C00sample', random: randomBytes },
       );
       kept.set(newer, owned);
-      return { wrappedKey: newer, kekId: kek.id };
+      return { wrappedKey: newer, kekId: kek.id, opened: owned };
     },
     async wrapPrivateKey({ privateKeyDer, spkiSha256Hex, userId }) {
       if (spkiSha256HexOf(privateKeyDer) !== spkiSha256Hex)

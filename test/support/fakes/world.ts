@@ -84,6 +84,8 @@ export interface World {
   readonly directory: FakeDirectory;
   readonly gmail: FakeGmail;
   readonly keyService: FakeKeyService;
+  /** The same. */
+  readonly keyRewrapping: FakeKeyService;
   readonly bus: KeptBus;
   readonly deadLetters: KeptDeadLetters;
   readonly bucket: FakeBucket;
@@ -235,6 +237,7 @@ export async function createWorld(
     directory,
     gmail,
     keyService,
+    keyRewrapping: keyService,
     bus,
     deadLetters: keptDeadLetters(),
     bucket,

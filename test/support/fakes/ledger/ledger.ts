@@ -1,7 +1,7 @@
 /**
  * A ledger in plain maps, for tests that tell thousands of histories. It promises what the ledger in SQL promises:
  * `test/support/memory-ledger.test.ts` holds it to the same contract, and `twinLedger` compares the two answer by answer.
- * It keeps no device keys, OCSP answers, checkpoints, requests about pairs, rewrapped keys, news of sources and paces, and says so when asked.
+ * It keeps no device keys, OCSP answers, checkpoints, requests about pairs, rewrapped or imported keys, news of sources and paces, and says so when asked.
  */
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../../../shared/ports/clock.ts';
@@ -63,7 +63,7 @@ const ledgerOf = (memory: Memory): Ledger => ({
     ...(['ocspSubjects', 'readOcspSubjects', 'recordOcspBatch', 'readOcspBatch'] as const),
     ...(['recordSignedOcspBatch', 'oldestOcspAnswer', 'countWrappedKeys', 'keysToRewrap'] as const),
     ...(['mailEpochs', 'tiedEpochs', 'recordKeyMoveJob', 'recordMovedForm', 'closeKeyMove'] as const),
-    ...(['readKeyMoveJob'] as const),
+    ...(['readKeyMoveJob', 'recordImport', 'readImport', 'closeImport', 'countImportedKeys'] as const),
     ...(['recordRewrapped', 'recordUnreadable', 'newerWrappedKey', 'addressHistory', 'keysToProve'] as const),
     ...(['recordNews', 'followEntries', 'followedEntries', 'recordReportsReading'] as const),
     ...(['bookPace', 'holdPace'] as const),
