@@ -29,13 +29,18 @@ export function createDirectoryEvent(deps: DirectoryEventDeps): HttpHandler {
   return async (call) => {
     await authenticateCaller(call.headers, deps.callers, deps.idTokens);
     const message = parsePushEnvelope(parseJsonObject(call.body));
+    let entryKey: string | undefined;
     try {
-      const { hints, units, entryKey } = await understand(deps, meter, message);
-      for (const { orgUnitPath, cause } of units) await sweepUnit(deps, orgUnitPath, cause);
-      await allOf(hints, (hint) => follow(deps, hint, message));
+      const understood = await understand(deps, meter, message);
+      entryKey = understood.entryKey;
+      for (const { orgUnitPath, cause } of understood.units) await sweepUnit(deps, orgUnitPath, cause);
+      await allOf(understood.hints, (hint) => follow(deps, hint, message));
       // Only now: an entry whose look failed is delivered again and must not be taken for one that was followed.
       if (entryKey !== undefined) await deps.ledger.followEntries([entryKey]);
       return { status: 204 };
+    } catch (error) {
+      if (entryKey !== undefined) await noteArrival(deps, entryKey);
+      throw error;
     } finally {
       await meter.tell();
     }
@@ -90,6 +95,16 @@ async function admit(
   meter.entry({ happenedAt: entry.happenedAt, alsoFrom: entry.isNotified ? 'watch' : undefined });
   for (const name of entry.unknownEvents) meter.oddity('unknown-event', name);
   return true;
+}
+
+/** It came, so the log sink has not lost it, whatever becomes of the look. The look's own failure is what has to be told. */
+async function noteArrival(deps: DirectoryEventDeps, entryKey: string): Promise<void> {
+  try {
+    await deps.ledger.noteArrivals([entryKey]);
+  } catch (error) {
+    if (!isSealwrightError(error)) throw error;
+    deps.log.warning('arrival-not-noted', { entry: entryKey, code: error.code, message: error.message });
+  }
 }
 
 /** Written down; the sweep takes it up within a minute. */

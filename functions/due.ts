@@ -1,4 +1,7 @@
-/** Schedule, every minute → hints for whoever's time has come, and a look after the notification channels. */
+/**
+ * Schedule, every minute → hints for whoever's time has come, a look after the notification channels, and every ten minutes at
+ * what the Reports API knows and the log sink did not bring.
+ */
 
 import { isOcspCurrent } from '../shared/authority/pre-sign.ts';
 import { isCurrent } from '../shared/authority/publish-crl.ts';
@@ -10,6 +13,7 @@ import type { Ledger } from '../shared/ports/ledger.ts';
 import type { Log } from '../shared/ports/log.ts';
 import { type RewrapDeps, rewrapKeys } from '../shared/reconcile/rewrap-keys.ts';
 import { alarmsOf, type FreshnessLedger, measure, readFreshness } from '../shared/sources/freshness.ts';
+import { type ReportsDeps, readReports } from '../shared/sources/reports/read-reports.ts';
 import { keepChannels, type WatchChannelDeps } from '../shared/sources/watch-channels.ts';
 import { authenticateCaller, type CallerRule } from './wire/caller.ts';
 import type { HttpHandler } from './wire/http.ts';
@@ -24,6 +28,8 @@ export interface DueDeps {
     FreshnessLedger;
   readonly bus: Pick<Bus, 'publishHints' | 'requestCrl'>;
   readonly channels: WatchChannelDeps;
+  /** Absent: the Reports API is not read. */
+  readonly reports?: ReportsDeps;
   /** Our own key service, whose wrapped keys follow its rotations. Absent: nothing is wrapped again. */
   readonly rotation?: { readonly keyServiceUrl: string; readonly keyRewrapping: KeyRewrapping };
   readonly log: Log;
@@ -46,12 +52,18 @@ export function createDue(deps: DueDeps): HttpHandler {
       requestLateCrls(deps),
       keepChannels(deps.channels),
       followRotation(eventId),
+      deps.reports === undefined ? undefined : readReports(deps.reports),
     ] as const;
     // Each runs to its end before any failure is told: none of them needs what the others need.
     await Promise.allSettled(chores);
     await watchFreshness(deps);
-    const [users, , channels] = await Promise.all(chores);
-    deps.log.info('due', { eventId, users, ...channels });
+    const [users, , channels, , reports] = await Promise.all(chores);
+    deps.log.info('due', {
+      eventId,
+      users,
+      ...channels,
+      ...(reports === undefined ? {} : { reports: reports.kind }),
+    });
     return { status: 200, body: { users, channels } };
   };
 }

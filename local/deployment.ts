@@ -22,6 +22,7 @@ const TOOL_SCOPES = [
   'https://www.googleapis.com/auth/admin.directory.user.alias',
   'https://www.googleapis.com/auth/admin.directory.orgunit',
   'https://www.googleapis.com/auth/admin.directory.group',
+  'https://www.googleapis.com/auth/admin.reports.audit.readonly',
 ];
 
 const member = (email: string) => `serviceAccount:${email}`;
@@ -59,7 +60,7 @@ export function emulatorOptions(options: DeploymentOptions): EmulatorOptions {
       domains: [COMPANY.domain],
       organizationNumber: COMPANY.organizationNumber,
       auditTopic: TOPICS.directoryEvents,
-      roles: { [ACCOUNTS.directory]: 'read-only' },
+      roles: { [ACCOUNTS.directory]: 'read-only-and-reports' },
       mailboxDelayMs: options.mailboxDelayMs ?? 0,
     },
     identity: {

@@ -33,6 +33,8 @@ export type ErrorCode =
   | 'directory-unavailable'
   | 'directory-refused'
   | 'page-token-expired'
+  | 'reports-unavailable'
+  | 'reports-refused'
   | 'mailbox-not-ready'
   | 'cse-not-enabled'
   | 'delegation-refused'

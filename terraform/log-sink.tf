@@ -1,6 +1,6 @@
 # Workspace's admin audit log as events. Its entries live at the organization, never in a project, and only while an
 # admin shares Workspace data with Google Cloud (docs/deploy.md). Export starts when the sink is made and takes nothing
-# from before; the sweep of the directory is what finds the rest.
+# from before. What the sink loses `due` finds in the Reports API, and the sweep of the directory finds the rest.
 # https://cloud.google.com/logging/docs/audit/configure-gsuite-audit-logs
 
 locals {

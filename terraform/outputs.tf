@@ -17,7 +17,7 @@ output "domain_wide_delegation" {
 }
 
 output "directory_reader" {
-  description = "Admin console, Account, Admin roles: this account gets the custom read-only role. It needs no delegation."
+  description = "Admin console, Account, Admin roles: this account gets the custom read-only role. It needs no delegation, unless workspace.reports_admin names somebody."
   value = {
     email     = google_service_account.acting["directory"].email
     unique_id = google_service_account.acting["directory"].unique_id

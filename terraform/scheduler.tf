@@ -2,7 +2,7 @@
 
 locals {
   jobs = {
-    # Renewals, ends of grace periods, back-offs, parked work, and the notification channels.
+    # Renewals, ends of grace periods, back-offs, parked work, the notification channels, the Reports API.
     "due" = { schedule = "* * * * *", retries = 0 }
     # Begins a sweep when one is due, goes on with the one under way, lets a minute of waiting hints out.
     "sweep" = { schedule = "* * * * *", retries = 0 }

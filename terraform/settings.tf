@@ -74,6 +74,7 @@ locals {
       SEALWRIGHT_AUDIENCE          = local.urls["due"]
       SEALWRIGHT_CALLERS           = local.emails["scheduler"]
       SEALWRIGHT_DIRECTORY_ACCOUNT = local.emails["directory"]
+      SEALWRIGHT_REPORTS_ADMIN     = var.workspace.reports_admin
       SEALWRIGHT_WATCH_URL         = local.urls["directory-watch"]
       SEALWRIGHT_KEY_SERVICE_URL   = local.key_service_url
     }

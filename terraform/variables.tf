@@ -28,6 +28,8 @@ variable "workspace" {
     customer_id         = string
     primary_domain      = string
     organization_number = string
+    # An admin to read the Reports API as, by domain-wide delegation; empty: the directory's account reads it by its own role.
+    reports_admin = optional(string, "")
   })
 
   validation {

@@ -27,6 +27,8 @@ export interface Faults {
     readonly delayMs: number;
   };
   readonly directory: { readonly truncatePages: number; readonly emptyPages: number };
+  /** Activities that happen now appear in the Reports API's lists so much later, by the emulator's clock. */
+  readonly reports: { readonly lagMs: number };
   /** Answers of Cloud KMS that a client must notice: probabilities. */
   readonly cloudKms: {
     /** A signature over another digest. */
@@ -49,6 +51,7 @@ const NONE: Faults = {
   seed: 1,
   events: { duplicate: 0, reorder: 0, drop: 0, delayMs: 0 },
   directory: { truncatePages: 0, emptyPages: 0 },
+  reports: { lagMs: 0 },
   cloudKms: { wrongDigest: 0, wrongPlaintext: 0, wrongCrc32c: 0, unverified: 0, otherVersion: 0 },
   calls: [],
   quotas: false,
@@ -66,7 +69,7 @@ export class FaultSwitches {
 
   /** `POST /_emulator/faults`: merges what is given over what is in force; `reset` starts from none. */
   apply(request: Readonly<Record<string, unknown>>): Faults {
-    const known = new Set(['reset', 'seed', 'events', 'directory', 'cloudKms', 'calls', 'quotas']);
+    const known = new Set(['reset', 'seed', 'events', 'directory', 'reports', 'cloudKms', 'calls', 'quotas']);
     const unknown = Object.keys(request).find((key) => !known.has(key));
     if (unknown !== undefined)
       throw invalidArgument(`Unknown field "${unknown}"; known are ${[...known].join(', ')}.`);
@@ -82,6 +85,7 @@ export class FaultSwitches {
         ...base.directory,
         ...numbers(request['directory'], 'directory', ['truncatePages', 'emptyPages'], []),
       },
+      reports: { ...base.reports, ...numbers(request['reports'], 'reports', [], ['lagMs']) },
       cloudKms: {
         ...base.cloudKms,
         ...numbers(request['cloudKms'], 'cloudKms', Object.keys(NONE.cloudKms), []),

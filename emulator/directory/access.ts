@@ -1,6 +1,6 @@
 import type { Caller } from '../core/access-tokens.ts';
 import { GoogleError } from '../core/google-error.ts';
-import { notAuthorized } from './refusals.ts';
+import { notAuthorized, notToReadActivities } from './refusals.ts';
 import type { Tenant } from './tenant.ts';
 
 /** What a method needs beyond its OAuth scope. */
@@ -9,11 +9,13 @@ export type Right =
   | 'read'
   /** A role that may change users and units. */
   | 'change'
+  /** A role with the privilege to see reports. */
+  | 'reports'
   /** Nothing: what every user of the domain may see (`viewType=domain_public`). */
   | 'public';
 
 /** Admin roles that were given to service accounts in the Admin console. */
-export type AdminRole = 'read-only' | 'super-admin';
+export type AdminRole = 'read-only' | 'read-only-and-reports' | 'super-admin';
 
 /**
  * Who may call what. A delegated user has the rights of that user; a service account as itself has only the admin
@@ -28,10 +30,11 @@ export class Access {
     this.#roles = roles;
   }
 
-  /** Throws 403 `forbidden` without the right, 401 for a user who is gone or suspended. */
+  /** Throws 403 `forbidden` without the right (401 where it is about reports), 401 for a user who is gone or suspended. */
   require(caller: Caller, right: Right): void {
     if (caller.kind === 'service-account') {
       const role = Object.hasOwn(this.#roles, caller.email) ? this.#roles[caller.email] : undefined;
+      if (right === 'reports' && (role === undefined || role === 'read-only')) throw notToReadActivities();
       if (role === undefined || (right === 'change' && role !== 'super-admin')) throw notAuthorized();
       return;
     }
@@ -42,6 +45,7 @@ export class Access {
         locationType: 'header',
       });
     }
+    if (right === 'reports' && !user.isAdmin) throw notToReadActivities();
     if (right !== 'public' && !user.isAdmin) throw notAuthorized();
   }
 }

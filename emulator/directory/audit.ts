@@ -1,5 +1,5 @@
 /**
- * Workspace's admin audit log as it arrives in Cloud Logging, and the organization's log sink that exports it to
+ * Workspace's admin audit log as it arrives in Cloud Logging and in the Reports API, and the organization's log sink that exports it to
  * Pub/Sub. https://cloud.google.com/logging/docs/audit/gsuite-audit-logging
  */
 import { createHash, randomBytes, randomInt } from 'node:crypto';
@@ -7,6 +7,7 @@ import type { Caller } from '../core/access-tokens.ts';
 import type { EmulatorContext } from '../core/context.ts';
 import { GoogleError } from '../core/google-error.ts';
 import type { Publisher } from '../core/rooms.ts';
+import type { Activities } from './activities.ts';
 import type { Disturbance } from './disturbance.ts';
 
 /** One thing that happened, such as `MOVE_USER_TO_ORG_UNIT`, with its parameters by name. */
@@ -56,6 +57,7 @@ export class AuditLog {
   readonly #context: EmulatorContext;
   readonly #publisher: Publisher;
   readonly #disturbance: Disturbance;
+  readonly #activities: Activities;
   readonly #options: AuditOptions;
   /** Workspace's own number for the customer, which is not the Cloud organization's. */
   readonly #workspaceNumber: string;
@@ -64,11 +66,13 @@ export class AuditLog {
     context: EmulatorContext,
     publisher: Publisher,
     disturbance: Disturbance,
+    activities: Activities,
     options: AuditOptions,
   ) {
     this.#context = context;
     this.#publisher = publisher;
     this.#disturbance = disturbance;
+    this.#activities = activities;
     this.#options = options;
     const digest = createHash('sha256').update(options.customerId).digest();
     this.#workspaceNumber = String(1_000_000_000 + (digest.readUInt32BE() % 9_000_000_000));
@@ -79,18 +83,23 @@ export class AuditLog {
     const [first] = events;
     if (first === undefined) return;
     const methodName = `google.admin.AdminService.${camelCase(first.name)}`;
-    if (!this.#options.exportAll && !EXPORTED.test(methodName)) return;
     const nowMs = this.#context.clock.nowMs();
+    const uniqueQualifier = newQualifier();
+    this.#activities.add({
+      application: 'admin',
+      timeMs: nowMs,
+      uniqueQualifier,
+      actor: caller.email,
+      events,
+    });
+    if (!this.#options.exportAll && !EXPORTED.test(methodName)) return;
     this.#export(camelCase(first.name), caller, nowMs, {
       serviceName: SERVICE,
       methodName,
       resourceName: `organizations/${this.#workspaceNumber}/${resourceOf(first.type)}`,
       metadata: {
         '@type': 'type.googleapis.com/ccc_hosted_reporting.ActivityProto',
-        activityId: {
-          timeUsec: `${nowMs}000`,
-          uniqQualifier: randomBytes(8).readBigInt64BE().toString(),
-        },
+        activityId: { timeUsec: `${nowMs}000`, uniqQualifier: uniqueQualifier },
         event: events.map((event) => ({
           eventType: event.type,
           eventName: event.name,
@@ -107,7 +116,27 @@ export class AuditLog {
 
   /** The Enterprise Groups stream's entry for one membership: another service, another kind of metadata. */
   recordMembership(caller: Caller, change: MembershipChange): void {
-    this.#export('UpdateMembership', caller, this.#context.clock.nowMs(), {
+    const nowMs = this.#context.clock.nowMs();
+    const [kind = '', member = ''] = change.member.split(/:(.*)/s);
+    this.#activities.add({
+      application: 'groups_enterprise',
+      timeMs: nowMs,
+      uniqueQualifier: newQualifier(),
+      actor: caller.email,
+      events: [
+        {
+          type: 'moderator_action',
+          name: change.action === 'ADD' ? 'add_member' : 'remove_member',
+          parameters: {
+            group_id: change.group,
+            member_id: member,
+            member_type: kind,
+            ...(change.action === 'ADD' ? { member_role: change.role.toLowerCase() } : {}),
+          },
+        },
+      ],
+    });
+    this.#export('UpdateMembership', caller, nowMs, {
       serviceName: GROUPS_SERVICE,
       methodName: UPDATE_MEMBERSHIP,
       resourceName: `groups/${change.group}`,
@@ -157,6 +186,8 @@ export class AuditLog {
     };
   }
 }
+
+const newQualifier = (): string => randomBytes(8).readBigInt64BE().toString();
 
 /** `MOVE_USER_TO_ORG_UNIT` → `moveUserToOrgUnit`. */
 function camelCase(eventName: string): string {

@@ -1,6 +1,6 @@
 /**
  * The Workspace Directory of one tenant: users, aliases, org units and groups over Google's REST paths, push channels, and
- * the audit entries that an organization's log sink exports to Pub/Sub. `records.ts` opens with the vocabulary.
+ * the audit entries that an organization's log sink exports to Pub/Sub, and the Reports API's lists of the same. `records.ts` opens with the vocabulary.
  *
  * It does not do settings of groups, custom schemas, guests, photos or sign-out, and it does not delay what Google delays
  * (search, renames): a read always shows the last write.
@@ -9,6 +9,7 @@ import type { EmulatorContext } from '../core/context.ts';
 import type { OutboundParts } from '../core/outbound-request.ts';
 import type { Account, AccountChange, Accounts, Busy, Publisher, Room } from '../core/rooms.ts';
 import { Access, type AdminRole } from './access.ts';
+import { Activities } from './activities.ts';
 import { Aliases } from './aliases.ts';
 import { AuditLog } from './audit.ts';
 import { Changes } from './changes.ts';
@@ -79,7 +80,9 @@ export function createDirectory(
     retry: options.notificationRetry ?? DEFAULT_RETRY,
     outbound: dependencies.outbound,
   });
-  const audit = new AuditLog(context, dependencies.publisher, notices, {
+  const tokens = new PageTokens(tenant.data.pageTokenKey);
+  const activities = new Activities(context, tenant, tokens);
+  const audit = new AuditLog(context, dependencies.publisher, notices, activities, {
     organizationNumber: options.organizationNumber,
     customerId: options.customerId,
     topic: options.auditTopic,
@@ -87,7 +90,6 @@ export function createDirectory(
   });
   const changes = new Changes(tenant, channels, audit);
   const quota = new Quota(context);
-  const tokens = new PageTokens(tenant.data.pageTokenKey);
   const book = new GroupBook(tenant);
   const groupParts = { tenant, book, changes, tokens, faults: context.faults };
   const nouns = {
@@ -98,6 +100,7 @@ export function createDirectory(
     groups: new Groups(groupParts),
     members: new Members(groupParts),
     channels,
+    activities,
   };
   context.clock.onMove(() => tenant.deleted());
 

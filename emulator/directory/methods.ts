@@ -1,6 +1,7 @@
 /** The methods of the Directory API that the room answers, with path, scopes and right of each. */
 import type { Route } from '../core/route.ts';
 import type { Access, Right } from './access.ts';
+import { ACTIVITY_PARAMETERS, type Activities } from './activities.ts';
 import { ALIAS_SELECTABLE, type Aliases } from './aliases.ts';
 import { CHANNEL_SELECTABLE, type Channels } from './channels.ts';
 import { groupMethods, memberMethods } from './group-methods.ts';
@@ -50,6 +51,7 @@ export interface Nouns {
   readonly groups: Groups;
   readonly members: Members;
   readonly channels: Channels;
+  readonly activities: Activities;
 }
 
 export function directoryRoutes(nouns: Nouns, access: Access, quota: Quota): readonly Route[] {
@@ -60,6 +62,7 @@ export function directoryRoutes(nouns: Nouns, access: Access, quota: Quota): rea
     ...groupMethods(nouns.groups),
     ...memberMethods(nouns.members),
     ...channelMethods(nouns.channels),
+    activityMethod(nouns.activities),
   ];
   return methods.map((method) => directoryRoute(method, access, quota));
 }
@@ -229,6 +232,17 @@ function orgUnitMethods(orgUnits: OrgUnits): readonly DirectoryMethod[] {
     },
   ];
 }
+
+const activityMethod = (activities: Activities): DirectoryMethod => ({
+  id: 'reports.activities.list',
+  verb: 'GET',
+  path: '/admin/reports/v1/activity/users/:userKey/applications/:applicationName',
+  scopes: ['admin.reports.audit.readonly'],
+  right: 'reports',
+  parameters: ACTIVITY_PARAMETERS,
+  answers: { etag: 'leaf', items: 'open', kind: 'leaf', nextPageToken: 'leaf' },
+  handle: (call) => activities.list(call),
+});
 
 function channelMethods(channels: Channels): readonly DirectoryMethod[] {
   return [

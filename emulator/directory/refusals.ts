@@ -30,3 +30,10 @@ export const conditionNotMet = (message: string) => new GoogleError(412, 'condit
 /** 403 `forbidden`: the caller holds no admin right for this method. */
 export const notAuthorized = () =>
   new GoogleError(403, 'forbidden', 'Not Authorized to access this resource/api');
+
+/** 401 `authError`: the Reports API's answer to a caller without the privilege, whose token is perfectly good. */
+export const notToReadActivities = () =>
+  new GoogleError(401, 'authError', 'Access denied. You are not authorized to read activity records.', {
+    location: 'Authorization',
+    locationType: 'header',
+  });

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { isSealwrightError, permanent } from '../../shared/errors.ts';
 import type { Clock } from '../../shared/ports/clock.ts';
 import type { DeadLetters } from '../../shared/ports/dead-letters.ts';
+import type { ReportsReading } from '../../shared/ports/ledger/reports.ts';
 import { EVERYBODY, type SweepRecord } from '../../shared/ports/ledger/sweeps.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { Log } from '../../shared/ports/log.ts';
@@ -53,11 +54,16 @@ async function freshnessView(deps: SweepAdminDeps): Promise<Readonly<Record<stri
   return {
     sources: freshness.sources,
     channels: freshness.channels.map(({ event, expiresAt }) => ({ event, expiresAt })),
-    reports: freshness.reports,
+    reports: reportsView(freshness.reports),
     backlog: freshness.backlog,
     notFollowed: freshness.oddities,
     alarms: alarmsOf(freshness, deps.clock.now()),
   };
+}
+
+/** Without the token of the next page, which says nothing to anybody. */
+function reportsView({ underWay, ...reading }: ReportsReading): Readonly<Record<string, unknown>> {
+  return { ...reading, ...(underWay && { underWay: { from: underWay.from, to: underWay.to } }) };
 }
 
 /** How many there are, as far as one look shows; null with the reason where Pub/Sub does not say. */

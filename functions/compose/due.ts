@@ -6,6 +6,10 @@ import { composeBase, type Given } from './parts/base.ts';
 import { busOf, directoryOf } from './parts/google.ts';
 import { ledgerOf } from './parts/ledger.ts';
 import { callersOf, keyServiceOptions } from './parts/private-calls.ts';
+import { reportsOf } from './parts/reports.ts';
+
+/** Well inside the time limit of `due`, whose other work waits for none of it. */
+const REPORTS_BUDGET_MS = 40_000;
 
 export async function composeDue(settings: Settings, given: Given): Promise<DueDeps> {
   const base = composeBase(settings);
@@ -26,6 +30,14 @@ export async function composeDue(settings: Settings, given: Given): Promise<DueD
       receiverUrl: need(settings, 'SEALWRIGHT_WATCH_URL'),
       randomBytes,
       randomId: randomUUID,
+    },
+    reports: {
+      ...base,
+      ledger,
+      bus: busOf(settings, base),
+      reports: reportsOf(settings, base),
+      elapsedMs: () => performance.now(),
+      budgetMs: REPORTS_BUDGET_MS,
     },
   };
 }

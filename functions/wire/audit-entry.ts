@@ -1,5 +1,6 @@
 import type { Cause, Hint } from '../../shared/domain/hint.ts';
 import { type AdminEvent, entryKey, NOTIFIED_EVENTS, targetOf } from '../../shared/sources/admin-event.ts';
+import { type MembershipChange, membershipKey, memberTarget } from '../../shared/sources/membership-event.ts';
 import type { ChangedUnit, Command } from './hint-message.ts';
 import { optionalInstant } from './optional-instant.ts';
 
@@ -46,14 +47,21 @@ export function parseAuditEntry(entry: Readonly<Record<string, unknown>>, messag
  */
 function parseMembership(metadata: Readonly<Record<string, unknown>>, cause: Cause): Command | undefined {
   if (metadata['membershipDelta'] === undefined) return undefined;
-  const member = text(record(metadata['membershipDelta'])['member']) ?? '';
-  const [kind = '', address = ''] = member.split(/:(.*)/s);
-  if (kind === 'user' && address.includes('@')) {
-    return { hints: [{ address: address.toLowerCase(), cause }], units: [], ignored: [] };
-  }
-  if (kind === 'group' || kind === 'customer')
-    return { hints: [], units: [{ orgUnitPath: '/', cause }], ignored: [] };
-  return { hints: [], units: [], ignored: ['A membership changed that names neither a user nor a group.'] };
+  const { kind, member } = memberOf(metadata);
+  const target = kind === '' ? undefined : memberTarget(member, kind);
+  if (target === undefined)
+    return { hints: [], units: [], ignored: ['A membership changed that names neither a user nor a group.'] };
+  return 'orgUnitPath' in target
+    ? { hints: [], units: [{ ...target, cause }], ignored: [] }
+    : { hints: [{ ...target, cause }], units: [], ignored: [] };
+}
+
+/** `user:ana@acme.example` */
+function memberOf(metadata: Readonly<Record<string, unknown>>): { kind: string; member: string } {
+  const [kind = '', member = ''] = (text(record(metadata['membershipDelta'])['member']) ?? '').split(
+    /:(.*)/s,
+  );
+  return { kind, member };
 }
 
 /** What an entry says about itself, for the books: none of it decides whom to look at. */
@@ -74,7 +82,7 @@ export function readEntryFacts(entry: Readonly<Record<string, unknown>>): EntryF
   const events = eventsOf(metadata);
   const { at } = optionalInstant(entry['timestamp']);
   const organization = /^organizations\/([^/]+)\//.exec(text(entry['logName']) ?? '')?.[1];
-  const key = keyOf(entry, record(metadata['activityId']));
+  const key = keyOf(entry, metadata, at);
   return {
     ...(key === undefined ? {} : { key }),
     ...(at === undefined ? {} : { happenedAt: at }),
@@ -86,17 +94,32 @@ export function readEntryFacts(entry: Readonly<Record<string, unknown>>): EntryF
   };
 }
 
-/** The activity's own id, which the Reports API gives too; else Cloud Logging's, unique with its timestamp. */
+/** The activity's own id, which the Reports API gives too, or what it says; else Cloud Logging's, unique with its timestamp. */
 function keyOf(
   entry: Readonly<Record<string, unknown>>,
-  activityId: Readonly<Record<string, unknown>>,
+  metadata: Readonly<Record<string, unknown>>,
+  at: Date | undefined,
 ): string | undefined {
+  const activityId = record(metadata['activityId']);
   const timeUsec = text(activityId['timeUsec']) ?? '';
   const qualifier = text(activityId['uniqQualifier']);
-  if (/^\d{4,}$/.test(timeUsec) && qualifier !== undefined)
+  if (/^\d{4,16}$/.test(timeUsec) && qualifier !== undefined)
     return entryKey(Math.floor(Number(timeUsec) / 1000), qualifier);
+  const change = membershipIn(metadata);
+  if (change !== undefined && at !== undefined) return membershipKey(at.getTime(), change);
   const [insertId, timestamp] = [text(entry['insertId']), text(entry['timestamp'])];
   return insertId === undefined || timestamp === undefined ? undefined : `${insertId}@${timestamp}`;
+}
+
+/** Undefined where roles changed and nobody came or went, or the entry does not say. */
+function membershipIn(metadata: Readonly<Record<string, unknown>>): MembershipChange | undefined {
+  const delta = record(metadata['membershipDelta']);
+  const action = list(delta['roleDeltas'])
+    .filter((role) => role['role'] === 'MEMBER')
+    .map((role) => role['action'])[0];
+  const group = (text(metadata['group']) ?? '').replace(/^group:/, '');
+  if (action !== 'ADD' && action !== 'REMOVE') return undefined;
+  return { group, member: memberOf(metadata).member, action };
 }
 
 const eventsOf = (metadata: Readonly<Record<string, unknown>>): readonly AdminEvent[] =>

@@ -65,6 +65,14 @@ const schema = z.object({
   SEALWRIGHT_GMAIL_ACCOUNT: z.string().optional(),
   /** The service account with the custom read-only admin role in the directory. */
   SEALWRIGHT_DIRECTORY_ACCOUNT: z.string().optional(),
+  /**
+   * Address of an admin whom the directory's account acts for when it reads the Reports API, by domain-wide delegation. Absent or empty: it
+   * reads as itself, by the privilege Reports of its own admin role.
+   */
+  SEALWRIGHT_REPORTS_ADMIN: z
+    .union([z.literal(''), z.email()])
+    .optional()
+    .transform((address) => address || undefined),
   /** Number of the organization whose audit log the sink exports. Absent: entries of any organization are followed. */
   SEALWRIGHT_ORGANIZATION: z.string().regex(/^\d+$/).optional(),
   /** Public address of `directory-watch`. */

@@ -39,6 +39,7 @@ import type { Notices } from './ledger/notices.ts';
 import type { OcspLedger } from './ledger/ocsp.ts';
 import type { PaceLedger } from './ledger/paces.ts';
 import type { PolicyActivations } from './ledger/policy-activations.ts';
+import type { ReportsLedger } from './ledger/reports.ts';
 import type { RewrappedKeys } from './ledger/rewrapped-keys.ts';
 import type { RolloutLedger } from './ledger/rollouts.ts';
 import type { SourceLedger } from './ledger/sources.ts';
@@ -128,6 +129,7 @@ export interface Ledger
     RewrappedKeys,
     RolloutLedger,
     SourceLedger,
+    ReportsLedger,
     StopLedger,
     SweepLedger {
   // --- leases -------------------------------------------------------------------------------------------------

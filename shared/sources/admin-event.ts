@@ -92,5 +92,9 @@ function addressOf(name: string, parameters: AdminEvent['parameters']): string |
     ?.toLowerCase();
 }
 
-/** The id that the log sink and the Reports API both give an entry: the millisecond, and a number that tells it from others. */
-export const entryKey = (timeMs: number, uniqueQualifier: string): string => `${timeMs}:${uniqueQualifier}`;
+/**
+ * The id that the log sink and the Reports API both give an entry: the instant, of which the one has microseconds and the other
+ * milliseconds, and a number that tells it from others. That number is a signed 64-bit one; it is taken unsigned as well.
+ */
+export const entryKey = (timeMs: number, uniqueQualifier: string): string =>
+  `${timeMs}:${/^-?\d{1,20}$/.test(uniqueQualifier) ? BigInt.asIntN(64, BigInt(uniqueQualifier)) : uniqueQualifier}`;

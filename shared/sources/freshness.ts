@@ -6,7 +6,8 @@
  * source: the directory's notifications and the audit log both bring every user that is created, deleted or undeleted, and
  * the sweep and the Reports API find what neither brought.
  */
-import type { Backlog, OddityRecord, ReportsReading, SourceRecord } from '../ports/ledger/sources.ts';
+import type { ReportsReading } from '../ports/ledger/reports.ts';
+import type { Backlog, OddityRecord, SourceRecord } from '../ports/ledger/sources.ts';
 import type { SweepRecord } from '../ports/ledger/sweeps.ts';
 import type { Ledger } from '../ports/ledger.ts';
 

@@ -84,7 +84,7 @@ export async function openCompany(): Promise<Company> {
       customerId: 'C00sample',
       domains: ['acme.example'],
       organizationNumber: '123456789012',
-      roles: { [DIRECTORY_ACCOUNT]: 'read-only' },
+      roles: { [DIRECTORY_ACCOUNT]: 'read-only-and-reports' },
     },
   );
   const emails = [FUNCTION, STRANGER];

@@ -31,6 +31,7 @@ const DEFAULTS: { readonly [K in keyof Settings]-?: Settings[K] | undefined } = 
   SEALWRIGHT_SIGN_URL: undefined,
   SEALWRIGHT_GMAIL_ACCOUNT: undefined,
   SEALWRIGHT_DIRECTORY_ACCOUNT: undefined,
+  SEALWRIGHT_REPORTS_ADMIN: undefined,
   SEALWRIGHT_ORGANIZATION: undefined,
   SEALWRIGHT_WATCH_URL: undefined,
   SEALWRIGHT_BUCKET: undefined,

@@ -205,15 +205,20 @@ describe('an alarm about', () => {
 
   test('the Reports API stands for entries that the log sink lost, and when it cannot be read', async () => {
     await channels();
-    await world.ledger.recordReportsReading({ through: world.clock.now(), gaps: 3 });
+    const lease = await world.ledger.acquireLease('job:reports', 60_000);
+    if (lease === undefined) throw new Error('The lease was not granted.');
+    const whole = { through: world.clock.now(), isDeep: false };
+    await world.ledger.recordReportsRead(lease, { ...whole, gaps: 3 });
     expect(await standing()).toEqual(['audit-gaps']);
-    await world.ledger.recordReportsReading({ through: world.clock.now(), gaps: 0 });
+    await world.ledger.recordReportsRead(lease, { ...whole, gaps: 0 });
     for (let time = 0; time < 3; time += 1) {
       expect(await standing()).toEqual([]);
-      await world.ledger.recordReportsReading({ why: 'The privilege is missing.' });
+      await world.ledger.recordReportsFailure(lease, 'The privilege is missing.');
     }
     expect(await standing()).toEqual(['reports-failing']);
     expect(await messageOf('reports-failing')).toContain('The privilege is missing.');
+    await world.ledger.recordReportsRead(lease, { ...whole, gaps: 0 });
+    expect(await standing()).toEqual([]);
   });
 });
 

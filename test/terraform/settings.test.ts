@@ -75,6 +75,7 @@ const SAMPLE: Environment = {
   SEALWRIGHT_SIGN_URL: 'https://sign.example',
   SEALWRIGHT_GMAIL_ACCOUNT: 'gmail@a.example',
   SEALWRIGHT_DIRECTORY_ACCOUNT: 'directory@a.example',
+  SEALWRIGHT_REPORTS_ADMIN: '',
   SEALWRIGHT_ORGANIZATION: '123456789012',
   SEALWRIGHT_WATCH_URL: 'https://watch.example',
   SEALWRIGHT_BUCKET: 'b',
@@ -123,6 +124,7 @@ describe('settings in Terraform', () => {
       const withDefaults = [
         'SEALWRIGHT_BEHIND_IAM',
         'SEALWRIGHT_ORGANIZATION',
+        'SEALWRIGHT_REPORTS_ADMIN',
         'SEALWRIGHT_OCSP_KEY_SECRET',
         'SEALWRIGHT_AUDIT_KEY_SECRET',
         'SEALWRIGHT_KEY_SERVICE_WRAP_CALLERS',

@@ -2,7 +2,7 @@
  * The ledger in SQL: PostgreSQL for real, PGlite for the trial, one SQL for both.
  *
  * Words are those of `shared/ports/ledger.ts` and `migrations/0001-ledger.sql`. Each noun has a file: leases, users, keys,
- * leaves, keypairs, requests about them, wishes, issuers and their addresses, crls, OCSP, channels, sources, paces, sweeps, rollouts, audit,
+ * leaves, keypairs, requests about them, wishes, issuers and their addresses, crls, OCSP, channels, sources, reports, paces, sweeps, rollouts, audit,
  * guard, stop. `database.ts` is what they need of a database, with
  * two implementations, `postgres.ts` and `embedded.ts`; `migrate.ts` brings a database to the schema.
  *
@@ -38,6 +38,7 @@ import { ocspAnswers, ocspBatches } from './ocsp-answers.ts';
 import { ocspSigners } from './ocsp-signers.ts';
 import { paces } from './paces.ts';
 import { policyActivations } from './policy-activations.ts';
+import { reports } from './reports.ts';
 import { rewrappedKeys } from './rewrapped-keys.ts';
 import { rollouts } from './rollouts.ts';
 import { sources } from './sources.ts';
@@ -79,6 +80,7 @@ export const createLedger = ({ database, clock, randomId = randomUUID }: LedgerO
   ...ocspBatches(database, clock),
   ...channels(database, clock),
   ...sources(database, clock),
+  ...reports(database, clock),
   ...paces(database),
   ...sweeps(database, clock),
   ...rollouts(database, clock),

@@ -1,4 +1,4 @@
-/** What the sources brought, entries followed already, how far the Reports API was read, and who waits. */
+/** What the sources brought, entries that came and were followed, and who waits. */
 import type { UserState } from '../../domain/records.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { OddityKind, SourceLedger, SourceName } from '../../ports/ledger/sources.ts';
@@ -19,14 +19,6 @@ interface OddityRow {
   readonly count: bigint;
   readonly first_at: Date;
   readonly last_at: Date;
-}
-
-interface ReadingRow {
-  readonly through: Date | null;
-  readonly read_at: Date | null;
-  readonly gaps: number;
-  readonly failures: number;
-  readonly why: string | null;
 }
 
 /** Longer than any source brings an entry late. */
@@ -118,8 +110,11 @@ export const sources = (database: Database, clock: Clock): SourceLedger => ({
   followEntries: async (entryKeys) => {
     const now = clock.now();
     const fresh = await database.query<{ entry_key: string }>(
-      `INSERT INTO followed_entries (entry_key, followed_at) SELECT DISTINCT entry_key, $2::timestamptz FROM unnest($1::text[]) AS given (entry_key)
-       ON CONFLICT DO NOTHING RETURNING entry_key`,
+      `INSERT INTO followed_entries AS known (entry_key, followed_at)
+       SELECT DISTINCT entry_key, $2::timestamptz FROM unnest($1::text[]) AS given (entry_key)
+       ON CONFLICT (entry_key) DO UPDATE SET followed = true, followed_at = excluded.followed_at
+         WHERE NOT known.followed
+       RETURNING entry_key`,
       [entryKeys, now],
     );
     await database.query('DELETE FROM followed_entries WHERE followed_at < $1', [
@@ -130,38 +125,26 @@ export const sources = (database: Database, clock: Clock): SourceLedger => ({
 
   followedEntries: async (entryKeys) => {
     const rows = await database.query<{ entry_key: string }>(
-      'SELECT entry_key FROM followed_entries WHERE entry_key = ANY($1)',
+      'SELECT entry_key FROM followed_entries WHERE entry_key = ANY($1) AND followed',
       [entryKeys],
     );
     return rows.map(({ entry_key }) => entry_key);
   },
 
-  reportsReading: async () => {
-    const [row] = await database.query<ReadingRow>(
-      'SELECT through, read_at, gaps, failures, why FROM reports_reading',
+  noteArrivals: async (entryKeys) => {
+    await database.query(
+      `INSERT INTO followed_entries (entry_key, followed_at, followed)
+       SELECT DISTINCT entry_key, $2::timestamptz, false FROM unnest($1::text[]) AS given (entry_key)
+       ON CONFLICT DO NOTHING`,
+      [entryKeys, clock.now()],
     );
-    return {
-      ...(row?.through ? { through: row.through } : {}),
-      ...(row?.read_at ? { readAt: row.read_at } : {}),
-      gaps: row?.gaps ?? 0,
-      failures: row?.failures ?? 0,
-      ...(row?.why ? { why: row.why } : {}),
-    };
   },
 
-  recordReportsReading: async (reading) => {
-    if ('why' in reading) {
-      await database.query(
-        `INSERT INTO reports_reading AS reading (failures, why) VALUES (1, $1)
-         ON CONFLICT (one) DO UPDATE SET failures = reading.failures + 1, why = excluded.why`,
-        [reading.why],
-      );
-      return;
-    }
-    await database.query(
-      `INSERT INTO reports_reading (through, read_at, gaps) VALUES ($1, $2, $3)
-       ON CONFLICT (one) DO UPDATE SET through = excluded.through, read_at = excluded.read_at, gaps = excluded.gaps, failures = 0, why = NULL`,
-      [reading.through, clock.now(), reading.gaps],
+  arrivedEntries: async (entryKeys) => {
+    const rows = await database.query<{ entry_key: string }>(
+      'SELECT entry_key FROM followed_entries WHERE entry_key = ANY($1)',
+      [entryKeys],
     );
+    return rows.map(({ entry_key }) => entry_key);
   },
 });

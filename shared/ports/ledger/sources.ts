@@ -68,16 +68,6 @@ export interface Backlog {
   readonly oldestPending?: { readonly userId: string; readonly since: Date; readonly state: UserState };
 }
 
-export interface ReportsReading {
-  /** Every entry up to here was read; absent before the first whole reading. */
-  readonly through?: Date;
-  readonly readAt?: Date;
-  /** Entries that the log sink had not brought, in the last whole reading. */
-  readonly gaps: number;
-  readonly failures: number;
-  readonly why?: string;
-}
-
 export interface SourceLedger {
   recordNews(news: SourceNews): Promise<void>;
   sources(): Promise<readonly SourceRecord[]>;
@@ -88,8 +78,8 @@ export interface SourceLedger {
   followEntries(entryKeys: readonly string[]): Promise<readonly string[]>;
   /** Which of these were followed already. */
   followedEntries(entryKeys: readonly string[]): Promise<readonly string[]>;
-  reportsReading(): Promise<ReportsReading>;
-  recordReportsReading(
-    reading: { readonly through: Date; readonly gaps: number } | { readonly why: string },
-  ): Promise<void>;
+  /** They came, and the looks they asked for failed; whoever brought them brings them again. */
+  noteArrivals(entryKeys: readonly string[]): Promise<void>;
+  /** Which of these came already, followed or not. */
+  arrivedEntries(entryKeys: readonly string[]): Promise<readonly string[]>;
 }
