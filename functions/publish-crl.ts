@@ -25,7 +25,9 @@ export interface PublishCrlFunctionDeps extends PublishCrlDeps {
 /**
  * A Pub/Sub push naming an issuer publishes that one, unless what is public says everything already; an empty body (the
  * schedule) publishes every living issuer's. CRL, OCSP answers and the look at the public addresses each go on when another
- * failed, and one issuer that fails does not keep the others' from going out.
+ * failed, and one issuer that fails does not keep the others' from going out. What another run is at just now the schedule leaves
+ * to that run: should it fail, `due` or the message behind it asks again. A message comes again itself, because that run may
+ * have read the list before the revocation that the message is about.
  */
 export function createPublishCrl(deps: PublishCrlFunctionDeps): HttpHandler {
   return async (call) => {
@@ -33,20 +35,7 @@ export function createPublishCrl(deps: PublishCrlFunctionDeps): HttpHandler {
     const request = understand(deps, call.body);
     if (request === undefined) return { status: 204 };
     const published: object[] = [];
-    const failures: unknown[] = [];
-    const attempting = (issuerId?: string) => async (what: string, work: () => Promise<void>) => {
-      try {
-        await work();
-      } catch (error) {
-        const message = error instanceof Error ? error.message : String(error);
-        deps.log.error(what, {
-          ...(issuerId === undefined ? {} : { issuerId }),
-          eventId: request.eventId,
-          message,
-        });
-        failures.push(error);
-      }
-    };
+    const { attempting, failures } = attempts(deps, request);
     for (const issuer of await issuersToPublish(deps, request)) {
       const attempt = attempting(issuer.issuerId);
       const isAsked = request.issuerId !== undefined;
@@ -68,6 +57,27 @@ export function createPublishCrl(deps: PublishCrlFunctionDeps): HttpHandler {
     if (failures.length > 0) throw failures[0];
     return { status: 200, body: { published } };
   };
+}
+
+/** Work of one run that goes on where a piece of it fails. An error in the log wakes somebody up, so what others do is none. */
+function attempts(
+  { log }: Pick<PublishCrlFunctionDeps, 'log'>,
+  { issuerId: asked, eventId }: PublishRequest,
+) {
+  const failures: unknown[] = [];
+  const attempting = (issuerId?: string) => async (what: string, work: () => Promise<void>) => {
+    try {
+      await work();
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      const fields = { ...(issuerId === undefined ? {} : { issuerId }), eventId, message };
+      const isUnderWay = isSealwrightError(error) && error.code === 'lease-held';
+      if (isUnderWay) log.info('crl-under-way', fields);
+      else log.error(what, fields);
+      if (!isUnderWay || asked !== undefined) failures.push(error);
+    }
+  };
+  return { attempting, failures };
 }
 
 async function publishAnswers({ ocsp }: PublishCrlFunctionDeps, issuer: IssuerRecord): Promise<void> {

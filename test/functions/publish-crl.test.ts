@@ -65,6 +65,7 @@ function start(around: Around = (_call, perform) => perform()): Promise<Served> 
     signing: surround('signing', world.signing, around),
     bucket: surround('bucket', world.bucket, around),
     readiness: world.readinessDeps,
+    ocsp: world.ocspDeps,
   };
   return serveHandler(createPublishCrl(deps), log);
 }
@@ -131,6 +132,30 @@ describe('publish-crl, called by the schedule,', () => {
   it('writes into the audit trail that the schedule asked', async () => {
     await send(undefined);
     expect((await audited()).at(-1)?.cause).toMatchObject({ eventId: 'schedule', event: 'schedule' });
+  });
+
+  it('leaves a CRL that another run publishes to that run, which is no failure, and publishes the others’', async () => {
+    await secondIssuer({ state: 'prepared' });
+    const lease = await world.ledger.acquireLease(`issuer:${ISSUER_ID}`, 60_000);
+    expect(await send(undefined)).toMatchObject({
+      status: 200,
+      json: { published: [{ issuerId: SECOND, crlNumber: '1', entries: 0 }] },
+    });
+    expect(world.log.of('crl-under-way')).toMatchObject([
+      { severity: 'info', fields: { issuerId: ISSUER_ID } },
+    ]);
+    expect([...world.log.of('crl-not-published'), ...world.log.of('request-failed')]).toEqual([]);
+    if (lease !== undefined) await world.ledger.releaseLease(lease);
+    expect((await send(undefined)).json).toMatchObject({ published: [{ crlNumber: '2' }, {}] });
+  });
+
+  it('leaves OCSP answers that another run signs to that run', async () => {
+    await secondIssuer({ ocspUrl: 'http://ocsp.acme.example/', state: 'prepared' });
+    await world.ledger.acquireLease(`job:ocsp-${SECOND}`, 60_000);
+    expect((await send(undefined)).status).toBe(200);
+    expect(world.log.of('crl-under-way')).toMatchObject([{ fields: { issuerId: SECOND } }]);
+    expect(world.log.of('ocsp-not-published')).toEqual([]);
+    expect(await send(requested(SECOND))).toMatchObject(refusal(503, 'lease-held'));
   });
 
   it('publishes the others’ when one issuer’s fails, and fails itself', async () => {
@@ -214,6 +239,8 @@ describe('publish-crl, asked by a message,', () => {
     await revokeSomebody();
     const lease = await world.ledger.acquireLease(`issuer:${ISSUER_ID}`, 60_000);
     expect(await send(requested(ISSUER_ID))).toMatchObject(refusal(503, 'lease-held'));
+    // An error of this name wakes somebody up.
+    expect(world.log.of('crl-not-published')).toEqual([]);
     if (lease !== undefined) await world.ledger.releaseLease(lease);
     expect((await send(requested(ISSUER_ID))).status).toBe(200);
     expect(publicCrl()?.entries.size).toBe(1);
