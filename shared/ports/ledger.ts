@@ -15,6 +15,7 @@ import type {
   NewUserKey,
   Revocation,
   UserLedger,
+  UserRecord,
   UserState,
   WishRecord,
   WrapProof,
@@ -151,7 +152,8 @@ export interface Ledger
   userIdsOfAddress(address: string): Promise<readonly string[]>;
   /**
    * Writes what was just seen of a user who is present: address history and row; creates the row when new. Of
-   * `leftScopeAt` and `suspendedAt` the first instant is kept until a sighting without one clears it.
+   * `leftScopeAt` and `suspendedAt` the first instant is kept until a sighting without one clears it. Ends what sweeps said of
+   * the user's absence. Answers the row as it is now.
    */
   recordSighting(
     lease: Lease,
@@ -168,7 +170,7 @@ export interface Ledger
       /** The org unit's path while covered; absence keeps the last one. */
       unit?: string;
     },
-  ): Promise<void>;
+  ): Promise<UserRecord>;
   recordState(
     lease: Lease,
     state: {

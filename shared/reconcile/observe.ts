@@ -30,10 +30,7 @@ export async function observe(
   place?: Place,
 ): Promise<Observation> {
   const userId = presence.kind === 'present' ? presence.user.userId : presence.userId;
-  const before = await deps.ledger.readUser(userId);
-  const ledger = (await recordSighting(deps, lease, presence, place, before))
-    ? await deps.ledger.readUser(userId)
-    : before;
+  const ledger = await recordSighting(deps, lease, presence, place, await deps.ledger.readUser(userId));
   const known = await withIssuers(deps, factsOf(userId, deps.clock.now(), presence, place, ledger));
   const facts: Facts = {
     ...known,
@@ -80,24 +77,23 @@ const factsOf = (
 /** Somebody without a certificate has no issuer whose state could matter. */
 async function withIssuers(deps: ReconcileDeps, facts: Facts): Promise<Facts> {
   if (facts.ledger.leaves.length === 0) return facts;
-  const issuers = await deps.ledger.issuers();
-  return { ...facts, issuerStates: new Map(issuers.map(({ issuerId, state }) => [issuerId, state])) };
+  return { ...facts, issuerStates: await deps.ledger.issuerStates() };
 }
 
-/** Answers whether anything was written. Somebody no rule ever covered leaves no trace in the ledger. */
+/** Answers the ledger with what was written. Somebody no rule ever covered leaves no trace in it. */
 async function recordSighting(
   deps: ReconcileDeps,
   lease: Lease,
   presence: DirectoryPresence,
   place: Place | undefined,
   ledger: UserLedger,
-): Promise<boolean> {
-  if (presence.kind !== 'present') return false;
+): Promise<UserLedger> {
+  if (presence.kind !== 'present') return ledger;
   const { user } = presence;
   const now = deps.clock.now();
   const standing = standingOf(factsOf(user.userId, now, presence, place, ledger), deps.policy);
-  if (standing.kind !== 'covered' && ledger.user === undefined) return false;
-  await deps.ledger.recordSighting(lease, {
+  if (standing.kind !== 'covered' && ledger.user === undefined) return ledger;
+  const recorded = await deps.ledger.recordSighting(lease, {
     userId: user.userId,
     primaryEmail: user.primaryEmail,
     aliases: user.aliases,
@@ -105,7 +101,9 @@ async function recordSighting(
     ...(user.suspended ? { suspendedAt: ledger.user?.suspendedAt ?? now } : {}),
     ...(standing.kind === 'covered' ? { ruleName: standing.rule.name, unit: user.orgUnitPath } : {}),
   });
-  return true;
+  // A sighting changes the row and ends an absence; whatever else came meanwhile asked for another look.
+  const { absence: _over, ...others } = ledger;
+  return { ...others, user: recorded };
 }
 
 /** While a rule cannot be judged, what was known of somebody's leaving stays as it is. */

@@ -116,10 +116,19 @@ describe('a ledger on PostgreSQL', () => {
         CREATE TRIGGER fail_once BEFORE ${operation} ON ${table} FOR EACH ROW EXECUTE FUNCTION fail_once();`),
     );
 
-  it('whose backend is terminated in mid-transaction leaves nothing half-done, and the same call then succeeds', async () => {
+  it('says that it cannot be used now when a migration changed a table under a prepared statement, and goes on anew', async () => {
+    await database.query('CREATE TABLE things (name text)');
+    const everything = () =>
+      database.transaction((queries) => queries.query('SELECT * FROM things WHERE name <> $1', ['x']));
+    await everything();
+    await disturber.query('ALTER TABLE things ADD COLUMN colour text');
+    expect(await rejection(everything())).toEqual(unavailable);
+    expect(await everything()).toEqual([]);
+  });
+
+  it('whose backend is terminated in the middle of a write leaves nothing half-done, and the same call then succeeds', async () => {
     let outcome: Promise<unknown> = Promise.resolve();
     await disturber.transaction(async (queries) => {
-      // The row of the user is written by then, the address is not.
       await queries.query('LOCK TABLE addresses IN ACCESS EXCLUSIVE MODE');
       outcome = rejection(sight());
       const pid = await waitingBackend();
@@ -141,7 +150,11 @@ describe('a ledger on PostgreSQL', () => {
     let write: Promise<unknown> = Promise.resolve();
     let takeover: Promise<Lease | undefined> = Promise.resolve(undefined);
     await disturber.transaction(async (queries) => {
-      await queries.query('LOCK TABLE addresses IN ACCESS EXCLUSIVE MODE');
+      // The write has the lease by the time it meets a row of the same user that is not committed yet.
+      await queries.query(
+        `INSERT INTO users (user_id, primary_email, state, reason, since)
+         VALUES ('1', 'old@acme.example', 'pending', 'Somebody else was first.', now())`,
+      );
       write = sight().then(() => events.push('written'));
       await waitingBackend();
       for (;;) {

@@ -122,6 +122,10 @@ export const translateVendorError = (error: unknown): unknown => {
   if (code !== undefined && SQL_STATE.test(code)) {
     const passing = passingState(code);
     if (passing !== undefined) return ledgerUnavailable(`${passing} (SQLSTATE ${code})`);
+    // A migration changed a table under a statement that the connection keeps prepared; a new connection prepares it anew.
+    if (code === '0A000' && message.startsWith('cached plan')) {
+      return ledgerUnavailable('its tables changed under a prepared statement');
+    }
     if (code === '23001') return permanent('conflict', `The ledger refuses a change: ${message}.`);
     const constraint = field(error, 'constraint');
     // Class 22 quotes the value it could not read, so its text is left out.

@@ -3,9 +3,10 @@ import type { DeviceKeyRecord } from '../../domain/records.ts';
 import { permanent } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { DeviceKeyRows } from '../../ports/ledger/device-keys.ts';
-import { byUser, optional } from './columns.ts';
+import { optional } from './columns.ts';
 import type { Database, Queries } from './database.ts';
 import { userSubject } from './leases.ts';
+import { userRecords } from './user-records.ts';
 
 interface DeviceKeyRow {
   readonly key_id: string;
@@ -32,14 +33,11 @@ const deviceKeyRecord = (row: DeviceKeyRow): DeviceKeyRecord => ({
 });
 
 /** Device keys of each user, oldest first. */
-export const readDeviceKeys = async (queries: Queries, userIds: readonly string[]) =>
-  byUser(
-    await queries.query<DeviceKeyRow>(
-      `SELECT ${COLUMNS} FROM device_keys WHERE user_id = ANY($1) ORDER BY position`,
-      [userIds],
-    ),
-    deviceKeyRecord,
-  );
+export const DEVICE_KEYS = userRecords<DeviceKeyRow, DeviceKeyRecord>(
+  `SELECT ${COLUMNS} FROM device_keys WHERE user_id = ANY($1) ORDER BY position`,
+  deviceKeyRecord,
+  { spki_der: 'bytes', created_at: 'instant', withdrawn_at: 'instant' },
+);
 
 /** A hint may be lost after the commit: the user is due at once, and whoever works on them looks again. */
 const wakeUser = async (queries: Queries, userId: string, now: Date): Promise<boolean> => {

@@ -5,10 +5,11 @@ import { importIdOf } from '../../domain/imported-certificate.ts';
 import { invalidInput, permanent } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { ImportedKeys, KeyImport } from '../../ports/ledger/imported-keys.ts';
-import { byUser, optional } from './columns.ts';
+import { optional } from './columns.ts';
 import type { Database, Queries, TransactionQueries } from './database.ts';
 import { type KeyRow, NEWEST_KEY_COLUMNS, wrappedKeyRecord } from './keys.ts';
 import { underUserLease } from './leases.ts';
+import { userRecords } from './user-records.ts';
 import { wakeUsers } from './wake.ts';
 
 interface ImportRow extends KeyRow {
@@ -44,11 +45,11 @@ const importedCertificate = (row: ImportRow): ImportedCertificate => ({
 });
 
 /** Imported certificates of each user, oldest import first. */
-export const readImports = async (queries: Queries, userIds: readonly string[]) =>
-  byUser(
-    await queries.query<ImportRow>(`${SELECT} WHERE i.user_id = ANY($1) ORDER BY i.position`, [userIds]),
-    importedCertificate,
-  );
+export const IMPORTS = userRecords<ImportRow, ImportedCertificate>(
+  `${SELECT} WHERE i.user_id = ANY($1) ORDER BY i.position`,
+  importedCertificate,
+  { spki_der: 'bytes', created_at: 'instant', not_before: 'instant', not_after: 'instant' },
+);
 
 const readImport = async (queries: Queries, importId: string): Promise<ImportedCertificate | undefined> => {
   const [row] = await queries.query<ImportRow>(`${SELECT} WHERE i.import_id = $1`, [importId]);

@@ -1,4 +1,5 @@
 /** The life of an issuer beside issuing. */
+import type { IssuerRecord } from '../../domain/records.ts';
 import { permanent } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { IssuerLife, IssuerRequest } from '../../ports/ledger/issuer-life.ts';
@@ -22,6 +23,13 @@ const issuerRequest = (row: RequestRow): IssuerRequest => ({
 });
 
 export const issuerLife = (database: Database, clock: Clock): IssuerLife => ({
+  issuerStates: async () => {
+    const rows = await database.query<{ issuer_id: string; state: IssuerRecord['state'] }>(
+      'SELECT issuer_id, state FROM issuers',
+    );
+    return new Map(rows.map(({ issuer_id, state }) => [issuer_id, state]));
+  },
+
   activateIssuer: (issuerId) =>
     database.transaction(async (queries) => {
       // Locked in one order by everybody, so that two who activate at once take turns.

@@ -4,9 +4,10 @@ import { permanent } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { KeyMoves, MailEpochs, TiedEpoch } from '../../ports/ledger/key-moves.ts';
 import type { JobProgress } from '../../ports/ledger.ts';
-import { byUser, optional } from './columns.ts';
+import { optional } from './columns.ts';
 import type { Database, Queries, TransactionQueries } from './database.ts';
 import { underUserLease } from './leases.ts';
+import { userRecords } from './user-records.ts';
 import { wakeUsers } from './wake.ts';
 
 /** Every pair that Gmail has and whose key a key service wrapped, with that service and what became of its last move. */
@@ -41,17 +42,14 @@ const moveOf = (row: MoveRow): KeyMove => ({
 });
 
 /** Open moves of each user, in the order of their certificates. */
-export const readKeyMoves = async (queries: Queries, userIds: readonly string[]) =>
-  byUser(
-    await queries.query<MoveRow>(
-      `SELECT move.job_id, move.user_id, move.serial_hex, job.from_url, job.to_url, job.disable_old, job.requested_by,
+export const OPEN_MOVES = userRecords<MoveRow, KeyMove>(
+  `SELECT move.job_id, move.user_id, move.serial_hex, job.from_url, job.to_url, job.disable_old, job.requested_by,
               move.wrapped_key
          FROM key_moves AS move JOIN key_move_jobs AS job USING (job_id) JOIN pair_certificates AS certificate USING (serial_hex)
         WHERE move.user_id = ANY($1) AND move.state = 'open' ORDER BY certificate.position`,
-      [userIds],
-    ),
-    moveOf,
-  );
+  moveOf,
+  {},
+);
 
 interface EpochCountRow {
   readonly key_service_url: string;

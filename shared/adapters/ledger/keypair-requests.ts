@@ -5,9 +5,10 @@ import type { Clock } from '../../ports/clock.ts';
 import type { KeypairRequestLedger, KeypairRequestView } from '../../ports/ledger/keypair-requests.ts';
 import type { AuditEntry } from '../../ports/ledger.ts';
 import { insertAudit } from './audit.ts';
-import { byUser, optional } from './columns.ts';
-import { type Database, type Queries, StatementRefused } from './database.ts';
+import { optional } from './columns.ts';
+import { type Database, StatementRefused } from './database.ts';
 import { underUserLease } from './leases.ts';
+import { userRecords } from './user-records.ts';
 import { wakeUsers } from './wake.ts';
 
 interface RequestRow {
@@ -52,15 +53,12 @@ const viewOf = (row: RequestRow): KeypairRequestView => ({
 });
 
 /** Requests of each user that wait to be carried out, oldest first. */
-export const readKeypairRequests = async (queries: Queries, userIds: readonly string[]) =>
-  byUser(
-    await queries.query<RequestRow>(
-      `SELECT ${COLUMNS} FROM keypair_requests
+export const CONFIRMED_REQUESTS = userRecords<RequestRow, KeypairRequest>(
+  `SELECT ${COLUMNS} FROM keypair_requests
         WHERE user_id = ANY($1) AND state = 'confirmed' ORDER BY requested_at, request_id`,
-      [userIds],
-    ),
-    requestOf,
-  );
+  requestOf,
+  { requested_at: 'instant', confirmed_at: 'instant' },
+);
 
 const auditOf = (request: KeypairRequestView, step: string, by: string, reason: string): AuditEntry => ({
   userId: request.userId,

@@ -4,9 +4,10 @@ import { permanent, type SealwrightError } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { KeypairEnablement } from '../../ports/ledger/keypair-enablement.ts';
 import type { Ledger } from '../../ports/ledger.ts';
-import { byUser, optional } from './columns.ts';
-import { type Database, type Queries, StatementRefused } from './database.ts';
+import { optional } from './columns.ts';
+import { type Database, StatementRefused } from './database.ts';
 import { underUserLease } from './leases.ts';
+import { userRecords } from './user-records.ts';
 
 interface KeypairRow {
   readonly serial_hex: string;
@@ -28,17 +29,14 @@ const keypairRecord = (row: KeypairRow): KeypairRecord => ({
 });
 
 /** Keypairs of each user, in the order of their leaves and imported certificates. */
-export const readKeypairs = async (queries: Queries, userIds: readonly string[]) =>
-  byUser(
-    await queries.query<KeypairRow>(
-      `SELECT pair.serial_hex, pair.user_id, pair.state, pair.keypair_id, pair.disabled_at,
+export const KEYPAIRS = userRecords<KeypairRow, KeypairRecord>(
+  `SELECT pair.serial_hex, pair.user_id, pair.state, pair.keypair_id, pair.disabled_at,
               pair.disabled_because
          FROM keypairs AS pair JOIN pair_certificates AS certificate USING (serial_hex)
         WHERE pair.user_id = ANY($1) ORDER BY certificate.position`,
-      [userIds],
-    ),
-    keypairRecord,
-  );
+  keypairRecord,
+  { disabled_at: 'instant' },
+);
 
 const noSignedLeaf = (serialHex: string, userId: string): SealwrightError =>
   permanent(

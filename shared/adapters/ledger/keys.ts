@@ -4,9 +4,10 @@ import { permanent } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { CardKeyRows } from '../../ports/ledger/card-keys.ts';
 import type { Ledger } from '../../ports/ledger.ts';
-import { byUser, optional, sameBytes } from './columns.ts';
-import type { Database, Queries } from './database.ts';
+import { optional, sameBytes } from './columns.ts';
+import type { Database } from './database.ts';
 import { underLease, userSubject } from './leases.ts';
+import { userRecords } from './user-records.ts';
 
 export interface KeyRow {
   readonly key_id: string;
@@ -56,16 +57,13 @@ function keyRecord(row: KeyRow): UserKeyRecord {
 }
 
 /** Keys of each user that certificates are issued over, oldest first, each with its newest blob. Imported ones are apart. */
-export const readKeys = async (queries: Queries, userIds: readonly string[]) =>
-  byUser(
-    await queries.query<KeyRow>(
-      `SELECT ${NEWEST_KEY_COLUMNS} FROM user_keys
+export const KEYS = userRecords<KeyRow, UserKeyRecord>(
+  `SELECT ${NEWEST_KEY_COLUMNS} FROM user_keys
          LEFT JOIN (SELECT key_id, wrapped_key FROM newest_wrapped_keys) n USING (key_id)
         WHERE user_id = ANY($1) AND NOT imported ORDER BY position`,
-      [userIds],
-    ),
-    keyRecord,
-  );
+  keyRecord,
+  { spki_der: 'bytes', created_at: 'instant' },
+);
 
 export const keys = (
   database: Database,

@@ -7,7 +7,7 @@ import { retryable, type SealwrightError } from '../../errors.ts';
 import type { Lease, Ledger } from '../../ports/ledger.ts';
 import type { Database, Queries, TransactionQueries } from './database.ts';
 
-const leaseLost = (subject: string): SealwrightError =>
+export const leaseLost = (subject: string): SealwrightError =>
   retryable(
     'lease-lost',
     `The lease on ${subject} ended or was taken over, so nothing was written: look at the subject again under a new lease.`,
@@ -18,6 +18,22 @@ const USER = 'user:';
 
 export const userSubject = (userId: string): string => `${USER}${userId}`;
 export const issuerSubject = (issuerId: string): string => `issuer:${issuerId}`;
+
+/**
+ * For a write that is one statement: the first of its WITH queries, which has a row while the lease, `$1` to `$3`, is ours and keeps
+ * it ours until the statement has committed. Whatever the statement writes must depend on that row; `leaseParameters` fills in.
+ */
+export const HELD = `held AS MATERIALIZED (
+  SELECT fence FROM leases
+   WHERE subject = $1 AND holder = $2 AND fence = $3 AND expires_at > clock_timestamp() FOR UPDATE)`;
+
+/** The parameters `$1` to `$3`. Throws a plain error when the lease is on another subject than the write. */
+export const leaseParameters = (lease: Lease, subject: string): readonly [string, string, bigint] => {
+  if (lease.subject !== subject) {
+    throw new Error(`bug: a write about ${subject} was made under the lease of ${lease.subject}`);
+  }
+  return [lease.subject, lease.holder, lease.fence];
+};
 
 /**
  * Runs `write` in a transaction in which `lease` is ours from the first statement to the commit. Throws `lease-lost`

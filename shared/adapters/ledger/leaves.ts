@@ -5,9 +5,10 @@ import { permanent, type SealwrightError } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Ledger } from '../../ports/ledger.ts';
 import { insertAudit } from './audit.ts';
-import { byUser, optional, sameBytes } from './columns.ts';
+import { optional, sameBytes } from './columns.ts';
 import { type Database, type Queries, StatementRefused } from './database.ts';
 import { underLease, underUserLease, userSubject } from './leases.ts';
+import { userRecords } from './user-records.ts';
 
 interface LeafRow {
   readonly serial_hex: string;
@@ -74,13 +75,19 @@ const leafRecord = (row: LeafRow): LeafRecord => ({
 });
 
 /** Leaves of each user, in the order they were intended. */
-export const readLeaves = async (queries: Queries, userIds: readonly string[]) =>
-  byUser(
-    await queries.query<LeafRow>(`${SELECT_LEAVES} WHERE leaf.user_id = ANY($1) ORDER BY leaf.position`, [
-      userIds,
-    ]),
-    leafRecord,
-  );
+export const LEAVES = userRecords<LeafRow, LeafRecord>(
+  `${SELECT_LEAVES} WHERE leaf.user_id = ANY($1) ORDER BY leaf.position`,
+  leafRecord,
+  {
+    not_before: 'instant',
+    not_after: 'instant',
+    leaf_der: 'bytes',
+    intended_at: 'instant',
+    revoked_at: 'instant',
+    invalidity_date: 'instant',
+    due_at: 'instant',
+  },
+);
 
 const noSuchLeaf = (serialHex: string, userId: string): SealwrightError =>
   permanent('not-found', `The ledger has no leaf with serial ${serialHex} of user ${userId}.`, {

@@ -2,9 +2,9 @@
 import type { NoticeKind, NoticeRecord } from '../../domain/records.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Notices } from '../../ports/ledger/notices.ts';
-import { byUser } from './columns.ts';
-import type { Database, Queries } from './database.ts';
+import type { Database } from './database.ts';
 import { underLease, userSubject } from './leases.ts';
+import { userRecords } from './user-records.ts';
 
 interface NoticeRow {
   readonly user_id: string;
@@ -22,15 +22,12 @@ const noticeRecord = (row: NoticeRow): NoticeRecord => ({
 });
 
 /** Open notices of each user, oldest first. */
-export const readNotices = async (queries: Queries, userIds: readonly string[]) =>
-  byUser(
-    await queries.query<NoticeRow>(
-      `SELECT user_id, notice_key, kind, message, since FROM notices
+export const OPEN_NOTICES = userRecords<NoticeRow, NoticeRecord>(
+  `SELECT user_id, notice_key, kind, message, since FROM notices
         WHERE user_id = ANY($1) AND resolved_at IS NULL ORDER BY since, notice_key`,
-      [userIds],
-    ),
-    noticeRecord,
-  );
+  noticeRecord,
+  { since: 'instant' },
+);
 
 export const notices = (database: Database, clock: Clock): Notices => ({
   recordNotices: (lease, told) =>

@@ -42,10 +42,32 @@ const typeParsers = {
   },
 };
 
+/**
+ * Names under which each connection keeps statements prepared, so that the server reads and plans a text once and not at each
+ * call. Every text in the code gets one; the number only guards against a text that is made up anew each time.
+ */
+const statementNames = new Map<string, string>();
+const MOST_STATEMENTS = 1_000;
+
+const statementName = (sql: string): string | undefined => {
+  const known = statementNames.get(sql);
+  if (known !== undefined || statementNames.size >= MOST_STATEMENTS) return known;
+  const name = `sealwright-${statementNames.size + 1}`;
+  statementNames.set(sql, name);
+  return name;
+};
+
 const queriesOf = (client: Pick<pg.ClientBase, 'query'>): Queries => ({
   query: async <Row extends object>(sql: string, parameters: readonly Parameter[] = []) => {
+    const name = parameters.length === 0 ? undefined : statementName(sql);
     try {
-      return (await client.query<Row>(sql, [...parameters])).rows;
+      return (
+        await client.query<Row>({
+          text: sql,
+          values: [...parameters],
+          ...(name === undefined ? {} : { name }),
+        })
+      ).rows;
     } catch (error) {
       throw translateVendorError(error);
     }
@@ -163,6 +185,7 @@ export const openPostgres = (options: PostgresOptions): Database => {
         await commit(client);
         return result;
       } catch (error) {
+        broken = isBroken(error);
         try {
           await queries.query('ROLLBACK');
         } catch {

@@ -6,16 +6,17 @@ import type { Clock } from '../../ports/clock.ts';
 import type { Ledger } from '../../ports/ledger.ts';
 import { optional } from './columns.ts';
 import { consistently, type Database, type Queries } from './database.ts';
-import { readDeviceKeys } from './device-keys.ts';
-import { readImports } from './imported-keys.ts';
-import { readKeyMoves } from './key-moves.ts';
-import { readKeypairRequests } from './keypair-requests.ts';
-import { readKeypairs } from './keypairs.ts';
-import { readKeys } from './keys.ts';
-import { underLease, userSubject } from './leases.ts';
-import { readLeaves } from './leaves.ts';
-import { readNotices } from './notices.ts';
-import { readOpenWishes } from './wishes.ts';
+import { DEVICE_KEYS } from './device-keys.ts';
+import { IMPORTS } from './imported-keys.ts';
+import { OPEN_MOVES } from './key-moves.ts';
+import { CONFIRMED_REQUESTS } from './keypair-requests.ts';
+import { KEYPAIRS } from './keypairs.ts';
+import { KEYS } from './keys.ts';
+import { HELD, leaseLost, leaseParameters, userSubject } from './leases.ts';
+import { LEAVES } from './leaves.ts';
+import { OPEN_NOTICES } from './notices.ts';
+import { readingTogether, userRecords } from './user-records.ts';
+import { OPEN_WISHES } from './wishes.ts';
 
 interface UserRow {
   readonly user_id: string;
@@ -35,10 +36,12 @@ interface UserRow {
   readonly last_missed_at: Date | null;
 }
 
-const USER_COLUMNS = `user_id, primary_email, state, reason, since, left_scope_at, suspended_at, rule_name, unit, failures,
-  next_action, next_action_at, first_missed_at, last_missed_at,
+const COLUMNS_OF_USERS = `user_id, primary_email, state, reason, since, left_scope_at, suspended_at, rule_name, unit, failures,
+  next_action, next_action_at,
   (SELECT held.state FROM held_departures AS held
     WHERE held.user_id = users.user_id AND held.state IN ('held', 'approved', 'dismissed')) AS departure`;
+
+const USER_COLUMNS = `${COLUMNS_OF_USERS}, first_missed_at, last_missed_at`;
 
 const USERS = 'users LEFT JOIN absences USING (user_id)';
 
@@ -58,41 +61,90 @@ const userRecord = (row: UserRow): UserRecord => ({
   ...optional('nextActionAt', row.next_action_at),
 });
 
-/** Everything about the users, a query per kind of record, whatever their number. */
-const readLedgers = async (
-  queries: Queries,
-  userIds: readonly string[],
-  rows: readonly UserRow[],
-): Promise<readonly UserLedger[]> => {
-  const known = new Map(rows.map((row) => [row.user_id, row]));
-  const keys = await readKeys(queries, userIds);
-  const deviceKeys = await readDeviceKeys(queries, userIds);
-  const leaves = await readLeaves(queries, userIds);
-  const keypairs = await readKeypairs(queries, userIds);
-  const openWishes = await readOpenWishes(queries, userIds);
-  const notices = await readNotices(queries, userIds);
-  const requests = await readKeypairRequests(queries, userIds);
-  const moves = await readKeyMoves(queries, userIds);
-  const imports = await readImports(queries, userIds);
+const readLedgers = readingTogether({
+  users: userRecords<UserRow, UserRow>(
+    `SELECT ${USER_COLUMNS} FROM ${USERS} WHERE user_id = ANY($1)`,
+    (row) => row,
+    {
+      since: 'instant',
+      left_scope_at: 'instant',
+      suspended_at: 'instant',
+      next_action_at: 'instant',
+      first_missed_at: 'instant',
+      last_missed_at: 'instant',
+    },
+  ),
+  keys: KEYS,
+  deviceKeys: DEVICE_KEYS,
+  leaves: LEAVES,
+  keypairs: KEYPAIRS,
+  openWishes: OPEN_WISHES,
+  notices: OPEN_NOTICES,
+  requests: CONFIRMED_REQUESTS,
+  moves: OPEN_MOVES,
+  imports: IMPORTS,
+});
+
+/** Everything about the users, in their order. */
+const userLedgers = async (queries: Queries, userIds: readonly string[]): Promise<readonly UserLedger[]> => {
+  const read = await readLedgers(queries, userIds);
   return userIds.map((userId) => {
-    const row = known.get(userId);
+    const row = read.users.get(userId)?.[0];
     return {
       user: row === undefined ? undefined : userRecord(row),
-      keys: keys.get(userId) ?? [],
-      deviceKeys: deviceKeys.get(userId) ?? [],
-      leaves: leaves.get(userId) ?? [],
-      keypairs: keypairs.get(userId) ?? [],
-      openWishes: openWishes.get(userId) ?? [],
-      notices: notices.get(userId) ?? [],
-      ...optional('keypairRequests', requests.get(userId) ?? null),
-      ...optional('keyMoves', moves.get(userId) ?? null),
-      ...optional('imported', imports.get(userId) ?? null),
+      keys: read.keys.get(userId) ?? [],
+      deviceKeys: read.deviceKeys.get(userId) ?? [],
+      leaves: read.leaves.get(userId) ?? [],
+      keypairs: read.keypairs.get(userId) ?? [],
+      openWishes: read.openWishes.get(userId) ?? [],
+      notices: read.notices.get(userId) ?? [],
+      ...optional('keypairRequests', read.requests.get(userId) ?? null),
+      ...optional('keyMoves', read.moves.get(userId) ?? null),
+      ...optional('imported', read.imports.get(userId) ?? null),
       ...(row?.first_missed_at && row.last_missed_at
         ? { absence: { firstMissedAt: row.first_missed_at, lastMissedAt: row.last_missed_at } }
         : {}),
     };
   });
 };
+
+/** The first instant out of scope or suspended is the one that counts, whatever later sightings say. */
+const RECORD_SIGHTING = `
+  WITH ${HELD}, gone AS (
+    DELETE FROM absences WHERE user_id = $4 AND EXISTS (SELECT FROM held)
+  ), seen AS (
+    INSERT INTO addresses AS known (address, user_id, first_seen, last_seen, sighting)
+    SELECT DISTINCT address, $4, $6::timestamptz, $6::timestamptz, this_sighting
+      FROM unnest($12::text[]) AS address, (SELECT nextval('sightings') AS this_sighting FROM held) AS drawn
+    ON CONFLICT (address, user_id) DO UPDATE SET
+      last_seen = greatest(known.last_seen, excluded.last_seen), sighting = excluded.sighting
+  )
+  INSERT INTO users
+    (user_id, primary_email, state, reason, since, left_scope_at, suspended_at, rule_name, unit,
+     next_action, next_action_at, sighted_at, address_digest)
+  SELECT $4, $5, 'pending', 'Seen for the first time; nothing is decided yet.', $6, $7::timestamptz, $8::timestamptz, $9, $10,
+         'look', $6, $6, $11 FROM held
+  ON CONFLICT (user_id) DO UPDATE SET
+    primary_email = excluded.primary_email,
+    left_scope_at = CASE WHEN excluded.left_scope_at IS NOT NULL
+                         THEN coalesce(users.left_scope_at, excluded.left_scope_at) END,
+    suspended_at  = CASE WHEN excluded.suspended_at IS NOT NULL
+                         THEN coalesce(users.suspended_at, excluded.suspended_at) END,
+    rule_name     = coalesce(excluded.rule_name, users.rule_name),
+    unit          = coalesce(excluded.unit, users.unit),
+    sighted_at    = excluded.sighted_at,
+    address_digest = excluded.address_digest
+  RETURNING ${COLUMNS_OF_USERS}`;
+
+const RECORD_STATE = `
+  WITH ${HELD}, written AS (
+    UPDATE users SET
+      since = CASE WHEN state = $5 THEN since ELSE $6 END,
+      state = $5, reason = $7, failures = $8, next_action = $9, next_action_at = $10,
+      left_scope_at = CASE WHEN $11 THEN NULL ELSE left_scope_at END
+      FROM held WHERE user_id = $4 RETURNING user_id
+  )
+  SELECT EXISTS (SELECT FROM held) AS held, EXISTS (SELECT FROM written) AS known`;
 
 export const users = (
   database: Database,
@@ -116,26 +168,20 @@ export const users = (
   };
 
   return {
-    readUser: (userId) =>
-      consistently(database, async (queries) => {
-        const rows = await queries.query<UserRow>(`SELECT ${USER_COLUMNS} FROM ${USERS} WHERE user_id = $1`, [
-          userId,
-        ]);
-        const [ledger] = await readLedgers(queries, [userId], rows);
-        return ledger ?? UNKNOWN_USER;
-      }),
+    readUser: async (userId) => {
+      const [ledger] = await userLedgers(database, [userId]);
+      return ledger ?? UNKNOWN_USER;
+    },
 
     users: (filter = {}) =>
       consistently(database, async (queries) => {
-        const rows = await queries.query<UserRow>(
-          `SELECT ${USER_COLUMNS} FROM ${USERS}
-            WHERE user_id > $1 ORDER BY user_id LIMIT $2`,
+        const rows = await queries.query<Pick<UserRow, 'user_id'>>(
+          'SELECT user_id FROM users WHERE user_id > $1 ORDER BY user_id LIMIT $2',
           [filter.afterUserId ?? '', filter.limit ?? null],
         );
-        return await readLedgers(
+        return await userLedgers(
           queries,
           rows.map((row) => row.user_id),
-          rows,
         );
       }),
 
@@ -143,74 +189,43 @@ export const users = (
 
     userIdsOfAddress: holders,
 
-    recordSighting: (lease, sighting) =>
-      underLease(database, lease, userSubject(sighting.userId), async (queries) => {
-        const now = clock.now();
-        // The first instant out of scope or suspended is the one that counts, whatever later sightings say.
-        await queries.query(
-          `INSERT INTO users AS known
-             (user_id, primary_email, state, reason, since, left_scope_at, suspended_at, rule_name, unit,
-              next_action, next_action_at, sighted_at, address_digest)
-           VALUES ($1, $2, 'pending', 'Seen for the first time; nothing is decided yet.', $3, $4, $5, $6, $7,
-                   'look', $3, $3, $8)
-           ON CONFLICT (user_id) DO UPDATE SET
-             primary_email = excluded.primary_email,
-             left_scope_at = CASE WHEN excluded.left_scope_at IS NOT NULL
-                                  THEN coalesce(known.left_scope_at, excluded.left_scope_at) END,
-             suspended_at  = CASE WHEN excluded.suspended_at IS NOT NULL
-                                  THEN coalesce(known.suspended_at, excluded.suspended_at) END,
-             rule_name     = coalesce(excluded.rule_name, known.rule_name),
-             unit          = coalesce(excluded.unit, known.unit),
-             sighted_at    = excluded.sighted_at,
-             address_digest = excluded.address_digest`,
-          [
-            sighting.userId,
-            sighting.primaryEmail,
-            now,
-            sighting.leftScopeAt ?? null,
-            sighting.suspendedAt ?? null,
-            sighting.ruleName ?? null,
-            sighting.unit?.toLowerCase() ?? null,
-            addressDigest(sighting.primaryEmail, sighting.aliases),
-          ],
-        );
-        await queries.query('DELETE FROM absences WHERE user_id = $1', [sighting.userId]);
-        await queries.query(
-          `INSERT INTO addresses AS known (address, user_id, first_seen, last_seen, sighting)
-           SELECT DISTINCT address, $2, $3::timestamptz, $3::timestamptz, this_sighting
-             FROM unnest($1::text[]) AS address, (SELECT nextval('sightings') AS this_sighting) AS drawn
-           ON CONFLICT (address, user_id) DO UPDATE SET
-             last_seen = greatest(known.last_seen, excluded.last_seen), sighting = excluded.sighting`,
-          [[sighting.primaryEmail, ...sighting.aliases], sighting.userId, now],
-        );
-      }),
+    recordSighting: async (lease, sighting) => {
+      const [row] = await database.query<UserRow>(RECORD_SIGHTING, [
+        ...leaseParameters(lease, userSubject(sighting.userId)),
+        sighting.userId,
+        sighting.primaryEmail,
+        clock.now(),
+        sighting.leftScopeAt ?? null,
+        sighting.suspendedAt ?? null,
+        sighting.ruleName ?? null,
+        sighting.unit?.toLowerCase() ?? null,
+        addressDigest(sighting.primaryEmail, sighting.aliases),
+        [sighting.primaryEmail, ...sighting.aliases],
+      ]);
+      if (row === undefined) throw leaseLost(lease.subject);
+      return userRecord(row);
+    },
 
-    recordState: (lease, state) =>
-      underLease(database, lease, userSubject(state.userId), async (queries) => {
-        const rows = await queries.query(
-          `UPDATE users SET
-             since = CASE WHEN state = $2 THEN since ELSE $3 END,
-             state = $2, reason = $4, failures = $5, next_action = $6, next_action_at = $7,
-             left_scope_at = CASE WHEN $8 THEN NULL ELSE left_scope_at END
-           WHERE user_id = $1 RETURNING user_id`,
-          [
-            state.userId,
-            state.state,
-            clock.now(),
-            state.reason,
-            state.failures,
-            state.nextAction ?? null,
-            state.nextActionAt ?? null,
-            state.forgetsLeaving === true,
-          ],
+    recordState: async (lease, state) => {
+      const [written] = await database.query<{ held: boolean; known: boolean }>(RECORD_STATE, [
+        ...leaseParameters(lease, userSubject(state.userId)),
+        state.userId,
+        state.state,
+        clock.now(),
+        state.reason,
+        state.failures,
+        state.nextAction ?? null,
+        state.nextActionAt ?? null,
+        state.forgetsLeaving === true,
+      ]);
+      if (written?.held !== true) throw leaseLost(lease.subject);
+      if (!written.known) {
+        throw permanent(
+          'not-found',
+          `The ledger has no user ${state.userId}: record a sighting before a state.`,
         );
-        if (rows.length === 0) {
-          throw permanent(
-            'not-found',
-            `The ledger has no user ${state.userId}: record a sighting before a state.`,
-          );
-        }
-      }),
+      }
+    },
 
     dueUsers: async (limit) => {
       const rows = await database.query<{ user_id: string; next_action: string }>(

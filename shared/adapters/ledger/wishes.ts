@@ -4,11 +4,12 @@ import type { RevocationReason } from '../../domain/revocation-reason.ts';
 import { permanent } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { JobProgress, Lease, Ledger } from '../../ports/ledger.ts';
-import { byUser, optional } from './columns.ts';
-import type { Database, Queries } from './database.ts';
+import { optional } from './columns.ts';
+import type { Database } from './database.ts';
 import { readDepartureJob } from './departure-job.ts';
 import { readKeyMoveJob } from './key-moves.ts';
 import { underUserLease, userSubject } from './leases.ts';
+import { userRecords } from './user-records.ts';
 
 interface WishRow {
   readonly wish_id: string;
@@ -33,18 +34,15 @@ const wishRecord = (row: WishRow): WishRecord => ({
 });
 
 /** Open wishes of each user, oldest first. */
-export const readOpenWishes = async (queries: Queries, userIds: readonly string[]) =>
-  byUser(
-    await queries.query<WishRow>(
-      `SELECT wish.wish_id, wish.user_id, wish.job_id, job.reason, job.requested_by, job.requested_at,
+export const OPEN_WISHES = userRecords<WishRow, WishRecord>(
+  `SELECT wish.wish_id, wish.user_id, wish.job_id, job.reason, job.requested_by, job.requested_at,
               job.invalidity_date, job.disable_keypairs
          FROM wishes AS wish JOIN jobs AS job USING (job_id)
         WHERE wish.user_id = ANY($1) AND wish.state = 'open'
         ORDER BY job.requested_at, wish.wish_id`,
-      [userIds],
-    ),
-    wishRecord,
-  );
+  wishRecord,
+  { requested_at: 'instant', invalidity_date: 'instant' },
+);
 
 /** Closing twice alike is done already; closing differently is a `conflict`. */
 const closeWish = (

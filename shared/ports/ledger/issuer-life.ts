@@ -2,6 +2,7 @@
  * The life of an issuer beside issuing: requested from another CA, prepared, activated in place of the one before,
  * retired when nothing it signed is alive any more.
  */
+import type { IssuerRecord } from '../../domain/records.ts';
 
 /** A key made for an issuer whose certificate another CA is asked for. */
 export interface IssuerRequest {
@@ -26,6 +27,8 @@ export interface IssuerHoldings {
 }
 
 export interface IssuerLife {
+  /** The state of every issuer, by issuer id. */
+  issuerStates(): Promise<ReadonlyMap<string, IssuerRecord['state']>>;
   /**
    * Makes a prepared issuer the active one; whichever was active is retiring from then on. One transaction. Answers the
    * one that retires. Doing it again is done already. Throws `conflict` for an issuer that is not prepared.

@@ -130,6 +130,7 @@ export const issuers = (
     | 'activeIssuer'
     | 'readIssuer'
     | 'issuers'
+    | 'issuerStates'
     | 'activateIssuer'
     | 'retireIssuer'
     | 'issuerHoldings'
@@ -143,6 +144,8 @@ export const issuers = (
   recordIssuer: async (issuer) => recordIssuer(memory, issuer),
   activeIssuer: async () => [...memory.rows.now.issuers.values()].find(({ state }) => state === 'active'),
   readIssuer: async (issuerId) => memory.rows.now.issuers.get(issuerId),
+  issuerStates: async () =>
+    new Map([...memory.rows.now.issuers.values()].map(({ issuerId, state }) => [issuerId, state])),
   issuers: async () => {
     const recorded = (issuerId: string) => memory.rows.now.issuerRecordedAt.get(issuerId)?.getTime() ?? 0;
     return [...memory.rows.now.issuers.values()].toSorted(

@@ -149,6 +149,7 @@ export const users = (
   recordSighting: async (lease, sighting) => {
     holdLease(memory, lease, userSubject(sighting.userId));
     recordSighting(memory, sighting);
+    return userRecord(memory, memory.rows.now.users.get(sighting.userId) as UserRow);
   },
   recordState: async (
     lease,
