@@ -6,10 +6,10 @@ import { checkAddresses, type ReadinessDeps } from '../shared/authority/readines
 import { upkeep } from '../shared/authority/upkeep.ts';
 import { addressesOf, unverified } from '../shared/domain/issuer-address.ts';
 import type { IssuerRecord } from '../shared/domain/records.ts';
-import { invalidInput, isSealwrightError } from '../shared/errors.ts';
+import { invalidInput, isSealwrightError, type SealwrightError } from '../shared/errors.ts';
 import type { IdTokenVerifier } from '../shared/ports/id-tokens.ts';
 import { authenticateCaller, type CallerRule } from './wire/caller.ts';
-import { type HttpHandler, parseJsonObject } from './wire/http.ts';
+import { type HttpAnswer, type HttpHandler, parseJsonObject } from './wire/http.ts';
 import { parseMessageJson, parsePushEnvelope } from './wire/push-envelope.ts';
 
 export interface PublishCrlFunctionDeps extends PublishCrlDeps {
@@ -35,7 +35,7 @@ export function createPublishCrl(deps: PublishCrlFunctionDeps): HttpHandler {
     const request = understand(deps, call.body);
     if (request === undefined) return { status: 204 };
     const published: object[] = [];
-    const { attempting, failures } = attempts(deps, request);
+    const { attempting, failures, underWay } = attempts(deps, request);
     for (const issuer of await issuersToPublish(deps, request)) {
       const attempt = attempting(issuer.issuerId);
       const isAsked = request.issuerId !== undefined;
@@ -55,30 +55,40 @@ export function createPublishCrl(deps: PublishCrlFunctionDeps): HttpHandler {
       await upkeep(deps);
     }
     if (failures.length > 0) throw failures[0];
+    const [other] = underWay;
+    if (other !== undefined && request.issuerId !== undefined) return comeAgain(other);
     return { status: 200, body: { published } };
   };
 }
 
 /** Work of one run that goes on where a piece of it fails. An error in the log wakes somebody up, so what others do is none. */
-function attempts(
-  { log }: Pick<PublishCrlFunctionDeps, 'log'>,
-  { issuerId: asked, eventId }: PublishRequest,
-) {
+function attempts({ log }: Pick<PublishCrlFunctionDeps, 'log'>, { eventId }: PublishRequest) {
   const failures: unknown[] = [];
+  const underWay: SealwrightError[] = [];
   const attempting = (issuerId?: string) => async (what: string, work: () => Promise<void>) => {
     try {
       await work();
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       const fields = { ...(issuerId === undefined ? {} : { issuerId }), eventId, message };
-      const isUnderWay = isSealwrightError(error) && error.code === 'lease-held';
-      if (isUnderWay) log.info('crl-under-way', fields);
-      else log.error(what, fields);
-      if (!isUnderWay || asked !== undefined) failures.push(error);
+      if (isSealwrightError(error) && error.code === 'lease-held') {
+        log.info('crl-under-way', fields);
+        underWay.push(error);
+      } else {
+        log.error(what, fields);
+        failures.push(error);
+      }
     }
   };
-  return { attempting, failures };
+  return { attempting, failures, underWay };
 }
+
+/** Any status but a success has Pub/Sub deliver a message again. Thrown, the edge would write down a request that failed. */
+const comeAgain = ({ code, message, retryAfterMs = 0 }: SealwrightError): HttpAnswer => ({
+  status: 409,
+  headers: { 'retry-after': String(Math.ceil(retryAfterMs / 1000)) },
+  body: { error: { code: 409, status: 'ABORTED', message, details: [{ reason: code }] } },
+});
 
 async function publishAnswers({ ocsp }: PublishCrlFunctionDeps, issuer: IssuerRecord): Promise<void> {
   if (ocsp !== undefined && issuer.ocspUrl !== undefined) await publishOcsp(ocsp, issuer);

@@ -155,7 +155,7 @@ describe('publish-crl, called by the schedule,', () => {
     expect((await send(undefined)).status).toBe(200);
     expect(world.log.of('crl-under-way')).toMatchObject([{ fields: { issuerId: SECOND } }]);
     expect(world.log.of('ocsp-not-published')).toEqual([]);
-    expect(await send(requested(SECOND))).toMatchObject(refusal(503, 'lease-held'));
+    expect(await send(requested(SECOND))).toMatchObject(refusal(409, 'lease-held'));
   });
 
   it('publishes the others’ when one issuer’s fails, and fails itself', async () => {
@@ -235,12 +235,16 @@ describe('publish-crl, asked by a message,', () => {
     },
   );
 
-  it('answers 503 while another run publishes the same CRL, so that the message comes again', async () => {
+  it('answers 409 while another run publishes the same CRL, so that the message comes again, and calls it no error', async () => {
     await revokeSomebody();
     const lease = await world.ledger.acquireLease(`issuer:${ISSUER_ID}`, 60_000);
-    expect(await send(requested(ISSUER_ID))).toMatchObject(refusal(503, 'lease-held'));
-    // An error of this name wakes somebody up.
-    expect(world.log.of('crl-not-published')).toEqual([]);
+    const before = world.log.lines.length;
+    const answer = await send(requested(ISSUER_ID));
+    expect(answer).toMatchObject(refusal(409, 'lease-held'));
+    expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect(world.log.lines.slice(before)).toMatchObject([
+      { severity: 'info', event: 'crl-under-way', fields: { issuerId: ISSUER_ID } },
+    ]);
     if (lease !== undefined) await world.ledger.releaseLease(lease);
     expect((await send(requested(ISSUER_ID))).status).toBe(200);
     expect(publicCrl()?.entries.size).toBe(1);
