@@ -31,6 +31,7 @@ import { keysFeed } from './keys/feed.ts';
 import { keysMove } from './keys/move.ts';
 import { keysProve } from './keys/prove.ts';
 import { keysStatus } from './keys/status.ts';
+import { ledgerMigrate } from './ledger/migrate.ts';
 import { lint } from './lint/lint.ts';
 import { mailImport } from './mail/import.ts';
 import { policyActivate } from './policy/activate.ts';
@@ -80,4 +81,5 @@ export const COMMANDS: readonly Command[] = [
   caCsr(),
   caInstall(),
   caTrustBundle(),
+  ledgerMigrate(),
 ];

@@ -11,7 +11,7 @@ import { FUNCTION_NAMES, type FunctionName } from '../functions/catalog.ts';
 import { composeBase } from '../functions/compose/parts/base.ts';
 import { composeSetUp } from '../functions/compose/set-up.ts';
 import { registerFunction } from '../functions/register.ts';
-import { openEmbeddedLedger, openPostgresLedger } from '../shared/adapters/ledger/open.ts';
+import { openEmbeddedForAll, openPostgresForAll } from '../shared/adapters/ledger/open-for-all.ts';
 import { type SetUpResult, setUpAuthority } from '../shared/authority/set-up.ts';
 import { parseSettings } from '../shared/config/settings.ts';
 import type { IssuerRecord } from '../shared/domain/records.ts';
@@ -31,6 +31,8 @@ export interface FunctionsOrder {
 export type FunctionsReport =
   | {
       readonly kind: 'ready';
+      /** Whether each function works on the ledger under a role of its own. */
+      readonly ledgerSeparated: boolean;
       readonly rootPem: string;
       readonly issuingPem: string;
       readonly issuerId: string;
@@ -51,18 +53,15 @@ process.once('disconnect', () => process.exit(0));
 
 async function start(order: FunctionsOrder): Promise<FunctionsReport> {
   const { clock } = composeBase(parseSettings(setUpEnvironment(order.local)));
-  const ledger =
-    order.local.databaseUrl === undefined
-      ? await openEmbeddedLedger({ folder: order.ledgerDir, clock })
-      : await openPostgresLedger({
-          connectionString: order.local.databaseUrl,
-          clock,
-          migrate: true,
-          maxConnections: 10,
-        });
+  const { databaseUrl } = order.local;
+  const ledgers =
+    databaseUrl === undefined
+      ? await openEmbeddedForAll({ folder: order.ledgerDir, clock })
+      : await openPostgresForAll({ connectionString: databaseUrl, clock });
+  const ledger = ledgers.owner;
   const environments = functionEnvironments(order.local);
   for (const name of FUNCTION_NAMES) {
-    registerFunction(name, environments[name], { ledger });
+    registerFunction(name, environments[name], { ledger: ledgers.as(name) });
     await serve(name, order.sockets[name]);
   }
   const issuer = (await ledger.activeIssuer()) ?? (await makeAuthority(order, ledger));
@@ -70,6 +69,7 @@ async function start(order: FunctionsOrder): Promise<FunctionsReport> {
   if (root === undefined) throw new Error(`Issuer ${issuer.issuerId} is recorded without its root.`);
   return {
     kind: 'ready',
+    ledgerSeparated: ledgers.separated,
     rootPem: derToPem('CERTIFICATE', root),
     issuingPem: derToPem('CERTIFICATE', issuer.certificateDer),
     issuerId: issuer.issuerId,

@@ -45,6 +45,9 @@ export interface System {
 }
 
 /** Throws `UsageError` for what the caller must change: a taken port, an unusable state folder. */
+const LEDGER_NOT_SEPARATED =
+  "All functions work on the ledger as the given login: it may not act under the functions' own roles, as a superuser may.";
+
 export async function startSystem(flags: StartFlags, progress: (text: string) => void): Promise<System> {
   const { stateDir } = flags;
   const unlock = lockState(stateDir);
@@ -82,6 +85,7 @@ export async function startSystem(flags: StartFlags, progress: (text: string) =>
       logFile,
     );
     progress('The functions answer; the first CRL is published.');
+    if (!functions.ready.ledgerSeparated) progress(LEDGER_NOT_SEPARATED);
     const { rootPem, issuingPem, issuerId, crlUrl, rootCrlUrl } = functions.ready;
     trustCompany(emulator, rootPem, issuingPem, flags.portBase);
     await publishFirst(emulator, new URL(new URL(crlUrl).pathname, loopbackUrl(flags.portBase, 'pki')));

@@ -7,7 +7,9 @@ ephemeral "random_password" "ledger" {
   special = false
 }
 
-ephemeral "random_password" "ocsp" {
+ephemeral "random_password" "function" {
+  for_each = toset(local.function_names)
+
   length  = 40
   special = false
 }
@@ -16,6 +18,9 @@ locals {
   # shared/adapters/ledger/postgres.ts
   connections_per_instance = 4
   max_connections          = 300
+
+  # Functions that have a login: none before the ledger has the roles that these are members of.
+  ledger_logins = toset(var.database.function_logins ? local.function_names : [])
 }
 
 resource "google_sql_database_instance" "ledger" {
@@ -91,6 +96,7 @@ resource "google_sql_database" "ledger" {
   instance = google_sql_database_instance.ledger.name
 }
 
+# The owner of the tables, who migrates them and may do everything: for whoever sets up the CA, and for no function.
 resource "google_sql_user" "ledger" {
   name                = "sealwright"
   instance            = google_sql_database_instance.ledger.name
@@ -98,14 +104,20 @@ resource "google_sql_user" "ledger" {
   password_wo_version = var.database.password_version
 }
 
-# Reads OCSP answers and nothing else: the role is made, with its grants, by the ledger's migrations, so this login can only
-# be made once the CA is set up (docs/deploy.md). Without database_roles Cloud SQL would make it an administrator.
-resource "google_sql_user" "ocsp" {
-  count = var.database.ocsp_reader ? 1 : 0
+# A login for each function, with the rights of its role and no others. The roles are made, with their rights, by the
+# ledger's migrations (shared/adapters/ledger/rights.ts says which), so these can only be made once the ledger has its
+# tables (docs/deploy.md). Without database_roles Cloud SQL would make them administrators.
+resource "google_sql_user" "function" {
+  for_each = local.ledger_logins
 
-  name                = "sealwright-ocsp"
+  name                = "sealwright-${each.key}"
   instance            = google_sql_database_instance.ledger.name
-  database_roles      = ["sealwright_ocsp"]
-  password_wo         = ephemeral.random_password.ocsp.result
+  database_roles      = ["sealwright_${replace(each.key, "-", "_")}"]
+  password_wo         = ephemeral.random_password.function[each.key].result
   password_wo_version = var.database.password_version
+}
+
+moved {
+  from = google_sql_user.ocsp[0]
+  to   = google_sql_user.function["ocsp"]
 }

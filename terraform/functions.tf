@@ -114,14 +114,14 @@ resource "google_cloudfunctions2_function" "function" {
     }
 
     # Versions are numbers, never latest: which password and which policy are in force is part of the revision.
-    # The responder has a login of its own that can only read answers; until that login exists (database.tf) it has none.
+    # Each function has a login of its own; until the logins exist (database.tf) none has any.
     dynamic "secret_environment_variables" {
-      for_each = each.key == "ocsp" && !var.database.ocsp_reader ? [] : [each.key == "ocsp" ? "ocsp-database-url" : "database-url"]
+      for_each = contains(local.ledger_logins, each.key) ? [1] : []
       content {
         key        = "SEALWRIGHT_DATABASE_URL"
         project_id = var.project.id
-        secret     = google_secret_manager_secret.secret[secret_environment_variables.value].secret_id
-        version    = each.key == "ocsp" ? one(google_secret_manager_secret_version.ocsp_database_url[*].version) : google_secret_manager_secret_version.database_url.version
+        secret     = google_secret_manager_secret.secret["${each.key}-database-url"].secret_id
+        version    = google_secret_manager_secret_version.function_database_url[each.key].version
       }
     }
 

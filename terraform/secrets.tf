@@ -2,7 +2,7 @@
 # are put in by an admin (docs/deploy.md), the database password is written without passing through the state.
 
 locals {
-  # The whole list: the bindings below are authoritative.
+  # The whole list, with login_readers: the bindings below are authoritative.
   secret_readers = {
     # Versions are PKCS#8 DER. The function that handles events also handles mailboxes, so it must not read this.
     "issuing-ca-key" = ["sign"]
@@ -14,9 +14,8 @@ locals {
     "key-encryption-key" = ["key-service"]
     # Versions are PKCS#8. Signs the key service's own tokens, for other key services and delegation.
     "key-service-token-key" = ["key-service"]
-    # Whoever sets up the CA makes the tables too. The OCSP responder is not among them: it has its own, which only reads.
-    "database-url"      = concat([for name in local.function_names : name if name != "ocsp"], ["set-up"])
-    "ocsp-database-url" = ["ocsp"]
+    # The owner's login. Whoever sets up the CA makes the tables too; no function has it.
+    "database-url" = ["set-up"]
     # The database server's own CA certificate, which its TLS certificate is checked against. Not secret.
     "database-ca" = concat(local.function_names, ["set-up"])
     # Not secret either. It is here because functions mount secrets as files: a changed policy is a new version, and a
@@ -24,12 +23,15 @@ locals {
     "policy" = ["directory-event", "sweep", "admin"]
   }
 
+  # Each function's own login to the ledger, which nobody else reads.
+  login_readers = { for name in local.function_names : "${name}-database-url" => [name] }
+
   # A destroyed version stays restorable for 30 days: without it, CRLs cannot be signed or mail not be read.
   lasting_secrets = ["issuing-ca-key", "key-encryption-key"]
 }
 
 resource "google_secret_manager_secret" "secret" {
-  for_each = local.secret_readers
+  for_each = merge(local.secret_readers, local.login_readers)
 
   secret_id           = each.key
   version_destroy_ttl = contains(local.lasting_secrets, each.key) ? "2592000s" : null
@@ -47,7 +49,7 @@ resource "google_secret_manager_secret" "secret" {
 }
 
 resource "google_secret_manager_secret_iam_binding" "readers" {
-  for_each = local.secret_readers
+  for_each = merge(local.secret_readers, local.login_readers)
 
   secret_id = google_secret_manager_secret.secret[each.key].id
   role      = "roles/secretmanager.secretAccessor"
@@ -72,18 +74,6 @@ resource "google_secret_manager_secret_iam_member" "publish_crl_adds_keys" {
   member    = google_service_account.function["publish-crl"].member
 }
 
-resource "google_secret_manager_secret_version" "ocsp_database_url" {
-  count = var.database.ocsp_reader ? 1 : 0
-
-  secret = google_secret_manager_secret.secret["ocsp-database-url"].id
-  secret_data_wo = join("", [
-    "postgresql://${google_sql_user.ocsp[0].name}:${ephemeral.random_password.ocsp.result}",
-    "@${google_sql_database_instance.ledger.private_ip_address}:5432/${google_sql_database.ledger.name}",
-    "?uselibpqcompat=true&sslmode=verify-ca&sslrootcert=${local.ledger_ca_folder}/server-ca.pem",
-  ])
-  secret_data_wo_version = var.database.password_version
-}
-
 # `sealwright ca health` says when a version is disabled, without being able to read it.
 resource "google_secret_manager_secret_iam_member" "set_up_sees_ca_key" {
   secret_id = google_secret_manager_secret.secret["issuing-ca-key"].id
@@ -100,6 +90,23 @@ resource "google_secret_manager_secret_version" "database_url" {
     "?uselibpqcompat=true&sslmode=verify-ca&sslrootcert=${local.ledger_ca_folder}/server-ca.pem",
   ])
   secret_data_wo_version = var.database.password_version
+}
+
+resource "google_secret_manager_secret_version" "function_database_url" {
+  for_each = local.ledger_logins
+
+  secret = google_secret_manager_secret.secret["${each.key}-database-url"].id
+  secret_data_wo = join("", [
+    "postgresql://${google_sql_user.function[each.key].name}:${ephemeral.random_password.function[each.key].result}",
+    "@${google_sql_database_instance.ledger.private_ip_address}:5432/${google_sql_database.ledger.name}",
+    "?uselibpqcompat=true&sslmode=verify-ca&sslrootcert=${local.ledger_ca_folder}/server-ca.pem",
+  ])
+  secret_data_wo_version = var.database.password_version
+}
+
+moved {
+  from = google_secret_manager_secret_version.ocsp_database_url[0]
+  to   = google_secret_manager_secret_version.function_database_url["ocsp"]
 }
 
 resource "google_secret_manager_secret_version" "database_ca" {

@@ -228,11 +228,18 @@ variable "database" {
     disk_gb      = optional(number, 20)
     # Raise it by one to set a new random password, in the database and in the secret at once.
     password_version = optional(number, 1)
-    # Set once the CA is set up: its set-up makes the role that the OCSP responder's own login needs. Until then the
-    # responder has no login and answers nothing.
-    ocsp_reader = optional(bool, false)
+    # Set once the CA is set up: its set-up makes the tables and the roles that the functions' logins are members of.
+    # Until then no function has a login, and each says in its log that it lacks SEALWRIGHT_DATABASE_URL.
+    function_logins = optional(bool, false)
+    # What this was called while only the OCSP responder had a login of its own.
+    ocsp_reader = optional(bool)
   })
   default = {}
+
+  validation {
+    condition     = var.database.ocsp_reader == null
+    error_message = "database.ocsp_reader is gone: every function has a login now. Migrate the ledger and set database.function_logins instead (docs/deploy.md, \"From one login to a login for each function\")."
+  }
 
   validation {
     condition     = contains(["REGIONAL", "ZONAL"], var.database.availability)

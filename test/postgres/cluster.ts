@@ -80,7 +80,7 @@ export const startCluster = (programs: string): Cluster => {
   try {
     if (account !== undefined) chownSync(folder, account.uid, account.gid);
     run('initdb', ['-D', data, '-U', 'sealwright', '-A', 'trust', '-E', 'UTF8', '--no-locale', '--no-sync']);
-    const settings = `-c listen_addresses= -k ${folder} -c fsync=off -c max_connections=60`;
+    const settings = `-c listen_addresses= -k ${folder} -c fsync=off -c max_connections=150`;
     run('pg_ctl', ['-D', data, '-w', '-l', join(folder, 'log'), '-o', settings, 'start']);
   } catch (error) {
     remove();

@@ -321,7 +321,7 @@ describe('a ledger on PostgreSQL', () => {
   it('has the very schema that PGlite has', async () => {
     const { openEmbedded } = await import('../../shared/adapters/ledger/embedded.ts');
     const embedded = await openEmbedded();
-    const here = (await schemaOf(database)).map((line) => line.replaceAll(`${place.schema}.`, 'public.'));
+    const here = (await schemaOf(database)).map((line) => line.replaceAll(place.schema, 'public'));
     // PostgreSQL 18 also names the NOT NULL constraints that 15 keeps as a mark on the column.
     const there = (await schemaOf(embedded)).filter((line) => !/^constraint \S+ \S+ NOT NULL /.test(line));
     await embedded.close();

@@ -72,7 +72,7 @@ describe('two workers on one PostgreSQL', { timeout: 600_000 }, () => {
     await database.transaction((queries) =>
       queries.script(`
         CREATE SEQUENCE failures_left;
-        CREATE FUNCTION fail_once() RETURNS trigger LANGUAGE plpgsql AS $$
+        CREATE FUNCTION fail_once() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
         BEGIN
           IF nextval('failures_left') = 1 THEN RAISE EXCEPTION 'broken for the test' USING ERRCODE = 'XX000'; END IF;
           RETURN NEW;

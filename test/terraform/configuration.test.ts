@@ -6,6 +6,7 @@ import { parseAuditEntry } from '../../functions/wire/audit-entry.ts';
 import { ACCOUNTS, COMPANY, SECRETS, TOPICS } from '../../local/company.ts';
 import { DIRECTORY_SCOPES } from '../../shared/adapters/directory/google-directory.ts';
 import { GMAIL_SCOPES } from '../../shared/adapters/gmail/google-gmail.ts';
+import { LEDGER_USERS, roleOf } from '../../shared/adapters/ledger/ledger-users.ts';
 import { parseSettings } from '../../shared/config/settings.ts';
 import {
   type Block,
@@ -206,7 +207,7 @@ describe('secrets', () => {
 
   test('are read by whoever the table names and nobody else', () => {
     expect(body('google_secret_manager_secret_iam_binding.readers')).toMatchObject({
-      for_each: '${local.secret_readers}',
+      for_each: '${merge(local.secret_readers, local.login_readers)}',
       role: 'roles/secretmanager.secretAccessor',
       members: '${[for name in each.value : "serviceAccount:${local.emails[name]}"]}',
     });
@@ -242,23 +243,46 @@ describe('secrets', () => {
     expect(written.map(({ name }) => name).toSorted()).toEqual([
       'database_ca',
       'database_url',
-      'ocsp_database_url',
+      'function_database_url',
       'policy',
     ]);
-    const password = configuration.blocks.filter(({ body: each }) =>
-      referencesIn(each).has('ephemeral.random_password.ledger'),
-    );
-    expect(password.map(({ address }) => address).toSorted()).toEqual([
-      'google_secret_manager_secret_version.database_url',
-      'google_sql_user.ledger',
-    ]);
-    for (const { body: each } of password) {
-      const holding = Object.entries(each).filter(([, value]) => referencesIn(value).size > 0);
-      const keys = holding
-        .filter(([, value]) => referencesIn(value).has('ephemeral.random_password.ledger'))
-        .map(([key]) => key);
-      expect(keys.every((key) => key.endsWith('_wo'))).toBe(true);
+    for (const [password, holders] of [
+      [
+        'ephemeral.random_password.ledger',
+        ['google_secret_manager_secret_version.database_url', 'google_sql_user.ledger'],
+      ],
+      [
+        'ephemeral.random_password.function',
+        ['google_secret_manager_secret_version.function_database_url', 'google_sql_user.function'],
+      ],
+    ] as const) {
+      const holding = configuration.blocks.filter(({ body: each }) => referencesIn(each).has(password));
+      expect(holding.map(({ address }) => address).toSorted()).toEqual(holders);
+      for (const { body: each } of holding) {
+        const keys = Object.entries(each)
+          .filter(([, value]) => referencesIn(value).has(password))
+          .map(([key]) => key);
+        expect(keys.every((key) => key.endsWith('_wo'))).toBe(true);
+      }
     }
+  });
+
+  test('have a login to the database for each function, a member of its role, and the owner’s for no function', () => {
+    expect(body('local.ledger_logins')['value']).toBe(
+      '${toset(var.database.function_logins ? local.function_names : [])}',
+    );
+    expect(body('google_sql_user.function')).toMatchObject({
+      for_each: '${local.ledger_logins}',
+      name: 'sealwright-${each.key}',
+      database_roles: ['sealwright_${replace(each.key, "-", "_")}'],
+    });
+    for (const user of LEDGER_USERS) expect(roleOf(user)).toBe(`sealwright_${user.replaceAll('-', '_')}`);
+    const url = JSON.stringify(body('google_secret_manager_secret_version.function_database_url'));
+    expect(url).toContain('google_sql_user.function[each.key].name');
+    expect(url).not.toContain('google_sql_user.ledger');
+    expect(JSON.stringify(body('google_cloudfunctions2_function.function'))).not.toContain(
+      'secret_version.database_url',
+    );
   });
 
   test('reach functions by version number', () => {
@@ -267,9 +291,8 @@ describe('secrets', () => {
     const database = nested(nested(service['dynamic'] as Body, 'secret_environment_variables'), 'content');
     expect(database).toMatchObject({
       key: 'SEALWRIGHT_DATABASE_URL',
-      version: expect.stringMatching(
-        /^\$\{each\.key == "ocsp" \? one\(google_secret_manager_secret_version\.ocsp_database_url\[\*\]\.version\) : google_secret_manager_secret_version\.database_url\.version\}$/,
-      ),
+      secret: '${google_secret_manager_secret.secret["${each.key}-database-url"].secret_id}',
+      version: '${google_secret_manager_secret_version.function_database_url[each.key].version}',
     });
     const { all_traffic_on_latest_revision: _, ...rest } = service;
     expect(JSON.stringify(rest)).not.toContain('latest');
@@ -535,16 +558,6 @@ describe('the public addresses', () => {
       paths: ['/ocsp', '/ocsp/*'],
       service: '${google_compute_backend_service.ocsp.id}',
     });
-  });
-
-  test('are answered by a responder whose database login can read answers and nothing else', () => {
-    expect(body('google_sql_user.ocsp')).toMatchObject({
-      count: '${var.database.ocsp_reader ? 1 : 0}',
-      database_roles: ['sealwright_ocsp'],
-    });
-    const url = JSON.stringify(body('google_secret_manager_secret_version.ocsp_database_url'));
-    expect(url).toContain('google_sql_user.ocsp[0].name');
-    expect(url).not.toContain('google_sql_user.ledger');
   });
 
   test('serve the key service over https with TLS 1.2 and up, the OCSP responder under the CRL’s name, and other functions not at all', () => {

@@ -223,13 +223,12 @@ describe.runIf(terraformVersion() !== undefined)(
       }
     });
 
-    test('reach the database from every function, and from nobody else but whoever makes its tables', () => {
+    test('give each function an address of the ledger that it alone reads, and the owner’s to whoever makes its tables', () => {
       const readers = locals['secret_readers'] as Readonly<Record<string, readonly string[]>>;
-      expect(readers['database-url']).toEqual([
-        ...FUNCTION_NAMES.filter((name) => name !== 'ocsp'),
-        'set-up',
-      ]);
-      expect(readers['ocsp-database-url']).toEqual(['ocsp']);
+      expect(readers['database-url']).toEqual(['set-up']);
+      expect(locals['login_readers']).toEqual(
+        Object.fromEntries(FUNCTION_NAMES.map((name) => [`${name}-database-url`, [name]])),
+      );
       expect(readers['database-ca']).toEqual([...FUNCTION_NAMES, 'set-up']);
     });
 
@@ -293,6 +292,7 @@ describe.runIf(terraformVersion() !== undefined)('a variable', () => {
     ['admins', { ...admins, addresses: [] }, 'must not be empty'],
     ['database', { tier: 'db-f1-micro' }, 'memory for 300 connections'],
     ['database', { availability: 'GLOBAL' }, 'REGIONAL'],
+    ['database', { ocsp_reader: true }, 'set database.function_logins instead'],
     [
       'workspace',
       { customer_id: 'my_customer', primary_domain: 'acme.example', organization_number: '123456789012' },

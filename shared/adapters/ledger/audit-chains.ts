@@ -71,13 +71,10 @@ async function* readHeads(queries: Queries, lastEntryId: bigint): AsyncGenerator
 export const auditChains = (database: Database, clock: Clock): Omit<AuditChains, 'auditTrail'> => {
   const signers = serviceSigners(database, clock, { table: 'audit_signers', called: 'audit signer' });
   return {
-    // A writer draws its number under the lock this one waits for, so whatever is numbered by then is committed or gone.
-    settledAuditEntry: () =>
-      database.transaction(async (queries) => {
-        await queries.query('LOCK TABLE audit IN SHARE MODE');
-        const [row] = await queries.query<{ last: bigint }>('SELECT coalesce(max(id), 0) AS last FROM audit');
-        return row?.last ?? 0n;
-      }),
+    settledAuditEntry: async () => {
+      const [row] = await database.query<{ last: bigint }>('SELECT settled_audit_entry() AS last');
+      return row?.last ?? 0n;
+    },
 
     auditHeads: (lastEntryId) => readHeads(database, lastEntryId),
 
