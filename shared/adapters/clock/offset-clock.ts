@@ -1,29 +1,41 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, type Stats, statSync } from 'node:fs';
 import { invalidInput } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 
 /**
- * The machine's clock plus an offset that a file holds (decimal milliseconds) and that is read at every call: how the
- * functions follow an emulator whose clock is moved, across processes and restarts. Throws `settings-invalid` when
- * the file is missing or holds no number.
+ * The machine's clock plus an offset that a file holds (decimal milliseconds), looked for at every call and read when the file is
+ * another one: how the functions follow an emulator whose clock is moved, across processes and restarts. The file is replaced as
+ * a whole, never written in place. Throws `settings-invalid` when it is missing or holds no number.
  */
 export function offsetClock(file: string): Clock {
+  let read: { readonly state: string; readonly offsetMs: number } | undefined;
   return {
     now() {
-      return new Date(Date.now() + readOffset(file));
+      const state = stateOf(file);
+      if (read?.state !== state) read = { state, offsetMs: readOffset(file) };
+      return new Date(Date.now() + read.offsetMs);
     },
   };
 }
 
+/** Another one after each replacement. */
+function stateOf(file: string): string {
+  const { ino, mtimeMs, size } = orUnreadable(file, (): Stats => statSync(file));
+  return `${ino} ${mtimeMs} ${size}`;
+}
+
 function readOffset(file: string): number {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8').trim();
-  } catch (error) {
-    throw invalidInput('settings-invalid', `The clock file ${file} cannot be read.`, { cause: error });
-  }
+  const text = orUnreadable(file, () => readFileSync(file, 'utf8')).trim();
   const offset = Number(text);
   if (text === '' || !Number.isFinite(offset))
     throw invalidInput('settings-invalid', `The clock file ${file} holds no number of milliseconds.`);
   return offset;
+}
+
+function orUnreadable<T>(file: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw invalidInput('settings-invalid', `The clock file ${file} cannot be read.`, { cause: error });
+  }
 }

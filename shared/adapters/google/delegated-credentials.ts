@@ -13,7 +13,7 @@ import { iamcredentials } from 'googleapis/build/src/apis/iamcredentials/index.j
 import { type Bearer, callGoogle, repeatedly } from './call.ts';
 import { GoogleCallError, type GoogleCallFailure } from './call-error.ts';
 import { type GoogleEndpoints, restRoot, tokenUrl } from './endpoints.ts';
-import { withToken } from './rest-options.ts';
+import { oneAttempt, withToken } from './rest-options.ts';
 import type { RetrySettings } from './retry.ts';
 import { type Token, TokenCache } from './token-cache.ts';
 
@@ -82,9 +82,7 @@ export function delegatedCredentials(options: DelegatedCredentialsOptions): Dele
         url: tokenUrl(endpoints),
         method: 'POST',
         data: new URLSearchParams({ grant_type: GRANT_TYPE, assertion }),
-        responseType: 'json',
-        retry: false,
-        timeout: retry.attemptTimeoutMs,
+        ...oneAttempt(retry),
       }),
     );
     const body = answer.data;
