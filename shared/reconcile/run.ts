@@ -100,6 +100,7 @@ async function look(deps: ReconcileDeps, lease: Lease, userId: string, cause: Ca
       made: nothingMade(),
       ...(approval === undefined ? {} : { approval }),
     };
+    await comeBack(deps, lease, facts, plan.verdict);
     const stops: Stop[] = [...(await apply(plan, context))];
     // A stop that came in the middle: the next round writes down that the user waits for its end.
     if (stops.some(({ error }) => error.code === 'stopped')) continue;
@@ -117,6 +118,25 @@ async function look(deps: ReconcileDeps, lease: Lease, userId: string, cause: Ca
     }
   }
   throw new Error(`The plan for user ${userId} did not settle in ${MAX_ROUNDS} rounds.`);
+}
+
+/**
+ * Whoever was out and is given something again is out no more, from before the first step on: this process may die in the
+ * middle, and no sweep misses those who are out.
+ */
+async function comeBack(
+  deps: ReconcileDeps,
+  lease: Lease,
+  { ledger }: Facts,
+  verdict: Verdict,
+): Promise<void> {
+  const { user } = ledger;
+  if (user?.state !== 'out' || verdict.state === 'out') return;
+  await deps.ledger.recordState(lease, {
+    ...{ userId: user.userId, failures: user.failures, state: 'pending' },
+    reason: 'They were out and are in scope again; what that takes is under way.',
+    ...{ nextAction: 'resume', nextActionAt: plus(deps.clock.now(), deps.leaseMs) },
+  });
 }
 
 /** Nothing left to do. Somebody no rule ever covered gets no row. */

@@ -1,6 +1,7 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { retryable } from '../../shared/errors.ts';
 import { SWEEP_SUBJECT } from '../../shared/ports/ledger/sweeps.ts';
+import { ProcessDied } from '../support/fakes/calls.ts';
 import { createWorld, HOUR_MS, type Materials, makeMaterials, type World } from '../support/fakes/world.ts';
 import { look, revocationsOf, rowOf } from './outcome.ts';
 
@@ -10,7 +11,7 @@ beforeAll(async () => {
   materials = await makeMaterials();
 });
 beforeEach(async () => {
-  world = await createWorld(materials);
+  world = await createWorld(materials, { ledger: 'memory' });
   world.directory.put({ userId: '1' });
   await look(world.deps, '1');
   world.directory.forget('1');
@@ -80,5 +81,31 @@ describe('a user in no list', () => {
     await missed();
     await look(world.deps, '1');
     expect(await revocationsOf(world, '1')).toEqual([undefined]);
+  });
+
+  test('departs also when they had come back and whoever issued them anew died on the way', async () => {
+    // Seed 1129005389 of the simulation: nobody looks for those who are out, and the row still said so.
+    world.directory.put({ userId: '1' });
+    world.directory.remove('1');
+    await look(world.deps, '1');
+    expect((await rowOf(world, '1'))?.state).toBe('out');
+    world.directory.put({ userId: '1' });
+    const dying = world.surrounded(async ({ method }, perform) => {
+      const answer = await perform();
+      if (method === 'setIdentity' || method === 'createIdentity' || method === 'patchIdentity')
+        throw new ProcessDied('died after the identity');
+      return answer;
+    });
+    await expect(look(dying, '1')).rejects.toThrow(ProcessDied);
+    expect(await rowOf(world, '1')).toMatchObject({ state: 'pending', nextAction: 'resume' });
+    await world.expireLeases();
+    world.directory.forget('1');
+    await look(world.deps, '1');
+    expect((await rowOf(world, '1'))?.state).toBe('pending');
+    await missed();
+    world.clock.advance(24 * HOUR_MS);
+    await missed();
+    await look(world.deps, '1');
+    expect(await revocationsOf(world, '1')).toEqual(['cessationOfOperation', 'cessationOfOperation']);
   });
 });
