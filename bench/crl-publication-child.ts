@@ -1,8 +1,9 @@
 /** One side of `bench/crl-publication.ts` in a process of its own: `publish FOLDER`, which forks `sign FOLDER`. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { createReadStream, createWriteStream, existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { openPostgresLedger } from '../shared/adapters/ledger/open.ts';
 import { isCurrent, publishCrl } from '../shared/authority/publish-crl.ts';
 import { signCrlIntent } from '../shared/authority/sign.ts';
@@ -34,9 +35,13 @@ function fileBucket(): Bucket {
   return {
     read: async () =>
       existsSync(path) ? { bytes: readFileSync(path), generation: generation() } : undefined,
+    readParts: async () =>
+      existsSync(path)
+        ? { parts: createReadStream(path, { highWaterMark: 1 << 20 }), generation: generation() }
+        : undefined,
     write: async ({ bytes, ifGeneration }) => {
       if (ifGeneration !== generation()) throw new Error('Somebody else wrote.');
-      writeFileSync(path, bytes);
+      await pipeline(typeof bytes === 'function' ? bytes : [bytes], createWriteStream(path));
       return { generation: generation() };
     },
   };
@@ -96,6 +101,10 @@ async function publish(): Promise<void> {
     await timed(() => publishCrl(deps, issuer, cause)),
     await timed(() => publishCrl(deps, issuer, cause)),
   ];
+  process.send?.('ready for a revocation');
+  await once(process, 'message');
+  if (await isCurrent(deps, ISSUER_ID)) throw new Error('Somebody is revoked and it is called current.');
+  publicationMs.push(await timed(() => publishCrl(deps, issuer, cause)));
   const currentMs = await timed(async () => {
     if (!(await isCurrent(deps, ISSUER_ID))) throw new Error('It is published and not current.');
   });

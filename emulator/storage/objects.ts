@@ -97,8 +97,23 @@ function get({ buckets, tokens, rootUrl }: ObjectParts, call: Call): Answer {
   const object = liveObject(buckets, call);
   if (checkConditions(call, object, true) === 'not-modified') return { status: 304 };
   return call.query.get('alt') === 'media'
-    ? { status: 200, headers: mediaHeaders(object), body: Buffer.from(object.content, 'base64') }
+    ? media(object, call.headers['range'])
     : ok(resource(bucket, object, rootUrl()));
+}
+
+/** Whole, or one range of it (RFC 9110 §14); anything but `bytes=FIRST-LAST` is ignored, as Google ignores what it cannot read. */
+function media(object: StoredObject, range: unknown): Answer {
+  const headers = mediaHeaders(object);
+  const body = Buffer.from(object.content, 'base64');
+  const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(String(range)) ?? [];
+  if (first === undefined || last === undefined) return { status: 200, headers, body };
+  const [from, to] = [Number(first), Math.min(Number(last), body.length - 1)];
+  if (from > to) return { status: 416, headers: { 'content-range': `bytes */${body.length}` } };
+  return {
+    status: 206,
+    headers: { ...headers, 'content-range': `bytes ${from}-${to}/${body.length}` },
+    body: body.subarray(from, to + 1),
+  };
 }
 
 function remove({ buckets }: ObjectParts, call: Call): Answer {

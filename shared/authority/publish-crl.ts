@@ -3,15 +3,20 @@
  * are committed, `sign` signs them, the result is checked against what is published now, uploaded with a condition
  * on the object's generation, read back, and only then recorded as published.
  */
+import { createHash } from 'node:crypto';
 import type { IssuerRecord } from '../domain/records.ts';
 import { permanent, retryable } from '../errors.ts';
-import { buildCrl } from '../pki/crl.ts';
-import { CrlBody } from '../pki/crl-body.ts';
+import { CrlBuilder } from '../pki/crl-builder.ts';
+import { IrregularEntries, Listing } from '../pki/crl-entries.ts';
+import { CrlPartsReader, passing, readThrough, signedParts, whole } from '../pki/crl-parts.ts';
 import { readCrl, verifyCrl } from '../pki/crl-reader.ts';
 import { assertSuccession } from '../pki/crl-succession.ts';
+import { assertPartsSuccession } from '../pki/crl-succession-parts.ts';
+import { CrlVerifier } from '../pki/crl-verifier.ts';
+import { DerError } from '../pki/der-reader.ts';
 import type { Bucket } from '../ports/bucket.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { Lease, Ledger } from '../ports/ledger.ts';
+import type { Lease, Ledger, RevokedLeaf } from '../ports/ledger.ts';
 import type { Log } from '../ports/log.ts';
 import type { Signing } from '../ports/signing.ts';
 import { everybodyRevoked } from './everybody-revoked.ts';
@@ -102,99 +107,173 @@ async function publishUnderLease(
   issuer: IssuerRecord,
 ): Promise<Publication> {
   const name = objectName(issuer.crlUrl);
-  const unsigned = await intend(deps, lease, issuer);
-  await deps.signing.signCrl(issuer.issuerId, unsigned.crlNumber);
-  const crlDer = await signedCrl(deps, issuer, unsigned.crlNumber);
-  const { entries } = readCrl(crlDer);
-  const ifGeneration = await generationToFollow(deps, name, crlDer);
+  const { crlNumber, nextUpdate, entryCount } = await intend(deps, lease, issuer);
+  await deps.signing.signCrl(issuer.issuerId, crlNumber);
+  const signed = await signedCrl(deps, issuer, crlNumber);
+  const { ifGeneration, sha256Hex } = await checkAgainstPublished(deps, name, issuer, signed);
   await deps.bucket.write({
     name,
-    bytes: crlDer,
+    bytes: signed.parts,
     contentType: 'application/pkix-crl',
     cacheControl: `public, max-age=${CACHE_SECONDS}`,
     ifGeneration,
   });
-  if (!(await isVisible(deps, name, crlDer))) {
+  if ((await visibleSha256Hex(deps, name)) !== sha256Hex) {
     throw retryable(
       'storage-unavailable',
-      `CRL ${unsigned.crlNumber} was uploaded but is not what the bucket holds now.`,
+      `CRL ${crlNumber} was uploaded but is not what the bucket holds now.`,
     );
   }
-  await deps.ledger.recordPublishedCrl(lease, issuer.issuerId, unsigned.crlNumber, (serialHex) =>
-    entries.has(serialHex),
+  const listing = new Listing(signed.parts);
+  await deps.ledger.recordPublishedCrl(lease, issuer.issuerId, crlNumber, (serials) =>
+    listing.filter(serials),
   );
-  return {
-    issuerId: issuer.issuerId,
-    crlNumber: unsigned.crlNumber,
-    entries: entries.size,
-    nextUpdate: unsigned.nextUpdate,
-  };
+  await listing.stop();
+  await deps.ledger.pruneCrls(lease, issuer.issuerId);
+  return { issuerId: issuer.issuerId, crlNumber, entries: entryCount, nextUpdate };
 }
 
-/**
- * Commits the next number and its exact bytes. They are let go of here and read again where they are needed: a long list
- * should be in memory twice at most.
- */
+/** Commits the next number and its exact bytes, which go into the ledger as they are encoded. */
 async function intend(deps: PublishCrlDeps, lease: Lease, issuer: IssuerRecord) {
   // Taken before the list is read: whoever is revoked in between is revoked after this CRL's time, and in the next.
   const now = deps.clock.now();
   const previous = await deps.ledger.latestCrl(issuer.issuerId);
-  const body = new CrlBody();
-  for await (const page of everybodyRevoked(deps.ledger, issuer.issuerId))
-    for (const entry of page) body.append(entry);
   // A number that was committed and then lost is burnt: numbers only grow.
-  const { tbsDer, ...unsigned } = buildCrl({
+  const builder = new CrlBuilder({
     issuerCertificateDer: issuer.certificateDer,
     crlNumber: (previous?.crlNumber ?? 0n) + 1n,
     now,
-    entries: body,
   });
-  await deps.ledger.recordCrlIntent(lease, { issuerId: issuer.issuerId, ...unsigned, tbsDer });
-  return unsigned;
+  const { crlNumber, thisUpdate, nextUpdate } = builder;
+  await deps.ledger.recordCrlIntent(lease, {
+    issuerId: issuer.issuerId,
+    crlNumber,
+    thisUpdate,
+    nextUpdate,
+    text: {
+      blocks: blocksListing(builder, everybodyRevoked(deps.ledger, issuer.issuerId)),
+      around: () => builder.around(),
+    },
+  });
+  return { crlNumber, nextUpdate, entryCount: builder.entryCount };
+}
+
+async function* blocksListing(
+  builder: CrlBuilder,
+  pages: AsyncIterable<readonly RevokedLeaf[]>,
+): AsyncGenerator<Uint8Array> {
+  for await (const page of pages) {
+    for (const entry of page) builder.append(entry);
+    yield* builder.takeFinished();
+  }
+  yield* builder.takeRest();
+}
+
+interface SignedCrl {
+  readonly crlNumber: bigint;
+  /** The CRL from its beginning, each time. */
+  readonly parts: () => AsyncIterable<Uint8Array>;
 }
 
 /** From the ledger and not in `sign`'s answer: Cloud Run lets no answer of more than 32 MB through. */
-async function signedCrl(deps: PublishCrlDeps, issuer: IssuerRecord, crlNumber: bigint): Promise<Uint8Array> {
-  const crlDer = await deps.ledger.readSignedCrl(issuer.issuerId, crlNumber);
-  if (crlDer === undefined) {
+async function signedCrl(deps: PublishCrlDeps, issuer: IssuerRecord, crlNumber: bigint): Promise<SignedCrl> {
+  const crl = await deps.ledger.readCrl(issuer.issuerId, crlNumber);
+  const endDer = crl?.endDer;
+  if (crl === undefined || endDer === undefined) {
     throw retryable(
       'signing-unavailable',
       `CRL ${crlNumber} was said to be signed and is not in the ledger.`,
     );
   }
-  if (verifyCrl(crlDer, issuer.certificateDer)) return crlDer;
-  throw permanent(
-    'publication-refused',
-    `The signature on CRL ${crlNumber} does not verify; nothing was published.`,
-  );
-}
-
-async function isVisible(deps: PublishCrlDeps, name: string, crlDer: Uint8Array): Promise<boolean> {
-  const visible = await deps.bucket.read(name);
-  return visible !== undefined && Buffer.compare(visible.bytes, crlDer) === 0;
+  return { crlNumber, parts: () => signedParts(crl.tbsParts(), endDer) };
 }
 
 /**
- * Generation of the object that this CRL replaces, looked at as late as can be: whoever publishes between this look and
- * the upload makes the upload fail, whoever did before has the greater number. An entry that vanished before its
- * certificate's end stops the publication, and so does a number that does not grow.
+ * Everything that is checked before the upload, in one pass over the new CRL and the one it replaces. That one's generation
+ * is looked at as late as can be: whoever publishes between this look and the upload makes the upload fail, whoever did before
+ * has the greater number. A signature that does not verify, an entry that vanished before its certificate's end, a number that
+ * does not grow: each stops the publication.
  */
-async function generationToFollow(deps: PublishCrlDeps, name: string, nextDer: Uint8Array): Promise<string> {
-  const published = await deps.bucket.read(name);
-  if (published === undefined) return '0';
-  const previous = readCrl(published.bytes);
-  const next = readCrl(nextDer);
-  const notAfter = new Map<string, Date>();
-  for (const serialHex of previous.entries.keys()) {
-    if (next.entries.has(serialHex)) continue;
-    const leaf = await deps.ledger.readLeafIntent(serialHex);
-    if (leaf !== undefined) notAfter.set(serialHex, leaf.notAfter);
+async function checkAgainstPublished(
+  deps: PublishCrlDeps,
+  name: string,
+  issuer: IssuerRecord,
+  next: SignedCrl,
+): Promise<{ readonly ifGeneration: string; readonly sha256Hex: string }> {
+  const published = await deps.bucket.readParts(name);
+  const verifier = new CrlVerifier(issuer.certificateDer);
+  const reader = new CrlPartsReader(verifier.digest);
+  const digest = createHash('sha256');
+  const parts = passing(next.parts(), (part) => digest.update(part));
+  try {
+    const { header } =
+      published === undefined
+        ? await readThrough(parts, reader)
+        : await assertPartsSuccession(published.parts, parts, contextOf(deps), reader);
+    if (!verifier.verifies(header)) throw unverified(next.crlNumber);
+  } catch (error) {
+    if (error instanceof IrregularEntries) return await checkInMemory(deps, name, issuer, next);
+    throw unreadable(error);
   }
-  assertSuccession(previous, next, {
-    now: deps.clock.now(),
-    notAfterOf: (serialHex) => notAfter.get(serialHex),
-  });
-  return published.generation;
+  return { ifGeneration: published?.generation ?? '0', sha256Hex: digest.digest('hex') };
+}
+
+const contextOf = (deps: PublishCrlDeps) => ({
+  now: deps.clock.now(),
+  notAfterOf: async (serialHex: string) => (await deps.ledger.readLeafIntent(serialHex))?.notAfter,
+});
+
+/** What is published was made by another CA's tools, which do not sort: once, before our first CRL replaces it. */
+async function checkInMemory(
+  deps: PublishCrlDeps,
+  name: string,
+  issuer: IssuerRecord,
+  { parts, crlNumber }: SignedCrl,
+): Promise<{ readonly ifGeneration: string; readonly sha256Hex: string }> {
+  const published = await deps.bucket.read(name);
+  const crlDer = await whole(parts());
+  if (!verifyCrl(crlDer, issuer.certificateDer)) throw unverified(crlNumber);
+  if (published !== undefined) {
+    const previous = readCrl(published.bytes);
+    const next = readCrl(crlDer);
+    const notAfter = new Map<string, Date>();
+    for (const serialHex of previous.entries.keys()) {
+      if (next.entries.has(serialHex)) continue;
+      const leaf = await deps.ledger.readLeafIntent(serialHex);
+      if (leaf !== undefined) notAfter.set(serialHex, leaf.notAfter);
+    }
+    assertSuccession(previous, next, {
+      now: deps.clock.now(),
+      notAfterOf: (serialHex) => notAfter.get(serialHex),
+    });
+  }
+  return {
+    ifGeneration: published?.generation ?? '0',
+    sha256Hex: createHash('sha256').update(crlDer).digest('hex'),
+  };
+}
+
+const unverified = (crlNumber: bigint) =>
+  permanent(
+    'publication-refused',
+    `The signature on CRL ${crlNumber} does not verify; nothing was published.`,
+  );
+
+const unreadable = (error: unknown): unknown =>
+  error instanceof DerError
+    ? permanent(
+        'publication-refused',
+        `The CRL cannot be read: ${error.message}. Publish a fresh one in its place.`,
+        { cause: error },
+      )
+    : error;
+
+async function visibleSha256Hex(deps: PublishCrlDeps, name: string): Promise<string | undefined> {
+  const visible = await deps.bucket.readParts(name);
+  if (visible === undefined) return undefined;
+  const digest = createHash('sha256');
+  for await (const part of visible.parts) digest.update(part);
+  return digest.digest('hex');
 }
 
 /** `http://pki.acme.example/issuing-1.crl` → `issuing-1.crl`: the public site serves the bucket's objects by name. */

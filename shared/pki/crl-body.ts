@@ -1,7 +1,9 @@
 /**
- * The entries of a CRL, encoded (RFC 5280 §5.1: revokedCertificates without its own header). Entries go one after the
- * other into blocks of a fixed size and are never moved again, so a million of them cost their bytes (51 each) and
- * nothing besides, and no entry lies across two blocks.
+ * The entries of a CRL, encoded (RFC 5280 §5.1: revokedCertificates without its own header). A million of them cost their
+ * bytes (51 each) and nothing besides; whoever takes finished blocks away as they come holds one block and no more.
+ *
+ * Where a block ends is said by the serials in it and not by how many came before: lists that differ in one entry have all
+ * blocks but one in common, and the ledger keeps those once.
  */
 import { REVOCATION_REASONS, type RevocationReason } from '../domain/revocation-reason.ts';
 import { enumerated, generalizedTime, sequence, time } from './der.ts';
@@ -20,18 +22,28 @@ export interface CrlEntry {
   readonly invalidityDate?: Date;
 }
 
-const BLOCK_BYTES = 1 << 20;
+const BUFFER_BYTES = 1 << 20;
+/** A block ends here at the latest. */
+const LONGEST_BLOCK = 1 << 18;
+/**
+ * A block ends after a serial whose last 12 bits are zero: every 4,096 entries (200 kB) on average, as serials are random.
+ * Serials that are not would make longer or shorter blocks and change nothing else.
+ */
+const ENDS_BLOCK = 0xfff;
 /** 2 header, 22 serial, 17 time, 12 reason and 27 invalidity date with their header: under 128, so lengths are one octet. */
 const LONGEST_ENTRY = 127;
 
 export class CrlBody {
-  readonly #blocks: Uint8Array[] = [];
-  #block = Buffer.alloc(0);
+  #finished: Uint8Array[] = [];
+  #buffer = Buffer.alloc(0);
+  /** Where the open block begins in the buffer, and where the next entry goes. */
+  #start = 0;
   #position = 0;
+  /** Bytes in finished blocks, taken or not. */
   #filled = 0;
   #count = 0;
   /** Where the last serial's length octet is. */
-  #previousBlock: Uint8Array = new Uint8Array();
+  #previousBuffer: Uint8Array = new Uint8Array();
   #previousAt = 0;
   readonly #times = new TimeCache();
 
@@ -40,53 +52,80 @@ export class CrlBody {
     return this.#count;
   }
 
-  /** Bytes so far. */
+  /** Bytes so far, those of blocks that were taken included. */
   get byteLength(): number {
-    return this.#filled + this.#position;
+    return this.#filled + this.#position - this.#start;
   }
 
-  /** The bytes so far, in order; each block holds whole entries. Views, valid until the next `append`. */
+  /** The bytes so far that nobody took, in order; each block holds whole entries. Views, valid until the next `append`. */
   get blocks(): readonly Uint8Array[] {
-    return this.#position === 0 ? this.#blocks : [...this.#blocks, this.#block.subarray(0, this.#position)];
+    return this.#position === this.#start
+      ? this.#finished
+      : [...this.#finished, this.#buffer.subarray(this.#start, this.#position)];
+  }
+
+  /** Blocks that are finished and were not taken yet. They are the caller's from now on. */
+  takeFinished(): readonly Uint8Array[] {
+    if (this.#finished.length === 0) return [];
+    const taken = this.#finished;
+    this.#finished = [];
+    return taken;
+  }
+
+  /** The same when no entry will follow: the open block is finished first. */
+  takeRest(): readonly Uint8Array[] {
+    this.#finish();
+    return this.takeFinished();
   }
 
   /** Throws `RangeError` for a serial that is not one, or that does not come after the one before. */
   append(entry: CrlEntry): void {
-    if (this.#position + LONGEST_ENTRY > this.#block.length) this.#nextBlock();
-    const block = this.#block;
+    if (this.#position + LONGEST_ENTRY > this.#buffer.length) this.#nextBuffer();
+    const buffer = this.#buffer;
     const start = this.#position;
     const { serialHex } = entry;
-    let at = writeSerial(block, start + 2, serialHex);
+    let at = writeSerial(buffer, start + 2, serialHex);
     if (at < 0) throw new RangeError(`"${serialHex}" is not a serial in lower-case hex.`);
-    if (this.#count > 0 && !comesAfter(block, start + 3, this.#previousBlock, this.#previousAt)) {
+    if (this.#count > 0 && !comesAfter(buffer, start + 3, this.#previousBuffer, this.#previousAt)) {
       throw new RangeError(
         `CRL entries must ascend by serial without repetition; ${serialHex} follows ${this.#previousHex()}.`,
       );
     }
-    at = put(block, at, this.#times.encode(entry.revokedAt));
-    at = put(block, at, entryExtensions(entry.reason, entry.invalidityDate));
-    block[start] = 0x30;
-    block[start + 1] = at - start - 2;
-    this.#previousBlock = block;
+    const lastBits = (((buffer[at - 2] ?? 0) << 8) | (buffer[at - 1] ?? 0)) & ENDS_BLOCK;
+    at = put(buffer, at, this.#times.encode(entry.revokedAt));
+    at = put(buffer, at, entryExtensions(entry.reason, entry.invalidityDate));
+    buffer[start] = 0x30;
+    buffer[start + 1] = at - start - 2;
+    this.#previousBuffer = buffer;
     this.#previousAt = start + 3;
     this.#position = at;
     this.#count += 1;
+    if (lastBits === 0 || at - this.#start + LONGEST_ENTRY > LONGEST_BLOCK) this.#finish();
   }
 
   #previousHex(): string {
     const from = this.#previousAt + 1;
-    return Buffer.from(this.#previousBlock).toString(
+    return Buffer.from(this.#previousBuffer).toString(
       'hex',
       from,
-      from + (this.#previousBlock[from - 1] ?? 0),
+      from + (this.#previousBuffer[from - 1] ?? 0),
     );
   }
 
-  #nextBlock(): void {
-    if (this.#position > 0) this.#blocks.push(this.#block.subarray(0, this.#position));
-    this.#filled += this.#position;
-    this.#position = 0;
-    this.#block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+  #finish(): void {
+    if (this.#position === this.#start) return;
+    this.#finished.push(this.#buffer.subarray(this.#start, this.#position));
+    this.#filled += this.#position - this.#start;
+    this.#start = this.#position;
+  }
+
+  /** The open block moves along: where it ends must not depend on where a buffer does. */
+  #nextBuffer(): void {
+    const open = this.#buffer.subarray(this.#start, this.#position);
+    this.#buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
+    this.#buffer.set(open);
+    this.#start = 0;
+    this.#position = open.length;
   }
 }
 

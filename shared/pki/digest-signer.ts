@@ -54,7 +54,7 @@ export function digestSigner(key: RemoteKey, options: { readonly certificateDer?
     signParts: async (parts) => {
       const hashing = createHash(key.hash);
       const verifying = createVerify(key.hash);
-      for (const part of parts) {
+      for await (const part of parts) {
         hashing.update(part);
         verifying.update(part);
       }

@@ -11,18 +11,20 @@
  * What this room will not do: read a clock, draw randomness of its own (key generation aside), touch a file, the
  * network or the ledger, or decide who gets a certificate.
  */
-import { X509Certificate } from 'node:crypto';
+import { createVerify, X509Certificate } from 'node:crypto';
 import { permanent } from '../errors.ts';
-import { signatureAlgorithmOf } from './algorithm.ts';
+import { SIGNATURE_ALGORITHMS, signatureAlgorithmOf } from './algorithm.ts';
 import { readCertificate, readIssuer, readTbsCertificate, type TbsCertificate } from './certificate.ts';
 import { tbsMatches } from './chain.ts';
-import { assembleCrl } from './crl.ts';
-import { readCrlHeader, verifyCrl } from './crl-reader.ts';
+import { CrlPartsReader, type Parts, whole } from './crl-parts.ts';
+import type { CrlHeader } from './crl-reader.ts';
+import { bitString, sequence } from './der.ts';
 import { sameBytes } from './der-reader.ts';
+import { assertLintClean } from './finding.ts';
 import { assertIssuersKey } from './issuers-key.ts';
 import { rememberingLast } from './last-read.ts';
 import { lintCertificate } from './lint.ts';
-import { lintCrl } from './lint-crl.ts';
+import { CrlLinter } from './lint-crl.ts';
 import { Linted } from './linted.ts';
 import type { CertificateProfile } from './profile.ts';
 import type { Signer } from './signer.ts';
@@ -105,20 +107,81 @@ export interface CrlToSign {
 
 /** Lints, signs, compares, verifies; answers the CRL, DER. Throws as `issueCertificate`. */
 export async function issueCrl(request: CrlToSign): Promise<Uint8Array> {
-  const { tbsDer, signer, issuerCertificateDer, signingTime } = request;
-  const subject = 'the CRL';
-  const linted = Linted.by((der) => lintCrl(der, { issuerCertificateDer, signingTime }), tbsDer, subject);
-  assertAlgorithm(readCrlHeader(tbsDer).signatureAlgorithmDer, signer, subject);
+  const tbsDer = Uint8Array.from(request.tbsDer);
+  const { endDer } = await issueCrlParts({ ...request, tbsParts: [tbsDer] });
+  return sequence(tbsDer, endDer);
+}
+
+export interface CrlPartsToSign extends Omit<CrlToSign, 'tbsDer'> {
+  /** DER of TBSCertList in parts, in order; read once. A part stays as it is while the CRL is signed. */
+  readonly tbsParts: Parts;
+  /** Told of each run of entries in order. Nothing is signed when it throws. */
+  readonly onEntries?: (run: Uint8Array) => Promise<void>;
+  /** Told of everything else, after the entries and before the key is used. Nothing is signed when it throws. */
+  readonly onHeader?: (header: CrlHeader) => Promise<void>;
+}
+
+/**
+ * The same for a CRL that is never in memory as a whole. Every part is linted and goes into the digest in one go, and the
+ * key is used after the last one, if no rule is broken. Answers what follows the TBSCertList: algorithm and signature, DER.
+ */
+export async function issueCrlParts(request: CrlPartsToSign): Promise<{ readonly endDer: Uint8Array }> {
+  const { signer, issuerCertificateDer } = request;
   assertSigner(issuerCertificateDer, signer);
-  const crlDer = assembleCrl(tbsDer, signer.algorithm, await linted.sign(signer));
-  if (!verifyCrl(crlDer, issuerCertificateDer)) {
+  const verifying = createVerify(SIGNATURE_ALGORITHMS[signer.algorithm].hash);
+  const parts = lintedParts(request, (part) => verifying.update(part));
+  const signature =
+    signer.signParts === undefined ? await signer.sign(await whole(parts)) : await signer.signParts(parts);
+  if (!verifying.verify(publicKeyOf(issuerCertificateDer), signature)) {
     throw permanent(
       'ca-key-unusable',
       'The signature on the CRL does not verify under its issuer; it was not handed out. Check the key and its version.',
     );
   }
-  return crlDer;
+  return { endDer: Buffer.concat([SIGNATURE_ALGORITHMS[signer.algorithm].der, bitString(signature)]) };
 }
+
+/** The to-be-signed parts as they are, each after the linter has seen it; ends by throwing if it found something. */
+async function* lintedParts(
+  { tbsParts, issuerCertificateDer, signer, signingTime, onEntries, onHeader }: CrlPartsToSign,
+  onPart: (part: Uint8Array) => void,
+): AsyncGenerator<Uint8Array> {
+  const linter = new CrlLinter({ issuerCertificateDer, signingTime });
+  const reader = new CrlPartsReader();
+  for await (const part of tbsParts) {
+    const run = orUnreadable(linter, () => {
+      const entries = reader.take(part);
+      linter.entries(entries);
+      return entries;
+    });
+    await onEntries?.(run);
+    onPart(part);
+    yield part;
+  }
+  const header = orUnreadable(linter, () => {
+    const read = reader.end();
+    linter.header(read.header, read.hasList);
+    return read.header;
+  });
+  assertLintClean(linter.findings(), CRL);
+  assertAlgorithm(header.signatureAlgorithmDer, signer, CRL);
+  await onHeader?.(header);
+}
+
+const CRL = 'the CRL';
+
+/** What is no DER breaks a rule of its own, and then there is nothing more to read. */
+function orUnreadable<Result>(linter: CrlLinter, read: () => Result): Result {
+  try {
+    return read();
+  } catch (error) {
+    linter.unreadable(error);
+    assertLintClean(linter.findings(), CRL);
+    throw error;
+  }
+}
+
+const publicKeyOf = (certificateDer: Uint8Array) => new X509Certificate(certificateDer).publicKey;
 
 function assertAlgorithm(algorithmDer: Uint8Array, signer: Signer, subject: string): void {
   const wanted = signatureAlgorithmOf(algorithmDer);

@@ -198,59 +198,96 @@ interface CrlInPieces {
 }
 
 function lint(context: CrlLintContext, read: () => CrlInPieces): readonly Finding[] {
-  const issuer = readIssuer(context.issuerCertificateDer);
-  const found = new Map<CrlRuleId, string>();
-  const note: Note = (rule, holds, what) => {
-    if (!holds && !found.has(rule)) found.set(rule, what());
-  };
+  const linter = new CrlLinter(context);
   try {
     const { header, blocks } = read();
-    checkHeader(header, issuer, context.signingTime, note);
-    note(
-      'crl-empty-list',
-      blocks === undefined || blocks.some(({ length }) => length > 0),
-      () => 'an empty list',
-    );
-    checkEntries(blocks ?? [], note);
+    linter.header(header, blocks !== undefined);
+    for (const block of blocks ?? []) linter.entries(block);
   } catch (error) {
-    if (!(error instanceof DerError)) throw error;
-    note('crl-der', false, () => error.message);
+    linter.unreadable(error);
   }
-  return Array.from(found, ([rule, what]) => ({ rule, ...CRL_RULES[rule], found: what }));
+  return linter.findings();
 }
 
 type Note = (rule: CrlRuleId, holds: boolean, what: () => string) => void;
 
-/** Every entry of every block; one of the common form is looked at where it lies, any other is taken apart. */
-function checkEntries(blocks: readonly Uint8Array[], note: Note): void {
-  /** Where the entry before lies, if it was of the common form; `previous` is its serial if it was not. */
-  let previousBlock: Uint8Array | undefined;
-  let previousAt = 0;
-  let previous: bigint | undefined;
-  for (const block of blocks) {
+/** The same rules for a CRL that comes by: runs of entries in their order, and the header before or after them. */
+export class CrlLinter {
+  readonly #context: CrlLintContext;
+  readonly #issuer: IssuerCertificate;
+  readonly #found = new Map<CrlRuleId, string>();
+  /** Where the entry before lies, if it was of the common form; `#previous` is its serial if it was not. */
+  #previousBlock: Uint8Array | undefined;
+  #previousAt = 0;
+  #previous: bigint | undefined;
+  #hasEntries = false;
+  #hasList = false;
+
+  /** Throws `issuer-not-ready` for an issuer's certificate that cannot be read. */
+  constructor(context: CrlLintContext) {
+    this.#context = context;
+    this.#issuer = readIssuer(context.issuerCertificateDer);
+  }
+
+  readonly #note: Note = (rule, holds, what) => {
+    if (!holds && !this.#found.has(rule)) this.#found.set(rule, what());
+  };
+
+  /** Notes a `DerError`; throws what is none. */
+  unreadable(error: unknown): void {
+    if (!(error instanceof DerError)) throw error;
+    this.#note('crl-der', false, () => error.message);
+  }
+
+  /** Everything but the entries. Throws `DerError`. */
+  header(header: CrlHeader, hasList: boolean): void {
+    this.#hasList = hasList;
+    checkHeader(header, this.#issuer, this.#context.signingTime, this.#note);
+  }
+
+  /**
+   * A run of whole entries; one of the common form is looked at where it lies, any other is taken apart. The run must stay as
+   * it is until the next one. Throws `DerError`.
+   */
+  entries(block: Uint8Array): void {
+    if (block.length > 0) this.#hasEntries = true;
     for (let at = 0; at < block.length; ) {
       const end = commonEntryEnd(block, at);
       if (
         end > 0 &&
-        previousBlock !== undefined &&
-        compareSerials(previousBlock, previousAt, block, at) < 0 &&
+        this.#previousBlock !== undefined &&
+        compareSerials(this.#previousBlock, this.#previousAt, block, at) < 0 &&
         REASON_CODES.has(block[end - 1] ?? 0)
       ) {
-        previousBlock = block;
-        previousAt = at;
+        this.#previousBlock = block;
+        this.#previousAt = at;
         at = end;
         continue;
       }
-      const { entry, length } = readEntry(new DerCursor(block.subarray(at), at));
-      if (previousBlock !== undefined) previous = serialAt(previousBlock, previousAt);
-      const serial = BigInt(`0x${entry.serialHex}`);
-      note('crl-entry-order', previous === undefined || serial > previous, () => `serial ${entry.serialHex}`);
-      checkEntry(entry, note);
-      previousBlock = end > 0 ? block : undefined;
-      previousAt = at;
-      previous = serial;
-      at += length;
+      at = this.#uncommonEntry(block, at, end > 0);
     }
+  }
+
+  #uncommonEntry(block: Uint8Array, at: number, isCommon: boolean): number {
+    const { entry, length } = readEntry(new DerCursor(block.subarray(at), at));
+    if (this.#previousBlock !== undefined) this.#previous = serialAt(this.#previousBlock, this.#previousAt);
+    const serial = BigInt(`0x${entry.serialHex}`);
+    this.#note(
+      'crl-entry-order',
+      this.#previous === undefined || serial > this.#previous,
+      () => `serial ${entry.serialHex}`,
+    );
+    checkEntry(entry, this.#note);
+    this.#previousBlock = isCommon ? block : undefined;
+    this.#previousAt = at;
+    this.#previous = serial;
+    return at + length;
+  }
+
+  /** At most one for each broken rule, the first. */
+  findings(): readonly Finding[] {
+    this.#note('crl-empty-list', !this.#hasList || this.#hasEntries, () => 'an empty list');
+    return Array.from(this.#found, ([rule, what]) => ({ rule, ...CRL_RULES[rule], found: what }));
   }
 }
 

@@ -31,10 +31,10 @@ export interface Signer {
   /** Signs these bytes; throws `ca-key-unusable` when the key cannot, or gives a signature that does not verify. */
   sign(bytes: Uint8Array): Promise<Uint8Array>;
   /**
-   * Signs the concatenation of these parts without making it; for CRLs too long to be copied. A signer without it is
-   * given one buffer. Throws as `sign`.
+   * Signs the concatenation of these parts without making it, for CRLs too long to be in memory. The key is used once they
+   * have all come; should they throw on the way, nothing is signed. A signer without it is given one buffer. Throws as `sign`.
    */
-  signParts?(parts: Iterable<Uint8Array>): Promise<Uint8Array>;
+  signParts?(parts: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<Uint8Array>;
 }
 
 export interface SignerOptions {
@@ -83,7 +83,7 @@ export function signerFromPkcs8(pkcs8Der: Uint8Array, options: SignerOptions = {
     signParts: async (parts) => {
       const signing = createSign(hash);
       const verifying = createVerify(hash);
-      for (const part of parts) {
+      for await (const part of parts) {
         signing.update(part);
         verifying.update(part);
       }

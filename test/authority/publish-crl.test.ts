@@ -1,8 +1,12 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { isCurrent, objectName, publishCrl } from '../../shared/authority/publish-crl.ts';
 import { retryable } from '../../shared/errors.ts';
+import { SIGNATURE_ALGORITHMS } from '../../shared/pki/algorithm.ts';
+import { readIssuer } from '../../shared/pki/certificate.ts';
 import { buildCrl } from '../../shared/pki/crl.ts';
+import { CrlBody } from '../../shared/pki/crl-body.ts';
 import { readCrl, verifyCrl } from '../../shared/pki/crl-reader.ts';
+import { bitString, integer, sequence, time } from '../../shared/pki/der.ts';
 import { issueCrl } from '../../shared/pki/issue.ts';
 import { openssl, opensslInstalled } from '../pki/openssl.ts';
 import { look } from '../reconcile/outcome.ts';
@@ -150,7 +154,7 @@ describe('publishing a CRL', () => {
     await expect(publish()).resolves.toMatchObject({ crlNumber: 2n });
   });
 
-  test.each(['read', 'signCrl', 'write', 'recordPublishedCrl'])(
+  test.each(['readParts', 'signCrl', 'write', 'recordPublishedCrl'])(
     'by somebody who fell asleep before %s and was overtaken changes nothing any more',
     async (method) => {
       const numbers: (bigint | undefined)[] = [];
@@ -200,7 +204,9 @@ describe('publishing a CRL', () => {
     const before = world.bucket.object(OBJECT);
     // A ledger restored from a backup: the revocation is gone.
     await world.database.transaction(async (queries) => {
-      await queries.script('SET LOCAL session_replication_role = replica; DELETE FROM revocations');
+      await queries.script(
+        'SET LOCAL session_replication_role = replica; DELETE FROM crl_entries; DELETE FROM revocations',
+      );
     });
     await expect(publish()).rejects.toMatchObject({
       kind: 'permanent',
@@ -251,9 +257,15 @@ describe('publishing a CRL', () => {
 
   test('with a signature of another key uploads nothing', async () => {
     const before = world.bucket.object(OBJECT);
-    const ledger = surround('ledger', world.ledger, (call, perform) =>
-      call.method === 'readSignedCrl' ? Promise.resolve(world.authority.root.crlDer) : perform(),
-    );
+    const ledger = {
+      ...world.ledger,
+      readCrl: async (issuerId: string, crlNumber: bigint) => {
+        const crl = await world.ledger.readCrl(issuerId, crlNumber);
+        // The last octet is the signature's.
+        const endDer = crl?.endDer?.with(-1, (crl.endDer.at(-1) ?? 0) ^ 1);
+        return crl === undefined || endDer === undefined ? crl : { ...crl, endDer };
+      },
+    };
     await expect(publish({ ...world.crlDeps, ledger })).rejects.toMatchObject({
       code: 'publication-refused',
     });
@@ -297,6 +309,63 @@ describe('publishing a CRL', () => {
       code: 'signing-unavailable',
     });
     await expect(publish()).resolves.toMatchObject({ crlNumber: 3n });
+  });
+
+  test('replaces a CRL of another CA’s tools, which do not sort, and lets none of its entries vanish', async () => {
+    await revokeSomebody('1');
+    await revokeSomebody('2');
+    await publish();
+    const { entries } = visible();
+    const [first = '', second = ''] = entries.keys();
+    const unknown = '7f'.repeat(18);
+    const unsorted = (...serials: readonly string[]) => {
+      const { certificate } = readIssuer(world.issuer.certificateDer);
+      const now = world.clock.now();
+      const tbs = sequence(
+        integer(1),
+        SIGNATURE_ALGORITHMS.sha256WithRSA.der,
+        ...[certificate.subjectDer, time(now), time(new Date(now.getTime() + DAY_MS))],
+        sequence(
+          ...serials.map((serialHex) => {
+            const body = new CrlBody();
+            const { revokedAt = now } = entries.get(serialHex) ?? {};
+            body.append({ serialHex, reason: 'cessationOfOperation', revokedAt });
+            return Buffer.concat(body.blocks);
+          }),
+        ),
+      );
+      return sequence(tbs, SIGNATURE_ALGORITHMS.sha256WithRSA.der, bitString(new Uint8Array(256)));
+    };
+    world.bucket.overwrite(OBJECT, unsorted(unknown, second, first));
+    world.clock.advance(1_000);
+    await expect(publish()).rejects.toMatchObject({
+      code: 'publication-refused',
+      message: expect.stringContaining(`${unknown} has vanished`),
+    });
+    world.bucket.overwrite(OBJECT, unsorted(first, first));
+    await expect(publish()).rejects.toMatchObject({
+      code: 'publication-refused',
+      message: expect.stringContaining('listed twice'),
+    });
+    world.bucket.overwrite(OBJECT, unsorted(second, first));
+    await expect(publish()).resolves.toMatchObject({ entries: 2 });
+  });
+
+  test('takes the bytes of what has ended out of the ledger, and never those of the last one', async () => {
+    const kept = async () =>
+      (await Promise.all([1n, 2n, 3n].map((number) => world.ledger.readCrl(ISSUER_ID, number)))).map(
+        (crl) => crl !== undefined,
+      );
+    world.clock.advance(DAY_MS);
+    await publish();
+    world.clock.advance(6 * DAY_MS + MINUTE_MS);
+    await publish();
+    expect(await kept(), 'the first was good for seven days').toEqual([false, true, true]);
+    world.clock.advance(30 * DAY_MS);
+    await expect(
+      publish({ ...world.crlDeps, signing: { ...world.signing, signCrl: async () => undefined } }),
+    ).rejects.toMatchObject({ code: 'signing-unavailable' });
+    expect(await kept(), 'nothing goes where nothing was published').toEqual([false, true, true]);
   });
 
   test('drops an entry only after a CRL made past its certificate’s end has carried it', async () => {

@@ -3,6 +3,7 @@
  * CRLs through OpenSSL. It takes nothing from the product but the names of tables.
  */
 import type { Queries } from '../../shared/adapters/ledger/database.ts';
+import { sequence } from '../../shared/pki/der.ts';
 import { readCrl } from '../stories/openssl.ts';
 
 /** What others saw, which the ledger has to account for. */
@@ -83,9 +84,16 @@ async function checkCrls(ledger: Queries): Promise<readonly string[]> {
     thisUpdate: Date;
     intendedAt: Date;
     state: string;
-    der: Uint8Array | null;
+    tbs: Uint8Array | null;
+    end: Uint8Array | null;
   }>(
-    `SELECT issuer_id AS issuer, crl_number AS number, this_update AS "thisUpdate", intended_at AS "intendedAt", state, crl_der AS der
+    // Null once the CRL has ended and its bytes were taken out.
+    `SELECT issuer_id AS issuer, crl_number AS number, this_update AS "thisUpdate", intended_at AS "intendedAt", state,
+            crls.end_der AS "end",
+            tbs_head || coalesce((SELECT string_agg(block.bytes, ''::bytea ORDER BY position)
+                                    FROM unnest(crls.blocks) WITH ORDINALITY AS listed (sha256_hex, position)
+                                    JOIN crl_blocks AS block ON block.issuer_id = crls.issuer_id
+                                     AND block.sha256_hex = listed.sha256_hex), ''::bytea) || tbs_tail AS tbs
        FROM crls ORDER BY issuer_id, crl_number`,
   );
   const problems: string[] = [];
@@ -96,7 +104,7 @@ async function checkCrls(ledger: Queries): Promise<readonly string[]> {
     const last = before?.issuer === crl.issuer ? before : undefined;
     if (last !== undefined && (crl.thisUpdate < last.thisUpdate || crl.intendedAt < last.intendedAt))
       problems.push(`CRL ${crl.number} is older than the one numbered before it.`);
-    const read = crl.der === null ? undefined : readCrl(crl.der);
+    const read = crl.tbs === null || crl.end === null ? undefined : readCrl(sequence(crl.tbs, crl.end));
     if (read !== undefined && read.number !== crl.number)
       problems.push(`CRL ${crl.number} says it is ${read.number}.`);
     const revoked = new Set(read?.revoked.keys() ?? last?.revoked);

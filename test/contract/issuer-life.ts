@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { IssuerRecord } from '../../shared/domain/records.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
+import { listing, textOf } from '../support/crl-text.ts';
 import type { LedgerKind, LedgerSubject } from './subject.ts';
 
 const DAY_MS = 86_400_000;
@@ -77,9 +78,15 @@ export const issuerLifeContract = ({ speaksSql, start }: LedgerKind): void => {
       serials.flatMap((serial) => [0x02, serial.length / 2, ...Buffer.from(serial, 'hex')]),
     );
     const nextUpdate = new Date(now.getTime() + 7 * DAY_MS);
-    await ledger.recordCrlIntent(lease, { issuerId, crlNumber, thisUpdate: now, nextUpdate, tbsDer });
+    await ledger.recordCrlIntent(lease, {
+      issuerId,
+      crlNumber,
+      thisUpdate: now,
+      nextUpdate,
+      text: textOf(tbsDer),
+    });
     await ledger.recordSignedCrl(issuerId, crlNumber, bytes(`crl ${crlNumber}`));
-    await ledger.recordPublishedCrl(lease, issuerId, crlNumber, (serial) => serials.includes(serial));
+    await ledger.recordPublishedCrl(lease, issuerId, crlNumber, listing(serials));
     await ledger.releaseLease(lease);
   }
 

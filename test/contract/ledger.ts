@@ -7,6 +7,7 @@ import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
 import type { IssuerRecord } from '../../shared/domain/records.ts';
 import type { AuditEntry, CrlIntent, LeafIntent, Lease, Ledger } from '../../shared/ports/ledger.ts';
+import { listing, listingNobody, tbsOf, textOf } from '../support/crl-text.ts';
 import type { LedgerKind, LedgerSubject } from './subject.ts';
 
 const HOUR_MS = 3_600_000;
@@ -36,9 +37,6 @@ const ISSUER: IssuerRecord = {
 };
 
 const CAUSE = { source: 'watch', eventId: 'message-1', event: 'add' } as const;
-
-/** What a CRL lists that lists nobody. */
-const nobody = () => false;
 
 /** As in a CRL: each serial as a DER INTEGER. The rest of a TBSCertList does not matter here. */
 const tbsListing = (serials: readonly string[]): Uint8Array =>
@@ -135,7 +133,7 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
     crlNumber,
     thisUpdate: now,
     nextUpdate: new Date(now.getTime() + 7 * DAY_MS),
-    tbsDer: tbsListing(serials),
+    text: textOf(tbsListing(serials)),
   });
 
   /** One run of the publisher: lists what the ledger says must be listed, signs, publishes. */
@@ -144,7 +142,7 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
     const serials = (await ledger.revokedLeaves(ISSUER.issuerId)).map((leaf) => leaf.serialHex);
     await ledger.recordCrlIntent(lease, crlIntent(crlNumber, serials));
     await ledger.recordSignedCrl(ISSUER.issuerId, crlNumber, bytes(`crl ${crlNumber}`));
-    await ledger.recordPublishedCrl(lease, ISSUER.issuerId, crlNumber, (serial) => serials.includes(serial));
+    await ledger.recordPublishedCrl(lease, ISSUER.issuerId, crlNumber, listing(serials));
     await ledger.releaseLease(lease);
     return serials;
   };
@@ -269,7 +267,7 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       };
     const crlWrites: Record<string, (lease: Lease) => Promise<unknown>> = {
       recordCrlIntent: (lease) => ledger.recordCrlIntent(lease, crlIntent(8n)),
-      recordPublishedCrl: (lease) => ledger.recordPublishedCrl(lease, ISSUER.issuerId, 7n, nobody),
+      recordPublishedCrl: (lease) => ledger.recordPublishedCrl(lease, ISSUER.issuerId, 7n, listingNobody),
     };
 
     const prepare = async () => {
@@ -994,33 +992,73 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       const number = 1_900_000_000_123_456_789n;
       const intent = crlIntent(number, [newSerial()]);
       await ledger.recordCrlIntent(lease, intent);
-      const { tbsDer: _bytes, ...record } = intent;
+      const { text, ...record } = intent;
       expect(await ledger.latestCrl(ISSUER.issuerId)).toEqual({ ...record, state: 'intended' });
-      expect(await ledger.readCrl(ISSUER.issuerId, number)).toEqual({ ...intent, state: 'intended' });
-      expect(await ledger.readSignedCrl(ISSUER.issuerId, number)).toBeUndefined();
+      const intended = await ledger.readCrl(ISSUER.issuerId, number);
+      expect(intended).toEqual({ ...record, state: 'intended', tbsParts: expect.any(Function) });
+      expect(await tbsOf(intended)).toEqual(text.around().head);
       await ledger.recordSignedCrl(ISSUER.issuerId, number, bytes('crl'));
       await ledger.recordSignedCrl(ISSUER.issuerId, number, bytes('crl'));
       expect(await ledger.readCrl(ISSUER.issuerId, number)).toEqual({
-        ...intent,
+        ...record,
         state: 'signed',
-        crlDer: bytes('crl'),
+        tbsParts: expect.any(Function),
+        endDer: bytes('crl'),
       });
-      expect(await ledger.readSignedCrl(ISSUER.issuerId, number)).toEqual(bytes('crl'));
-      await ledger.recordPublishedCrl(lease, ISSUER.issuerId, number, nobody);
-      await ledger.recordPublishedCrl(lease, ISSUER.issuerId, number, nobody);
+      await ledger.recordPublishedCrl(lease, ISSUER.issuerId, number, listingNobody);
+      await ledger.recordPublishedCrl(lease, ISSUER.issuerId, number, listingNobody);
       expect((await ledger.latestCrl(ISSUER.issuerId))?.state).toBe('published');
       expect(await ledger.readCrl(ISSUER.issuerId, 5n)).toBeUndefined();
     });
 
-    it('of many megabytes comes back to the byte', async () => {
-      // More than two slices of the reader, and not a multiple of one.
-      const long = new Uint8Array(9 * 1024 * 1024 + 17).map((_byte, index) => (index * 31) >>> 3);
-      await ledger.recordCrlIntent(lease, { ...crlIntent(1n), tbsDer: long });
-      const signed = long.toReversed();
-      await ledger.recordSignedCrl(ISSUER.issuerId, 1n, signed);
+    it('comes back as its head, its blocks in their order and its tail, as often as it is read', async () => {
+      const blocks = ['b', 'a', 'c', 'a'].map((letter) => bytes(letter.repeat(1000)));
+      const around = { head: bytes('head'), tail: bytes('tail') };
+      const wanted = bytes(
+        ['head', ...'baca'.split('').map((letter) => letter.repeat(1000)), 'tail'].join(''),
+      );
+      await ledger.recordCrlIntent(lease, { ...crlIntent(1n), text: { blocks, around: () => around } });
       const stored = await ledger.readCrl(ISSUER.issuerId, 1n);
-      expect(Buffer.compare(stored?.tbsDer ?? bytes(''), long)).toBe(0);
-      expect(Buffer.compare((await ledger.readSignedCrl(ISSUER.issuerId, 1n)) ?? bytes(''), signed)).toBe(0);
+      expect(await tbsOf(stored)).toEqual(wanted);
+      expect(await tbsOf(stored)).toEqual(wanted);
+    });
+
+    it('whose text fails half-way leaves no intent behind, and its number is free', async () => {
+      const around = () => {
+        throw new Error('It breaks a rule.');
+      };
+      const text = { blocks: [bytes('block')], around };
+      await expect(ledger.recordCrlIntent(lease, { ...crlIntent(1n), text })).rejects.toThrow(
+        'breaks a rule',
+      );
+      expect(await ledger.latestCrl(ISSUER.issuerId)).toBeUndefined();
+      await ledger.recordCrlIntent(lease, crlIntent(1n));
+    });
+
+    it('keeps its bytes until it has ended and a later one is published, and its number for good', async () => {
+      const states = async () =>
+        Promise.all(
+          [1n, 2n, 3n].map(
+            async (number) => (await ledger.readCrl(ISSUER.issuerId, number))?.state ?? 'pruned',
+          ),
+        );
+      for (const number of [1n, 2n]) {
+        await ledger.recordCrlIntent(lease, crlIntent(number, [newSerial()]));
+        await ledger.recordSignedCrl(ISSUER.issuerId, number, bytes('crl'));
+        await ledger.recordPublishedCrl(lease, ISSUER.issuerId, number, listingNobody);
+        advance(DAY_MS);
+      }
+      await ledger.recordCrlIntent(lease, crlIntent(3n));
+      expect(await ledger.pruneCrls(lease, ISSUER.issuerId)).toBe(0);
+      now = later(7 * DAY_MS);
+      expect(await ledger.pruneCrls(lease, ISSUER.issuerId), 'at nextUpdate itself').toBe(0);
+      advance(1);
+      expect(await ledger.pruneCrls(lease, ISSUER.issuerId)).toBe(1);
+      expect(await states()).toEqual(['pruned', 'published', 'intended']);
+      advance(365 * DAY_MS);
+      expect(await ledger.pruneCrls(lease, ISSUER.issuerId), 'the latest stays, however old').toBe(0);
+      expect(await states()).toEqual(['pruned', 'published', 'intended']);
+      expect(await rejection(ledger.recordCrlIntent(lease, crlIntent(1n)))).toEqual(permanently('conflict'));
     });
 
     it('stays the public one while a later one is being made', async () => {
@@ -1028,7 +1066,7 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       await ledger.recordCrlIntent(lease, crlIntent(1n));
       await ledger.recordSignedCrl(ISSUER.issuerId, 1n, bytes('one'));
       expect(await ledger.latestPublishedCrl(ISSUER.issuerId)).toBeUndefined();
-      await ledger.recordPublishedCrl(lease, ISSUER.issuerId, 1n, nobody);
+      await ledger.recordPublishedCrl(lease, ISSUER.issuerId, 1n, listingNobody);
       await ledger.recordCrlIntent(lease, crlIntent(2n));
       await ledger.recordSignedCrl(ISSUER.issuerId, 2n, bytes('two'));
       expect((await ledger.latestPublishedCrl(ISSUER.issuerId))?.crlNumber).toBe(1n);
@@ -1057,8 +1095,8 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
         await ledger.recordCrlIntent(lease, crlIntent(number));
         await ledger.recordSignedCrl(ISSUER.issuerId, number, bytes(`crl ${number}`));
       }
-      await ledger.recordPublishedCrl(lease, ISSUER.issuerId, 2n, nobody);
-      expect(await rejection(ledger.recordPublishedCrl(lease, ISSUER.issuerId, 1n, nobody))).toEqual(
+      await ledger.recordPublishedCrl(lease, ISSUER.issuerId, 2n, listingNobody);
+      expect(await rejection(ledger.recordPublishedCrl(lease, ISSUER.issuerId, 1n, listingNobody))).toEqual(
         permanently('conflict'),
       );
     });
@@ -1068,14 +1106,14 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
         permanently('intent-mismatch'),
       );
       await ledger.recordCrlIntent(lease, crlIntent(1n));
-      expect(await rejection(ledger.recordPublishedCrl(lease, ISSUER.issuerId, 1n, nobody))).toEqual(
+      expect(await rejection(ledger.recordPublishedCrl(lease, ISSUER.issuerId, 1n, listingNobody))).toEqual(
         permanently('intent-mismatch'),
       );
       await ledger.recordSignedCrl(ISSUER.issuerId, 1n, bytes('crl'));
       expect(await rejection(ledger.recordSignedCrl(ISSUER.issuerId, 1n, bytes('other')))).toEqual(
         permanently('intent-mismatch'),
       );
-      expect(await rejection(ledger.recordPublishedCrl(lease, ISSUER.issuerId, 9n, nobody))).toEqual(
+      expect(await rejection(ledger.recordPublishedCrl(lease, ISSUER.issuerId, 9n, listingNobody))).toEqual(
         permanently('intent-mismatch'),
       );
     });
@@ -1137,12 +1175,7 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       now = START;
       await ledger.recordSignedCrl(ISSUER.issuerId, 1n, bytes('crl'));
       expect(await unlisted(), 'only a publication changes it').toBe(true);
-      await ledger.recordPublishedCrl(
-        issuerLease,
-        ISSUER.issuerId,
-        1n,
-        (serial) => serial === first.serialHex,
-      );
+      await ledger.recordPublishedCrl(issuerLease, ISSUER.issuerId, 1n, listing([first.serialHex]));
       expect(await unlisted(), 'the second is in no CRL').toBe(true);
       await ledger.releaseLease(issuerLease);
       await publish(2n);
@@ -1168,7 +1201,7 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       await ledger.recordCrlIntent(issuerLease, crlIntent(1n, [serialHex]));
       await ledger.recordSignedCrl(ISSUER.issuerId, 1n, bytes('crl'));
       expect(await ledger.revokedLeaves(ISSUER.issuerId)).toHaveLength(1);
-      await ledger.recordPublishedCrl(issuerLease, ISSUER.issuerId, 1n, (serial) => serial === serialHex);
+      await ledger.recordPublishedCrl(issuerLease, ISSUER.issuerId, 1n, listing([serialHex]));
       expect(await ledger.revokedLeaves(ISSUER.issuerId)).toEqual([]);
     });
 
@@ -1181,7 +1214,7 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       await ledger.recordRevocation(lease, { serialHex, reason: 'superseded' });
       now = later(2 * DAY_MS);
       await ledger.recordSignedCrl(ISSUER.issuerId, 1n, bytes('crl'));
-      await ledger.recordPublishedCrl(issuerLease, ISSUER.issuerId, 1n, nobody);
+      await ledger.recordPublishedCrl(issuerLease, ISSUER.issuerId, 1n, listingNobody);
       await ledger.releaseLease(issuerLease);
       expect(await publish(2n)).toEqual([serialHex]);
       expect(await publish(3n)).toEqual([]);
@@ -1400,7 +1433,10 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       "UPDATE issuers SET certificate_der = '\\x00'",
       'DELETE FROM issuers',
       'DELETE FROM keypairs',
-      "UPDATE crls SET tbs_der = '\\x00'",
+      "UPDATE crls SET tbs_head = '\\x00'",
+      "UPDATE crls SET pruned_at = next_update + interval '1 day', tbs_head = NULL, tbs_tail = NULL, blocks = '{}'",
+      'UPDATE crl_entries SET revoked_at = now()',
+      'DELETE FROM crl_entries',
       "UPDATE crls SET state = 'signed', published_at = NULL",
       'DELETE FROM crls',
       'UPDATE leases SET fence = fence - 1 WHERE fence > 1',

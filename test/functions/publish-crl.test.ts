@@ -280,7 +280,7 @@ describe('publish-crl, after an answer of 503 with Retry-After, publishes at the
     ['the ledger gives leases', 'acquireLease', 'ledger-unavailable'],
     ['the ledger takes intents', 'recordCrlIntent', 'ledger-unavailable'],
     ['the signer is back', 'signCrl', 'signing-unavailable'],
-    ['the bucket can be read', 'read', 'storage-unavailable'],
+    ['the bucket can be read', 'readParts', 'storage-unavailable'],
     ['the bucket can be written', 'write', 'storage-unavailable'],
     ['nobody writes the object in between', 'write', 'storage-precondition'],
     ['the ledger takes the publication', 'recordPublishedCrl', 'ledger-unavailable'],

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createSign } from '../../functions/sign.ts';
 import { buildCrl } from '../../shared/pki/crl.ts';
 import { readCrl, verifyCrl } from '../../shared/pki/crl-reader.ts';
+import { signedCrlDer, textOf } from '../support/crl-text.ts';
 import { surround } from '../support/fakes/calls.ts';
 import {
   createWorld,
@@ -96,7 +97,8 @@ const intendCrl = () =>
       now: world.clock.now(),
       entries: await world.ledger.revokedLeaves(ISSUER_ID),
     });
-    await world.ledger.recordCrlIntent(lease, { issuerId: ISSUER_ID, ...unsigned });
+    const { tbsDer, ...intent } = unsigned;
+    await world.ledger.recordCrlIntent(lease, { issuerId: ISSUER_ID, ...intent, text: textOf(tbsDer) });
     return unsigned;
   });
 
@@ -124,7 +126,7 @@ describe('sign', () => {
     expect(answer.status).toBe(200);
     // A list of a million is more than Cloud Run lets through in one answer.
     expect(answer.json).toEqual({ crlNumber: String(crlNumber) });
-    const crl = (await world.ledger.readSignedCrl(ISSUER_ID, crlNumber)) ?? expect.unreachable();
+    const crl = (await signedCrlDer(world.ledger, ISSUER_ID, crlNumber)) ?? expect.unreachable();
     expect(readCrl(crl).crlNumber).toBe(crlNumber);
     expect(verifyCrl(crl, world.issuer.certificateDer)).toBe(true);
     expect(world.log.of('signed')).toMatchObject([

@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readCrl } from '../../shared/pki/crl-reader.ts';
 import type { Lease, Ledger } from '../../shared/ports/ledger.ts';
+import { textOf } from '../support/crl-text.ts';
 import { openTestLedger } from '../support/ledger.ts';
 
 const DAY_MS = 86_400_000;
@@ -95,11 +96,13 @@ class World {
       crlNumber: this.crlNumber,
       thisUpdate,
       nextUpdate: new Date(this.nowMs + 7 * DAY_MS),
-      tbsDer: bytes('tbs'),
+      text: textOf(bytes('tbs')),
     });
     await this.ledger.recordSignedCrl(ISSUER_ID, this.crlNumber, bytes('crl'));
     const entries = made(serials);
-    await this.ledger.recordPublishedCrl(lease, ISSUER_ID, this.crlNumber, (serial) => entries.has(serial));
+    await this.ledger.recordPublishedCrl(lease, ISSUER_ID, this.crlNumber, async (asked) =>
+      asked.filter((serial) => entries.has(serial)),
+    );
     await this.ledger.releaseLease(lease);
     return serials;
   }

@@ -8,6 +8,7 @@ import { readCrl } from '../../shared/pki/crl-reader.ts';
 import type { ReconcileDeps } from '../../shared/reconcile/context.ts';
 import { reconcile } from '../../shared/reconcile/run.ts';
 import { CRL_URL, ISSUER_URL, type SampleAuthority } from '../pki/sample-authority.ts';
+import { signedCrlDer } from '../support/crl-text.ts';
 import { pairsOfUse } from '../support/fakes/gmail.ts';
 import { CAUSE, DAY_MS, KEY_SERVICE_URL, type World } from '../support/fakes/world.ts';
 import { policyOf, policyRule } from '../support/policy.ts';
@@ -158,9 +159,9 @@ async function expectListed({ world }: Real): Promise<void> {
   for (const { issuerId } of await world.ledger.issuers()) {
     if (!(await isCurrent(world.crlDeps, issuerId))) continue;
     const { crlNumber = 0n } = (await world.ledger.latestPublishedCrl(issuerId)) ?? {};
-    const crl = await world.ledger.readCrl(issuerId, crlNumber);
+    const crlDer = await signedCrlDer(world.ledger, issuerId, crlNumber);
     const wanted = await world.ledger.revokedLeaves(issuerId);
-    const entries = [...readCrl(crl?.crlDer ?? new Uint8Array()).entries.keys()];
+    const entries = [...readCrl(crlDer ?? new Uint8Array()).entries.keys()];
     const known = new Set(wanted.map(({ serialHex }) => serialHex));
     const others = entries.filter((serialHex) => !known.has(serialHex));
     for (const serialHex of others)

@@ -65,6 +65,7 @@ test('nothing else has a CA key sign: requests, audit exports, a trial of an imp
     'pki/certification-request.ts',
     'pki/crl-stream.ts',
     'pki/csr.ts',
+    'pki/issue.ts',
     'pki/linted.ts',
     'pki/signed-text.ts',
   ]);

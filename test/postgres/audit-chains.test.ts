@@ -7,7 +7,7 @@ import { openPostgres } from '../../shared/adapters/ledger/postgres.ts';
 import { ChainChecker } from '../../shared/audit/chain-checker.ts';
 import { judge, scopesOf } from '../../shared/plan/guard.ts';
 import type { Lease, Ledger } from '../../shared/ports/ledger.ts';
-import { makePlace, type Place } from './support.ts';
+import { makePlace, type Place } from './place.ts';
 
 const NOW = new Date('2027-03-01T09:00:00.123Z');
 const clock = { now: () => NOW };

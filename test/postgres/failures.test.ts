@@ -7,8 +7,9 @@ import { migrate, readMigrations } from '../../shared/adapters/ledger/migrate.ts
 import { openPostgresLedger } from '../../shared/adapters/ledger/open.ts';
 import { openPostgres } from '../../shared/adapters/ledger/postgres.ts';
 import type { Lease, Ledger } from '../../shared/ports/ledger.ts';
+import { textOf } from '../support/crl-text.ts';
 import { schemaOf } from '../support/schema.ts';
-import { makePlace, type Place, serverUrl } from './support.ts';
+import { makePlace, type Place, serverUrl } from './place.ts';
 
 const clock = { now: () => new Date('2027-03-01T09:00:00Z') };
 const unavailable = expect.objectContaining({ kind: 'retryable', code: 'ledger-unavailable' });
@@ -252,7 +253,7 @@ describe('a ledger on PostgreSQL', () => {
         crlNumber,
         thisUpdate: clock.now(),
         nextUpdate: new Date('2027-03-08T09:00:00Z'),
-        tbsDer: bytes('tbs'),
+        text: textOf(bytes('tbs')),
       });
     const outcomes = await Promise.allSettled([intend(5n), intend(5n)]);
     expect(outcomes.map((outcome) => outcome.status).sort()).toEqual(['fulfilled', 'rejected']);

@@ -10,7 +10,7 @@ import { createLedger } from '../../shared/adapters/ledger/ledger.ts';
 import { migrate, readMigrations } from '../../shared/adapters/ledger/migrate.ts';
 import { openPostgres } from '../../shared/adapters/ledger/postgres.ts';
 import type { Lease, Ledger } from '../../shared/ports/ledger.ts';
-import { makePlace, type Place } from './support.ts';
+import { makePlace, type Place } from './place.ts';
 
 const program = fileURLToPath(new URL('./worker.ts', import.meta.url));
 const clock = { now: () => new Date('2027-03-01T09:00:00Z') };

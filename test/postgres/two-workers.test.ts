@@ -9,7 +9,7 @@ import { checkLedger, type Witnesses } from '../campaign/ledger-checker.ts';
 import { atWork, startWorker, type Worker, witnessesOf } from '../campaign/two-workers.ts';
 import { chance } from '../stories/chance.ts';
 import { addressOf, beginStory, eventually, only, type Story } from '../stories/story.ts';
-import { makePlace, type Place } from './support.ts';
+import { makePlace, type Place } from './place.ts';
 
 /** Who joins while workers are killed, and who while one is stopped. */
 const NAMES = { killed: ['ada', 'ben', 'cleo', 'dora'], stopped: ['emil', 'fay', 'gus', 'hal'] } as const;

@@ -1,7 +1,7 @@
 /** A short year on a real PostgreSQL; `node test/campaign/year.ts` lives through the long one. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runYear, type YearResult } from '../campaign/year/run.ts';
-import { makePlace, type Place } from './support.ts';
+import { makePlace, type Place } from './place.ts';
 
 /** Kept: a run that goes wrong can be had again. Fresh seeds are for the campaign. */
 const SEED = 4;

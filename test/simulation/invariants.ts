@@ -25,7 +25,7 @@ const sha256Hex = (bytes: Uint8Array): string => createHash('sha256').update(byt
 
 /** Asked by the CA key itself, before it signs. */
 export function assertForeseen(rows: Rows, tbsDer: Uint8Array): void {
-  const same = (bytes: Uint8Array) => Buffer.compare(bytes, tbsDer) === 0;
+  const same = (bytes: Uint8Array | undefined) => bytes !== undefined && Buffer.compare(bytes, tbsDer) === 0;
   for (const crls of rows.crls.values()) if (crls.some((crl) => same(crl.tbsDer))) return;
   const leaf = [...rows.leaves.values()].find((candidate) => same(candidate.tbsDer));
   if (leaf === undefined)

@@ -12,6 +12,7 @@ import type { CaKeys } from '../../shared/authority/ca-keys.ts';
 import type { Hint } from '../../shared/domain/hint.ts';
 import type { Policy } from '../../shared/domain/policy.ts';
 import { isSealwrightError, permanent, retryable } from '../../shared/errors.ts';
+import { type Parts, whole } from '../../shared/pki/crl-parts.ts';
 import type { Signer } from '../../shared/pki/signer.ts';
 import type { Bus } from '../../shared/ports/bus.ts';
 import type { UsersPage } from '../../shared/ports/directory.ts';
@@ -179,10 +180,10 @@ function witnessed(caKeys: CaKeys, rows: () => Rows): CaKeys {
       const signer = await caKeys.signerOf(issuer);
       const { signParts } = signer;
       if (signParts === undefined) throw new Error('A key in memory signs in parts.');
-      const sign = (parts: Iterable<Uint8Array>) => {
-        const bytes = Buffer.concat([...parts]);
+      const sign = async (parts: Parts) => {
+        const bytes = await whole(parts);
         assertForeseen(rows(), bytes);
-        return signParts([bytes]);
+        return await signParts([bytes]);
       };
       return { ...signer, signParts: sign, sign: (bytes) => sign([bytes]) };
     },

@@ -1,10 +1,11 @@
 /** CRLs from intent to publication, and which revoked leaves the next one must list. */
+import { createHash } from 'node:crypto';
 import type { RevocationReason } from '../../domain/revocation-reason.ts';
 import { permanent, type SealwrightError } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { CrlLedger, CrlRecord } from '../../ports/ledger/crls.ts';
 import { optional, sameBytes } from './columns.ts';
-import { consistently, type Database, type Queries } from './database.ts';
+import type { Database, Queries } from './database.ts';
 import { issuerSubject, underLease } from './leases.ts';
 
 interface RecordRow {
@@ -25,44 +26,19 @@ const crlRecord = (row: RecordRow): CrlRecord => ({
   state: row.state,
 });
 
-/** Drivers take what they read twice over as text, so a long CRL is read in slices, and only those are there twice. */
-const SLICE_BYTES = 4 << 20;
-
-/** The bytes of one column of one CRL; undefined where it is null. */
-async function readSliced(
-  queries: Queries,
-  column: 'tbs_der' | 'crl_der',
-  key: readonly [issuerId: string, crlNumber: bigint],
-): Promise<Uint8Array | undefined> {
-  const where = 'FROM crls WHERE issuer_id = $1 AND crl_number = $2';
-  const [measured] = await queries.query<{ length: number | null }>(
-    `SELECT length(${column}) AS length ${where}`,
-    key,
-  );
-  const length = measured?.length ?? undefined;
-  if (length === undefined) return undefined;
-  const bytes = new Uint8Array(length);
-  for (let at = 0; at < length; at += SLICE_BYTES) {
-    const [row] = await queries.query<{ slice: Uint8Array }>(
-      `SELECT substring(${column} FROM $3 FOR $4) AS slice ${where}`,
-      [...key, at + 1, SLICE_BYTES],
-    );
-    if (row === undefined) throw new Error('bug: a CRL went away while it was read');
-    bytes.set(row.slice, at);
-  }
-  return bytes;
-}
-
 /** Serials looked at between two statements. */
 const PAGE = 10_000;
 
+/** Instants as milliseconds: a million of them are read for a CRL, and drivers parse text of a timestamp slowly. */
 interface RevokedRow {
   readonly serial_hex: string;
   readonly reason: RevocationReason;
-  readonly revoked_at: Date;
-  readonly invalidity_date: Date | null;
-  readonly not_after: Date;
+  readonly revoked_ms: number;
+  readonly invalidity_ms: number | null;
+  readonly not_after_ms: number;
 }
+
+const ms = (column: string) => `(extract(epoch FROM ${column}) * 1000)::float8`;
 
 const noSuchCrl = (issuerId: string, crlNumber: bigint): SealwrightError =>
   permanent('intent-mismatch', `The ledger has no intent for CRL ${crlNumber} of issuer ${issuerId}.`, {
@@ -72,21 +48,17 @@ const noSuchCrl = (issuerId: string, crlNumber: bigint): SealwrightError =>
 export const crls = (database: Database, clock: Clock): CrlLedger => ({
   revokedLeaves: async (issuerId, page) => {
     const rows = await database.query<RevokedRow>(
-      `SELECT leaf.serial_hex, revocation.reason, revocation.revoked_at, revocation.invalidity_date, leaf.not_after
-         FROM revocations AS revocation JOIN leaves AS leaf USING (serial_hex)
-        WHERE leaf.issuer_id = $1
-          AND (leaf.not_after >= $2
-               OR NOT EXISTS (SELECT 1 FROM last_entries WHERE serial_hex = leaf.serial_hex))
-          AND revocation.serial_hex > $3
-        ORDER BY revocation.serial_hex LIMIT $4`,
-      [issuerId, clock.now(), page?.afterSerialHex ?? '', page?.limit ?? null],
+      `SELECT serial_hex, reason, ${ms('revoked_at')} AS revoked_ms, ${ms('invalidity_date')} AS invalidity_ms,
+              ${ms('not_after')} AS not_after_ms
+         FROM crl_entries WHERE issuer_id = $1 AND serial_hex > $2 ORDER BY serial_hex LIMIT $3`,
+      [issuerId, page?.afterSerialHex ?? '', page?.limit ?? null],
     );
     return rows.map((row) => ({
       serialHex: row.serial_hex,
       reason: row.reason,
-      revokedAt: row.revoked_at,
-      notAfter: row.not_after,
-      ...optional('invalidityDate', row.invalidity_date),
+      revokedAt: new Date(row.revoked_ms),
+      notAfter: new Date(row.not_after_ms),
+      ...(row.invalidity_ms === null ? {} : { invalidityDate: new Date(row.invalidity_ms) }),
     }));
   },
 
@@ -114,43 +86,51 @@ export const crls = (database: Database, clock: Clock): CrlLedger => ({
     return row === undefined ? undefined : crlRecord(row);
   },
 
-  readCrl: (issuerId, crlNumber) =>
-    consistently(database, async (queries) => {
-      const [row] = await queries.query<RecordRow>(
-        `${SELECT_RECORDS} WHERE issuer_id = $1 AND crl_number = $2`,
-        [issuerId, crlNumber],
-      );
-      if (row === undefined) return undefined;
-      const tbsDer = await readSliced(queries, 'tbs_der', [issuerId, crlNumber]);
-      if (tbsDer === undefined) throw new Error('bug: a CRL without to-be-signed bytes');
-      const crlDer = await readSliced(queries, 'crl_der', [issuerId, crlNumber]);
-      return { ...crlRecord(row), tbsDer, ...optional('crlDer', crlDer ?? null) };
-    }),
-
-  // Once written it never changes, so its slices belong together without a transaction around them.
-  readSignedCrl: (issuerId, crlNumber) => readSliced(database, 'crl_der', [issuerId, crlNumber]),
+  readCrl: async (issuerId, crlNumber) => {
+    const [row] = await database.query<RecordRow & TextRow>(
+      `SELECT issuer_id, crl_number, this_update, next_update, state, tbs_head, tbs_tail, blocks, end_der
+         FROM crls WHERE issuer_id = $1 AND crl_number = $2 AND pruned_at IS NULL`,
+      [issuerId, crlNumber],
+    );
+    if (row === undefined) return undefined;
+    return {
+      ...crlRecord(row),
+      tbsParts: () => textParts(database, issuerId, row),
+      ...optional('endDer', row.end_der),
+    };
+  },
 
   // A number that is not greater than every number before is refused by a trigger, as `conflict`.
-  recordCrlIntent: (lease, intent) =>
-    underLease(database, lease, issuerSubject(intent.issuerId), async (queries) => {
+  recordCrlIntent: async (lease, { issuerId, text, ...intent }) => {
+    const blocks: string[] = [];
+    for await (const block of text.blocks) blocks.push(await keepBlock(database, issuerId, block));
+    const { head, tail } = text.around();
+    await underLease(database, lease, issuerSubject(issuerId), async (queries) => {
       await queries.query(
-        `INSERT INTO crls (issuer_id, crl_number, this_update, next_update, tbs_der, state, intended_at)
-         VALUES ($1, $2, $3, $4, $5, 'intended', $6)`,
-        [intent.issuerId, intent.crlNumber, intent.thisUpdate, intent.nextUpdate, intent.tbsDer, clock.now()],
+        `INSERT INTO crls (issuer_id, crl_number, this_update, next_update, tbs_head, blocks, tbs_tail, state, intended_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 'intended', $8)`,
+        [
+          ...[issuerId, intent.crlNumber, intent.thisUpdate, intent.nextUpdate],
+          ...[head, blocks, tail, clock.now()],
+        ],
       );
-    }),
+    });
+  },
 
-  recordSignedCrl: (issuerId, crlNumber, crlDer) =>
+  recordSignedCrl: (issuerId, crlNumber, endDer) =>
     database.transaction(async (queries) => {
       const written = await queries.query(
-        `UPDATE crls SET state = 'signed', crl_der = $3, signed_at = $4
+        `UPDATE crls SET state = 'signed', end_der = $3, signed_at = $4
           WHERE issuer_id = $1 AND crl_number = $2 AND state = 'intended' RETURNING crl_number`,
-        [issuerId, crlNumber, crlDer, clock.now()],
+        [issuerId, crlNumber, endDer, clock.now()],
       );
       if (written.length > 0) return;
-      const known = await readSliced(queries, 'crl_der', [issuerId, crlNumber]);
-      if (known === undefined) throw noSuchCrl(issuerId, crlNumber);
-      if (!sameBytes(known, crlDer)) {
+      const [known] = await queries.query<{ end_der: Uint8Array | null }>(
+        'SELECT end_der FROM crls WHERE issuer_id = $1 AND crl_number = $2',
+        [issuerId, crlNumber],
+      );
+      if (known === undefined || known.end_der === null) throw noSuchCrl(issuerId, crlNumber);
+      if (!sameBytes(known.end_der, endDer)) {
         throw permanent(
           'intent-mismatch',
           `Another CRL ${crlNumber} of issuer ${issuerId} is in the ledger already; the first one stays.`,
@@ -159,48 +139,124 @@ export const crls = (database: Database, clock: Clock): CrlLedger => ({
       }
     }),
 
-  recordPublishedCrl: (lease, issuerId, crlNumber, lists) =>
+  recordPublishedCrl: async (lease, issuerId, crlNumber, listed) => {
+    const under = <T>(write: (queries: Queries) => Promise<T>) =>
+      underLease(database, lease, issuerSubject(issuerId), write);
+    const isNew = await under((queries) => markPublished(queries, clock, issuerId, crlNumber));
+    if (!isNew) return;
+    // Outside of any transaction, as `listed` reads the CRL. Should the process die meanwhile, the next publication goes on.
+    await forgetListed({ database, under, listed }, issuerId);
+    await rememberLastEntries({ database, under, listed }, issuerId, crlNumber);
+  },
+
+  pruneCrls: (lease, issuerId) =>
     underLease(database, lease, issuerSubject(issuerId), async (queries) => {
-      // A CRL below a published one is refused by a trigger, as `conflict`.
-      const published = await queries.query(
-        `UPDATE crls SET state = 'published', published_at = $3
-          WHERE issuer_id = $1 AND crl_number = $2 AND state = 'signed' RETURNING crl_number`,
-        [issuerId, crlNumber, clock.now()],
+      const pruned = await queries.query(
+        `UPDATE crls SET pruned_at = $2, tbs_head = NULL, tbs_tail = NULL, blocks = '{}'
+          WHERE issuer_id = $1 AND pruned_at IS NULL AND next_update < $2
+            AND crl_number < (SELECT max(crl_number) FROM crls WHERE issuer_id = $1 AND state = 'published')
+          RETURNING crl_number`,
+        [issuerId, clock.now()],
       );
-      if (published.length === 0) {
-        const [known] = await queries.query<{ state: string }>(
-          'SELECT state FROM crls WHERE issuer_id = $1 AND crl_number = $2',
-          [issuerId, crlNumber],
-        );
-        if (known?.state === 'published') return;
-        if (known === undefined) throw noSuchCrl(issuerId, crlNumber);
-        throw permanent(
-          'intent-mismatch',
-          `CRL ${crlNumber} of issuer ${issuerId} is not signed, so it cannot have been published.`,
-          { details: { issuerId, crlNumber: String(crlNumber) } },
+      if (pruned.length > 0) {
+        await queries.query(
+          `DELETE FROM crl_blocks
+            WHERE issuer_id = $1 AND sha256_hex NOT IN (SELECT unnest(blocks) FROM crls WHERE issuer_id = $1)`,
+          [issuerId],
         );
       }
-      await forgetListed(queries, issuerId, lists);
-      await rememberLastEntries(queries, issuerId, crlNumber, lists);
+      return pruned.length;
     }),
 });
 
-async function forgetListed(
+interface TextRow {
+  readonly tbs_head: Uint8Array;
+  readonly tbs_tail: Uint8Array;
+  readonly blocks: readonly string[];
+  readonly end_der: Uint8Array | null;
+}
+
+const sha256Hex = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+
+/** Its digest, under which it is in the ledger from now on, if it was not before. */
+async function keepBlock(queries: Queries, issuerId: string, block: Uint8Array): Promise<string> {
+  const key = [issuerId, sha256Hex(block)] as const;
+  const known = await queries.query('SELECT 1 FROM crl_blocks WHERE issuer_id = $1 AND sha256_hex = $2', key);
+  if (known.length === 0) {
+    await queries.query(
+      'INSERT INTO crl_blocks (issuer_id, sha256_hex, bytes) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING',
+      [...key, block],
+    );
+  }
+  return key[1];
+}
+
+async function* textParts(queries: Queries, issuerId: string, row: TextRow): AsyncGenerator<Uint8Array> {
+  yield row.tbs_head;
+  for (const digest of row.blocks) {
+    const [block] = await queries.query<{ bytes: Uint8Array }>(
+      'SELECT bytes FROM crl_blocks WHERE issuer_id = $1 AND sha256_hex = $2',
+      [issuerId, digest],
+    );
+    if (block === undefined || sha256Hex(block.bytes) !== digest) {
+      throw permanent(
+        'intent-mismatch',
+        `A block of a CRL of issuer ${issuerId} is ${block === undefined ? 'missing in' : 'not what was recorded in'} the ledger (SHA-256 ${digest}). Find out who changed it; the next publication makes a new CRL.`,
+      );
+    }
+    yield block.bytes;
+  }
+  if (row.tbs_tail.length > 0) yield row.tbs_tail;
+}
+
+/** False where it was published before. */
+async function markPublished(
   queries: Queries,
+  clock: Clock,
   issuerId: string,
-  lists: (serialHex: string) => boolean,
-): Promise<void> {
+  crlNumber: bigint,
+): Promise<boolean> {
+  // A CRL below a published one is refused by a trigger, as `conflict`.
+  const published = await queries.query(
+    `UPDATE crls SET state = 'published', published_at = $3
+      WHERE issuer_id = $1 AND crl_number = $2 AND state = 'signed' RETURNING crl_number`,
+    [issuerId, crlNumber, clock.now()],
+  );
+  if (published.length > 0) return true;
+  const [known] = await queries.query<{ state: string }>(
+    'SELECT state FROM crls WHERE issuer_id = $1 AND crl_number = $2',
+    [issuerId, crlNumber],
+  );
+  if (known?.state === 'published') return false;
+  if (known === undefined) throw noSuchCrl(issuerId, crlNumber);
+  throw permanent(
+    'intent-mismatch',
+    `CRL ${crlNumber} of issuer ${issuerId} is not signed, so it cannot have been published.`,
+    { details: { issuerId, crlNumber: String(crlNumber) } },
+  );
+}
+
+/** What it takes to look at candidates page by page, and to write down those that the CRL lists. */
+interface Going {
+  readonly database: Database;
+  readonly under: <T>(write: (queries: Queries) => Promise<T>) => Promise<T>;
+  readonly listed: (serialsHex: readonly string[]) => Promise<readonly string[]>;
+}
+
+async function forgetListed({ database, under, listed }: Going, issuerId: string): Promise<void> {
   const candidates = paged((after) =>
-    queries.query<SerialRow>(
+    database.query<SerialRow>(
       `SELECT serial_hex FROM unlisted_revocations WHERE issuer_id = $1 AND serial_hex > $2
         ORDER BY serial_hex LIMIT ${PAGE}`,
       [issuerId, after],
     ),
   );
   for await (const serials of candidates) {
-    await queries.query('DELETE FROM unlisted_revocations WHERE serial_hex = ANY ($1)', [
-      serials.filter(lists),
-    ]);
+    const found = await listed(serials);
+    if (found.length === 0) continue;
+    await under((queries) =>
+      queries.query('DELETE FROM unlisted_revocations WHERE serial_hex = ANY ($1)', [found]),
+    );
   }
 }
 
@@ -209,28 +265,34 @@ async function forgetListed(
  * read from its own bytes: a revocation that was committed after the list was drawn up is not in it, whatever the instants say.
  */
 async function rememberLastEntries(
-  queries: Queries,
+  { database, under, listed }: Going,
   issuerId: string,
   crlNumber: bigint,
-  lists: (serialHex: string) => boolean,
 ): Promise<void> {
   const candidates = paged((after) =>
-    queries.query<SerialRow>(
-      `SELECT leaf.serial_hex
+    database.query<SerialRow>(
+      `SELECT entry.serial_hex
          FROM crls AS crl
-         JOIN leaves AS leaf ON leaf.issuer_id = crl.issuer_id AND leaf.not_after < crl.this_update
-         JOIN revocations AS revocation ON revocation.serial_hex = leaf.serial_hex
-        WHERE crl.issuer_id = $1 AND crl.crl_number = $2 AND leaf.serial_hex > $3
-          AND NOT EXISTS (SELECT 1 FROM last_entries WHERE serial_hex = leaf.serial_hex)
-        ORDER BY leaf.serial_hex LIMIT ${PAGE}`,
+         JOIN crl_entries AS entry ON entry.issuer_id = crl.issuer_id AND entry.not_after < crl.this_update
+        WHERE crl.issuer_id = $1 AND crl.crl_number = $2 AND entry.serial_hex > $3
+        ORDER BY entry.serial_hex LIMIT ${PAGE}`,
       [issuerId, crlNumber, after],
     ),
   );
   for await (const serials of candidates) {
-    await queries.query(
-      'INSERT INTO last_entries (serial_hex, issuer_id, crl_number) SELECT unnest($1::text[]), $2, $3',
-      [serials.filter(lists), issuerId, crlNumber],
-    );
+    const found = await listed(serials);
+    if (found.length === 0) continue;
+    await under(async (queries) => {
+      await queries.query(
+        `INSERT INTO last_entries (serial_hex, issuer_id, crl_number)
+         SELECT unnest($1::text[]), $2, $3 ON CONFLICT DO NOTHING`,
+        [found, issuerId, crlNumber],
+      );
+      await queries.query('DELETE FROM crl_entries WHERE issuer_id = $1 AND serial_hex = ANY ($2)', [
+        issuerId,
+        found,
+      ]);
+    });
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * What the ledger keeps of CRLs. A CRL of a million entries is 51 MB, so its bytes come only where somebody asks for that
- * one CRL, and revoked leaves come in pages.
+ * What the ledger keeps of CRLs. A CRL of a million entries is 51 MB, so nobody is ever given the whole of one: its bytes come
+ * and go in parts, and revoked leaves in pages. The ledger keeps the entries once, however many CRLs list them.
  */
 import type { RevocationReason } from '../../domain/revocation-reason.ts';
 import type { Lease } from '../ledger.ts';
@@ -15,13 +15,22 @@ export interface CrlRecord {
 }
 
 export interface CrlIntent extends Omit<CrlRecord, 'state'> {
-  /** DER of TBSCertList, the exact bytes that will be signed. */
-  readonly tbsDer: Uint8Array;
+  readonly text: CrlText;
 }
 
-export interface StoredCrl extends CrlIntent {
-  readonly state: CrlRecord['state'];
-  readonly crlDer?: Uint8Array;
+/** The exact bytes that will be signed: a TBSCertList, DER, as it is made. */
+export interface CrlText {
+  /** Its entries, in order; read once. Blocks that an earlier CRL had too are not written again. */
+  readonly blocks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+  /** What stands before and after them; asked for once they have all been read. What it throws leaves no intent behind. */
+  around(): { readonly head: Uint8Array; readonly tail: Uint8Array };
+}
+
+export interface StoredCrl extends CrlRecord {
+  /** The TBSCertList in parts, in order; read anew each time, and each part compared with the digest it is recorded under. */
+  tbsParts(): AsyncIterable<Uint8Array>;
+  /** What follows the TBSCertList in the signed CRL: algorithm and signature, DER. */
+  readonly endDer?: Uint8Array;
 }
 
 export interface RevokedLeaf {
@@ -48,19 +57,23 @@ export interface CrlLedger {
   /** The one that is public. */
   latestPublishedCrl(issuerId: string): Promise<CrlRecord | undefined>;
   recordCrlIntent(lease: Lease, intent: CrlIntent): Promise<void>;
-  /** With its bytes: the to-be-signed ones and, once it is signed, the CRL. */
+  /** Undefined too once its bytes have been pruned. */
   readCrl(issuerId: string, crlNumber: bigint): Promise<StoredCrl | undefined>;
-  /** The signed CRL alone, DER; undefined where there is none. */
-  readSignedCrl(issuerId: string, crlNumber: bigint): Promise<Uint8Array | undefined>;
-  recordSignedCrl(issuerId: string, crlNumber: bigint, crlDer: Uint8Array): Promise<void>;
+  /** `endDer`: what follows the TBSCertList. */
+  recordSignedCrl(issuerId: string, crlNumber: bigint, endDer: Uint8Array): Promise<void>;
   /**
-   * `lists` says, from the CRL's own bytes, whether it lists a serial. The ledger asks it of those that were in no published CRL
-   * yet, and of those whose certificate ended before this CRL's time: they need not be listed again (RFC 5280 §3.3).
+   * `listed` says, from the CRL's own bytes, which of these ascending serials it lists. The ledger asks it of those that were in no
+   * published CRL yet, and of those whose certificate ended before this CRL's time: they need not be listed again (RFC 5280 §3.3).
    */
   recordPublishedCrl(
     lease: Lease,
     issuerId: string,
     crlNumber: bigint,
-    lists: (serialHex: string) => boolean,
+    listed: (serialsHex: readonly string[]) => Promise<readonly string[]>,
   ): Promise<void>;
+  /**
+   * Takes out the bytes of CRLs that have ended and that a published one follows; their numbers, times and signatures stay, so
+   * that a copy kept elsewhere can still be told from a forged one. Answers how many.
+   */
+  pruneCrls(lease: Lease, issuerId: string): Promise<number>;
 }

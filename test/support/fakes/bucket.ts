@@ -1,5 +1,5 @@
 import { retryable } from '../../../shared/errors.ts';
-import type { Bucket } from '../../../shared/ports/bucket.ts';
+import type { Bucket, ObjectParts } from '../../../shared/ports/bucket.ts';
 import { type Saved, stateCell } from './state.ts';
 
 export interface StoredObject {
@@ -15,6 +15,19 @@ export interface FakeBucket extends Bucket, Saved {
   readonly names: readonly string[];
   /** Puts bytes there without asking for a generation, as somebody with access would. */
   overwrite(name: string, bytes: Uint8Array): void;
+}
+
+/** Cut where no CRL would be. */
+const PART_BYTES = 100;
+
+async function* inParts(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += PART_BYTES) yield bytes.subarray(at, at + PART_BYTES);
+}
+
+async function joined(parts: ObjectParts): Promise<Uint8Array> {
+  const all: Uint8Array[] = [];
+  for await (const part of parts()) all.push(part);
+  return Buffer.concat(all);
 }
 
 export function fakeBucket(): FakeBucket {
@@ -40,7 +53,14 @@ export function fakeBucket(): FakeBucket {
         ? undefined
         : { bytes: Uint8Array.from(object.bytes), generation: object.generation };
     },
-    write: async ({ name, ifGeneration, ...object }) => {
+    readParts: async (name) => {
+      const object = cell.now.objects.get(name);
+      return object === undefined
+        ? undefined
+        : { parts: inParts(Uint8Array.from(object.bytes)), generation: object.generation };
+    },
+    write: async ({ name, ifGeneration, bytes, ...rest }) => {
+      const object = { ...rest, bytes: typeof bytes === 'function' ? await joined(bytes) : bytes };
       const current = cell.now.objects.get(name)?.generation ?? '0';
       if (current !== ifGeneration)
         throw retryable('storage-precondition', `Object ${name} is of generation ${current} now.`);

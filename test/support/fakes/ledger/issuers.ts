@@ -3,7 +3,7 @@ import { permanent } from '../../../../shared/errors.ts';
 import type { CrlLedger } from '../../../../shared/ports/ledger/crls.ts';
 import type { CrlIntent, CrlRecord, Ledger, StoredCrl } from '../../../../shared/ports/ledger.ts';
 import { holdLease, issuerSubject } from './leases.ts';
-import { byText, type Memory, present } from './rows.ts';
+import { byText, type CrlRow, type Memory, present } from './rows.ts';
 
 function recordIssuer({ rows, clock }: Memory, issuer: IssuerRecord): void {
   const { issuers, issuerRecordedAt } = rows.now;
@@ -191,7 +191,7 @@ const noSuchCrl = (issuerId: string, crlNumber: bigint) =>
     details: { issuerId, crlNumber: String(crlNumber) },
   });
 
-function replaceCrl({ rows }: Memory, crl: StoredCrl): void {
+function replaceCrl({ rows }: Memory, crl: CrlRow): void {
   const known = rows.now.crls.get(crl.issuerId) ?? [];
   rows.now.crls.set(
     crl.issuerId,
@@ -199,7 +199,7 @@ function replaceCrl({ rows }: Memory, crl: StoredCrl): void {
   );
 }
 
-function recordCrlIntent({ rows }: Memory, intent: CrlIntent): void {
+function recordCrlIntent({ rows }: Memory, intent: Omit<CrlIntent, 'text'>, tbsDer: Uint8Array): void {
   const known = rows.now.crls.get(intent.issuerId) ?? [];
   const highest = known.at(-1)?.crlNumber ?? 0n;
   if (intent.crlNumber <= highest)
@@ -207,17 +207,17 @@ function recordCrlIntent({ rows }: Memory, intent: CrlIntent): void {
       'conflict',
       `The ledger refuses a change: CRL ${intent.crlNumber} is not above ${highest}.`,
     );
-  const { issuerId, crlNumber, thisUpdate, nextUpdate, tbsDer } = intent;
-  const crl: StoredCrl = { issuerId, crlNumber, thisUpdate, nextUpdate, tbsDer, state: 'intended' };
+  const { issuerId, crlNumber, thisUpdate, nextUpdate } = intent;
+  const crl: CrlRow = { issuerId, crlNumber, thisUpdate, nextUpdate, tbsDer, state: 'intended' };
   rows.now.crls.set(issuerId, [...known, crl]);
 }
 
-function recordPublishedCrl(
+async function recordPublishedCrl(
   memory: Memory,
-  known: StoredCrl,
-  published: readonly StoredCrl[],
-  lists: (serialHex: string) => boolean,
-): void {
+  known: CrlRow,
+  published: readonly CrlRow[],
+  listed: (serialsHex: readonly string[]) => Promise<readonly string[]>,
+): Promise<void> {
   if (known.state === 'published') return;
   if (known.state === 'intended')
     throw permanent(
@@ -228,19 +228,33 @@ function recordPublishedCrl(
   if (published.some(({ crlNumber }) => crlNumber > known.crlNumber))
     throw permanent('conflict', 'The ledger refuses a change: a later CRL is published already.');
   replaceCrl(memory, { ...known, state: 'published' });
-  const { leaves, revocations, lastEntries, listed } = memory.rows.now;
-  for (const leaf of leaves.values()) {
-    if (leaf.issuerId !== known.issuerId || !revocations.has(leaf.serialHex) || !lists(leaf.serialHex))
-      continue;
-    listed.add(leaf.serialHex);
-    if (leaf.notAfter < known.thisUpdate) lastEntries.add(leaf.serialHex);
+  const revoked = [...memory.rows.now.leaves.values()].filter(
+    (leaf) => leaf.issuerId === known.issuerId && memory.rows.now.revocations.has(leaf.serialHex),
+  );
+  const found = new Set(await listed(revoked.map(({ serialHex }) => serialHex).toSorted()));
+  for (const { serialHex, notAfter } of revoked) {
+    if (!found.has(serialHex)) continue;
+    memory.rows.now.listed.add(serialHex);
+    if (notAfter < known.thisUpdate) memory.rows.now.lastEntries.add(serialHex);
   }
 }
 
-function withoutBytes(crl: StoredCrl | undefined): CrlRecord | undefined {
+function withoutBytes(crl: CrlRow | undefined): CrlRecord | undefined {
   if (crl === undefined) return undefined;
-  const { tbsDer: _tbs, crlDer: _crl, ...record } = crl;
+  const { tbsDer: _tbs, endDer: _end, ...record } = crl;
   return record;
+}
+
+async function* inParts(tbsDer: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield tbsDer.subarray(0, 1000);
+  if (tbsDer.length > 1000) yield tbsDer.subarray(1000);
+}
+
+function stored(crl: CrlRow | undefined): StoredCrl | undefined {
+  const { tbsDer } = crl ?? {};
+  if (crl === undefined || tbsDer === undefined) return undefined;
+  const { tbsDer: _tbs, ...rest } = crl;
+  return { ...rest, tbsParts: () => inParts(tbsDer) };
 }
 
 export const crls = (memory: Memory): Omit<CrlLedger, 'revokedLeaves'> => {
@@ -257,28 +271,40 @@ export const crls = (memory: Memory): Omit<CrlLedger, 'revokedLeaves'> => {
     },
     latestCrl: async (issuerId) => withoutBytes(all(issuerId).at(-1)),
     latestPublishedCrl: async (issuerId) => withoutBytes(published(issuerId).at(-1)),
-    readSignedCrl: async (issuerId, crlNumber) => find(issuerId, crlNumber)?.crlDer,
-    readCrl: async (issuerId, crlNumber) => find(issuerId, crlNumber),
+    readCrl: async (issuerId, crlNumber) => stored(find(issuerId, crlNumber)),
     recordCrlIntent: async (lease, intent) => {
+      const blocks: Uint8Array[] = [];
+      for await (const block of intent.text.blocks) blocks.push(Uint8Array.from(block));
+      const { head, tail } = intent.text.around();
       holdLease(memory, lease, issuerSubject(intent.issuerId));
-      recordCrlIntent(memory, intent);
+      recordCrlIntent(memory, intent, new Uint8Array(Buffer.concat([head, ...blocks, tail])));
     },
-    recordSignedCrl: async (issuerId, crlNumber, crlDer) => {
+    recordSignedCrl: async (issuerId, crlNumber, endDer) => {
       const known = find(issuerId, crlNumber);
       if (known === undefined) throw noSuchCrl(issuerId, crlNumber);
-      if (known.state === 'intended') replaceCrl(memory, { ...known, state: 'signed', crlDer });
-      else if (Buffer.compare(known.crlDer ?? Buffer.of(), crlDer) !== 0)
+      if (known.state === 'intended') replaceCrl(memory, { ...known, state: 'signed', endDer });
+      else if (Buffer.compare(known.endDer ?? Buffer.of(), endDer) !== 0)
         throw permanent(
           'intent-mismatch',
           `Another CRL ${crlNumber} of issuer ${issuerId} is in the ledger already; the first one stays.`,
           { details: { issuerId, crlNumber: String(crlNumber) } },
         );
     },
-    recordPublishedCrl: async (lease, issuerId, crlNumber, lists) => {
+    recordPublishedCrl: async (lease, issuerId, crlNumber, listed) => {
       holdLease(memory, lease, issuerSubject(issuerId));
       const known = find(issuerId, crlNumber);
       if (known === undefined) throw noSuchCrl(issuerId, crlNumber);
-      recordPublishedCrl(memory, known, published(issuerId), lists);
+      await recordPublishedCrl(memory, known, published(issuerId), listed);
+    },
+    pruneCrls: async (lease, issuerId) => {
+      holdLease(memory, lease, issuerSubject(issuerId));
+      const latest = published(issuerId).at(-1)?.crlNumber ?? 0n;
+      const now = memory.clock.now();
+      const ended = all(issuerId).filter(
+        (crl) => crl.tbsDer !== undefined && crl.crlNumber < latest && crl.nextUpdate < now,
+      );
+      for (const { tbsDer: _gone, ...rest } of ended) replaceCrl(memory, rest);
+      return ended.length;
     },
   };
 };

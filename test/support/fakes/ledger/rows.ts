@@ -21,7 +21,7 @@ import type { IssuerRequest } from '../../../../shared/ports/ledger/issuer-life.
 import type { StoredPolicyActivation } from '../../../../shared/ports/ledger/policy-activations.ts';
 import type { WaitingHint } from '../../../../shared/ports/ledger/rollouts.ts';
 import type { SweepRecord } from '../../../../shared/ports/ledger/sweeps.ts';
-import type { AuditEntry, Ledger, StoredCrl, StoredLeafIntent } from '../../../../shared/ports/ledger.ts';
+import type { AuditEntry, CrlRecord, Ledger, StoredLeafIntent } from '../../../../shared/ports/ledger.ts';
 import type { StateCell } from '../state.ts';
 
 export interface LeaseRow {
@@ -39,6 +39,12 @@ export interface UserRow extends Omit<UserRecord, 'departure'> {
 export type LeafRow = Omit<StoredLeafIntent, 'spkiDer' | 'revocation' | 'keyBlockedAt'> & {
   readonly intendedAt: Date;
 };
+
+/** Without `tbsDer` once it was pruned. */
+export interface CrlRow extends CrlRecord {
+  readonly tbsDer?: Uint8Array;
+  readonly endDer?: Uint8Array;
+}
 
 export interface WishRow extends WishRecord {
   readonly primaryEmail: string;
@@ -73,7 +79,7 @@ export interface Rows {
   readonly issuerRecordedAt: Map<string, Date>;
   readonly issuerAddresses: Map<string, Awaited<ReturnType<Ledger['issuerAddresses']>>>;
   readonly issuerRequests: Map<string, IssuerRequest>;
-  readonly crls: Map<string, readonly StoredCrl[]>;
+  readonly crls: Map<string, readonly CrlRow[]>;
   /** Revoked leaves that a CRL made after their end has listed. */
   readonly lastEntries: Set<string>;
   /** Serials that some published CRL was seen to list. */
