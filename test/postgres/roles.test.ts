@@ -9,7 +9,7 @@ import { openPostgresForAll, underRole } from '../../shared/adapters/ledger/open
 import { openPostgres } from '../../shared/adapters/ledger/postgres.ts';
 import { RIGHTS, type Rights } from '../../shared/adapters/ledger/rights.ts';
 import { grantedRights } from '../support/rights.ts';
-import { makePlace, type Place } from './support.ts';
+import { makePlace, type Place } from './place.ts';
 
 const clock = { now: () => new Date('2027-03-01T09:00:00Z') };
 const REFUSED = '42501';

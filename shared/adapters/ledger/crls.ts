@@ -27,7 +27,7 @@ const crlRecord = (row: RecordRow): CrlRecord => ({
 });
 
 /** Serials looked at between two statements. */
-const PAGE = 10_000;
+const PAGE = 2_000;
 
 /** Instants as milliseconds: a million of them are read for a CRL, and drivers parse text of a timestamp slowly. */
 interface RevokedRow {

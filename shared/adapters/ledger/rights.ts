@@ -194,7 +194,7 @@ export const RIGHTS: Readonly<Record<LedgerUser, Readonly<Record<string, Rights>
     blocked_keys: { read: true },
     crl_blocks: { read: true },
     crl_entries: { read: true },
-    crls: { read: true, change: 'state end_der signed_at' },
+    crls: { read: true, change: 'state signed_at end_der' },
     device_keys: { read: true },
     issuer_addresses: { read: true },
     issuer_chains: { read: true },

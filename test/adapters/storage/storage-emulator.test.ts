@@ -46,6 +46,44 @@ describe('the public bucket against the emulator', () => {
     expect(await bucket.read('crl/issuing 1.crl')).toEqual({ bytes: two, generation: second.generation });
   });
 
+  it('takes an object in parts and gives it back in parts, checked like any other', async () => {
+    const bucket = bucketAs();
+    const bytes = randomBytes(2_500_000);
+    const parts = async function* () {
+      for (let at = 0; at < bytes.length; at += 300_000) yield bytes.subarray(at, at + 300_000);
+    };
+    const long = { ...crl(bytes, '0'), name: 'long.crl', bytes: parts };
+    const { generation } = await bucket.write(long);
+    expect((await bucket.read('long.crl'))?.bytes).toEqual(bytes);
+    const read = await bucket.readParts('long.crl');
+    expect(read?.generation).toBe(generation);
+    const got: Uint8Array[] = [];
+    for await (const part of read?.parts ?? []) got.push(part);
+    expect(got.length).toBeGreaterThan(2);
+    expect(Buffer.compare(Buffer.concat(got), bytes)).toBe(0);
+    expect(await failureOf(bucket.write(long))).toMatchObject({ code: 'storage-precondition' });
+    expect(await bucket.readParts('nothing.crl')).toBeUndefined();
+    const replaced = await bucket.readParts('long.crl');
+    await bucket.write({ ...long, ifGeneration: generation });
+    const reading = async () => {
+      for await (const part of replaced?.parts ?? []) got.push(part);
+    };
+    expect(await failureOf(reading())).toMatchObject({ kind: 'retryable', code: 'storage-unavailable' });
+  });
+
+  it('refuses a body in parts that is not twice the same', async () => {
+    let times = 0;
+    const parts = async function* () {
+      times += 1;
+      yield Buffer.from(`body ${times}`);
+    };
+    const bucket = bucketAs();
+    expect(
+      await failureOf(bucket.write({ ...crl(Buffer.of(), '0'), name: 'two.crl', bytes: parts })),
+    ).toMatchObject({ code: 'storage-unavailable' });
+    expect(await bucket.read('two.crl')).toBeUndefined();
+  });
+
   it('stores type and caching with the object', async () => {
     await bucketAs().write({ ...crl(Buffer.from([1]), '0'), name: 'headers.crl' });
     const { accessToken } = company.tokens.mint({
