@@ -1,4 +1,5 @@
 /** `keypair disable`, and the two-person way to obliterate one. */
+import type { z } from 'zod';
 import type { Command } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
 import { UsageError } from '../failure.ts';
@@ -17,75 +18,78 @@ import {
 
 const REQUESTS = 'v1/keypair-requests';
 
-const disable = adminCommand({
+/** A command that records a request about one key pair: which flag has its reason, and what the answer says. */
+interface Asking<T extends { readonly request: string }> {
+  readonly name: string;
+  readonly summary: string;
+  readonly flag: { readonly name: string; readonly placeholder: string; readonly help: string };
+  readonly notes: readonly string[];
+  /** The request's kind and the member of its body that the flag's text becomes. */
+  readonly body: (text: string) => Readonly<Record<string, unknown>>;
+  readonly answer: z.ZodType<T>;
+  readonly text: (answer: T) => string;
+}
+
+const asking = <T extends { readonly request: string }>(one: Asking<T>): Command =>
+  adminCommand({
+    name: one.name,
+    summary: one.summary,
+    operands: ['USER', 'KEYPAIR'],
+    flags: {
+      [one.flag.name]: { kind: 'text', placeholder: one.flag.placeholder, help: one.flag.help },
+    },
+    notes: one.notes,
+    async run(call, admin) {
+      const [user = '', keypair = ''] = call.operands;
+      const text = needed(call.text(one.flag.name), `--${one.flag.name} ${one.flag.placeholder}`);
+      const answer = await withProgress(
+        call.terminal,
+        () => 'recording the request',
+        () =>
+          admin.post(
+            REQUESTS,
+            { user, keypair, ...one.body(text) },
+            one.answer,
+            '"sealwright obliterate list" shows it',
+          ),
+      );
+      return { exitCode: EXIT.done, document: answer, text: one.text(answer) };
+    },
+  });
+
+const disable = asking({
   name: 'keypair disable',
   summary:
     "disables one of a user's key pairs: mail encrypted to it cannot be read until it is enabled again",
-  operands: ['USER', 'KEYPAIR'],
-  flags: { reason: { kind: 'text', placeholder: 'TEXT', help: 'why; it goes into the audit trail' } },
+  flag: { name: 'reason', placeholder: 'TEXT', help: 'why; it goes into the audit trail' },
   notes: ['KEYPAIR is Gmail\'s id or the certificate\'s serial, as "sealwright user" shows them.'],
-  async run(call, admin) {
-    const [user = '', keypair = ''] = call.operands;
-    const reason = needed(call.text('reason'), '--reason TEXT');
-    const answer = await withProgress(
-      call.terminal,
-      () => 'recording the request',
-      () =>
-        admin.post(
-          REQUESTS,
-          { kind: 'disable', user, keypair, reason },
-          keypairRequested,
-          '"sealwright obliterate list" shows it',
-        ),
-    );
-    return {
-      exitCode: EXIT.done,
-      document: answer,
-      text: `Request ${answer.request} is recorded and carried out when Gmail answers. "sealwright obliterate show ${answer.request}" shows how it stands.`,
-    };
-  },
+  body: (reason) => ({ kind: 'disable', reason }),
+  answer: keypairRequested,
+  text: ({ request }) =>
+    `Request ${request} is recorded and carried out when Gmail answers. "sealwright obliterate show ${request}" shows how it stands.`,
 });
 
-const request = adminCommand({
+const request = asking({
   name: 'obliterate request',
   summary: 'asks that a key pair be destroyed for ever; another admin has to confirm it',
-  operands: ['USER', 'KEYPAIR'],
-  flags: {
-    'no-legal-hold': {
-      kind: 'text',
-      placeholder: 'STATEMENT',
-      help: 'your statement that no legal hold exists, and how you know',
-    },
+  flag: {
+    name: 'no-legal-hold',
+    placeholder: 'STATEMENT',
+    help: 'your statement that no legal hold exists, and how you know',
   },
   notes: [
     'Only a pair that has been disabled for more than 30 days ("sealwright keypair disable").',
     'Nobody can ever again read mail that was encrypted to it. What that is, is shown; nothing is done before another admin confirms it.',
     'Refused, with exit code 3, where a condition does not hold; the message names it.',
   ],
-  async run(call, admin) {
-    const [user = '', keypair = ''] = call.operands;
-    const noLegalHold = needed(call.text('no-legal-hold'), '--no-legal-hold STATEMENT');
-    const answer = await withProgress(
-      call.terminal,
-      () => 'recording the request',
-      () =>
-        admin.post(
-          REQUESTS,
-          { kind: 'obliterate', user, keypair, noLegalHold },
-          obliterationRequested,
-          '"sealwright obliterate list" shows it',
-        ),
-    );
-    return {
-      exitCode: EXIT.done,
-      document: answer,
-      text: [
-        describeStatement(answer.statement),
-        '',
-        `Request ${answer.request} waits for another admin: "sealwright obliterate confirm ${answer.request} --statement ${answer.digest}".`,
-      ].join('\n'),
-    };
-  },
+  body: (noLegalHold) => ({ kind: 'obliterate', noLegalHold }),
+  answer: obliterationRequested,
+  text: ({ statement, request: id, digest }) =>
+    [
+      describeStatement(statement),
+      '',
+      `Request ${id} waits for another admin: "sealwright obliterate confirm ${id} --statement ${digest}".`,
+    ].join('\n'),
 });
 
 const list = adminCommand({
