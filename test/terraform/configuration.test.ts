@@ -446,7 +446,7 @@ describe('Pub/Sub', () => {
     const letters = body('google_pubsub_subscription.dead_letters');
     expect(letters['message_retention_duration']).toBe(`${31 * 24 * 3600}s`);
     expect(letters['push_config']).toBeUndefined();
-    expect(JSON.stringify(body('google_monitoring_alert_policy.dead_letters'))).toContain(
+    expect(JSON.stringify(local('waiting_alerts')['dead_letters'])).toContain(
       '${google_pubsub_subscription.dead_letters.name}',
     );
   });
@@ -636,7 +636,7 @@ describe('issuing keys in Cloud KMS', () => {
 
 describe('what is wrong with the CA', () => {
   test('is told by the line that publish-crl logs', () => {
-    const alert = JSON.stringify(body('google_monitoring_alert_policy.ca_finding'));
+    const alert = JSON.stringify(local('logged_alerts')['ca_finding']);
     for (const wanted of ['publish-crl', 'ca-finding', 'severity>=ERROR']) expect(alert).toContain(wanted);
   });
 });
