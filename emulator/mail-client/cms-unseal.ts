@@ -115,11 +115,23 @@ function sealedKeyOf(info: KeyTransRecipientInfo): SealedKey {
   if (algorithmId !== OID.rsaesOaep) return { ...sealed, algorithm: algorithmId, oaepLabel: undefined };
   const oaep = new RSAESOAEPParams({ schema: algorithmParams });
   const hash = DIGESTS[oaep.hashAlgorithm.algorithmId]?.replace('sha', 'SHA-') ?? 'SHA-1';
-  const label: unknown = oaep.pSourceAlgorithm.algorithmParams;
-  const bytes = label instanceof OctetString ? Buffer.from(label.getValue()) : Buffer.alloc(0);
   return {
     ...sealed,
     algorithm: `RSA/ECB/OAEPwith${hash}andMGF1Padding`,
-    oaepLabel: bytes.length === 0 ? undefined : bytes,
+    oaepLabel: labelIn(algorithmParams),
   };
+}
+
+const P_SOURCE_ALGORITHM = 2;
+
+/** Not asked of pkijs: where no label is named it answers the SHA-1 of nothing as one. */
+function labelIn(parameters: unknown): Buffer | undefined {
+  const members = parameters instanceof Sequence ? parameters.valueBlock.value : [];
+  const source = members.find(
+    (member) => member instanceof Constructed && member.idBlock.tagNumber === P_SOURCE_ALGORITHM,
+  );
+  const [algorithm] = source instanceof Constructed ? source.valueBlock.value : [];
+  const [, label] = algorithm instanceof Sequence ? algorithm.valueBlock.value : [];
+  const bytes = label instanceof OctetString ? Buffer.from(label.getValue()) : Buffer.alloc(0);
+  return bytes.length === 0 ? undefined : bytes;
 }
