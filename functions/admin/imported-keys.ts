@@ -9,7 +9,7 @@ import type { ActivePolicySource } from '../../shared/activation/active-policy.t
 import type { ImportedCertificate } from '../../shared/domain/imported-certificate.ts';
 import type { UserLedger, UserRecord, WrapProof } from '../../shared/domain/records.ts';
 import { invalidInput, isSealwrightError, permanent } from '../../shared/errors.ts';
-import { readOldCertificate } from '../../shared/pki/old-certificate.ts';
+import { readOldCertificate, requireImportableKey } from '../../shared/pki/old-certificate.ts';
 import type { Bus } from '../../shared/ports/bus.ts';
 import type { KeyRewrapping } from '../../shared/ports/key-rewrapping.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
@@ -89,7 +89,9 @@ export async function requestKeyImport(
   await requireKeyServiceOf(deps, user, wanted.keyService);
   const chainDer = wanted.chain.map((der) => new Uint8Array(Buffer.from(der, 'base64')));
   const certificateDer = chainDer[0] ?? new Uint8Array();
-  const { spkiDer, modulusBits, addresses, notBefore, notAfter } = readOldCertificate(certificateDer);
+  const old = readOldCertificate(certificateDer);
+  requireImportableKey(old);
+  const { spkiDer, modulusBits, addresses, notBefore, notAfter } = old;
   const spkiSha256Hex = createHash('sha256').update(spkiDer).digest('hex');
   await requireTheirs(deps, ledger, { spkiSha256Hex, certificateDer });
   const proof = await proofOf(deps, { ...wanted, userId: user.userId, spkiSha256Hex });

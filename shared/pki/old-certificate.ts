@@ -9,6 +9,7 @@ import { weakKey } from './weak-key.ts';
 
 export interface OldCertificate {
   readonly spkiDer: Uint8Array;
+  /** 0 for a key that is not RSA. */
   readonly modulusBits: number;
   /** Of subject and subjectAltName, lower case, none twice; may be none. */
   readonly addresses: readonly string[];
@@ -19,35 +20,37 @@ export interface OldCertificate {
 
 const LARGEST_BITS = 4096;
 
-/**
- * Throws `malformed-request` (invalid-input) for bytes that are no certificate, `details.problem` `not-rsa` for a key Gmail's key
- * services cannot use, and `key-weak` for one that others can compute: mail under it is no secret, and a short one is
- * taken by no key service.
- */
+/** Throws `malformed-request` (invalid-input) for bytes that are no certificate. */
 export function readOldCertificate(certificateDer: Uint8Array): OldCertificate {
   const certificate = parsed(certificateDer);
   const { publicKey } = certificate;
-  const modulusBits = publicKey.asymmetricKeyDetails?.modulusLength ?? 0;
-  if (publicKey.asymmetricKeyType !== 'rsa' || modulusBits > LARGEST_BITS) {
-    throw unusable(
-      'not-rsa',
-      `The key is no RSA key of 2048 to ${LARGEST_BITS} bits, and Gmail decrypts with no other.`,
-    );
-  }
-  const spkiDer = new Uint8Array(publicKey.export({ type: 'spki', format: 'der' }));
-  const weakness = weaknessOf(spkiDer);
-  if (weakness !== undefined)
-    throw invalidInput('key-weak', `The key is not imported. ${weakness.sentence}`, {
-      details: { weakness: weakness.id },
-    });
   return {
-    spkiDer,
-    modulusBits,
+    spkiDer: new Uint8Array(publicKey.export({ type: 'spki', format: 'der' })),
+    modulusBits:
+      publicKey.asymmetricKeyType === 'rsa' ? (publicKey.asymmetricKeyDetails?.modulusLength ?? 0) : 0,
     addresses: addressesOf(certificate),
     notBefore: certificate.validFromDate,
     notAfter: certificate.validToDate,
     subject: certificate.subject.replaceAll('\n', ', '),
   };
+}
+
+/**
+ * Throws `malformed-request` (invalid-input) with `details.problem` `not-rsa` for a key that Gmail's key services cannot use, and
+ * `key-weak` for one that others can compute or that is too short: mail under it is no secret.
+ */
+export function requireImportableKey({ spkiDer, modulusBits }: OldCertificate): void {
+  if (modulusBits === 0 || modulusBits > LARGEST_BITS) {
+    throw unusable(
+      'not-rsa',
+      `The key is no RSA key of 2048 to ${LARGEST_BITS} bits, and Gmail decrypts with no other.`,
+    );
+  }
+  const weakness = weaknessOf(spkiDer);
+  if (weakness === undefined) return;
+  throw invalidInput('key-weak', `The key is not imported. ${weakness.sentence}`, {
+    details: { weakness: weakness.id },
+  });
 }
 
 function parsed(certificateDer: Uint8Array): X509Certificate {

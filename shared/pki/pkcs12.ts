@@ -218,6 +218,20 @@ export interface Pkcs12Contents {
  * bytes that are no PKCS#12 file.
  */
 export function readPkcs12(bytes: Uint8Array, password: string): Pkcs12Contents {
+  const { certificatesDer, keys, names } = opened(bytes, password);
+  return { certificatesDer, pkcs8Der: keys[0], friendlyName: names[0] };
+}
+
+/** All private keys of a PKCS#12 file, PKCS#8, and all certificates, each in the file's order. Throws as `readPkcs12`. */
+export function readPkcs12Keys(
+  bytes: Uint8Array,
+  password: string,
+): { readonly certificatesDer: readonly Uint8Array[]; readonly pkcs8Ders: readonly Uint8Array[] } {
+  const { certificatesDer, keys } = opened(bytes, password);
+  return { certificatesDer, pkcs8Ders: keys };
+}
+
+function opened(bytes: Uint8Array, password: string): Found {
   try {
     return readPfx(derFromBer(bytes), password);
   } catch (error) {
@@ -239,7 +253,7 @@ export function readPkcs12(bytes: Uint8Array, password: string): Pkcs12Contents 
 const unreadable = (problem: string, message: string) =>
   invalidInput('malformed-request', message, { details: { problem } });
 
-function readPfx(der: Uint8Array, password: string): Pkcs12Contents {
+function readPfx(der: Uint8Array, password: string): Found {
   const pfx = inside(readWhole(der, 'SEQUENCE', 'the file'));
   if (readInteger(pfx.next()) !== 3n) throw new DerError('the version is not 3', 0);
   const safe = contentOf(pfx.take('SEQUENCE'));
@@ -316,7 +330,7 @@ interface Found {
   readonly names: string[];
 }
 
-function readSafe(authenticatedSafe: Uint8Array, password: string): Pkcs12Contents {
+function readSafe(authenticatedSafe: Uint8Array, password: string): Found {
   const found: Found = { certificatesDer: [], keys: [], names: [] };
   const parts = inside(readWhole(derFromBer(authenticatedSafe), 'SEQUENCE', 'the contents'));
   while (!parts.atEnd) {
@@ -325,7 +339,7 @@ function readSafe(authenticatedSafe: Uint8Array, password: string): Pkcs12Conten
     else if (type === OIDS.encryptedData) readBags(decryptPart(content, password), password, found);
     else throw new UnsupportedEncryption('Part of it is encrypted to a public key.');
   }
-  return { certificatesDer: found.certificatesDer, pkcs8Der: found.keys[0], friendlyName: found.names[0] };
+  return found;
 }
 
 function decryptPart(content: Element, password: string): Uint8Array {

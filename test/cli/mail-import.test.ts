@@ -1,4 +1,6 @@
-/** Old encrypted mail into Gmail, over HTTP against the emulator, and what becomes of it when something fails between. */
+/** Old encrypted mail and its keys into Gmail, over HTTP against the emulator, and what becomes of it when something fails between. */
+
+import { X509Certificate } from 'node:crypto';
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,20 +11,29 @@ import { messagesIn } from '../../cli/mail/messages.ts';
 import { googleMailInsertion, INSERT_SCOPES } from '../../shared/adapters/gmail/mail-insertion.ts';
 import { googleEndpoints } from '../../shared/adapters/google/endpoints.ts';
 import { retrySettings } from '../../shared/adapters/google/retry.ts';
+import { importIdOf } from '../../shared/domain/imported-certificate.ts';
 import { retryable } from '../../shared/errors.ts';
+import type { KeyService } from '../../shared/ports/key-service.ts';
 import type { MailInsertion } from '../../shared/ports/mail-insertion.ts';
 import { openssl } from '../emulator/gmail/pki.ts';
 import { MailTenant, type MailUser } from '../emulator/mail-client/mail-tenant.ts';
+import { OLD_PASSWORD, type OldKey, oldKey } from '../support/old-key.ts';
+import { type FakeAdmin, startFakeAdmin } from './fake-admin.ts';
+import { TOKEN } from './sealwright.ts';
 
 let world: MailTenant;
 let ana: MailUser;
 let folder: string;
 let journal: string;
 let gmail: MailInsertion;
+let admin: FakeAdmin;
+let former: OldKey;
 
 beforeAll(async () => {
   world = await MailTenant.open();
   ana = await world.join('ana@acme.example');
+  former = oldKey();
+  admin = await startFakeAdmin();
   folder = mkdtempSync(join(tmpdir(), 'sealwright-mail-'));
   const { root, clock } = world.tenant.world;
   gmail = googleMailInsertion({
@@ -34,13 +45,37 @@ beforeAll(async () => {
   });
 });
 beforeEach(() => {
+  admin.reset();
+  admin.answer(`GET /v1/imported-keys?user=${encodeURIComponent(ana.email)}`, { body: migration([]) });
   journal = join(folder, `${Math.random()}.jsonl`);
 });
 afterAll(async () => {
   rmSync(folder, { recursive: true });
+  await admin.close();
   await world.close();
 });
 
+const migration = (imports: readonly object[]) => ({
+  user: ana.email,
+  userId: '42',
+  keyService: 'https://kacls.acme.example/v1',
+  certificates: [{ certificate: new X509Certificate(readFileSync(ana.leaf.path)).raw.toString('base64') }],
+  imports,
+});
+const view = (state: string, more: object = {}) => ({
+  id: importIdOf(former.certificateDer),
+  ...{ state, certificateSha256: '00', addresses: [], keyProof: 'proven' },
+  ...{ notBefore: '2020-01-01T00:00:00.000Z', notAfter: '2022-01-01T00:00:00.000Z' },
+  ...more,
+});
+/** What the key service was given, as it was then: the command overwrites its keys. */
+const wrapped: { readonly userId: string; readonly key: string }[] = [];
+const keyService: KeyService = {
+  wrapPrivateKey: async ({ userId, privateKeyDer }) => {
+    wrapped.push({ userId, key: Buffer.from(privateKeyDer).toString('base64') });
+    return { wrappedKey: 'b3BhcXVl', proof: 'proven' };
+  },
+};
 const tokenOf = (email: string): string =>
   world.tenant.world.tokenOf({
     kind: 'user',
@@ -48,20 +83,9 @@ const tokenOf = (email: string): string =>
     scopes: [...INSERT_SCOPES],
     serviceAccount: 'migration@acme-sealwright.iam.gserviceaccount.com',
   });
-const old = (text: string, date = 'Mon, 02 Nov 2026 10:00:00 +0000'): string =>
+const old = (text: string, to = ana.leaf.path, date = 'Mon, 02 Nov 2026 10:00:00 +0000'): string =>
   `Date: ${date}\nMessage-ID: <${text.length}.${Math.random()}@old.example>\n${openssl(
-    [
-      'cms',
-      '-encrypt',
-      '-aes256',
-      '-from',
-      'paul@partner.example',
-      '-to',
-      ana.email,
-      '-subject',
-      text,
-      ana.leaf.path,
-    ],
+    ['cms', '-encrypt', '-aes256', '-from', 'paul@partner.example', '-to', ana.email, '-subject', text, to],
     Buffer.from(`Content-Type: text/plain\n\n${text}\n`),
   ).toString('latin1')}`;
 const file = (name: string, content: string): string => {
@@ -76,23 +100,33 @@ interface Done {
   readonly exitCode: number;
   readonly text: string;
   readonly fates: readonly string[];
+  readonly told: readonly string[];
+  readonly keys: readonly { readonly fate: string; readonly detail?: string }[];
 }
 async function run(
   files: readonly string[],
-  options: { flags?: readonly string[]; with?: MailInsertion } = {},
+  options: { flags?: readonly string[]; with?: MailInsertion; keys?: readonly string[] } = {},
 ): Promise<Done> {
+  const told: string[] = [];
   const texts: Record<string, string> = { user: ana.email, 'service-account': 'migration@x', journal };
   const call: Call = {
     text: (flag) => texts[flag],
-    texts: () => [],
+    texts: (flag) => (flag === 'key' ? (options.keys ?? []) : []),
     isSet: (flag) => (options.flags ?? []).includes(flag),
     operands: files,
-    environment: {},
-    terminal: { tell: () => undefined } as unknown as Call['terminal'],
+    environment: {
+      ...{ SEALWRIGHT_ADMIN_URL: admin.url, SEALWRIGHT_ADMIN_TOKEN: TOKEN },
+      SEALWRIGHT_PASSWORD: OLD_PASSWORD,
+    },
+    terminal: { tell: (line: string) => void told.push(line) } as unknown as Call['terminal'],
   };
-  const outcome = await mailImport({ open: async () => options.with ?? gmail }).run(call);
-  const { messages } = outcome.document as { messages: readonly { fate: string }[] };
-  return { exitCode: outcome.exitCode, text: outcome.text ?? '', fates: messages.map(({ fate }) => fate) };
+  const account = { gmail: options.with ?? gmail, keyService };
+  const outcome = await mailImport({ open: async () => account }).run(call);
+  const { messages, keys } = outcome.document as Record<string, readonly { fate: string; detail?: string }[]>;
+  return {
+    ...{ exitCode: outcome.exitCode, text: outcome.text ?? '', told, keys: keys ?? [] },
+    fates: (messages ?? []).map(({ fate }) => fate),
+  };
 }
 
 describe('sealwright mail import', () => {
@@ -169,5 +203,99 @@ describe('sealwright mail import', () => {
   it('refuses a journal that is something else', async () => {
     writeFileSync(journal, 'shopping list\n');
     await expect(run([file('x.eml', old('x'))])).rejects.toThrow(/is no journal/);
+  });
+});
+
+describe('sealwright mail import, with keys of before,', () => {
+  const p12 = (name: string, bytes: Buffer): string => {
+    const path = join(folder, name);
+    writeFileSync(path, bytes);
+    return path;
+  };
+  const formerMail = (text: string): string => {
+    const path = file('former.pem', former.certificatePem);
+    return old(text, path);
+  };
+  const posts = () => admin.asked.filter(({ method }) => method === 'POST');
+
+  it('wraps each for its user, tells the admin API certificate and wrapped form, and waits until Gmail has it', async () => {
+    admin.answer('POST /v1/imported-keys', { body: view('waiting', { reason: 'Gmail is away.' }) });
+    admin.answer(`GET /v1/imported-keys/${importIdOf(former.certificateDer)}`, { body: view('uploaded') });
+    for (const bytes of [former.pkcs12, former.legacyPkcs12]) {
+      wrapped.length = 0;
+      const done = await run([], { keys: [p12('former.p12', bytes)] });
+      expect(done).toMatchObject({ exitCode: 0, keys: [{ fate: 'imported' }] });
+      expect(wrapped).toEqual([{ userId: '42', key: Buffer.from(former.pkcs8Der).toString('base64') }]);
+    }
+    expect(posts()[0]?.body).toEqual({
+      user: ana.email,
+      chain: [former.certificateDer, former.caDer].map((der) => Buffer.from(der).toString('base64')),
+      keyService: 'https://kacls.acme.example/v1',
+      wrappedKey: 'b3BhcXVl',
+    });
+    const sent = JSON.stringify(admin.asked);
+    expect(sent).not.toContain(Buffer.from(former.pkcs8Der).toString('base64').slice(100, 160));
+  });
+
+  it('asks for nothing that is there already, and in a dry run for nothing at all', async () => {
+    const keys = [p12('former.p12', former.pkcs12)];
+    const before = { body: migration([view('uploaded')]) };
+    admin.answer(`GET /v1/imported-keys?user=${encodeURIComponent(ana.email)}`, before);
+    wrapped.length = 0;
+    expect((await run([], { keys })).keys).toMatchObject([{ fate: 'there already' }]);
+    admin.answer(`GET /v1/imported-keys?user=${encodeURIComponent(ana.email)}`, { body: migration([]) });
+    const path = file('for-former.eml', formerMail('for the former key'));
+    expect(await run([path], { keys, flags: ['dry-run'] })).toMatchObject({
+      keys: [{ fate: 'would be imported' }],
+      fates: ['inserted'],
+    });
+    expect([wrapped, posts()]).toEqual([[], []]);
+  });
+
+  it('says before anything is inserted what no key opens, and leaves it out unless it is told otherwise', async () => {
+    const path = file(
+      'shut.mbox',
+      `From x Mon Nov  2 10:00:00 2026\n${formerMail('shut')}\nFrom x Mon Nov  2 10:00:00 2026\n${old('open')}\n`,
+    );
+    const before = await boxSize();
+    const done = await run([path]);
+    expect(done).toMatchObject({ exitCode: 4, fates: ['will not open', 'inserted'] });
+    expect(done.told[0]).toMatch(
+      /^1 message will not open \(left out\): no key for serial [0-9a-f]+ of "Old CA"\.$/,
+    );
+    expect(await boxSize()).toBe(before + 1);
+    expect((await run([path], { flags: ['also-without-key'] })).fates).toEqual(['inserted', 'there already']);
+  });
+
+  it('refuses a weak key and goes on with the others, and names a file that does not open', async () => {
+    const weak = oldKey({ key: ['-algorithm', 'RSA', '-pkeyopt', 'rsa_keygen_bits:1024'] });
+    admin.answer('POST /v1/imported-keys', { body: view('uploaded') });
+    const keys = [p12('weak.p12', weak.pkcs12), p12('former.p12', former.pkcs12)];
+    const done = await run([], { keys });
+    expect(done).toMatchObject({
+      exitCode: 4,
+      keys: [{ fate: 'refused', detail: expect.stringMatching(/1024 bits/) }, { fate: 'imported' }],
+    });
+    await expect(run([], { keys: [p12('torn.p12', former.pkcs12.subarray(0, 900))] })).rejects.toThrow(
+      /torn\.p12: .*(damaged|cannot)/,
+    );
+  });
+
+  it('shows what the admin API refuses about one key', async () => {
+    admin.answer('POST /v1/imported-keys', {
+      status: 409,
+      body: {
+        error: {
+          code: 409,
+          status: 'ALREADY_EXISTS',
+          message: 'This key is one of user 7.',
+          details: [{ reason: 'conflict' }],
+        },
+      },
+    });
+    expect(await run([], { keys: [p12('former.p12', former.pkcs12)] })).toMatchObject({
+      exitCode: 4,
+      keys: [{ fate: 'refused', detail: expect.stringContaining('user 7') }],
+    });
   });
 });
