@@ -60,6 +60,8 @@ export const ACCOUNTS = {
   scheduler: account('scheduler'),
   /** The admin who sets the CA up. */
   setUp: account('set-up'),
+  /** Domain-wide delegation, gmail.insert only: old mail is put into mailboxes as it. Whoever sets up the CA migrates too. */
+  migration: account('migration'),
   /** The key file of the ready line: for people's own tools. */
   tools: account('tools'),
 } as const;

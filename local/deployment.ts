@@ -12,6 +12,7 @@ import { ACCOUNTS, COMPANY, loopbackUrl, PORT_OFFSETS, TOPICS } from './company.
 import { functionUrl } from './environment.ts';
 
 const GMAIL_SCOPE = 'https://www.googleapis.com/auth/gmail.settings.basic';
+const INSERT_SCOPE = 'https://www.googleapis.com/auth/gmail.insert';
 /** What the key file of the ready line may do for any user of the domain. */
 const TOOL_SCOPES = [
   GMAIL_SCOPE,
@@ -167,6 +168,9 @@ function serviceAccounts(): EmulatorOptions['identity']['serviceAccounts'] {
         email,
         tokenCreators: [ACCOUNTS.directoryEvent, ACCOUNTS.due, ACCOUNTS.sweep, ACCOUNTS.admin],
       };
+    }
+    if (email === ACCOUNTS.migration) {
+      return { email, delegatedScopes: [INSERT_SCOPE], tokenCreators: [ACCOUNTS.setUp] };
     }
     return email === ACCOUNTS.tools ? { email, delegatedScopes: TOOL_SCOPES } : { email };
   });

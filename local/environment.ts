@@ -71,7 +71,7 @@ export function functionEnvironments(local: LocalEnvironment): Readonly<Record<F
       SEALWRIGHT_KEY_SERVICE_URL: url('key-service'),
       SEALWRIGHT_KEY_SERVICE_TENANT: COMPANY.tenantId,
       SEALWRIGHT_KEY_SERVICE_DOMAIN: COMPANY.domain,
-      SEALWRIGHT_KEY_SERVICE_WRAP_CALLERS: ACCOUNTS.directoryEvent,
+      SEALWRIGHT_KEY_SERVICE_WRAP_CALLERS: [ACCOUNTS.directoryEvent, ACCOUNTS.migration].join(','),
       SEALWRIGHT_KEY_SERVICE_REWRAP_CALLERS: [ACCOUNTS.due, ACCOUNTS.admin].join(','),
       SEALWRIGHT_KEY_SERVICE_KEYS: local.keyEncryptionKeys.join(','),
       SEALWRIGHT_KEY_SERVICE_IDENTITY_PROVIDERS: JSON.stringify([

@@ -16,8 +16,8 @@ export interface StartFlags {
   readonly mailboxDelayMs?: number;
   /** Size of the users' keys in the sample policy; 3072 unless told. No flag: smaller ones make the stories faster. */
   readonly keySize?: 2048 | 3072;
-  /** One key for everything, or one to sign and one to be encrypted to, in the sample policy. No flag. */
-  readonly profile?: 'dual-use' | 'split';
+  /** What becomes of the sample policy. No flag: the stories set it. */
+  readonly policy?: (sample: string) => string;
 }
 
 const HELP = `npm start -- [--port-base N] [--state DIR] [--empty] [--database URL]`;

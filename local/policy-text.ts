@@ -2,7 +2,6 @@
 export const policyText = (
   keyServiceUrl: string,
   keySize: 2048 | 3072 = 3072,
-  profile: 'dual-use' | 'split' = 'dual-use',
 ): string => `# Who gets a certificate, and how. See docs/policy.md.
 version: 1
 rules:
@@ -10,7 +9,7 @@ rules:
     orgUnit: /Staff
     keyService: ${keyServiceUrl}
     keySize: ${keySize}
-    profile: ${profile}
+    profile: dual-use
     validity: 365d
     renewBefore: 30d
     grace:

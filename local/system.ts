@@ -168,9 +168,9 @@ function prepareTenant(emulator: Emulator, flags: StartFlags): readonly string[]
   return [`projects/${COMPANY.project}/secrets/${SECRETS.keyEncryptionKey}/versions/1`];
 }
 
-function writePolicy({ stateDir, portBase, keySize, profile }: StartFlags): string {
+function writePolicy({ stateDir, portBase, keySize, policy = (sample) => sample }: StartFlags): string {
   const file = join(stateDir, 'policy.yaml');
-  writeFileSync(file, policyText(functionUrl(portBase, 'key-service'), keySize, profile));
+  writeFileSync(file, policy(policyText(functionUrl(portBase, 'key-service'), keySize)));
   return file;
 }
 

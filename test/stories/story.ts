@@ -18,8 +18,8 @@ export interface StoryOptions {
   readonly databaseUrl?: string;
   /** Of the users' keys; 2048 unless told, because nothing but the time depends on it. */
   readonly keySize?: 2048 | 3072;
-  /** Of the sample policy; dual use unless told. */
-  readonly profile?: 'dual-use' | 'split';
+  /** What becomes of the sample policy. */
+  readonly policy?: (sample: string) => string;
   /** A folder to continue from; a fresh one, removed by `end`, unless told. */
   readonly stateDir?: string;
 }
@@ -42,7 +42,7 @@ export async function beginStory(options: StoryOptions = {}): Promise<Story> {
       empty: true,
       databaseUrl: options.databaseUrl,
       keySize,
-      ...(options.profile === undefined ? {} : { profile: options.profile }),
+      ...(options.policy === undefined ? {} : { policy: options.policy }),
       ...(mailboxDelayMs === undefined ? {} : { mailboxDelayMs }),
     },
     () => undefined,
