@@ -5,7 +5,7 @@ import { permanent } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Ledger } from '../../ports/ledger.ts';
 import { optional, sameBytes } from './columns.ts';
-import { consistently, type Database, type Parameter, type Queries, StatementRefused } from './database.ts';
+import { type Database, type Parameter, type Queries, StatementRefused } from './database.ts';
 
 interface IssuerRow {
   readonly issuer_id: string;
@@ -15,11 +15,8 @@ interface IssuerRow {
   readonly issuer_url: string;
   readonly ocsp_url: string | null;
   readonly state: IssuerRecord['state'];
-}
-
-interface ChainRow {
-  readonly issuer_id: string;
-  readonly certificate_der: Uint8Array;
+  /** Base64 of each certificate above it. */
+  readonly chain: readonly string[];
 }
 
 /** Issuers that meet `condition`, oldest first. */
@@ -29,18 +26,16 @@ const readIssuers = async (
   parameters: readonly Parameter[],
 ): Promise<readonly IssuerRecord[]> => {
   const rows = await queries.query<IssuerRow>(
-    `SELECT issuer_id, certificate_der, key_version, crl_url, issuer_url, ocsp_url, state
+    `SELECT issuer_id, certificate_der, key_version, crl_url, issuer_url, ocsp_url, state,
+            ARRAY(SELECT encode(link.certificate_der, 'base64') FROM issuer_chains AS link
+                   WHERE link.issuer_id = issuers.issuer_id ORDER BY link.place) AS chain
        FROM issuers WHERE ${condition} ORDER BY recorded_at, issuer_id`,
     parameters,
-  );
-  const chains = await queries.query<ChainRow>(
-    'SELECT issuer_id, certificate_der FROM issuer_chains WHERE issuer_id = ANY($1) ORDER BY issuer_id, place',
-    [rows.map((row) => row.issuer_id)],
   );
   return rows.map((row) => ({
     issuerId: row.issuer_id,
     certificateDer: row.certificate_der,
-    chainDer: chains.filter((link) => link.issuer_id === row.issuer_id).map((link) => link.certificate_der),
+    chainDer: row.chain.map((der) => new Uint8Array(Buffer.from(der, 'base64'))),
     keyVersion: row.key_version,
     crlUrl: row.crl_url,
     issuerUrl: row.issuer_url,
@@ -103,11 +98,9 @@ export const issuers = (
       }
     }),
 
-  activeIssuer: () =>
-    consistently(database, async (queries) => (await readIssuers(queries, `state = 'active'`, []))[0]),
+  activeIssuer: async () => (await readIssuers(database, `state = 'active'`, []))[0],
 
-  readIssuer: (issuerId) =>
-    consistently(database, async (queries) => (await readIssuers(queries, 'issuer_id = $1', [issuerId]))[0]),
+  readIssuer: async (issuerId) => (await readIssuers(database, 'issuer_id = $1', [issuerId]))[0],
 
-  issuers: () => consistently(database, (queries) => readIssuers(queries, 'true', [])),
+  issuers: () => readIssuers(database, 'true', []),
 });

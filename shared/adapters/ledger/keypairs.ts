@@ -3,10 +3,10 @@ import type { DisableCause, KeypairRecord, KeypairState } from '../../domain/rec
 import { permanent, type SealwrightError } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { KeypairEnablement } from '../../ports/ledger/keypair-enablement.ts';
-import type { Ledger } from '../../ports/ledger.ts';
+import type { Lease, Ledger } from '../../ports/ledger.ts';
 import { optional } from './columns.ts';
 import { type Database, StatementRefused } from './database.ts';
-import { underUserLease } from './leases.ts';
+import { HELD, leaseLost, underUserLease, userLeaseParameters } from './leases.ts';
 import { userRecords } from './user-records.ts';
 
 interface KeypairRow {
@@ -50,52 +50,68 @@ const noKeypair = (serialHex: string, userId: string): SealwrightError =>
     details: { serialHex, userId },
   });
 
+interface Written {
+  readonly held: boolean;
+  readonly signed: boolean;
+}
+
+/** Refuses what was not written, because the lease is over or there is no certificate. */
+const requireWritten = (written: Written | undefined, lease: Lease, serialHex: string): void => {
+  if (written?.held !== true) throw leaseLost(lease.subject);
+  if (!written.signed) throw noSignedLeaf(serialHex, lease.subject.slice('user:'.length));
+};
+
+const SIGNED = `signed AS (
+  SELECT serial_hex FROM pair_certificates, held WHERE serial_hex = $5 AND user_id = $4)`;
+const OUTCOME = 'SELECT EXISTS (SELECT FROM held) AS held, EXISTS (SELECT FROM signed) AS signed';
+
+const INSERT_INTENT = `
+  WITH ${HELD}, ${SIGNED}, written AS (
+    INSERT INTO keypairs (serial_hex, user_id, state, intended_at)
+    SELECT serial_hex, $4, 'intended', $6::timestamptz FROM signed ON CONFLICT (serial_hex) DO NOTHING
+  )
+  ${OUTCOME}`;
+
+/**
+ * A pair that Gmail already had when we first looked is recorded without an intent of its own. Another id for the same leaf is
+ * a pair made again after somebody obliterated the first.
+ */
+const RECORD_KEYPAIR = `
+  WITH ${HELD}, ${SIGNED}, written AS (
+    INSERT INTO keypairs AS known (serial_hex, user_id, state, keypair_id, intended_at, created_at)
+    SELECT serial_hex, $4, 'created', $6, $7::timestamptz, $7::timestamptz FROM signed
+    ON CONFLICT (serial_hex) DO UPDATE SET
+      state = 'created', keypair_id = excluded.keypair_id,
+      created_at = CASE WHEN known.keypair_id = excluded.keypair_id
+                        THEN known.created_at ELSE excluded.created_at END
+  )
+  ${OUTCOME}`;
+
 export const keypairs = (
   database: Database,
   clock: Clock,
 ): Pick<Ledger, 'recordKeypairIntent' | 'recordKeypair'> & KeypairEnablement => ({
-  recordKeypairIntent: (lease, serialHex) =>
-    underUserLease(database, lease, async (queries, userId) => {
-      const signed = await queries.query(
-        'SELECT 1 AS found FROM pair_certificates WHERE serial_hex = $1 AND user_id = $2',
-        [serialHex, userId],
-      );
-      if (signed.length === 0) throw noSignedLeaf(serialHex, userId);
-      await queries.query(
-        `INSERT INTO keypairs (serial_hex, user_id, state, intended_at) VALUES ($1, $2, 'intended', $3)
-         ON CONFLICT (serial_hex) DO NOTHING`,
-        [serialHex, userId, clock.now()],
-      );
-    }),
+  recordKeypairIntent: async (lease, serialHex) => {
+    const parameters = userLeaseParameters(lease);
+    const [written] = await database.query<Written>(INSERT_INTENT, [...parameters, serialHex, clock.now()]);
+    requireWritten(written, lease, serialHex);
+  },
 
-  recordKeypair: (lease, { serialHex, keypairId }) =>
-    underUserLease(database, lease, async (queries, userId) => {
-      try {
-        // A pair that Gmail already had when we first looked is recorded without an intent of its own. Another id for
-        // the same leaf is a pair made again after somebody obliterated the first.
-        const rows = await queries.query(
-          `INSERT INTO keypairs AS known (serial_hex, user_id, state, keypair_id, intended_at, created_at)
-           SELECT serial_hex, user_id, 'created', $3, $4::timestamptz, $4::timestamptz
-             FROM pair_certificates WHERE serial_hex = $1 AND user_id = $2
-           ON CONFLICT (serial_hex) DO UPDATE SET
-             state = 'created', keypair_id = excluded.keypair_id,
-             created_at = CASE WHEN known.keypair_id = excluded.keypair_id
-                               THEN known.created_at ELSE excluded.created_at END
-           RETURNING serial_hex`,
-          [serialHex, userId, keypairId, clock.now()],
+  recordKeypair: async (lease, { serialHex, keypairId }) => {
+    const parameters = userLeaseParameters(lease);
+    const [written] = await database
+      .query<Written>(RECORD_KEYPAIR, [...parameters, serialHex, keypairId, clock.now()])
+      .catch((error: unknown) => {
+        if (!(error instanceof StatementRefused) || error.constraint !== 'keypairs_user_id_keypair_id_key')
+          throw error;
+        throw permanent(
+          'conflict',
+          `Gmail's keypair ${keypairId} of user ${parameters[3]} is recorded for another leaf than ${serialHex}.`,
+          { details: { serialHex, keypairId } },
         );
-        if (rows.length === 0) throw noSignedLeaf(serialHex, userId);
-      } catch (error) {
-        if (error instanceof StatementRefused && error.constraint === 'keypairs_user_id_keypair_id_key') {
-          throw permanent(
-            'conflict',
-            `Gmail's keypair ${keypairId} of user ${userId} is recorded for another leaf than ${serialHex}.`,
-            { details: { serialHex, keypairId } },
-          );
-        }
-        throw error;
-      }
-    }),
+      });
+    requireWritten(written, lease, serialHex);
+  },
 
   recordKeypairDisabled: (lease, { serialHex, because }) =>
     underUserLease(database, lease, async (queries, userId) => {

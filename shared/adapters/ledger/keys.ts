@@ -6,7 +6,7 @@ import type { CardKeyRows } from '../../ports/ledger/card-keys.ts';
 import type { Ledger } from '../../ports/ledger.ts';
 import { optional, sameBytes } from './columns.ts';
 import type { Database } from './database.ts';
-import { underLease, userSubject } from './leases.ts';
+import { HELD, leaseLost, leaseParameters, userSubject } from './leases.ts';
 import { userRecords } from './user-records.ts';
 
 export interface KeyRow {
@@ -65,46 +65,51 @@ export const KEYS = userRecords<KeyRow, UserKeyRecord>(
   { spki_der: 'bytes', created_at: 'instant' },
 );
 
+const INSERT_KEY = `
+  WITH ${HELD}, inserted AS (
+    INSERT INTO user_keys (${KEY_COLUMNS})
+    SELECT $4, $5, $6, $7::bytea, $8::int, $9, $10, $11, $12, $13::timestamptz, $14, $15 FROM held
+    ON CONFLICT (key_id) DO NOTHING RETURNING key_id
+  )
+  SELECT EXISTS (SELECT FROM held) AS held, EXISTS (SELECT FROM inserted) AS inserted`;
+
 export const keys = (
   database: Database,
   clock: Clock,
 ): Pick<Ledger, 'recordKey' | 'recordProof' | keyof CardKeyRows> => ({
-  recordKey: (lease, key) =>
-    underLease(database, lease, userSubject(key.userId), async (queries) => {
-      const inserted = await queries.query(
-        `INSERT INTO user_keys (${KEY_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-         ON CONFLICT (key_id) DO NOTHING RETURNING key_id`,
-        [
-          key.keyId,
-          key.userId,
-          key.spkiSha256Hex,
-          key.spkiDer,
-          key.modulusBits,
-          key.keyServiceUrl ?? null,
-          key.wrappedKey ?? null,
-          key.proof,
-          key.wishId ?? null,
-          clock.now(),
-          key.purpose,
-          key.card?.description ?? null,
-        ],
-      );
-      if (inserted.length > 0) return;
-      // The answer to an earlier call may have been lost: the same key again is done already.
-      const [known] = await queries.query<KeyRow>(`SELECT ${KEY_COLUMNS} FROM user_keys WHERE key_id = $1`, [
-        key.keyId,
-      ]);
-      if (
-        known === undefined ||
-        known.user_id !== key.userId ||
-        known.purpose !== key.purpose ||
-        known.wrapped_key !== (key.wrappedKey ?? null) ||
-        known.card_description !== (key.card?.description ?? null) ||
-        !sameBytes(known.spki_der, key.spkiDer)
-      ) {
-        throw permanent('conflict', `The ledger already has another key ${key.keyId}: draw another key id.`);
-      }
-    }),
+  recordKey: async (lease, key) => {
+    const [written] = await database.query<{ held: boolean; inserted: boolean }>(INSERT_KEY, [
+      ...leaseParameters(lease, userSubject(key.userId)),
+      key.keyId,
+      key.userId,
+      key.spkiSha256Hex,
+      key.spkiDer,
+      key.modulusBits,
+      key.keyServiceUrl ?? null,
+      key.wrappedKey ?? null,
+      key.proof,
+      key.wishId ?? null,
+      clock.now(),
+      key.purpose,
+      key.card?.description ?? null,
+    ]);
+    if (written?.held !== true) throw leaseLost(lease.subject);
+    if (written.inserted) return;
+    // The answer to an earlier call may have been lost: the same key again is done already.
+    const [known] = await database.query<KeyRow>(`SELECT ${KEY_COLUMNS} FROM user_keys WHERE key_id = $1`, [
+      key.keyId,
+    ]);
+    if (
+      known === undefined ||
+      known.user_id !== key.userId ||
+      known.purpose !== key.purpose ||
+      known.wrapped_key !== (key.wrappedKey ?? null) ||
+      known.card_description !== (key.card?.description ?? null) ||
+      !sameBytes(known.spki_der, key.spkiDer)
+    ) {
+      throw permanent('conflict', `The ledger already has another key ${key.keyId}: draw another key id.`);
+    }
+  },
 
   countCardKeys: async () => {
     const [row] = await database.query<{ readonly keys: number }>(

@@ -73,6 +73,14 @@ export const holdLease = async (queries: Queries, lease: Lease, subject: string)
   await lockLease(queries, lease);
 };
 
+/** As `leaseParameters`, for a write that leaves it to the lease whose it must be; the user is `$4`. */
+export const userLeaseParameters = (lease: Lease): readonly [string, string, bigint, string] => {
+  if (!lease.subject.startsWith(USER)) {
+    throw new Error(`bug: a write about a user was made under the lease of ${lease.subject}`);
+  }
+  return [...leaseParameters(lease, lease.subject), lease.subject.slice(USER.length)];
+};
+
 /**
  * The same for writes that name a leaf or a wish and leave it to the lease whose it must be: `write` is also told the
  * user the lease is on.

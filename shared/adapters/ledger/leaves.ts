@@ -7,7 +7,7 @@ import type { Ledger } from '../../ports/ledger.ts';
 import { insertAudit } from './audit.ts';
 import { optional, sameBytes } from './columns.ts';
 import { type Database, type Queries, StatementRefused } from './database.ts';
-import { underLease, underUserLease, userSubject } from './leases.ts';
+import { HELD, leaseLost, leaseParameters, underUserLease, userSubject } from './leases.ts';
 import { userRecords } from './user-records.ts';
 
 interface LeafRow {
@@ -130,29 +130,22 @@ const keyBlocked = (serialHex: string): SealwrightError =>
     { details: { serialHex } },
   );
 
-const insertIntent = async (
-  queries: Queries,
-  parameters: Parameters<Queries['query']>[1],
-  serialHex: string,
-) => {
-  try {
-    await queries.query(
-      `INSERT INTO leaves (serial_hex, issuer_id, user_id, key_id, device_key_id, profile, addresses, not_before,
-                           not_after, tbs_der, state, intended_at)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'intended', $11)`,
-      parameters,
-    );
-  } catch (error) {
-    if (error instanceof StatementRefused && error.constraint === 'leaves_pkey') {
-      throw permanent('conflict', `The serial ${serialHex} exists already: draw another.`, {
-        details: { serialHex },
-      });
-    }
-    if (error instanceof StatementRefused && error.constraint === 'leaves_over_no_blocked_key') {
-      throw keyBlocked(serialHex);
-    }
-    throw error;
-  }
+const INSERT_INTENT = `
+  WITH ${HELD}
+  INSERT INTO leaves (serial_hex, issuer_id, user_id, key_id, device_key_id, profile, addresses, not_before, not_after,
+                      tbs_der, state, intended_at)
+  SELECT $4, $5, $6, $7, $8, $9, $10::text[], $11::timestamptz, $12::timestamptz, $13::bytea, 'intended', $14::timestamptz
+    FROM held
+  RETURNING serial_hex`;
+
+/** What a refused intent means; any other error as it is. */
+const intentRefusal = (error: unknown, serialHex: string): unknown => {
+  if (!(error instanceof StatementRefused)) return error;
+  if (error.constraint === 'leaves_over_no_blocked_key') return keyBlocked(serialHex);
+  if (error.constraint !== 'leaves_pkey') return error;
+  return permanent('conflict', `The serial ${serialHex} exists already: draw another.`, {
+    details: { serialHex },
+  });
 };
 
 export const leaves = (
@@ -162,26 +155,27 @@ export const leaves = (
   Ledger,
   'recordLeafIntent' | 'readLeafIntent' | 'recordSignedLeaf' | 'recordRetirement' | 'recordRevocation'
 > => ({
-  recordLeafIntent: (lease, intent) =>
-    underLease(database, lease, userSubject(intent.userId), (queries) =>
-      insertIntent(
-        queries,
-        [
-          intent.serialHex,
-          intent.issuerId,
-          intent.userId,
-          intent.holder === 'device' ? null : intent.keyId,
-          intent.holder === 'device' ? intent.keyId : null,
-          intent.profile,
-          intent.addresses,
-          intent.notBefore,
-          intent.notAfter,
-          intent.tbsDer,
-          clock.now(),
-        ],
+  recordLeafIntent: async (lease, intent) => {
+    const written = await database
+      .query(INSERT_INTENT, [
+        ...leaseParameters(lease, userSubject(intent.userId)),
         intent.serialHex,
-      ),
-    ),
+        intent.issuerId,
+        intent.userId,
+        intent.holder === 'device' ? null : intent.keyId,
+        intent.holder === 'device' ? intent.keyId : null,
+        intent.profile,
+        intent.addresses,
+        intent.notBefore,
+        intent.notAfter,
+        intent.tbsDer,
+        clock.now(),
+      ])
+      .catch((error: unknown) => {
+        throw intentRefusal(error, intent.serialHex);
+      });
+    if (written.length === 0) throw leaseLost(lease.subject);
+  },
 
   readLeafIntent: async (serialHex) => {
     const [row] = await database.query<IntentRow>(
@@ -226,33 +220,32 @@ export const leaves = (
     };
   },
 
-  recordSignedLeaf: (serialHex, leafDer) =>
-    database.transaction(async (queries) => {
-      const written = await queries.query(
-        `UPDATE leaves SET state = 'signed', leaf_der = $2, signed_at = $3
+  recordSignedLeaf: async (serialHex, leafDer) => {
+    const written = await database.query(
+      `UPDATE leaves SET state = 'signed', leaf_der = $2, signed_at = $3
           WHERE serial_hex = $1 AND state = 'intended' RETURNING serial_hex`,
-        [serialHex, leafDer, clock.now()],
+      [serialHex, leafDer, clock.now()],
+    );
+    if (written.length > 0) return;
+    const [known] = await database.query<{ leaf_der: Uint8Array }>(
+      'SELECT leaf_der FROM leaves WHERE serial_hex = $1',
+      [serialHex],
+    );
+    if (known === undefined) {
+      throw permanent(
+        'intent-mismatch',
+        `A certificate with serial ${serialHex} was signed without an intent in the ledger: revoke the issuer's key if nobody can say how.`,
+        { details: { serialHex } },
       );
-      if (written.length > 0) return;
-      const [known] = await queries.query<{ leaf_der: Uint8Array }>(
-        'SELECT leaf_der FROM leaves WHERE serial_hex = $1',
-        [serialHex],
+    }
+    if (!sameBytes(known.leaf_der, leafDer)) {
+      throw permanent(
+        'intent-mismatch',
+        `Another certificate with serial ${serialHex} is in the ledger already; the first one stays.`,
+        { details: { serialHex } },
       );
-      if (known === undefined) {
-        throw permanent(
-          'intent-mismatch',
-          `A certificate with serial ${serialHex} was signed without an intent in the ledger: revoke the issuer's key if nobody can say how.`,
-          { details: { serialHex } },
-        );
-      }
-      if (!sameBytes(known.leaf_der, leafDer)) {
-        throw permanent(
-          'intent-mismatch',
-          `Another certificate with serial ${serialHex} is in the ledger already; the first one stays.`,
-          { details: { serialHex } },
-        );
-      }
-    }),
+    }
+  },
 
   recordRetirement: (lease, retirement) =>
     underUserLease(database, lease, async (queries, userId) => {
