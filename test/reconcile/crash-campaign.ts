@@ -31,13 +31,19 @@ const deathsOf = (calls: readonly PortCall[]): readonly Death[] => [
   ),
 ];
 
+export interface CampaignOptions {
+  readonly changes?: Partial<ReconcileDeps>;
+  /** In memory unless told: between two calls it is what the one in SQL is, at a hundredth of the time. */
+  readonly ledger?: 'memory' | 'pglite';
+}
+
 /** Dies everywhere, runs again, and checks the end each time. */
 export async function crashEverywhere(
   materials: Materials,
   workflow: Workflow,
-  changes: Partial<ReconcileDeps> = {},
+  { changes = {}, ledger = 'memory' }: CampaignOptions = {},
 ): Promise<Campaign> {
-  const world = await createWorld(materials);
+  const world = await createWorld(materials, { ledger });
   try {
     await workflow.prepare(world);
     const restore = await world.save();

@@ -64,7 +64,7 @@ describe('a process that dies at any call and is followed by another', () => {
   test('ends a re-key after a compromise with the old leaf revoked at once', {
     timeout: 60_000,
   }, async () => {
-    const { clean, calls, crashes } = await crashEverywhere(materials, COMPROMISE);
+    const { clean, calls, crashes } = await crashEverywhere(materials, COMPROMISE, { ledger: 'pglite' });
     expect(clean).toEqual({
       state: 'ready',
       nextAction: 'renew',

@@ -72,20 +72,24 @@ describe('a device’s key that an admin asked to certify', () => {
 
   test('gets one certificate wherever the process dies on the way', async () => {
     const { spkiDer } = await generateEcKey('P-256');
-    const { clean, crashes } = await crashEverywhere(materials, {
-      name: 'a certificate for a device',
-      prepare: async (other) => {
-        await JOIN.prepare(other);
-        await look(other.deps);
-        await other.ledger.recordDeviceKey({
-          userId: USER_ID,
-          device: 'Ana’s phone',
-          spkiDer,
-          spkiSha256Hex: createHash('sha256').update(spkiDer).digest('hex'),
-          requestedBy: 'admin@acme.example',
-        });
+    const { clean, crashes } = await crashEverywhere(
+      materials,
+      {
+        name: 'a certificate for a device',
+        prepare: async (other) => {
+          await JOIN.prepare(other);
+          await look(other.deps);
+          await other.ledger.recordDeviceKey({
+            userId: USER_ID,
+            device: 'Ana’s phone',
+            spkiDer,
+            spkiSha256Hex: createHash('sha256').update(spkiDer).digest('hex'),
+            requestedBy: 'admin@acme.example',
+          });
+        },
       },
-    });
+      { ledger: 'pglite' },
+    );
     expect(clean.leaves).toHaveLength(2);
     expect(crashes).toBeGreaterThan(4);
   });

@@ -26,7 +26,7 @@ beforeAll(async () => {
   materials = await makeMaterials();
 });
 beforeEach(async () => {
-  world = await createWorld(materials);
+  world = await createWorld(materials, { ledger: 'memory' });
 });
 afterEach(() => world.close());
 
@@ -91,7 +91,7 @@ describe('split keys', () => {
 
   test('end as two keys wherever the process dies on the way', { timeout: 60_000 }, async () => {
     const { clean, crashes } = await crashEverywhere(materials, JOIN, {
-      policy: under({ profile: 'split' }).policy,
+      changes: { policy: under({ profile: 'split' }).policy },
     });
     expect(clean).toMatchObject({ keys: 2, identities: { [ADDRESS]: 'leaf 1 and leaf 2' } });
     expect(crashes).toBeGreaterThan(20);

@@ -4,7 +4,7 @@ import { look, rowOf } from './outcome.ts';
 
 let world: World;
 beforeAll(async () => {
-  world = await createWorld(await makeMaterials());
+  world = await createWorld(await makeMaterials(), { ledger: 'memory' });
 });
 afterAll(() => world.close());
 

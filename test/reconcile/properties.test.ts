@@ -247,7 +247,7 @@ describe('any history of people, time, hands and accidents', () => {
   test('never leads where it must not, and ends in order', { timeout: 60_000 }, async () => {
     await fc.assert(
       fc.asyncProperty(history, async (steps) => {
-        const world = await createWorld(materials);
+        const world = await createWorld(materials, { ledger: 'memory' });
         try {
           for (const userId of USERS)
             world.directory.put({ userId, primaryEmail: `a-${userId}@acme.example` });

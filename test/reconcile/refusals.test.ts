@@ -18,7 +18,7 @@ beforeAll(async () => {
   materials = await makeMaterials();
 });
 beforeEach(async () => {
-  world = await createWorld(materials);
+  world = await createWorld(materials, { ledger: 'memory' });
 });
 afterEach(() => world.close());
 
@@ -160,7 +160,7 @@ describe('the two chains', () => {
       for (const error of [PASSING['gmail'], LASTING['gmail']]) {
         if (error === undefined) throw new Error('no error');
         await world.close();
-        world = await createWorld(materials);
+        world = await createWorld(materials, { ledger: 'memory' });
         await LEAVE.prepare(world);
         await look(world.surrounded(failing(error, named(method)))).catch(() => undefined);
         expect(await revocationsOf(world)).toEqual(['affiliationChanged']);

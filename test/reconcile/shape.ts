@@ -36,10 +36,6 @@ export async function shapeOf(world: World, userId = USER_ID): Promise<Shape> {
       return [pair.keypairId, place.get(leaf?.serialHex ?? '') ?? 'foreign'];
     }),
   );
-  const wishes = await world.database.query<{ state: string }>(
-    'SELECT state FROM wishes WHERE user_id = $1 ORDER BY state',
-    [userId],
-  );
   return {
     state: ledger.user?.state,
     nextAction: ledger.user?.nextAction,
@@ -69,6 +65,6 @@ export async function shapeOf(world: World, userId = USER_ID): Promise<Shape> {
       ]),
     ),
     openWishes: ledger.openWishes.length,
-    wishes: wishes.map(({ state }) => state),
+    wishes: await world.wishStates(userId),
   };
 }

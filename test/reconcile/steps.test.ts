@@ -24,7 +24,7 @@ beforeAll(async () => {
   materials = await makeMaterials();
 });
 beforeEach(async () => {
-  world = await createWorld(materials);
+  world = await createWorld(materials, { ledger: 'memory' });
 });
 afterEach(() => world.close());
 

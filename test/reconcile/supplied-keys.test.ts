@@ -22,7 +22,7 @@ beforeAll(async () => {
   materials = await makeMaterials();
 });
 beforeEach(async () => {
-  world = await createWorld(materials);
+  world = await createWorld(materials, { ledger: 'memory' });
   await JOIN.prepare(world);
   asked = [];
   supplied = await keyOf('first');

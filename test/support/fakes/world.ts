@@ -80,6 +80,8 @@ export async function makeMaterials(): Promise<Materials> {
 export interface World {
   readonly clock: ManualClock;
   readonly database: Database;
+  /** Where each wish of this user stands, in the order of the alphabet: the ledger's port tells of open ones alone. */
+  wishStates(userId: string): Promise<readonly string[]>;
   readonly ledger: Ledger;
   readonly directory: FakeDirectory;
   readonly gmail: FakeGmail;
@@ -138,7 +140,7 @@ export async function createWorld(
 ): Promise<World> {
   const { ocspUrl, ready = true } = options;
   const clock = manualClock(START);
-  const { ledger, database, saveRows, expireAll } = await ledgerFor(clock, options);
+  const { ledger, database, wishStates, saveRows, expireAll } = await ledgerFor(clock, options);
   const directory = fakeDirectory(clock);
   const gmail = fakeGmail(directory, clock);
   const keyService = fakeKeyService();
@@ -233,6 +235,7 @@ export async function createWorld(
   return {
     clock,
     database,
+    wishStates,
     ledger,
     directory,
     gmail,
@@ -294,6 +297,7 @@ const isInMemory = ({ ledger, rows }: WorldOptions): boolean => ledger === 'memo
 interface LedgerOfWorld {
   readonly ledger: Ledger;
   readonly database: Database;
+  readonly wishStates: World['wishStates'];
   readonly saveRows: () => Promise<() => Promise<void>>;
   readonly expireAll: () => Promise<void>;
 }
@@ -307,6 +311,10 @@ async function ledgerFor(
     return {
       ledger: memory.open({ clock, ...(rows === undefined ? {} : { randomId: rows.randomId }) }),
       database: noDatabase,
+      wishStates: async (userId) =>
+        [...memory.look().wishes.values()]
+          .flatMap((wish) => (wish.userId === userId ? wish.state : []))
+          .sort(),
       saveRows: async () => {
         const restore = memory.save();
         return async () => restore();
@@ -326,6 +334,13 @@ async function ledgerFor(
   return {
     ledger: kind === 'twins' ? twinLedger(real, memory.open({ clock, randomId: counted() })) : real,
     database,
+    wishStates: async (userId) =>
+      (
+        await database.query<{ state: string }>(
+          'SELECT state FROM wishes WHERE user_id = $1 ORDER BY state',
+          [userId],
+        )
+      ).map(({ state }) => state),
     saveRows: () => copyRows(database),
     expireAll: async () => {
       memory.expireLeases();
