@@ -5,6 +5,9 @@ import { describe, expect, test } from 'vitest';
 const ROOT = resolve(import.meta.dirname, '..');
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
 
+/** Folders that commands make and git ignores. */
+const MADE = ['node_modules', 'demo-out', 'bench-out', 'dist', 'coverage'];
+
 const pages = [
   'README.md',
   'CONTRIBUTING.md',
@@ -22,6 +25,26 @@ describe('the documentation', () => {
       .map((match) => match[1])
       .toSorted();
     expect(explained).toEqual(codes);
+  });
+
+  test('has every room of the tree in docs/architecture.md, and no room that is not there', () => {
+    const block = /```\n(functions\/[\s\S]*?)```/.exec(read('docs/architecture.md'))?.[1] ?? '';
+    const top = [...block.matchAll(/^([a-z]+)\//gm)].map((match) => `${match[1]}/`);
+    const shared = [...block.matchAll(/^ {2}([a-z-]+)\/ /gm)].map((match) => `shared/${match[1]}/`);
+    const folders = (parent: string) =>
+      readdirSync(join(ROOT, parent), { withFileTypes: true })
+        .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.') && !MADE.includes(entry.name))
+        .map(({ name }) => `${parent}${name}/`);
+    expect(top.toSorted()).toEqual(folders('').toSorted());
+    expect(shared.toSorted()).toEqual(folders('shared/').toSorted());
+  });
+
+  test('says in docs/deploy.md what each file of terraform/ makes', () => {
+    const listed = [
+      ...read('docs/deploy.md').matchAll(/^\| (`[a-z-]+\.tf`(?:, `[a-z-]+\.tf`)*) \|/gm),
+    ].flatMap((match) => [...(match[1] ?? '').matchAll(/[a-z-]+\.tf/g)].map(([name]) => name));
+    const files = readdirSync(join(ROOT, 'terraform')).filter((name) => name.endsWith('.tf'));
+    expect(listed.toSorted()).toEqual(files.toSorted());
   });
 
   test.each(pages)('%s links to pages that exist', (page) => {
