@@ -40,6 +40,10 @@ export interface ActivePolicySource {
   current(): Promise<ActivePolicy>;
 }
 
+/** One text activated twice may name other units by the same paths: text and pins together say what is in force. */
+export const activationKey = (digest: string, { units, groups }: PolicyPins): string =>
+  policyDigest(JSON.stringify([digest, Object.entries(units).toSorted(), Object.entries(groups).toSorted()]));
+
 export const policyDigest = (text: string): string => createHash('sha256').update(text).digest('hex');
 
 /** Throws `policy-invalid` at once for a text with mistakes. `activatedBy` names the function in the record. */

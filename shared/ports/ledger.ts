@@ -40,6 +40,7 @@ import type { Notices } from './ledger/notices.ts';
 import type { OcspLedger } from './ledger/ocsp.ts';
 import type { PaceLedger } from './ledger/paces.ts';
 import type { PolicyActivations } from './ledger/policy-activations.ts';
+import type { PolicyFollowingLedger } from './ledger/policy-following.ts';
 import type { ReportsLedger } from './ledger/reports.ts';
 import type { RewrappedKeys } from './ledger/rewrapped-keys.ts';
 import type { RolloutLedger } from './ledger/rollouts.ts';
@@ -131,6 +132,7 @@ export interface Ledger
     RolloutLedger,
     SourceLedger,
     ReportsLedger,
+    PolicyFollowingLedger,
     StopLedger,
     SweepLedger {
   // --- leases -------------------------------------------------------------------------------------------------
@@ -167,6 +169,8 @@ export interface Ledger
       suspendedAt?: Date;
       /** The covering rule; absence keeps the last one. */
       ruleName?: string;
+      /** Of the form in which the rule covers them; written with `ruleName`. */
+      ruleDigest?: string;
       /** The org unit's path while covered; absence keeps the last one. */
       unit?: string;
     },

@@ -6,6 +6,7 @@ import type { UserLedger } from '../domain/records.ts';
 import { isSealwrightError, type SealwrightError } from '../errors.ts';
 import type { Facts } from '../plan/facts.ts';
 import { needsGmail } from '../plan/plan.ts';
+import { ruleDigest } from '../plan/rule-digest.ts';
 import { type Standing, standingOf } from '../plan/standing.ts';
 import type { Lease } from '../ports/ledger.ts';
 import { addressClaims, printedAddresses } from './claims.ts';
@@ -99,7 +100,13 @@ async function recordSighting(
     aliases: user.aliases,
     ...leftScope(standing, ledger),
     ...(user.suspended ? { suspendedAt: ledger.user?.suspendedAt ?? now } : {}),
-    ...(standing.kind === 'covered' ? { ruleName: standing.rule.name, unit: user.orgUnitPath } : {}),
+    ...(standing.kind === 'covered'
+      ? {
+          ruleName: standing.rule.name,
+          ruleDigest: ruleDigest(standing.rule),
+          unit: user.orgUnitPath,
+        }
+      : {}),
   });
   // A sighting changes the row and ends an absence; whatever else came meanwhile asked for another look.
   const { absence: _over, ...others } = ledger;

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { activePolicySource, policyDigest } from '../../shared/activation/active-policy.ts';
+import { activationKey, activePolicySource, policyDigest } from '../../shared/activation/active-policy.ts';
 import { repointed, resolvePins } from '../../shared/activation/pins.ts';
 import { parsePolicy } from '../../shared/config/policy.ts';
 import type { OrgUnit } from '../../shared/domain/place.ts';
@@ -208,5 +208,19 @@ describe('the ledger', () => {
     } finally {
       await database.close();
     }
+  });
+});
+
+describe('what tells one activation from another', () => {
+  const pins = { units: { '/staff': 'id:1', '/legal': 'id:2' }, groups: { 'pilots@acme.example': 'g1' } };
+  const key = activationKey('a'.repeat(64), pins);
+
+  it('is the text and what its names stand for, in whatever order', () => {
+    const turned = { ...pins, units: { '/legal': 'id:2', '/staff': 'id:1' } };
+    expect(activationKey('a'.repeat(64), turned)).toBe(key);
+    expect(activationKey('b'.repeat(64), pins)).not.toBe(key);
+    expect(
+      activationKey('a'.repeat(64), { ...pins, units: { '/staff': 'id:3', '/legal': 'id:2' } }),
+    ).not.toBe(key);
   });
 });

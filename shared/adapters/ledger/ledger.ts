@@ -38,6 +38,7 @@ import { ocspAnswers, ocspBatches } from './ocsp-answers.ts';
 import { ocspSigners } from './ocsp-signers.ts';
 import { paces } from './paces.ts';
 import { policyActivations } from './policy-activations.ts';
+import { policyFollowing } from './policy-following.ts';
 import { reports } from './reports.ts';
 import { rewrappedKeys } from './rewrapped-keys.ts';
 import { rollouts } from './rollouts.ts';
@@ -85,6 +86,7 @@ export const createLedger = ({ database, clock, randomId = randomUUID }: LedgerO
   ...sweeps(database, clock),
   ...rollouts(database, clock),
   ...policyActivations(database, clock),
+  ...policyFollowing(database, clock),
   ...audit(database, clock),
   ...guard(database, clock, randomId),
   ...stop(database, clock),

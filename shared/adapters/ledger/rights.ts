@@ -103,9 +103,9 @@ export const RIGHTS: Readonly<Record<LedgerUser, Readonly<Record<string, Rights>
     },
     users: {
       read: true,
-      add: 'user_id primary_email state reason since left_scope_at suspended_at rule_name next_action next_action_at unit sighted_at address_digest',
+      add: 'user_id primary_email state reason since left_scope_at suspended_at rule_name next_action next_action_at unit sighted_at address_digest rule_digest',
       change:
-        'primary_email state reason since left_scope_at suspended_at rule_name failures next_action next_action_at unit sighted_at address_digest',
+        'primary_email state reason since left_scope_at suspended_at rule_name failures next_action next_action_at unit sighted_at address_digest rule_digest',
     },
     wishes: { read: true, change: 'state detail closed_at' },
   },
@@ -169,11 +169,16 @@ export const RIGHTS: Readonly<Record<LedgerUser, Readonly<Record<string, Rights>
     migrations: { read: true },
     paces: { read: true, add: true, change: 'next_at wait_ms' },
     policy_activations: { read: true, add: 'digest policy_text pins activated_by automatic activated_at' },
+    policy_following: {
+      read: true,
+      add: 'followed followed_at',
+      change: 'followed followed_at noticed noticed_at',
+    },
     rollout_switch: { read: true },
     rollout_users: {
       read: true,
-      add: 'user_id rollout_id kind sweep_id waiting_since',
-      change: 'rollout_id kind sweep_id waiting_since hinted_at hints',
+      add: 'user_id rollout_id kind sweep_id waiting_since policy',
+      change: 'rollout_id kind sweep_id waiting_since hinted_at hints policy',
       remove: true,
     },
     rollouts: { read: true, add: 'begun_at', change: 'ended_at' },

@@ -1,6 +1,6 @@
 /** The queue of hints that wait for their wave, and how far the rollout is. */
 import type { Clock } from '../../ports/clock.ts';
-import type { RolloutLedger, WaveKind } from '../../ports/ledger/rollouts.ts';
+import type { RolloutLedger, WaveHint, WaveKind } from '../../ports/ledger/rollouts.ts';
 import { SWEEP_SUBJECT } from '../../ports/ledger/sweeps.ts';
 import { optional } from './columns.ts';
 import type { Database, TransactionQueries } from './database.ts';
@@ -35,7 +35,7 @@ export const rollouts = (database: Database, clock: Clock): RolloutLedger => {
            SELECT DISTINCT ON (user_id) user_id, $4, kind, sweep_id::bigint, $5
              FROM unnest($1::text[], $2::text[], $3::text[]) AS hints (user_id, kind, sweep_id) ORDER BY user_id, kind
            ON CONFLICT (user_id) DO UPDATE SET
-             rollout_id = excluded.rollout_id, kind = excluded.kind, sweep_id = excluded.sweep_id,
+             rollout_id = excluded.rollout_id, kind = excluded.kind, sweep_id = excluded.sweep_id, policy = NULL,
              waiting_since = excluded.waiting_since, hinted_at = NULL
            WHERE queued.hinted_at <= $6`,
           [
@@ -50,13 +50,13 @@ export const rollouts = (database: Database, clock: Clock): RolloutLedger => {
       }),
 
     nextWave: async (limit) => {
-      const rows = await database.query<{ user_id: string; kind: WaveKind; sweep_id: bigint }>(
-        `SELECT user_id, kind, sweep_id FROM rollout_users
+      const rows = await database.query<WaveRow>(
+        `SELECT user_id, kind, sweep_id, policy FROM rollout_users
           WHERE hinted_at IS NULL AND NOT coalesce((SELECT paused FROM rollout_switch), false)
           ORDER BY kind = 'look-by-age', waiting_since, user_id LIMIT $1`,
         [limit],
       );
-      return rows.map((row) => ({ userId: row.user_id, kind: row.kind, sweepId: row.sweep_id }));
+      return rows.map((row) => ({ userId: row.user_id, kind: row.kind, origin: originOf(row) }));
     },
 
     hintedSince: async (since) => {
@@ -145,7 +145,21 @@ export const rollouts = (database: Database, clock: Clock): RolloutLedger => {
   };
 };
 
-const rolloutUnderWay = async (queries: TransactionQueries, now: Date): Promise<bigint> => {
+interface WaveRow {
+  readonly user_id: string;
+  readonly kind: WaveKind;
+  readonly sweep_id: bigint | null;
+  readonly policy: string | null;
+}
+
+function originOf({ user_id, sweep_id, policy }: WaveRow): WaveHint['origin'] {
+  if (sweep_id !== null) return { sweepId: sweep_id };
+  if (policy === null) throw new Error(`bug: nothing says why ${user_id} waits`);
+  return { activation: policy };
+}
+
+/** The one that is open, begun if there is none. */
+export const rolloutUnderWay = async (queries: TransactionQueries, now: Date): Promise<bigint> => {
   const [open] = await queries.query<{ rollout_id: bigint }>(
     'SELECT rollout_id FROM rollouts WHERE ended_at IS NULL',
   );

@@ -121,9 +121,9 @@ const RECORD_SIGHTING = `
   )
   INSERT INTO users
     (user_id, primary_email, state, reason, since, left_scope_at, suspended_at, rule_name, unit,
-     next_action, next_action_at, sighted_at, address_digest)
+     next_action, next_action_at, sighted_at, address_digest, rule_digest)
   SELECT $4, $5, 'pending', 'Seen for the first time; nothing is decided yet.', $6, $7::timestamptz, $8::timestamptz, $9, $10,
-         'look', $6, $6, $11 FROM held
+         'look', $6, $6, $11, $13 FROM held
   ON CONFLICT (user_id) DO UPDATE SET
     primary_email = excluded.primary_email,
     left_scope_at = CASE WHEN excluded.left_scope_at IS NOT NULL
@@ -131,6 +131,7 @@ const RECORD_SIGHTING = `
     suspended_at  = CASE WHEN excluded.suspended_at IS NOT NULL
                          THEN coalesce(users.suspended_at, excluded.suspended_at) END,
     rule_name     = coalesce(excluded.rule_name, users.rule_name),
+    rule_digest   = CASE WHEN excluded.rule_name IS NULL THEN users.rule_digest ELSE excluded.rule_digest END,
     unit          = coalesce(excluded.unit, users.unit),
     sighted_at    = excluded.sighted_at,
     address_digest = excluded.address_digest
@@ -201,6 +202,7 @@ export const users = (
         sighting.unit?.toLowerCase() ?? null,
         addressDigest(sighting.primaryEmail, sighting.aliases),
         [sighting.primaryEmail, ...sighting.aliases],
+        sighting.ruleDigest ?? null,
       ]);
       if (row === undefined) throw leaseLost(lease.subject);
       return userRecord(row);

@@ -13,6 +13,13 @@ export interface WaitingHint {
   readonly sweepId: bigint;
 }
 
+/** Why it waits: one sweep found them, or one activation of a policy changed their rule. */
+export interface WaveHint {
+  readonly userId: string;
+  readonly kind: WaveKind;
+  readonly origin: { readonly sweepId: bigint } | { readonly activation: string };
+}
+
 export interface RolloutOverview {
   readonly paused: boolean;
   /** Who paused or resumed last. */
@@ -36,7 +43,7 @@ export interface RolloutLedger {
    */
   queueHints(lease: Lease, hints: readonly WaitingHint[]): Promise<void>;
   /** The next to be hinted at, those looked at by age last, longest waiting first; nobody while paused. */
-  nextWave(limit: number): Promise<readonly WaitingHint[]>;
+  nextWave(limit: number): Promise<readonly WaveHint[]>;
   /** Hints let out since an instant, for the limit per minute. */
   hintedSince(since: Date): Promise<number>;
   /** They were hinted at. Written after the hints went out: a crash in between repeats them, which harms nobody. */

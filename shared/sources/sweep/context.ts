@@ -10,6 +10,7 @@ import type { Policy } from '../../domain/policy.ts';
 import type { Bus } from '../../ports/bus.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Directory } from '../../ports/directory.ts';
+import type { PolicyFollowingLedger } from '../../ports/ledger/policy-following.ts';
 import type { RolloutLedger } from '../../ports/ledger/rollouts.ts';
 import type { SweepLedger } from '../../ports/ledger/sweeps.ts';
 import type { Lease, Ledger } from '../../ports/ledger.ts';
@@ -22,9 +23,12 @@ export interface SweepDeps {
   readonly directory: Pick<Directory, 'livingPage' | 'deletedPage' | 'orgUnits' | 'group' | 'groupMembers'>;
   readonly ledger: SweepLedger &
     RolloutLedger &
-    Pick<Ledger, 'acquireLease' | 'renewLease' | 'releaseLease' | 'latchGuard'>;
+    PolicyFollowingLedger &
+    Pick<Ledger, 'audit' | 'acquireLease' | 'renewLease' | 'releaseLease' | 'latchGuard'>;
   readonly bus: Pick<Bus, 'publishHints'>;
   readonly policy: Policy;
+  /** Tells the activation that the policy is in force by from all others; absent: changes of its rules are not followed. */
+  readonly activation?: string;
   readonly log: Log;
   /** Whole sweeps begin this long after the one before began, milliseconds. */
   readonly intervalMs: number;

@@ -5,6 +5,7 @@ import type { SweepPhase, SweepRecord } from '../../ports/ledger/sweeps.ts';
 import { Batch, causeOf, type Suspect } from './batch.ts';
 import { DELETED } from './compare.ts';
 import { ACCEPT_SHRUNK, LEASE_MS, type SweepDeps, type Tick } from './context.ts';
+import { queueStragglers } from './follow-policy.ts';
 import { LedgerIndex } from './ledger-index.ts';
 import { allowance, whyNotWhole } from './proof.ts';
 import { standings } from './standings.ts';
@@ -109,6 +110,8 @@ async function conclude(tick: Tick, sweep: SweepRecord, index: LedgerIndex): Pro
     if (lastEnded?.state === 'not-whole') await latch(tick, sweep, why);
     return await deps.ledger.endSweep(lease, sweep.sweepId, { state: 'not-whole', why });
   }
+  const stragglers = await queueStragglers(tick);
+  if (stragglers > 0) deps.log.info('rule-changed', { sweepId: String(sweep.sweepId), users: stragglers });
   const sampled = await sampleByAge(tick, sweep, lastWhole?.startedAt);
   const ended = await deps.ledger.endSweep(lease, sweep.sweepId, { state: 'whole', missing, sampled });
   await hintAtMissing(deps, sweep, missing);

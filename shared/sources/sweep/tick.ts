@@ -2,6 +2,7 @@ import { isSealwrightError, type SealwrightError } from '../../errors.ts';
 import { EVERYBODY, SWEEP_SUBJECT, type SweepRecord } from '../../ports/ledger/sweeps.ts';
 import { LEASE_MS, type SweepDeps, type Tick } from './context.ts';
 import { type Outcome, SamePageAgain, sweepEverybody } from './everybody.ts';
+import { followPolicy } from './follow-policy.ts';
 import { sweepSubtree } from './subtree.ts';
 import { releaseWave } from './waves.ts';
 
@@ -32,6 +33,7 @@ export async function tick(deps: SweepDeps): Promise<TickReport> {
   if (lease === undefined) return { busy: true, ended: 0, underWay: true };
   try {
     await releaseWave(deps, lease);
+    await followPolicy({ deps, lease, endsAtMs });
     await askForNext(deps);
     const report = await readOn({ deps, lease, endsAtMs });
     await releaseWave(deps, lease);

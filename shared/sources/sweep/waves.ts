@@ -21,9 +21,14 @@ export async function releaseWave(deps: WaveDeps, lease: Lease): Promise<number>
   const wave = room <= 0 ? [] : await deps.ledger.nextWave(room);
   if (wave.length > 0) {
     await deps.bus.publishHints(
-      wave.map(({ userId, kind, sweepId }) => ({
+      wave.map(({ userId, kind, origin }) => ({
         userId,
-        cause: { source: 'sweep', eventId: `sweep-${sweepId}`, event: kind },
+        cause: {
+          source: 'sweep',
+          eventId:
+            'sweepId' in origin ? `sweep-${origin.sweepId}` : `policy-${origin.activation.slice(0, 12)}`,
+          event: kind,
+        },
       })),
     );
     await deps.ledger.recordWave(

@@ -14,6 +14,7 @@ import { crls, issuers } from './issuers.ts';
 import { keys } from './keys.ts';
 import { leases, wakeUsers } from './leases.ts';
 import { leaves } from './leaves.ts';
+import { policyFollowing } from './policy-following.ts';
 import { rollouts } from './rollouts.ts';
 import { byText, emptyRows, type Memory, type Rows } from './rows.ts';
 import { sources } from './sources.ts';
@@ -80,6 +81,7 @@ const ledgerOf = (memory: Memory): Ledger => ({
   ...sweeps(memory),
   ...rollouts(memory),
   ...activations(memory),
+  ...policyFollowing(memory),
   ...audit(memory),
   ...guard(memory),
   ...stop(memory),

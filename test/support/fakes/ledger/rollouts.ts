@@ -18,7 +18,7 @@ function placeOf({ rows, clock }: Memory, { userId, hintedAt }: QueuedHint): Pla
   return state === undefined && isLongAgo ? 'ready' : 'underWay';
 }
 
-function underWay({ rows, clock }: Memory): bigint {
+export function underWay({ rows, clock }: Memory): bigint {
   const open = rows.now.rollouts.find(({ isOver }) => !isOver);
   if (open !== undefined) return open.rolloutId;
   const rolloutId = BigInt(rows.now.rollouts.length + 1);
@@ -77,7 +77,12 @@ export const rollouts = (memory: Memory): RolloutLedger => {
       for (const hint of new Map(inOrder.map((one) => [one.userId, one])).values()) {
         const known = rows.now.queue.get(hint.userId);
         const isRecent = known !== undefined && (known.hintedAt?.getTime() ?? nowMs) > nowMs - HOUR_MS;
-        if (!isRecent) rows.now.queue.set(hint.userId, { ...hint, rolloutId, waitingSince: clock.now() });
+        const { userId, kind, sweepId } = hint;
+        if (!isRecent)
+          rows.now.queue.set(userId, {
+            ...{ userId, kind, origin: { sweepId } },
+            ...{ rolloutId, waitingSince: clock.now() },
+          });
       }
     },
     nextWave: async (limit) =>
@@ -91,7 +96,7 @@ export const rollouts = (memory: Memory): RolloutLedger => {
                 byText(left.userId, right.userId),
             )
             .slice(0, limit)
-            .map(({ userId, kind, sweepId }) => ({ userId, kind, sweepId })),
+            .map(({ userId, kind, origin }) => ({ userId, kind, origin })),
     hintedSince: async (since) =>
       [...rows.now.queue.values()].filter(({ hintedAt }) => hintedAt !== undefined && hintedAt > since)
         .length,

@@ -19,7 +19,8 @@ import type { Clock } from '../../../../shared/ports/clock.ts';
 import type { BlockedKey } from '../../../../shared/ports/ledger/blocked-keys.ts';
 import type { IssuerRequest } from '../../../../shared/ports/ledger/issuer-life.ts';
 import type { StoredPolicyActivation } from '../../../../shared/ports/ledger/policy-activations.ts';
-import type { WaitingHint } from '../../../../shared/ports/ledger/rollouts.ts';
+import type { PolicyFollowing } from '../../../../shared/ports/ledger/policy-following.ts';
+import type { WaveHint } from '../../../../shared/ports/ledger/rollouts.ts';
 import type { SweepRecord } from '../../../../shared/ports/ledger/sweeps.ts';
 import type { AuditEntry, CrlRecord, Ledger, StoredLeafIntent } from '../../../../shared/ports/ledger.ts';
 import type { StateCell } from '../state.ts';
@@ -34,6 +35,7 @@ export interface LeaseRow {
 export interface UserRow extends Omit<UserRecord, 'departure'> {
   readonly sightedAt?: Date;
   readonly addressDigest?: number;
+  readonly ruleDigest?: string;
 }
 
 export type LeafRow = Omit<StoredLeafIntent, 'spkiDer' | 'revocation' | 'keyBlockedAt'> & {
@@ -52,7 +54,7 @@ export interface WishRow extends WishRecord {
   readonly detail?: string;
 }
 
-export interface QueuedHint extends WaitingHint {
+export interface QueuedHint extends WaveHint {
   readonly rolloutId: bigint;
   readonly waitingSince: Date;
   readonly hintedAt?: Date;
@@ -104,6 +106,7 @@ export interface Rows {
   readonly activations: StoredPolicyActivation[];
   /** Where counters stand. */
   readonly last: { sighting: number; set: bigint; sweep: bigint };
+  policyFollowing?: PolicyFollowing;
   rolloutSwitch?: { readonly paused: boolean; readonly by: string; readonly at: Date };
 }
 

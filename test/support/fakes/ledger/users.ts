@@ -37,7 +37,7 @@ function readUser(memory: Memory, userId: string): UserLedger {
 const withUser = (ledger: UserLedger): UserLedger => ({ ...ledger, user: ledger.user });
 
 function userRecord({ rows }: Memory, row: UserRow): NonNullable<UserLedger['user']> {
-  const { sightedAt: _, addressDigest: __, ...record } = row;
+  const { sightedAt: _, addressDigest: __, ruleDigest: ___, ...record } = row;
   const standing = rows.now.departures.find(
     ({ userId, isStanding }) => isStanding && userId === row.userId,
   )?.state;
@@ -81,6 +81,7 @@ function recordSighting(memory: Memory, sighting: Parameters<Ledger['recordSight
       leftScopeAt: sighting.leftScopeAt === undefined ? undefined : (leftScopeAt ?? sighting.leftScopeAt),
       suspendedAt: sighting.suspendedAt === undefined ? undefined : (suspendedAt ?? sighting.suspendedAt),
       ruleName: sighting.ruleName ?? known.ruleName,
+      ruleDigest: sighting.ruleName === undefined ? known.ruleDigest : sighting.ruleDigest,
       unit: sighting.unit?.toLowerCase() ?? known.unit,
       sightedAt: now,
       addressDigest: addressDigest(primaryEmail, aliases),
