@@ -1,5 +1,5 @@
 import { createHmac, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -58,6 +58,25 @@ describe('an address book fed with signed histories', () => {
       expect(await book.userIdsOfAddress('ben@acme.example')).toEqual(['2']);
     }
     expect(kept()).toHaveLength(2);
+  });
+
+  it('takes a feed that cannot be kept, says so, loses nothing for it, and keeps it once it can', async () => {
+    await publish([['1', ['ana@acme.example']]]);
+    const book = await open();
+    const before = kept();
+    renameSync(join(folder, 'state'), join(folder, 'away'));
+    clock.advance(60_000);
+    await publish([
+      ['1', ['ana@acme.example']],
+      ['2', ['ben@acme.example']],
+    ]);
+    expect(await book.userIdsOfAddress('ben@acme.example')).toEqual(['2']);
+    expect(log.lines.at(-2)).toMatchObject({ event: 'address-feed-not-kept' });
+    renameSync(join(folder, 'away'), join(folder, 'state'));
+    expect(kept()).toEqual(before);
+    await book.refresh();
+    expect(kept()).toHaveLength(1);
+    expect(kept()).not.toEqual(before);
   });
 
   it('keeps one file as long as each feed says all of the one before', async () => {

@@ -64,7 +64,9 @@ export async function openFedAddressBook(options: FedAddressBookOptions): Promis
 
   for (const name of readdirSync(stateFolder).filter((file) => FILE.test(file))) {
     try {
-      learn(name, await verify(readFileSync(join(stateFolder, name), 'utf8')));
+      const feed = await verify(readFileSync(join(stateFolder, name), 'utf8'));
+      learn(feed);
+      forgetCovered(name, feed);
     } catch (error) {
       log.error('address-feed-kept-unreadable', { file: name, message: messageOf(error) });
     }
@@ -98,12 +100,26 @@ export async function openFedAddressBook(options: FedAddressBookOptions): Promis
       const feed = await verify(text);
       const digest = createHash('sha256').update(text).digest('hex').slice(0, 16);
       const name = `feed-${Math.floor(feed.issuedAt.getTime() / 1000)}-${digest}.jws`;
-      keep(stateFolder, name, text);
-      learn(name, feed);
-      lastText = text;
+      learn(feed);
+      // What could not be kept is tried again at the next look, and no file goes because of it.
+      if (tryToKeep(name, text)) {
+        forgetCovered(name, feed);
+        lastText = text;
+      }
       log.info('address-feed-taken', { issuedAt: feed.issuedAt.toISOString(), addresses: usersOf.size });
     } catch (error) {
       log.warning('address-feed-not-refreshed', { message: messageOf(error), addresses: usersOf.size });
+    }
+  }
+
+  /** A full or read-only disk shuts nobody out; only the next start, without the source, would know less. */
+  function tryToKeep(name: string, text: string): boolean {
+    try {
+      keep(stateFolder, name, text);
+      return true;
+    } catch (error) {
+      log.error('address-feed-not-kept', { file: name, message: messageOf(error) });
+      return false;
     }
   }
 
@@ -111,14 +127,18 @@ export async function openFedAddressBook(options: FedAddressBookOptions): Promis
     return verifyAddressFeed(text, { ...options, now: clock.now() });
   }
 
-  /** Adds what a feed says, and forgets the files of those it says all of. */
-  function learn(name: string, feed: VerifiedFeed): void {
+  function learn(feed: VerifiedFeed): void {
+    if (issuedAt === undefined || feed.issuedAt > issuedAt) issuedAt = feed.issuedAt;
     for (const [userId, addresses] of feed.people) {
       for (const address of addresses) {
         const users = usersOf.get(address) ?? [];
         if (!users.includes(userId)) usersOf.set(address, [...users, userId]);
       }
     }
+  }
+
+  /** A feed that is on disk makes the files go of those it says all of. */
+  function forgetCovered(name: string, feed: VerifiedFeed): void {
     const all = [...kept.filter((other) => other.name !== name), { name, feed }];
     const newest = all.reduce((left, right) => (left.feed.issuedAt > right.feed.issuedAt ? left : right));
     const said = new Set(pairsOf(newest.feed));
@@ -127,7 +147,6 @@ export async function openFedAddressBook(options: FedAddressBookOptions): Promis
     );
     for (const { name: file } of covered) rmSync(join(stateFolder, file), { force: true });
     kept = all.filter((other) => !covered.includes(other));
-    issuedAt = newest.feed.issuedAt;
   }
 
   function requireFresh(): void {
