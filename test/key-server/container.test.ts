@@ -1,12 +1,26 @@
-/** What the container holds, started under plain node in a folder of its own: no package of ours is near it. */
-import { type ChildProcess, spawn } from 'node:child_process';
+/**
+ * The container without an engine: the files that its Containerfile copies out of the build, in a folder of their own, started by
+ * its own command under its own settings. No package of ours is near them.
+ */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createHash, generateKeyPairSync, randomBytes, verify } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { bundleKeyServer } from '../../bin/build/bundle.ts';
+import { buildKeyServer, KEY_SERVER } from '../../bin/build.ts';
 import { signAddressFeed } from '../../shared/kacls/address-feed.ts';
 import { spkiSha256Of, toPkcs1Der } from '../../shared/kacls/private-key.ts';
 import { sealPrivateKey } from '../../shared/kacls/wrapped-key.ts';
@@ -32,12 +46,28 @@ let child: ChildProcess | undefined;
 let output = '';
 const at = (...parts: string[]) => join(folder, ...parts);
 
+const CONTAINERFILE = readFileSync(new URL('../../container/Containerfile', import.meta.url), 'utf8');
+const instructions = CONTAINERFILE.replaceAll(/\\\n/g, ' ')
+  .split('\n')
+  .filter((line) => /^[A-Z]+ /.test(line));
+/** What follows the name of each of these instructions. */
+const of = (name: string): readonly string[] =>
+  instructions.filter((line) => line.startsWith(`${name} `)).map((line) => line.slice(name.length + 1));
+const copied = of('COPY').flatMap((line) => line.split(' ').slice(0, -1));
+const commandIn = (text = ''): readonly string[] =>
+  JSON.parse(text.slice(text.indexOf('['))) as readonly string[];
+const imageEnvironment = Object.fromEntries(
+  of('ENV')
+    .flatMap((line) => line.split(/ +/))
+    .map((pair) => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]),
+);
+
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'sealwright-container-'));
   mkdirSync(at('srv'));
   mkdirSync(at('secrets', 'key-encryption-key'), { recursive: true });
-  for (const [name, bytes] of (await bundleKeyServer(process.cwd())).files)
-    writeFileSync(at('srv', name), bytes);
+  await buildKeyServer(at('dist'));
+  for (const name of copied) copyFileSync(at('dist', KEY_SERVER, name), at('srv', name));
   writeFileSync(at('secrets', 'key-encryption-key', '3'), kek);
   writeFileSync(at('feed.pub'), feedKey.publicKey.export({ type: 'spki', format: 'pem' }));
   [idp, gmail, alice] = await Promise.all([rsaPair(2048), rsaPair(2048), rsaPair(2048)]);
@@ -48,6 +78,7 @@ beforeAll(async () => {
 afterEach(() => stop('SIGKILL'));
 afterAll(async () => {
   await issuers.close();
+  for (const name of ['srv', 'state']) if (existsSync(at(name))) chmodSync(at(name), 0o755);
   rmSync(folder, { recursive: true });
 });
 
@@ -76,9 +107,18 @@ const SETTINGS = () => ({
 });
 
 /** Answers its address once it listens; undefined when it ends before that. */
-async function start(environment: Readonly<Record<string, string>>): Promise<string | undefined> {
+async function start(
+  environment: Readonly<Record<string, string>>,
+  { uid }: { readonly uid?: number } = {},
+): Promise<string | undefined> {
   output = '';
-  const started = spawn(process.execPath, ['index.js'], { cwd: at('srv'), env: environment });
+  const [program, ...args] = commandIn(of('CMD')[0]);
+  expect(program).toBe('node');
+  const started = spawn(process.execPath, [...args], {
+    cwd: at('srv'),
+    env: { ...imageEnvironment, SEALWRIGHT_KEY_SERVICE_STATE: at('state'), ...environment },
+    ...(uid === undefined ? {} : { uid, gid: uid }),
+  });
   child = started;
   for (const stream of [started.stdout, started.stderr]) {
     stream.on('data', (data: Buffer) => {
@@ -197,27 +237,73 @@ describe('the container of the key service', () => {
   });
 });
 
-describe('the Containerfile', () => {
-  const text = readFileSync(new URL('../../container/Containerfile', import.meta.url), 'utf8');
-  const instructions = text
-    .replaceAll(/\\\n/g, ' ')
-    .split('\n')
-    .filter((line) => /^[A-Z]+ /.test(line));
-  const of = (name: string) => instructions.filter((line) => line.startsWith(`${name} `));
+describe('the container, whose root is read-only and whose user is nobody,', () => {
+  const NOBODY = 65_534;
+  /** Only root may become somebody else, and only where that user may run this node; anybody else is bound by the modes. */
+  const otherUser =
+    process.getuid?.() === 0 &&
+    spawnSync(process.execPath, ['--version'], { uid: NOBODY, gid: NOBODY }).status === 0
+      ? { uid: NOBODY }
+      : {};
+  /** As the image is laid out: the program's folder may not be written, and the state is the user's or nobody's. */
+  const layOut = (stateMode: number) => {
+    rmSync(at('state'), { recursive: true, force: true });
+    mkdirSync(at('state'));
+    chmodSync(at('state'), stateMode);
+    chmodSync(folder, 0o755);
+    chmodSync(at('srv'), 0o555);
+    if (otherUser.uid !== undefined && stateMode === 0o700) chownSync(at('state'), NOBODY, NOBODY);
+  };
+  const health = (port: string): number | null => {
+    const [program, ...args] = commandIn(of('HEALTHCHECK')[0]);
+    expect(program).toBe('node');
+    return spawnSync(process.execPath, args, { env: { ...imageEnvironment, PORT: port } }).status;
+  };
 
-  it('copies nothing but what the build puts beside it', () => {
-    const [, ...files] = (of('COPY')[0] ?? '').split(' ').slice(0, -1);
-    expect(files).toContain('index.js');
-    expect(files.filter((file) => !existsSync(at('srv', file)))).toEqual([]);
+  it('starts, is found healthy by its own health check, signs, and writes to its state alone', async () => {
+    await feed();
+    layOut(0o700);
+    const root = (await start(SETTINGS(), otherUser)) ?? output;
+    const { port } = new URL(root);
+    expect(health(port)).toBe(0);
+    expect(await sign(root)).toEqual({ status: 200, verifies: true });
+    expect(readdirSync(at('srv')).toSorted()).toEqual(copied.toSorted());
+    expect(readdirSync(at('state'))).not.toEqual([]);
+    expect(await stop('SIGTERM')).toBe(0);
+    expect(health(port)).toBe(1);
+  });
+
+  const isBound = process.getuid?.() !== 0 || otherUser.uid !== undefined;
+  it.skipIf(!isBound)('goes on signing where even its state cannot be written, and says so', async () => {
+    await feed();
+    layOut(0o555);
+    const root = (await start(SETTINGS(), otherUser)) ?? output;
+    expect(await sign(root)).toEqual({ status: 200, verifies: true });
+    expect(output).toContain('"event":"address-feed-not-kept"');
+  });
+});
+
+describe('the Containerfile', () => {
+  it('copies nothing but what the build puts beside it, and all that node is given', () => {
+    expect(copied).toContain('index.js');
+    expect(copied.filter((file) => !existsSync(at('dist', KEY_SERVER, file)))).toEqual([]);
+    expect(readFileSync(at('dist', KEY_SERVER, 'Containerfile'), 'utf8')).toBe(CONTAINERFILE);
   });
 
   it('runs the bundle on the Node of the functions, as nobody in particular', () => {
     expect(of('FROM')).toEqual([expect.stringContaining('node:24')]);
-    expect(of('CMD')).toEqual(['CMD ["node", "index.js"]']);
+    expect(of('CMD')).toEqual(['["node", "index.js"]']);
     expect(instructions.indexOf('USER node')).toBeGreaterThan(-1);
     expect(instructions.indexOf('USER node')).toBeLessThan(
       instructions.findIndex((line) => line.startsWith('CMD')),
     );
-    expect(text).not.toMatch(/ADD |curl|wget|npm i|:latest/);
+    expect(CONTAINERFILE).not.toMatch(/ADD |curl|wget|npm i|:latest/);
+  });
+
+  it('keeps its state where the settings say and the user may write', () => {
+    const state = imageEnvironment['SEALWRIGHT_KEY_SERVICE_STATE'];
+    expect(of('VOLUME')).toEqual([state]);
+    expect(of('RUN')).toEqual([`install -d -o node -g node -m 0700 ${state}`]);
+    expect(of('EXPOSE')).toEqual([imageEnvironment['PORT']]);
   });
 });
