@@ -5,9 +5,11 @@
  */
 import { createReadStream, openSync, readFileSync, readSync, writevSync } from 'node:fs';
 import { join } from 'node:path';
+import { madeOffline, recordedPartsInLedger } from '../shared/domain/recorded.ts';
 import { buildCrl, type CrlEntry } from '../shared/pki/crl.ts';
-import { streamCrl } from '../shared/pki/crl-stream.ts';
-import { issueCrl } from '../shared/pki/issue.ts';
+import { CrlBuilder } from '../shared/pki/crl-builder.ts';
+import { passing, signedParts } from '../shared/pki/crl-parts.ts';
+import { issueCrl, issueCrlParts } from '../shared/pki/issue.ts';
 import { signerFromPkcs8 } from '../shared/pki/signer.ts';
 
 const [, , mode = 'cursor', count = '0', folder = '.'] = process.argv;
@@ -57,12 +59,24 @@ const opensslTime = (text: string): Date =>
 
 async function parts(): Promise<readonly Uint8Array[]> {
   const request = { issuerCertificateDer, crlNumber: 1n, now };
+  const signed = { issuerCertificateDer, signer, signingTime: now };
   if (mode === 'buffer') {
     const { tbsDer } = buildCrl({ ...request, entries: paged() });
-    return [await issueCrl({ tbsDer, issuerCertificateDer, signer, signingTime: now })];
+    return [await issueCrl({ ...signed, tbsDer: madeOffline(tbsDer) })];
   }
-  const entries = mode === 'index' ? indexed() : paged();
-  return (await streamCrl({ ...request, entries, signer })).parts;
+  const builder = new CrlBuilder(request);
+  const blocks: Uint8Array[] = [];
+  for await (const entry of mode === 'index' ? indexed() : paged()) builder.append(entry);
+  blocks.push(...builder.takeRest());
+  const { head, tail } = builder.around();
+  const tbs = [head, ...blocks, tail];
+  const { endDer } = await issueCrlParts({
+    ...signed,
+    tbsParts: recordedPartsInLedger(passing(tbs, () => undefined)),
+  });
+  const all: Uint8Array[] = [];
+  for await (const part of signedParts(tbs, endDer)) all.push(part);
+  return all;
 }
 
 /** VmHWM rather than ru_maxrss, which on Linux begins with what the parent had when it forked. */

@@ -14,6 +14,7 @@ import { type CaSubject, readName } from '../pki/name.ts';
 import { ACCESS_METHOD_OIDS, ATTRIBUTE_OIDS, RESERVED_POLICY_ARC } from '../pki/oids.ts';
 import { publicKeyOf } from '../pki/pkcs12.ts';
 import { drawSerial } from '../pki/serial.ts';
+import { signable } from '../pki/signable.ts';
 import type { Signer } from '../pki/signer.ts';
 import type { AuthorityDeps } from './deps.ts';
 import { type IssuingKey, type IssuingKeyPlace, issuingKey, storedKey } from './issuing-key.ts';
@@ -34,7 +35,7 @@ export async function importIssuer(
   const key = storedKey(deps, request.keySecret, request.pkcs8Der);
   try {
     // The key really signs: a damaged one must not be stored. The text is nothing that a CA would sign.
-    await key.signer.sign(Buffer.from('sealwright ca import: does this key sign?'));
+    await key.signer.sign(signable(Buffer.from('sealwright ca import: does this key sign?')));
     await assertCanIssue(deps, newIssuer(chain, request.keySecret, request.pkiUrl));
     return await recorded(deps, chain, key, request.pkiUrl);
   } finally {

@@ -3,6 +3,7 @@
  * and publishing it, with the network and without the key. Without a good one, whoever validates the whole chain refuses
  * every certificate, and Gmail every upload.
  */
+import { madeOffline } from '../domain/recorded.ts';
 import type { IssuerRecord } from '../domain/records.ts';
 import type { RevocationReason } from '../domain/revocation-reason.ts';
 import { invalidInput, retryable } from '../errors.ts';
@@ -58,7 +59,12 @@ export async function makeRootCrl(request: RootCrlRequest): Promise<Uint8Array> 
     entries: revoke === undefined ? kept : withRevoked(kept, revoke, rootDer, now),
     signatureAlgorithm: signer.algorithm,
   });
-  return await issueCrl({ tbsDer: unsigned.tbsDer, issuerCertificateDer: rootDer, signer, signingTime: now });
+  return await issueCrl({
+    tbsDer: madeOffline(unsigned.tbsDer),
+    issuerCertificateDer: rootDer,
+    signer,
+    signingTime: now,
+  });
 }
 
 function entriesOf(previous: Crl): CrlEntry[] {

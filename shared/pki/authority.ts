@@ -2,6 +2,7 @@
  * Making the CA itself: a root, kept offline, and an issuing CA under it. Nothing here runs in the cloud; the command
  * line and the trial call it, take the private keys as PKCS#8 DER and store them.
  */
+import { madeOffline } from '../domain/recorded.ts';
 import { permanent } from '../errors.ts';
 import { issuerKeyIdentifier, keyIdentifier, readIssuer } from './certificate.ts';
 import { buildCrl } from './crl.ts';
@@ -39,7 +40,13 @@ export function makeRoot(request: RootRequest): Promise<Uint8Array> {
     spkiDer: signer.spkiDer,
     extensions: encodeExtensions(ROOT, { subjectKeyIdentifier: keyIdentifier(signer.spkiDer) }, false),
   });
-  return issueCertificate({ tbsDer, profile: ROOT, signer, signingTime: request.now, trial: false });
+  return issueCertificate({
+    tbsDer: madeOffline(tbsDer),
+    profile: ROOT,
+    signer,
+    signingTime: request.now,
+    trial: false,
+  });
 }
 
 /** The tenant's certificate policies, printed into the issuing CA and from there into every leaf. */
@@ -99,7 +106,7 @@ export function makeIssuing(request: IssuingRequest): Promise<Uint8Array> {
     ),
   });
   return issueCertificate({
-    tbsDer,
+    tbsDer: madeOffline(tbsDer),
     profile: ISSUING,
     issuerCertificateDer: request.root.certificateDer,
     signer: request.root.signer,
@@ -165,7 +172,7 @@ export async function createRoot(
     signatureAlgorithm: signer.algorithm,
   });
   const crlDer = await issueCrl({
-    tbsDer: crl.tbsDer,
+    tbsDer: madeOffline(crl.tbsDer),
     issuerCertificateDer: certificateDer,
     signer,
     signingTime: now,

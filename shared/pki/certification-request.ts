@@ -11,6 +11,7 @@ import { bitString, contextConstructed, integer, sequence } from './der.ts';
 import { DerError, inside, readBitString, readInteger, readWhole, sameBytes } from './der-reader.ts';
 import { encodeMailboxSubject } from './name.ts';
 import { modulusBits, RSA_KEY_ALGORITHM, readPublicKey } from './public-key.ts';
+import { signable } from './signable.ts';
 import type { Signer } from './signer.ts';
 import { weakKey } from './weak-key.ts';
 
@@ -29,7 +30,11 @@ export async function buildCertificationRequest(
   signer: Pick<Signer, 'algorithm' | 'spkiDer' | 'sign'>,
 ): Promise<Uint8Array> {
   const info = sequence(integer(0), encodeMailboxSubject(address), signer.spkiDer, contextConstructed(0));
-  return sequence(info, SIGNATURE_ALGORITHMS[signer.algorithm].der, bitString(await signer.sign(info)));
+  return sequence(
+    info,
+    SIGNATURE_ALGORITHMS[signer.algorithm].der,
+    bitString(await signer.sign(signable(info))),
+  );
 }
 
 /**

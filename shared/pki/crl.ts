@@ -2,9 +2,8 @@
  * Building complete version 2 CRLs (RFC 5280 §5). No issuingDistributionPoint: NSS and dirmngr refuse it as an unknown
  * critical extension. Time and memory grow with the number of entries and no faster.
  *
- * There are two ways to one: `buildCrl` gives the to-be-signed bytes in one buffer, for an intent that is recorded
- * before it is signed; `streamCrl` (in `crl-stream.ts`) signs on the way and hands out pieces, for a list that should
- * not be in memory twice.
+ * There are two ways to one: `buildCrl` gives the to-be-signed bytes in one buffer, for a short list; `CrlBuilder` (in
+ * `crl-builder.ts`) gives them away as they come, for one that should not be in memory.
  */
 import { SIGNATURE_ALGORITHMS, type SignatureAlgorithm, signatureAlgorithmFor } from './algorithm.ts';
 import { type IssuerCertificate, issuerKeyIdentifier, readIssuer } from './certificate.ts';

@@ -7,6 +7,7 @@ import { SIGNATURE_ALGORITHMS } from './algorithm.ts';
 import { bitString, contextConstructed, integer, oid, sequence, setOfOne } from './der.ts';
 import { type CaSubject, encodeCaSubject } from './name.ts';
 import { ISSUING } from './profile.ts';
+import { signable } from './signable.ts';
 import type { Signer } from './signer.ts';
 import { encodeExtensions } from './tbs.ts';
 
@@ -37,5 +38,5 @@ export async function makeIssuingCsr(subject: CaSubject, signer: Signer): Promis
     contextConstructed(0, sequence(oid(EXTENSION_REQUEST), setOfOne(sequence(...extensions)))),
   );
   const algorithmDer = SIGNATURE_ALGORITHMS[signer.algorithm].der;
-  return sequence(informationDer, algorithmDer, bitString(await signer.sign(informationDer)));
+  return sequence(informationDer, algorithmDer, bitString(await signer.sign(signable(informationDer))));
 }

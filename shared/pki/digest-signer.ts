@@ -7,6 +7,7 @@ import { permanent } from '../errors.ts';
 import { SIGNATURE_ALGORITHMS, type SignatureAlgorithm, signatureAlgorithmFor } from './algorithm.ts';
 import { readIssuer, sha256Hex } from './certificate.ts';
 import { sameBytes } from './der-reader.ts';
+import { spend } from './signable.ts';
 import type { Signer } from './signer.ts';
 
 export interface RemoteKey {
@@ -48,10 +49,12 @@ export function digestSigner(key: RemoteKey, options: { readonly certificateDer?
     algorithm,
     spkiDer,
     sign: async (bytes) => {
+      spend(bytes);
       const signature = await key.signDigest(createHash(key.hash).update(bytes).digest());
       return checked(signature, verify(key.hash, bytes, publicKey, signature));
     },
     signParts: async (parts) => {
+      spend(parts);
       const hashing = createHash(key.hash);
       const verifying = createVerify(key.hash);
       for await (const part of parts) {

@@ -1,4 +1,5 @@
 /** The third place where something gets signed (`issue.ts` has the others): OCSP answers, by a delegated signer. */
+import type { Recorded } from '../domain/recorded.ts';
 import { permanent } from '../errors.ts';
 import { readCertificate } from './certificate.ts';
 import { sameBytes } from './der-reader.ts';
@@ -11,7 +12,7 @@ import type { Signer } from './signer.ts';
 
 export interface OcspAnswersToSign {
   /** DER of each ResponseData. */
-  readonly tbsDers: readonly Uint8Array[];
+  readonly tbsDers: readonly Recorded[];
   readonly issuerCertificateDer: Uint8Array;
   readonly signerCertificateDer: Uint8Array;
   /** Of the key in the signer's certificate. */

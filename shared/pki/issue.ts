@@ -3,8 +3,7 @@
  * it; the *to-be-signed* bytes (TBS) are what a signature covers; a *profile* says what a certificate must look like,
  * the *linter* says whether it does; a *signer* is whatever holds an issuer's key.
  *
- * This file has the two places where something gets signed (`crl-stream.ts` is the second one’s twin for long lists, and
- * `issue-ocsp.ts` the third, for OCSP answers). Each lints the exact bytes, signs them, checks that
+ * This file has the two places where something gets signed (`issue-ocsp.ts` has the third, for OCSP answers). Each lints the exact bytes, signs them, checks that
  * the result still contains exactly those bytes and verifies under the issuer's certificate, and only then lets it
  * out. There is no path to a signature around the linter, for no issuer and no kind of artefact.
  *
@@ -12,11 +11,12 @@
  * network or the ledger, or decide who gets a certificate.
  */
 import { createVerify, X509Certificate } from 'node:crypto';
+import { inOnePart, type Recorded, type RecordedParts } from '../domain/recorded.ts';
 import { permanent } from '../errors.ts';
 import { SIGNATURE_ALGORITHMS, signatureAlgorithmOf } from './algorithm.ts';
 import { readCertificate, readIssuer, readTbsCertificate, type TbsCertificate } from './certificate.ts';
 import { tbsMatches } from './chain.ts';
-import { CrlPartsReader, type Parts, whole } from './crl-parts.ts';
+import { CrlPartsReader } from './crl-parts.ts';
 import type { CrlHeader } from './crl-reader.ts';
 import { bitString, sequence } from './der.ts';
 import { sameBytes } from './der-reader.ts';
@@ -25,14 +25,14 @@ import { assertIssuersKey } from './issuers-key.ts';
 import { rememberingLast } from './last-read.ts';
 import { lintCertificate } from './lint.ts';
 import { CrlLinter } from './lint-crl.ts';
-import { Linted } from './linted.ts';
+import { Linted, signLintedParts } from './linted.ts';
 import type { CertificateProfile } from './profile.ts';
 import type { Signer } from './signer.ts';
 import { assembleCertificate } from './tbs.ts';
 
 export interface CertificateToSign {
-  /** DER of TBSCertificate: for leaves, read back from the ledger. */
-  readonly tbsDer: Uint8Array;
+  /** DER of TBSCertificate. */
+  readonly tbsDer: Recorded;
   readonly profile: CertificateProfile;
   /** Left out for a root, which is its own issuer. */
   readonly issuerCertificateDer?: Uint8Array;
@@ -98,7 +98,7 @@ const openSslIssuer = rememberingLast((issuerDer) => {
 
 export interface CrlToSign {
   /** DER of TBSCertList. */
-  readonly tbsDer: Uint8Array;
+  readonly tbsDer: Recorded;
   readonly issuerCertificateDer: Uint8Array;
   readonly signer: Signer;
   /** Now. */
@@ -108,13 +108,13 @@ export interface CrlToSign {
 /** Lints, signs, compares, verifies; answers the CRL, DER. Throws as `issueCertificate`. */
 export async function issueCrl(request: CrlToSign): Promise<Uint8Array> {
   const tbsDer = Uint8Array.from(request.tbsDer);
-  const { endDer } = await issueCrlParts({ ...request, tbsParts: [tbsDer] });
+  const { endDer } = await issueCrlParts({ ...request, tbsParts: inOnePart(request.tbsDer) });
   return sequence(tbsDer, endDer);
 }
 
 export interface CrlPartsToSign extends Omit<CrlToSign, 'tbsDer'> {
   /** DER of TBSCertList in parts, in order; read once. A part stays as it is while the CRL is signed. */
-  readonly tbsParts: Parts;
+  readonly tbsParts: RecordedParts;
   /** Told of each run of entries in order. Nothing is signed when it throws. */
   readonly onEntries?: (run: Uint8Array) => Promise<void>;
   /** Told of everything else, after the entries and before the key is used. Nothing is signed when it throws. */
@@ -129,9 +129,9 @@ export async function issueCrlParts(request: CrlPartsToSign): Promise<{ readonly
   const { signer, issuerCertificateDer } = request;
   assertSigner(issuerCertificateDer, signer);
   const verifying = createVerify(SIGNATURE_ALGORITHMS[signer.algorithm].hash);
-  const parts = lintedParts(request, (part) => verifying.update(part));
-  const signature =
-    signer.signParts === undefined ? await signer.sign(await whole(parts)) : await signer.signParts(parts);
+  const signature = await signLintedParts(signer, request.tbsParts, (parts) =>
+    lintedParts(parts, request, (part) => verifying.update(part)),
+  );
   if (!verifying.verify(publicKeyOf(issuerCertificateDer), signature)) {
     throw permanent(
       'ca-key-unusable',
@@ -143,7 +143,8 @@ export async function issueCrlParts(request: CrlPartsToSign): Promise<{ readonly
 
 /** The to-be-signed parts as they are, each after the linter has seen it; ends by throwing if it found something. */
 async function* lintedParts(
-  { tbsParts, issuerCertificateDer, signer, signingTime, onEntries, onHeader }: CrlPartsToSign,
+  tbsParts: AsyncIterable<Uint8Array>,
+  { issuerCertificateDer, signer, signingTime, onEntries, onHeader }: CrlPartsToSign,
   onPart: (part: Uint8Array) => void,
 ): AsyncGenerator<Uint8Array> {
   const linter = new CrlLinter({ issuerCertificateDer, signingTime });

@@ -17,7 +17,6 @@ import {
   readRevocation,
 } from './crl-reader.ts';
 import { crlSchedule } from './crl-schedule.ts';
-import { sequence } from './der.ts';
 import { DerCursor, DerError, sameBytes, toHex } from './der-reader.ts';
 import type { Finding } from './finding.ts';
 import { CRL_OIDS, EXTENSION_OIDS } from './oids.ts';
@@ -135,74 +134,13 @@ export interface CrlLintContext {
  * Lints a CRL or a TBSCertList, DER; answers at most one finding for each broken rule, the first. Throws
  * `issuer-not-ready` for an issuer's certificate that cannot be read.
  */
-export const lintCrl = (der: Uint8Array, context: CrlLintContext): readonly Finding[] =>
-  lint(context, () => {
-    const header = readCrlHeader(der);
-    const list = header.revokedCertificates?.content;
-    return { header, blocks: list === undefined ? undefined : [list] };
-  });
-
-/** A TBSCertList in pieces, as `streamCrl` makes it. */
-export interface CrlParts {
-  /** From the beginning to the header of revokedCertificates, that included. */
-  readonly head: Uint8Array;
-  /** How much of `head` is the header of revokedCertificates; 0 where the list is absent. */
-  readonly listHeaderLength: number;
-  /** The entries; each block holds whole ones. */
-  readonly blocks: readonly Uint8Array[];
-  /** crlExtensions. */
-  readonly tail: Uint8Array;
-}
-
-/** The same for a TBSCertList in pieces: what it finds is what it would find in their concatenation. */
-export const lintCrlParts = (parts: CrlParts, context: CrlLintContext): readonly Finding[] =>
-  lint(context, () => {
-    const { head, listHeaderLength, blocks, tail } = parts;
-    const bodyLength = blocks.reduce((sum, block) => sum + block.length, 0);
-    const outer = readHeader(head, 0);
-    const listAt = head.length - listHeaderLength;
-    if (outer.tag !== 0x30 || outer.end !== head.length + bodyLength + tail.length) {
-      throw new DerError('the CRL does not end where its length says', 0);
-    }
-    if (listHeaderLength > 0) {
-      const list = readHeader(head, listAt);
-      if (list.tag !== 0x30 || list.contentAt !== head.length || list.end !== head.length + bodyLength) {
-        throw new DerError('the list of entries does not end where its length says', listAt);
-      }
-    } else if (bodyLength > 0) {
-      throw new DerError('there are entries and no list', listAt);
-    }
-    // The strict reader takes whole buffers; it is given everything but the entries.
-    const header = readCrlHeader(sequence(head.subarray(outer.contentAt, listAt), tail));
-    return { header, blocks: listHeaderLength === 0 ? undefined : blocks };
-  });
-
-/** Tag and length of an element whose contents need not be there. Throws `DerError`. */
-function readHeader(bytes: Uint8Array, at: number) {
-  const tag = bytes[at] ?? 0;
-  const first = bytes[at + 1] ?? 0x80;
-  if (first < 0x80) return { tag, contentAt: at + 2, end: at + 2 + first };
-  const octets = first & 0x7f;
-  let length = 0;
-  for (let index = 0; index < octets; index += 1) length = length * 0x100 + (bytes[at + 2 + index] ?? 0);
-  if (octets === 0 || octets > 4 || length < 0x80 || length < 0x100 ** (octets - 1)) {
-    throw new DerError('a length is not in its shortest form', at);
-  }
-  return { tag, contentAt: at + 2 + octets, end: at + 2 + octets + length };
-}
-
-interface CrlInPieces {
-  readonly header: CrlHeader;
-  /** Undefined where the list is absent. */
-  readonly blocks: readonly Uint8Array[] | undefined;
-}
-
-function lint(context: CrlLintContext, read: () => CrlInPieces): readonly Finding[] {
+export function lintCrl(der: Uint8Array, context: CrlLintContext): readonly Finding[] {
   const linter = new CrlLinter(context);
   try {
-    const { header, blocks } = read();
-    linter.header(header, blocks !== undefined);
-    for (const block of blocks ?? []) linter.entries(block);
+    const header = readCrlHeader(der);
+    const list = header.revokedCertificates?.content;
+    linter.header(header, list !== undefined);
+    if (list !== undefined) linter.entries(list);
   } catch (error) {
     linter.unreadable(error);
   }

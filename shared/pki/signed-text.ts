@@ -16,6 +16,7 @@ import {
   setOfOne,
   time,
 } from './der.ts';
+import { signable } from './signable.ts';
 import type { Signer } from './signer.ts';
 import { wholeSecond } from './validity.ts';
 
@@ -59,7 +60,7 @@ export async function signText(request: TextToSign): Promise<Uint8Array> {
   ];
   // Signed as SET OF, embedded under [0] (RFC 5652 §5.4).
   const toBeSigned = setOf(attributes);
-  const signature = await signer.sign(toBeSigned);
+  const signature = await signer.sign(signable(toBeSigned));
   const { issuerDer, serialHex } = readCertificate(signerCertificateDer);
   const signerInfo = sequence(
     integer(1),

@@ -23,18 +23,19 @@ import {
 } from './algorithm.ts';
 import { readIssuer, sha256Hex } from './certificate.ts';
 import { sameBytes } from './der-reader.ts';
+import { type Signable, type SignableParts, spend } from './signable.ts';
 
 export interface Signer {
   readonly algorithm: SignatureAlgorithm;
   /** SubjectPublicKeyInfo of the key that signs. */
   readonly spkiDer: Uint8Array;
   /** Signs these bytes; throws `ca-key-unusable` when the key cannot, or gives a signature that does not verify. */
-  sign(bytes: Uint8Array): Promise<Uint8Array>;
+  sign(bytes: Signable): Promise<Uint8Array>;
   /**
    * Signs the concatenation of these parts without making it, for CRLs too long to be in memory. The key is used once they
    * have all come; should they throw on the way, nothing is signed. A signer without it is given one buffer. Throws as `sign`.
    */
-  signParts?(parts: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<Uint8Array>;
+  signParts?(parts: SignableParts): Promise<Uint8Array>;
 }
 
 export interface SignerOptions {
@@ -76,11 +77,14 @@ export function signerFromPkcs8(pkcs8Der: Uint8Array, options: SignerOptions = {
   return {
     algorithm,
     spkiDer,
-    sign: async (bytes) =>
-      checked(await signAsync(hash, bytes, privateKey).catch(() => undefined), (signature) =>
+    sign: async (bytes) => {
+      spend(bytes);
+      return checked(await signAsync(hash, bytes, privateKey).catch(() => undefined), (signature) =>
         verify(hash, bytes, publicKey, signature),
-      ),
+      );
+    },
     signParts: async (parts) => {
+      spend(parts);
       const signing = createSign(hash);
       const verifying = createVerify(hash);
       for await (const part of parts) {

@@ -7,7 +7,9 @@
  * same transaction when that lease is no longer ours. An *intent* is what will be signed or asked for, committed
  * before it is. What it will not do: decide. Rules live in `shared/plan`.
  */
+
 import type { Cause } from '../domain/hint.ts';
+import type { Recorded } from '../domain/recorded.ts';
 import type {
   IssuerRecord,
   KeyHolder,
@@ -84,6 +86,7 @@ export interface LeafIntent {
 
 /** What `sign` reads again before it uses the CA key. */
 export interface StoredLeafIntent extends LeafIntent {
+  readonly tbsDer: Recorded;
   readonly state: 'intended' | 'signed';
   readonly spkiDer: Uint8Array;
   readonly leafDer?: Uint8Array;

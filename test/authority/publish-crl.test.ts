@@ -1,5 +1,6 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { isCurrent, objectName, publishCrl } from '../../shared/authority/publish-crl.ts';
+import { madeOffline } from '../../shared/domain/recorded.ts';
 import { retryable } from '../../shared/errors.ts';
 import { SIGNATURE_ALGORITHMS } from '../../shared/pki/algorithm.ts';
 import { readIssuer } from '../../shared/pki/certificate.ts';
@@ -60,7 +61,7 @@ async function crlSaying(crlNumber: bigint, serials: readonly string[]): Promise
     entries: serials.map((serialHex) => ({ serialHex, reason: 'superseded', revokedAt: now })),
   });
   return await issueCrl({
-    tbsDer,
+    tbsDer: madeOffline(tbsDer),
     issuerCertificateDer: world.issuer.certificateDer,
     signer: world.authority.issuingSigner,
     signingTime: now,

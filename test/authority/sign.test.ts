@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { CaKeys } from '../../shared/authority/ca-keys.ts';
 import { type SignDeps, signCrlIntent, signLeafIntent } from '../../shared/authority/sign.ts';
+import { recordedInLedger } from '../../shared/domain/recorded.ts';
 import { readCertificate } from '../../shared/pki/certificate.ts';
 import { buildCrl } from '../../shared/pki/crl.ts';
 import { readCrl, verifyCrl } from '../../shared/pki/crl-reader.ts';
@@ -188,7 +189,9 @@ describe('signing a leaf', () => {
   test('whose bytes and row agree, but which no linter has seen, is refused with the rule it breaks', async () => {
     const { serialHex, tbsDer } = await intend();
     const codeSigning = sequence(oid('1.3.6.1.5.5.7.3.3'));
-    const forged = telling(() => ({ tbsDer: withExtension(tbsDer, 'extKeyUsage', codeSigning) }));
+    const forged = telling(() => ({
+      tbsDer: recordedInLedger(withExtension(tbsDer, 'extKeyUsage', codeSigning)),
+    }));
     await expect(signLeafIntent(forged, serialHex)).rejects.toMatchObject({ code: 'lint-failed' });
     expect(signatures).toBe(0);
   });

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, test } from 'vitest';
+import { madeOffline } from '../../shared/domain/recorded.ts';
 import { buildCrl } from '../../shared/pki/crl.ts';
 import { issueCrl } from '../../shared/pki/issue.ts';
 import { type SampleAuthority, sampleAuthority } from '../pki/sample-authority.ts';
@@ -299,7 +300,9 @@ describe('sealwright status', () => {
     const issuerCertificateDer = authority.issuing.certificateDer;
     const { tbsDer } = buildCrl({ issuerCertificateDer, crlNumber: 17n, now, entries: [] });
     const signer = authority.issuingSigner;
-    return Buffer.from(await issueCrl({ tbsDer, issuerCertificateDer, signer, signingTime: now }));
+    return Buffer.from(
+      await issueCrl({ tbsDer: madeOffline(tbsDer), issuerCertificateDer, signer, signingTime: now }),
+    );
   };
 
   function nothingStoppedOrHeld(): void {

@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { madeOffline, recordedPartsInLedger } from '../../shared/domain/recorded.ts';
 import { buildCrl, type CrlEntry } from '../../shared/pki/crl.ts';
 import { CrlBody } from '../../shared/pki/crl-body.ts';
 import { CrlBuilder } from '../../shared/pki/crl-builder.ts';
 import { EntryCursor, entryRuns, Listing } from '../../shared/pki/crl-entries.ts';
-import { CrlPartsReader, readThrough, signedParts, whole } from '../../shared/pki/crl-parts.ts';
+import { CrlPartsReader, passing, readThrough, signedParts, whole } from '../../shared/pki/crl-parts.ts';
 import { crlKeyIdentifier, crlNumberOf, readCrl, readCrlHeader } from '../../shared/pki/crl-reader.ts';
 import { checkSuccession } from '../../shared/pki/crl-succession.ts';
 import { assertPartsSuccession } from '../../shared/pki/crl-succession-parts.ts';
@@ -38,7 +39,7 @@ const built = (crlNumber: bigint, now: Date, entries: readonly CrlEntry[]) =>
   buildCrl({ issuerCertificateDer: ca.issuing.certificateDer, crlNumber, now, entries });
 const sign = (tbs: Uint8Array) =>
   issueCrl({
-    tbsDer: tbs,
+    tbsDer: madeOffline(tbs),
     issuerCertificateDer: ca.issuing.certificateDer,
     signer: ca.issuingSigner,
     signingTime: NOW,
@@ -52,6 +53,8 @@ function* cut(bytes: Uint8Array, lengths: readonly number[]): Generator<Uint8Arr
     at += length;
   }
 }
+
+const recorded = (parts: Iterable<Uint8Array>) => recordedPartsInLedger(passing(parts, () => undefined));
 
 const cuts = fc.array(fc.integer({ min: 1, max: 700 }), { minLength: 1, maxLength: 5 });
 
@@ -176,7 +179,7 @@ describe('building a CRL of which nobody has the whole', () => {
     const inParts = Buffer.concat(await parts(entries));
     expect(Buffer.compare(inParts, built(7n, NOW, entries).tbsDer)).toBe(0);
     const { endDer } = await issueCrlParts({
-      tbsParts: cut(inParts, [4096]),
+      tbsParts: recorded(cut(inParts, [4096])),
       issuerCertificateDer: ca.issuing.certificateDer,
       signer: ca.issuingSigner,
       signingTime: NOW,
@@ -211,7 +214,7 @@ describe('building a CRL of which nobody has the whole', () => {
     };
     const request = { issuerCertificateDer: ca.issuing.certificateDer, signer, signingTime: NOW };
     const stop = () => Promise.reject(new Error('Stop.'));
-    const tbsParts = () => cut(tbsDer, [100]);
+    const tbsParts = () => recorded(cut(tbsDer, [100]));
     await expect(issueCrlParts({ ...request, tbsParts: tbsParts(), onEntries: stop })).rejects.toThrow(
       'Stop.',
     );
@@ -221,7 +224,7 @@ describe('building a CRL of which nobody has the whole', () => {
     const late = { ...request, tbsParts: tbsParts(), signingTime: new Date(NOW.getTime() + 8 * DAY) };
     await expect(issueCrlParts(late)).rejects.toMatchObject({ code: 'lint-failed' });
     await expect(
-      issueCrlParts({ ...request, tbsParts: cut(tbsDer.subarray(0, -3), [100]) }),
+      issueCrlParts({ ...request, tbsParts: recorded(cut(tbsDer.subarray(0, -3), [100])) }),
     ).rejects.toMatchObject({ code: 'lint-failed' });
     expect(used).toEqual([]);
     await expect(issueCrlParts({ ...request, tbsParts: tbsParts() })).rejects.toMatchObject({

@@ -2,6 +2,7 @@ import * as asn1js from 'asn1js';
 import fc from 'fast-check';
 import * as pkijs from 'pkijs';
 import { afterEach, beforeAll, describe, expect, it, test, vi } from 'vitest';
+import { madeOffline } from '../../shared/domain/recorded.ts';
 import { REVOCATION_REASONS, type RevocationReason } from '../../shared/domain/revocation-reason.ts';
 import { readCertificate } from '../../shared/pki/certificate.ts';
 import { buildCrl, type CrlEntry } from '../../shared/pki/crl.ts';
@@ -30,7 +31,7 @@ const build = (entries: Iterable<CrlEntry>, changes: { crlNumber?: bigint; now?:
 
 const sign = (tbsDer: Uint8Array, signingTime = NOW) =>
   issueCrl({
-    tbsDer,
+    tbsDer: madeOffline(tbsDer),
     issuerCertificateDer: ca.issuing.certificateDer,
     signer: ca.issuingSigner,
     signingTime,

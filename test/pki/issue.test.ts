@@ -1,10 +1,12 @@
 import { X509Certificate } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { madeOffline } from '../../shared/domain/recorded.ts';
 import { assertTbsMatches, tbsMatches } from '../../shared/pki/chain.ts';
 import { buildCrl } from '../../shared/pki/crl.ts';
 import { issueCertificate, issueCrl } from '../../shared/pki/issue.ts';
 import { generateRsaKey } from '../../shared/pki/key.ts';
 import { DUAL_USE_RSA, ISSUING } from '../../shared/pki/profile.ts';
+import { signable } from '../../shared/pki/signable.ts';
 import { type Signer, signerFromPkcs8 } from '../../shared/pki/signer.ts';
 import { assembleCertificate } from '../../shared/pki/tbs.ts';
 import { withExtension } from './mutate.ts';
@@ -18,16 +20,21 @@ beforeAll(async () => {
 /** A signer that counts, so that a test can say that nothing was signed. */
 const counting = (signer: Signer) => {
   const calls = { count: 0 };
-  const sign = (bytes: Uint8Array) => {
+  const sign: Signer['sign'] = (bytes) => {
     calls.count += 1;
     return signer.sign(bytes);
   };
-  return { calls, signer: { ...signer, sign } };
+  const signParts: Signer['signParts'] = async (parts) => {
+    const signature = (await signer.signParts?.(parts)) ?? expect.unreachable();
+    calls.count += 1;
+    return signature;
+  };
+  return { calls, signer: { ...signer, sign, signParts } };
 };
 
 const issue = (tbsDer: Uint8Array, signer: Signer, changes: { signingTime?: Date } = {}) =>
   issueCertificate({
-    tbsDer,
+    tbsDer: madeOffline(tbsDer),
     profile: DUAL_USE_RSA,
     issuerCertificateDer: ca.issuing.certificateDer,
     signer,
@@ -62,7 +69,7 @@ describe('issuing a certificate', () => {
     const { calls, signer } = counting(ca.rootSigner);
     await expect(
       issueCertificate({
-        tbsDer: ca.unsignedLeaf().tbsDer,
+        tbsDer: madeOffline(ca.unsignedLeaf().tbsDer),
         profile: ISSUING,
         issuerCertificateDer: ca.root.certificateDer,
         signer,
@@ -105,7 +112,7 @@ describe('issuing a certificate', () => {
 
   it('hands out no signature that was made over other bytes', async () => {
     const other = ca.unsignedLeaf().tbsDer;
-    const swapping: Signer = { ...ca.issuingSigner, sign: () => ca.issuingSigner.sign(other) };
+    const swapping: Signer = { ...ca.issuingSigner, sign: () => ca.issuingSigner.sign(signable(other)) };
     await expect(issue(ca.unsignedLeaf().tbsDer, swapping)).rejects.toMatchObject({
       code: 'ca-key-unusable',
     });
@@ -121,7 +128,12 @@ describe('issuing a CRL', () => {
       entries: [],
     });
   const sign = (tbsDer: Uint8Array, signer: Signer, signingTime = NOW) =>
-    issueCrl({ tbsDer, issuerCertificateDer: ca.issuing.certificateDer, signer, signingTime });
+    issueCrl({
+      tbsDer: madeOffline(tbsDer),
+      issuerCertificateDer: ca.issuing.certificateDer,
+      signer,
+      signingTime,
+    });
 
   it('signs nothing that the linter refuses', async () => {
     const { calls, signer } = counting(ca.issuingSigner);
@@ -152,7 +164,8 @@ describe('issuing a CRL', () => {
   });
 
   it('hands out nothing whose signature does not verify', async () => {
-    const lying: Signer = { ...ca.issuingSigner, sign: async () => new Uint8Array(256) };
+    const lies = async () => new Uint8Array(256);
+    const lying: Signer = { ...ca.issuingSigner, sign: lies, signParts: lies };
     await expect(sign(unsigned().tbsDer, lying)).rejects.toMatchObject({ code: 'ca-key-unusable' });
   });
 });

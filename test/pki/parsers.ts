@@ -1,5 +1,7 @@
 /** The parsers that are given bytes from outside, each with good samples and the errors it may answer with. */
+
 import { createHash, createHmac } from 'node:crypto';
+import { madeOffline } from '../../shared/domain/recorded.ts';
 import { isSealwrightError } from '../../shared/errors.ts';
 import {
   buildCertificationRequest,
@@ -69,7 +71,12 @@ export async function parsers(): Promise<readonly Parser[]> {
       ...(index === 1 ? { invalidityDate: NOW } : {}),
     })),
   });
-  const crlDer = await issueCrl({ tbsDer, issuerCertificateDer, signer: ca.issuingSigner, signingTime: NOW });
+  const crlDer = await issueCrl({
+    tbsDer: madeOffline(tbsDer),
+    issuerCertificateDer,
+    signer: ca.issuingSigner,
+    signingTime: NOW,
+  });
   const lint = (bytes: Uint8Array) =>
     lintChain(bytes, { now: NOW, address: 'ana@acme.example', password: PASSWORD });
   const pkcs12 = pkcs12Samples(chain, ca.userKey.pkcs8Der);

@@ -1,7 +1,9 @@
 /** Every profile issued for real and read by others: EC beside RSA, all uses, sponsors, OCSP and audit signers. */
+
 import { X509Certificate } from 'node:crypto';
 import * as pkijs from 'pkijs';
 import { beforeAll, describe, expect, it, test } from 'vitest';
+import { madeOffline } from '../../shared/domain/recorded.ts';
 import { type Authority, createAuthority } from '../../shared/pki/authority.ts';
 import { keyIdentifier, readTbsCertificate } from '../../shared/pki/certificate.ts';
 import { buildCrl } from '../../shared/pki/crl.ts';
@@ -103,7 +105,7 @@ const request = (
 
 const sign = (ca: Authority, tbsDer: Uint8Array, profile: CertificateProfile, signingTime = NOW) =>
   issueCertificate({
-    tbsDer,
+    tbsDer: madeOffline(tbsDer),
     profile,
     issuerCertificateDer: ca.issuing.certificateDer,
     signer: signerFromPkcs8(ca.issuing.pkcs8Der, { certificateDer: ca.issuing.certificateDer }),
@@ -378,7 +380,7 @@ describe('a CRL of an EC issuer', () => {
       entries: [{ serialHex: '11'.repeat(18), revokedAt: NOW, reason: 'superseded' }],
     });
     const crlDer = await issueCrl({
-      tbsDer,
+      tbsDer: madeOffline(tbsDer),
       issuerCertificateDer: ca.issuing.certificateDer,
       signer,
       signingTime: NOW,

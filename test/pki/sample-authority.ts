@@ -1,5 +1,7 @@
 /** A sample CA and its builders, made once per test file that asks. 2048-bit keys, as the tests are about bytes. */
+
 import { createHash } from 'node:crypto';
+import { madeOffline } from '../../shared/domain/recorded.ts';
 import { type Authority, createAuthority } from '../../shared/pki/authority.ts';
 import { issueCertificate } from '../../shared/pki/issue.ts';
 import { generateRsaKey, type RsaKey } from '../../shared/pki/key.ts';
@@ -98,7 +100,7 @@ export async function sampleAuthority(changes: SampleChanges = {}): Promise<Samp
     unsignedLeaf: (requested) => buildLeaf(leafRequest(requested)),
     leaf: (requested = {}) =>
       issueCertificate({
-        tbsDer: buildLeaf(leafRequest(requested)).tbsDer,
+        tbsDer: madeOffline(buildLeaf(leafRequest(requested)).tbsDer),
         profile: DUAL_USE_RSA,
         issuerCertificateDer: requested.issuer?.certificateDer ?? authority.issuing.certificateDer,
         signer: issuingSigner,

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import { madeOffline } from '../../shared/domain/recorded.ts';
 import { type Authority, createAuthority } from '../../shared/pki/authority.ts';
 import { issueCertificate } from '../../shared/pki/issue.ts';
 import { generateEcKey } from '../../shared/pki/key.ts';
@@ -43,7 +44,7 @@ beforeAll(async () => {
     validityDays: 365,
   });
   certificateDer = await issueCertificate({
-    tbsDer,
+    tbsDer: madeOffline(tbsDer),
     profile: AUDIT_SIGNER,
     issuerCertificateDer: ca.issuing.certificateDer,
     signer: signerFromPkcs8(ca.issuing.pkcs8Der),

@@ -2,6 +2,7 @@ import { createPublicKey, generateKeyPairSync, verify } from 'node:crypto';
 import { beforeAll, describe, expect, it, test } from 'vitest';
 import { isSealwrightError } from '../../shared/errors.ts';
 import { generateEcKey, generateRsaKey, type RsaKey } from '../../shared/pki/key.ts';
+import { signable, signableParts } from '../../shared/pki/signable.ts';
 import { signerFromPkcs8 } from '../../shared/pki/signer.ts';
 import { type SampleAuthority, sampleAuthority } from './sample-authority.ts';
 
@@ -34,7 +35,7 @@ describe('a signer', () => {
   ] as const)('for %s makes signatures that verify with %s', async (algorithm, hash) => {
     const signer = signerFromPkcs8(other.pkcs8Der, { algorithm });
     const key = createPublicKey({ key: Buffer.from(signer.spkiDer), format: 'der', type: 'spki' });
-    expect(verify(hash, message, key, await signer.sign(message))).toBe(true);
+    expect(verify(hash, message, key, await signer.sign(signable(message)))).toBe(true);
   });
 
   it('knows its public key', () => {
@@ -56,7 +57,7 @@ describe('a signer', () => {
     const signer = signerFromPkcs8(pkcs8Der);
     expect(signer.algorithm).toBe(algorithm);
     const key = createPublicKey({ key: Buffer.from(spkiDer), format: 'der', type: 'spki' });
-    const signature = await signer.sign(message);
+    const signature = await signer.sign(signable(message));
     expect(verify(hash, message, { key, dsaEncoding: 'der' }, signature)).toBe(true);
   });
 
@@ -64,7 +65,7 @@ describe('a signer', () => {
     const { pkcs8Der } = kind === 'rsa' ? other : await generateEcKey('P-384');
     const signer = signerFromPkcs8(pkcs8Der);
     const parts = [message.subarray(0, 3), new Uint8Array(), message.subarray(3)];
-    const signature = (await signer.signParts?.(parts)) ?? new Uint8Array();
+    const signature = (await signer.signParts?.(signableParts(parts))) ?? new Uint8Array();
     const key = createPublicKey({ key: Buffer.from(signer.spkiDer), format: 'der', type: 'spki' });
     expect(verify(kind === 'rsa' ? 'sha256' : 'sha384', message, key, signature)).toBe(true);
   });
@@ -123,7 +124,7 @@ describe('a signer', () => {
         signerFromPkcs8(damaged, {
           algorithm: 'sha256WithRSA',
           certificateDer: ca.issuing.certificateDer,
-        }).sign(message),
+        }).sign(signable(message)),
       )
       .catch((error: unknown) => error);
     expect(outcome).toMatchObject({ kind: 'permanent', code: 'ca-key-unusable' });

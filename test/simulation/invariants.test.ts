@@ -1,6 +1,8 @@
 /** Each promise is shown a world that breaks it: a checker that finds nothing there would find nothing anywhere. */
+
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { madeOffline } from '../../shared/domain/recorded.ts';
 import { buildCrl } from '../../shared/pki/crl.ts';
 import { issueCrl } from '../../shared/pki/issue.ts';
 import { look } from '../reconcile/outcome.ts';
@@ -81,7 +83,12 @@ async function publishAnyhow(crlNumber: bigint): Promise<void> {
   const [name] = world.bucket.names;
   world.bucket.overwrite(
     name ?? '',
-    await issueCrl({ tbsDer, issuerCertificateDer: certificateDer, signer, signingTime }),
+    await issueCrl({
+      tbsDer: madeOffline(tbsDer),
+      issuerCertificateDer: certificateDer,
+      signer,
+      signingTime,
+    }),
   );
 }
 

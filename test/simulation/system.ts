@@ -13,6 +13,7 @@ import type { Hint } from '../../shared/domain/hint.ts';
 import type { Policy } from '../../shared/domain/policy.ts';
 import { isSealwrightError, permanent, retryable } from '../../shared/errors.ts';
 import { type Parts, whole } from '../../shared/pki/crl-parts.ts';
+import { signableParts } from '../../shared/pki/signable.ts';
 import type { Signer } from '../../shared/pki/signer.ts';
 import type { Bus } from '../../shared/ports/bus.ts';
 import type { UsersPage } from '../../shared/ports/directory.ts';
@@ -183,7 +184,7 @@ function witnessed(caKeys: CaKeys, rows: () => Rows): CaKeys {
       const sign = async (parts: Parts) => {
         const bytes = await whole(parts);
         assertForeseen(rows(), bytes);
-        return await signParts([bytes]);
+        return await signParts(signableParts([bytes]));
       };
       return { ...signer, signParts: sign, sign: (bytes) => sign([bytes]) };
     },

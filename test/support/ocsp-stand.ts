@@ -2,7 +2,9 @@
  * A CA with a delegated OCSP signer and answers signed ahead of time, without a ledger: for tests of the responder's edge, for
  * other people's tools, and for the benchmark.
  */
+
 import type { CertIdHash } from '../../shared/domain/ocsp.ts';
+import { madeOffline } from '../../shared/domain/recorded.ts';
 import { issueCertificate } from '../../shared/pki/issue.ts';
 import { issueOcspAnswers } from '../../shared/pki/issue-ocsp.ts';
 import { generateEcKey } from '../../shared/pki/key.ts';
@@ -57,7 +59,7 @@ export async function ocspStand(options: {
     validityDays: 14,
   });
   const signerCertificateDer = await issueCertificate({
-    tbsDer,
+    tbsDer: madeOffline(tbsDer),
     profile: OCSP_SIGNER,
     issuerCertificateDer,
     signer: authority.issuingSigner,
@@ -69,15 +71,17 @@ export async function ocspStand(options: {
   const keyOf = (serialHex: string, hash: CertIdHash) => `${serialHex}/${hash}`;
   const answer = async (serialHex: string, status: OcspStatus) => {
     const tbsDers = CERT_ID_HASHES.map((hash) =>
-      encodeOcspAnswer({
-        issuer: issuerHashes(issuerCertificateDer, hash),
-        hash,
-        responderKeyHash: responderKeyHash(key.spkiDer),
-        serialHex,
-        status,
-        now,
-        nextUpdate,
-      }),
+      madeOffline(
+        encodeOcspAnswer({
+          issuer: issuerHashes(issuerCertificateDer, hash),
+          hash,
+          responderKeyHash: responderKeyHash(key.spkiDer),
+          serialHex,
+          status,
+          now,
+          nextUpdate,
+        }),
+      ),
     );
     const answersDer = await issueOcspAnswers({
       tbsDers,
@@ -119,7 +123,7 @@ export async function ocspStand(options: {
         issuer: ocspUrl === undefined ? issuer : { ...issuer, ocspUrl },
       });
       const leafDer = await issueCertificate({
-        tbsDer: leaf.tbsDer,
+        tbsDer: madeOffline(leaf.tbsDer),
         profile: leafProfile(leaf.profile),
         issuerCertificateDer,
         signer: authority.issuingSigner,

@@ -1,5 +1,7 @@
 /** CRLs from intent to publication, and which revoked leaves the next one must list. */
+
 import { createHash } from 'node:crypto';
+import { recordedPartsInLedger } from '../../domain/recorded.ts';
 import type { RevocationReason } from '../../domain/revocation-reason.ts';
 import { permanent, type SealwrightError } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -95,7 +97,7 @@ export const crls = (database: Database, clock: Clock): CrlLedger => ({
     if (row === undefined) return undefined;
     return {
       ...crlRecord(row),
-      tbsParts: () => textParts(database, issuerId, row),
+      tbsParts: () => recordedPartsInLedger(textParts(database, issuerId, row)),
       ...optional('endDer', row.end_der),
     };
   },

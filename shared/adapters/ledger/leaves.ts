@@ -1,4 +1,5 @@
 /** Leaves from intent to revocation. */
+import { recordedInLedger } from '../../domain/recorded.ts';
 import type { KeyHolder, KeyPurpose, LeafRecord, LeafState } from '../../domain/records.ts';
 import type { RevocationReason } from '../../domain/revocation-reason.ts';
 import { permanent, type SealwrightError } from '../../errors.ts';
@@ -203,7 +204,7 @@ export const leaves = (
       addresses: row.addresses,
       notBefore: row.not_before,
       notAfter: row.not_after,
-      tbsDer: row.tbs_der,
+      tbsDer: recordedInLedger(row.tbs_der),
       state: row.state,
       spkiDer: row.spki_der,
       ...optional('leafDer', row.leaf_der),

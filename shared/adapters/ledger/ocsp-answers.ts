@@ -2,7 +2,9 @@
  * OCSP answers from intent to what the responder gives out. Lists of answers travel as one jsonb parameter: a batch has
  * hundreds of rows.
  */
+
 import type { CertIdHash } from '../../domain/ocsp.ts';
+import { recordedInLedger } from '../../domain/recorded.ts';
 import type { RevocationReason } from '../../domain/revocation-reason.ts';
 import { permanent } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -173,7 +175,7 @@ export const ocspBatches = (database: Database, clock: Clock): Writing => ({
         intents: intents.map((intent) => ({
           serialHex: intent.serial_hex,
           hash: intent.hash,
-          tbsDer: intent.tbs_der,
+          tbsDer: recordedInLedger(intent.tbs_der),
           ...optional('subject', bySerial.get(intent.serial_hex) ?? null),
         })),
       };

@@ -1,4 +1,5 @@
 /** Certificates of the CA's own machinery from intent to certificate: those that sign OCSP answers, those that sign checkpoints. */
+import { recordedInLedger } from '../../domain/recorded.ts';
 import { permanent } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { ServiceSignerIntent, StoredServiceSigner } from '../../ports/ledger/service-signers.ts';
@@ -25,7 +26,7 @@ const signerOf = (row: SignerRow): StoredServiceSigner => ({
   profile: row.profile,
   notBefore: row.not_before,
   notAfter: row.not_after,
-  tbsDer: row.tbs_der,
+  tbsDer: recordedInLedger(row.tbs_der),
   ...optional('certificateDer', row.certificate_der),
 });
 

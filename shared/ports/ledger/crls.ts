@@ -2,6 +2,7 @@
  * What the ledger keeps of CRLs. A CRL of a million entries is 51 MB, so nobody is ever given the whole of one: its bytes come
  * and go in parts, and revoked leaves in pages. The ledger keeps the entries once, however many CRLs list them.
  */
+import type { RecordedParts } from '../../domain/recorded.ts';
 import type { RevocationReason } from '../../domain/revocation-reason.ts';
 import type { Lease } from '../ledger.ts';
 
@@ -28,7 +29,7 @@ export interface CrlText {
 
 export interface StoredCrl extends CrlRecord {
   /** The TBSCertList in parts, in order; read anew each time, and each part compared with the digest it is recorded under. */
-  tbsParts(): AsyncIterable<Uint8Array>;
+  tbsParts(): RecordedParts;
   /** What follows the TBSCertList in the signed CRL: algorithm and signature, DER. */
   readonly endDer?: Uint8Array;
 }

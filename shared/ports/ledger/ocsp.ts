@@ -2,7 +2,9 @@
  * What the ledger keeps of OCSP: delegated signers, what is about to be signed, and the newest answer about each serial.
  * A *batch* is one use of a signer's key. An answer is never replaced by an older one, nor *revoked* by *good*.
  */
+
 import type { CertIdHash } from '../../domain/ocsp.ts';
+import type { Recorded } from '../../domain/recorded.ts';
 import type { Revocation } from '../../domain/records.ts';
 import type { ServiceSignerIntent, StoredServiceSigner } from './service-signers.ts';
 
@@ -33,6 +35,7 @@ export interface StoredOcspBatch {
   readonly isSigned: boolean;
   /** None once the batch is signed. */
   readonly intents: readonly (OcspIntent & {
+    readonly tbsDer: Recorded;
     /** Absent where no certificate with this serial was ever signed or revoked. */
     readonly subject?: OcspSubject;
   })[];

@@ -1,3 +1,5 @@
+import type { Recorded } from '../../domain/recorded.ts';
+
 /** A certificate of the CA's own machinery (OCSP signer, audit signer) before it is signed. */
 export interface ServiceSignerIntent {
   readonly serialHex: string;
@@ -13,5 +15,6 @@ export interface ServiceSignerIntent {
 }
 
 export interface StoredServiceSigner extends ServiceSignerIntent {
+  readonly tbsDer: Recorded;
   readonly certificateDer?: Uint8Array;
 }

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, test } from 'vit
 import type { Algorithm } from '../../../emulator/cloud-kms/index.ts';
 import { cloudKmsSigningKeys } from '../../../shared/adapters/cloud-kms/signing-keys.ts';
 import { pinnedCaKeys, remoteKey } from '../../../shared/authority/ca-keys.ts';
+import { madeOffline } from '../../../shared/domain/recorded.ts';
 import { makeIssuing } from '../../../shared/pki/authority.ts';
 import { buildCrl } from '../../../shared/pki/crl.ts';
 import { digestSigner } from '../../../shared/pki/digest-signer.ts';
@@ -13,6 +14,7 @@ import { EXAMPLE_POLICY_OID } from '../../../shared/pki/oids.ts';
 import { derToPem } from '../../../shared/pki/pem.ts';
 import { DUAL_USE_RSA } from '../../../shared/pki/profile.ts';
 import { drawSerial } from '../../../shared/pki/serial.ts';
+import { signable, signableParts } from '../../../shared/pki/signable.ts';
 import { openssl, opensslInstalled } from '../../pki/openssl.ts';
 import { type SampleAuthority, sampleAuthority } from '../../pki/sample-authority.ts';
 import { type Company, FUNCTION, openCompany, STRANGER } from '../emulator-company.ts';
@@ -75,7 +77,7 @@ async function issueWith(keyVersion: string) {
   };
   const leaf = buildLeaf(authority.leafRequest({ issuer }));
   const leafDer = await issueCertificate({
-    tbsDer: leaf.tbsDer,
+    tbsDer: madeOffline(leaf.tbsDer),
     profile: DUAL_USE_RSA,
     issuerCertificateDer: certificateDer,
     signer,
@@ -83,7 +85,7 @@ async function issueWith(keyVersion: string) {
   });
   const crl = buildCrl({ issuerCertificateDer: certificateDer, crlNumber: 1n, now, entries: [] });
   const crlDer = await issueCrl({
-    tbsDer: crl.tbsDer,
+    tbsDer: madeOffline(crl.tbsDer),
     issuerCertificateDer: certificateDer,
     signer,
     signingTime: now,
@@ -148,17 +150,19 @@ describe('a CA key in Cloud KMS', () => {
       ['another version answers', { otherVersion: 1 }, 'version', /another key version/],
     ])('is refused by name: %s', async (_what, cloudKms, problem, words) => {
       company.faults.apply({ cloudKms });
-      const failure = await failureOf(signer.sign(Buffer.from('to be signed')));
+      const failure = await failureOf(signer.sign(signable(Buffer.from('to be signed'))));
       expect(failure).toMatchObject({ kind: 'permanent', code: 'kms-answer-refused', details: { problem } });
       expect(failure.message).toMatch(words);
       if (signer.signParts === undefined) throw new Error('A signer over digests signs parts.');
       const parts = [Buffer.from('to be '), Buffer.from('signed')];
-      expect(await failureOf(signer.signParts(parts))).toMatchObject({ code: 'kms-answer-refused' });
+      expect(await failureOf(signer.signParts(signableParts(parts)))).toMatchObject({
+        code: 'kms-answer-refused',
+      });
     });
 
     it('is asked again where the answer was damaged on its way', async () => {
       company.faults.apply({ seed: 3, cloudKms: { wrongCrc32c: 0.3, unverified: 0.2 } });
-      for (let count = 0; count < 5; count += 1) await signer.sign(Buffer.from(`message ${count}`));
+      for (let count = 0; count < 5; count += 1) await signer.sign(signable(Buffer.from(`message ${count}`)));
     });
 
     it('gets through throttling, a lost answer and rubbish with status 200', async () => {
@@ -169,12 +173,12 @@ describe('a CA key in Cloud KMS', () => {
           { method: SIGN, nth: [3], body: '<html>Sign in to the hotel network</html>' },
         ],
       });
-      await signer.sign(Buffer.from('message'));
+      await signer.sign(signable(Buffer.from('message')));
     });
 
     it('is unavailable, and worth another try, while Google is down', async () => {
       company.faults.apply({ calls: [{ method: SIGN, status: 503 }] });
-      expect(await failureOf(signer.sign(Buffer.from('message')))).toMatchObject({
+      expect(await failureOf(signer.sign(signable(Buffer.from('message'))))).toMatchObject({
         kind: 'retryable',
         code: 'kms-unavailable',
       });

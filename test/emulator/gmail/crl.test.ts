@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { readCrl } from '../../../emulator/gmail/crl.ts';
+import { madeOffline } from '../../../shared/domain/recorded.ts';
 import { buildCrl } from '../../../shared/pki/crl.ts';
 import { issueCrl } from '../../../shared/pki/issue.ts';
 import { drawSerial } from '../../../shared/pki/serial.ts';
@@ -17,7 +18,7 @@ describe("the emulator's CRL reader", () => {
       entries: serials.map((serialHex) => ({ serialHex, revokedAt: NOW, reason: 'superseded' as const })),
     });
     const crlDer = await issueCrl({
-      tbsDer,
+      tbsDer: madeOffline(tbsDer),
       issuerCertificateDer: issuing.certificateDer,
       signer: issuingSigner,
       signingTime: NOW,

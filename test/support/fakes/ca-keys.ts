@@ -1,4 +1,5 @@
 import type { CaKeys } from '../../../shared/authority/ca-keys.ts';
+import { signableParts } from '../../../shared/pki/signable.ts';
 import { type Signer, signerFromPkcs8 } from '../../../shared/pki/signer.ts';
 import type { Secrets } from '../../../shared/ports/secrets.ts';
 
@@ -15,7 +16,7 @@ export function promptCaKeys(secrets: Pick<Secrets, 'read'>): CaKeys {
       const signer = signerFromPkcs8(await secrets.read(keyVersion), { certificateDer });
       const { signParts } = signer;
       if (signParts === undefined) throw new Error('A key in memory signs in parts.');
-      const prompt: Signer = { ...signer, sign: (bytes) => signParts([bytes]) };
+      const prompt: Signer = { ...signer, sign: (bytes) => signParts(signableParts([bytes])) };
       kept.set(keyVersion, prompt);
       return prompt;
     },

@@ -1,3 +1,4 @@
+import { recordedPartsInLedger } from '../../../../shared/domain/recorded.ts';
 import type { IssuerRecord } from '../../../../shared/domain/records.ts';
 import { permanent } from '../../../../shared/errors.ts';
 import type { CrlLedger } from '../../../../shared/ports/ledger/crls.ts';
@@ -254,7 +255,7 @@ function stored(crl: CrlRow | undefined): StoredCrl | undefined {
   const { tbsDer } = crl ?? {};
   if (crl === undefined || tbsDer === undefined) return undefined;
   const { tbsDer: _tbs, ...rest } = crl;
-  return { ...rest, tbsParts: () => inParts(tbsDer) };
+  return { ...rest, tbsParts: () => recordedPartsInLedger(inParts(tbsDer)) };
 }
 
 export const crls = (memory: Memory): Omit<CrlLedger, 'revokedLeaves'> => {

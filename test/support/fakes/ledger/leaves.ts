@@ -1,3 +1,4 @@
+import { recordedInLedger } from '../../../../shared/domain/recorded.ts';
 import type { LeafRecord } from '../../../../shared/domain/records.ts';
 import { permanent } from '../../../../shared/errors.ts';
 import type { LeafIntent, Ledger } from '../../../../shared/ports/ledger.ts';
@@ -127,6 +128,7 @@ export const leaves = (
     const { intendedAt: _, ...intent } = row;
     return present({
       ...intent,
+      tbsDer: recordedInLedger(Uint8Array.from(row.tbsDer)),
       spkiDer: key.spkiDer,
       keyBlockedAt: blocked.get(key.spkiSha256Hex)?.blockedAt,
       revocation: revocations.get(serialHex),

@@ -38,7 +38,8 @@ export interface UserRow extends Omit<UserRecord, 'departure'> {
   readonly ruleDigest?: string;
 }
 
-export type LeafRow = Omit<StoredLeafIntent, 'spkiDer' | 'revocation' | 'keyBlockedAt'> & {
+export type LeafRow = Omit<StoredLeafIntent, 'tbsDer' | 'spkiDer' | 'revocation' | 'keyBlockedAt'> & {
+  readonly tbsDer: Uint8Array;
   readonly intendedAt: Date;
 };
 
