@@ -49,7 +49,13 @@ export const systemStatus = z.looseObject({
     }),
   ),
   channels: z.array(z.looseObject({ event: z.string(), expiresAt: z.string() })),
-  reports: z.looseObject({ readAt: z.string().optional(), through: z.string().optional(), gaps: z.number() }),
+  reports: z.looseObject({
+    readAt: z.string().optional(),
+    through: z.string().optional(),
+    gaps: z.number(),
+    failures: z.number(),
+    why: z.string().optional(),
+  }),
   backlog: z.looseObject({
     due: z.number(),
     pending: z.number(),

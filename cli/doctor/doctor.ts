@@ -8,11 +8,12 @@ import { counted } from '../words.ts';
 import { identityProviderOf, judgeCustody } from './custody.ts';
 import { type Finding, found } from './finding.ts';
 import { inspectKeyService } from './key-service.ts';
+import { inspectSources } from './sources.ts';
 
 /** Walks what of docs/deploy.md can be seen from an admin's machine. It changes nothing. */
 export const doctor = adminCommand({
   name: 'doctor',
-  summary: 'looks at what can be seen from here: admin API, key service, its clock, keys, who holds what',
+  summary: 'looks at what can be seen from here: admin API, key service, keys, event sources, who holds what',
   operands: [],
   flags: {
     'key-service': {
@@ -80,6 +81,7 @@ async function allFindings(
         ]
       : services.flatMap((service) => service.findings)),
     ...wrappedKeys.flatMap(keyFindings),
+    ...(await inspectSources(admin)),
     ...(cardKeys === 0
       ? []
       : [

@@ -44,9 +44,12 @@ const keys = (changes: object = {}) =>
       ],
     },
   });
+const status = (reports: object = { readAt: '2027-03-01T09:00:00Z' }, alarms: readonly object[] = []) =>
+  admin.answer('GET /v1/status', { body: { reports: { gaps: 0, failures: 0, ...reports }, alarms } });
 beforeEach(() => {
   admin.reset();
   keys();
+  status();
   answer = healthy();
 });
 
@@ -95,6 +98,42 @@ describe('sealwright doctor', () => {
       }),
     );
     expect(findings.map(({ check }) => check)).not.toContain('key service');
+  });
+
+  it.each<[string, object, { verdict: string; detail: RegExp }]>([
+    ['was read', { readAt: '2027-03-01T09:00:00Z' }, { verdict: 'ok', detail: /2027-03-01/ }],
+    ['was not read yet', {}, { verdict: 'unknown', detail: /not read yet/ }],
+    [
+      'could never be read',
+      { failures: 2, why: 'You are not authorized to read activity records.' },
+      { verdict: 'failed', detail: /2 readings failed: You are not authorized/ },
+    ],
+    [
+      'could not be read the last time',
+      { readAt: '2027-03-01T09:00:00Z', failures: 1, why: 'No answer.' },
+      { verdict: 'warning', detail: /last reading failed: No answer/ },
+    ],
+  ])('says that the Reports API %s', async (_what, reports, { verdict, detail }) => {
+    status(reports);
+    const { exit, findings } = await look();
+    expect(findings.find(({ check }) => check === 'Reports API')).toMatchObject({
+      verdict,
+      detail: expect.stringMatching(detail),
+    });
+    expect(exit).toBe(verdict === 'failed' ? 1 : 0);
+  });
+
+  it('fails with each alarm about events that stands', async () => {
+    status({}, [{ alarm: 'audit-silent', message: 'The audit log never brought anything.' }]);
+    const { exit, findings } = await look();
+    expect(exit).toBe(1);
+    expect(findings).toContainEqual(
+      expect.objectContaining({
+        check: 'alarm audit-silent',
+        verdict: 'failed',
+        detail: expect.stringContaining('never'),
+      }),
+    );
   });
 
   it.each<[string, typeof answer, RegExp]>([
