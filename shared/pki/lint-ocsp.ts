@@ -4,6 +4,7 @@ import { type IssuerCertificate, readCertificate, readIssuer } from './certifica
 import { DerError, sameBytes, toHex } from './der-reader.ts';
 import { decodeExtensions } from './extensions-reader.ts';
 import type { Finding } from './finding.ts';
+import { rememberingLast } from './last-read.ts';
 import { lintCertificate } from './lint.ts';
 import { CERT_ID_HASHES, issuerHashes, responderKeyHash } from './ocsp.ts';
 import { type OcspData, readOcspData, type SingleAnswer } from './ocsp-reader.ts';
@@ -121,6 +122,17 @@ const finding = (rule: OcspRuleId, found: string): Finding => ({ rule, ...OCSP_R
 const when = (broken: boolean, rule: OcspRuleId, found: () => string): readonly Finding[] =>
   broken ? [finding(rule, found())] : [];
 
+/** Of a signer's certificate at the time it was made: it depends on the two certificates alone, which serve for days. */
+const signerLint = rememberingLast((issuerCertificateDer) =>
+  rememberingLast((signerCertificateDer) =>
+    lintCertificate(signerCertificateDer, {
+      profile: OCSP_SIGNER,
+      issuerCertificateDer,
+      signingTime: readCertificate(signerCertificateDer).notBefore.at,
+    }),
+  ),
+);
+
 /** The certificate's own rules at the time it was made, under one rule of ours, and that it has not ended. */
 function lintSigner(
   signerCertificateDer: Uint8Array,
@@ -131,11 +143,7 @@ function lintSigner(
   const signer = readCertificate(signerCertificateDer);
   const isValid = signer.notBefore.at.getTime() <= now && now <= signer.notAfter.at.getTime();
   const { malformed } = decodeExtensions(signer.extensions);
-  const broken = lintCertificate(signerCertificateDer, {
-    profile: OCSP_SIGNER,
-    issuerCertificateDer,
-    signingTime: signer.notBefore.at,
-  });
+  const broken = signerLint(issuerCertificateDer)(signerCertificateDer);
   return [
     ...when(!isValid, 'ocsp-signer', () => `it is valid until ${signer.notAfter.at.toISOString()}`),
     ...when(malformed.length > 0 || broken.length > 0, 'ocsp-signer', () =>

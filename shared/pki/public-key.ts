@@ -47,7 +47,7 @@ export type PublicKey =
  * must name its curve exactly as above, and its point must be uncompressed and on the curve, else it is `other`.
  * Throws `DerError` for bytes that are no SubjectPublicKeyInfo.
  */
-export function readPublicKey(spkiDer: Uint8Array): PublicKey {
+export const readPublicKey: (spkiDer: Uint8Array) => PublicKey = rememberingLast((spkiDer): PublicKey => {
   const spki = inside(readWhole(spkiDer, 'SEQUENCE', 'the public key'));
   const algorithm = spki.take('SEQUENCE');
   const bits = readBitString(spki.take('BIT STRING'));
@@ -68,7 +68,7 @@ export function readPublicKey(spkiDer: Uint8Array): PublicKey {
     };
   }
   return { kind: 'ec', algorithmDer, curve };
-}
+});
 
 function rsaNumbers(bits: Uint8Array): { readonly modulus: bigint; readonly exponent: bigint } {
   const cursor = new DerCursor(bits);

@@ -4,6 +4,7 @@
  *
  * Not covered: the Debian keys of 2008 (CVE-2008-0166), which take a list of fingerprints.
  */
+import { rememberingLast } from './last-read.ts';
 import { modulusBits, readPublicKey } from './public-key.ts';
 
 export type WeaknessId =
@@ -30,8 +31,14 @@ export interface Weakness {
 export function weakKey(spkiDer: Uint8Array, known: Iterable<Uint8Array> = []): Weakness | undefined {
   const key = readPublicKey(spkiDer);
   if (key.kind !== 'rsa') return undefined;
-  return weakNumbers(key.modulus, key.exponent) ?? sharedWith(key.modulus, key.exponent, known);
+  return weakAlone(spkiDer) ?? sharedWith(key.modulus, key.exponent, known);
 }
+
+/** A leaf's key is looked at when the leaf is built and again before it is signed. */
+const weakAlone = rememberingLast((spkiDer) => {
+  const key = readPublicKey(spkiDer);
+  return key.kind === 'rsa' ? weakNumbers(key.modulus, key.exponent) : undefined;
+});
 
 const weakness = (id: WeaknessId, what: string): Weakness => ({
   id,
