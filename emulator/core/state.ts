@@ -2,6 +2,8 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from '
 import { dirname } from 'node:path';
 
 const WRITE_DELAY_MS = 200;
+/** A large state takes long to write: at most a twentieth of the time goes there. */
+const WAITS_PER_WRITE = 20;
 
 /**
  * What the emulator remembers: one JSON document of named sections, each owned by one room and changed in place.
@@ -13,6 +15,7 @@ export class EmulatorState {
   /** By own properties only; a null prototype keeps `constructor` and the like from passing for sections. */
   readonly #sections: Record<string, unknown>;
   #timer: NodeJS.Timeout | undefined;
+  #lastWriteMs = 0;
 
   /** Throws a sentence when the file is there but holds something else. */
   constructor(file?: string) {
@@ -33,7 +36,8 @@ export class EmulatorState {
 
   changed(): void {
     if (this.#file === undefined) return;
-    this.#timer ??= setTimeout(() => this.flush(), WRITE_DELAY_MS).unref();
+    const delayMs = Math.max(WRITE_DELAY_MS, this.#lastWriteMs * WAITS_PER_WRITE);
+    this.#timer ??= setTimeout(() => this.flush(), delayMs).unref();
   }
 
   /** Writes now; the file is replaced whole, so that a crash leaves the old or the new one. */
@@ -41,9 +45,11 @@ export class EmulatorState {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     if (this.#file === undefined) return;
+    const startedMs = performance.now();
     mkdirSync(dirname(this.#file), { recursive: true });
     writeFileSync(`${this.#file}.new`, JSON.stringify(this.#sections));
     renameSync(`${this.#file}.new`, this.#file);
+    this.#lastWriteMs = performance.now() - startedMs;
   }
 }
 

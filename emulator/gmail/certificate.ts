@@ -91,8 +91,24 @@ export type PublicKeyKind =
   | { readonly type: 'ec'; readonly curve: string }
   | { readonly type: 'other'; readonly name: string };
 
-/** Throws an error with a plain sentence when the bytes are no certificate. `der` is one DER Certificate. */
+/**
+ * Throws an error with a plain sentence when the bytes are no certificate. `der` is one DER Certificate. The same bytes give the
+ * same object: every upload brings the same CA certificates, and reading one takes milliseconds.
+ */
 export function readCertificate(der: Buffer): ReadCertificate {
+  const fingerprint = createHash('sha256').update(der).digest('hex');
+  const known = read.get(fingerprint);
+  if (known !== undefined) return known;
+  const certificate = readAnew(Buffer.from(der), fingerprint);
+  if (read.size >= MOST_READ) read.clear();
+  read.set(fingerprint, certificate);
+  return certificate;
+}
+
+const read = new Map<string, ReadCertificate>();
+const MOST_READ = 500;
+
+function readAnew(der: Buffer, fingerprint: string): ReadCertificate {
   let x509: X509Certificate;
   let certificate: Certificate;
   try {
@@ -107,7 +123,7 @@ export function readCertificate(der: Buffer): ReadCertificate {
   return {
     der,
     x509,
-    fingerprint: createHash('sha256').update(der).digest('hex'),
+    fingerprint,
     version: certificate.version + 1,
     serial: Buffer.from(certificate.serialNumber.valueBlock.valueHexView),
     issuerDn: Buffer.from(certificate.issuer.valueBeforeDecode),
