@@ -3,6 +3,7 @@ import type { Database } from '../../shared/adapters/ledger/database.ts';
 import { LEDGER_USERS, type LedgerUser, roleOf } from '../../shared/adapters/ledger/ledger-users.ts';
 import { deviceKeyContract } from '../contract/device-keys.ts';
 import { guardContract } from '../contract/guard.ts';
+import { importedKeyContract } from '../contract/imported-keys.ts';
 import { ledgerContract } from '../contract/ledger.ts';
 import { ocspContract } from '../contract/ocsp.ts';
 import { paceContract } from '../contract/paces.ts';
@@ -22,6 +23,7 @@ vi.mock('../../shared/adapters/ledger/ledger.ts', async (original) => {
 describe('the ledger, on PGlite:', () => {
   ledgerContract(inSql(openTestDatabase));
   deviceKeyContract(openTestDatabase);
+  importedKeyContract(openTestDatabase);
   ocspContract(openTestDatabase);
   peopleContract(openTestDatabase);
   trailContract(openTestDatabase);

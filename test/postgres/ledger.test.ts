@@ -1,6 +1,7 @@
 import { describe } from 'vitest';
 import { deviceKeyContract } from '../contract/device-keys.ts';
 import { guardContract } from '../contract/guard.ts';
+import { importedKeyContract } from '../contract/imported-keys.ts';
 import { issuerLifeContract } from '../contract/issuer-life.ts';
 import { ledgerContract } from '../contract/ledger.ts';
 import { migrationContract } from '../contract/migrate.ts';
@@ -14,6 +15,7 @@ import { openBarePostgres, openTestPostgres } from './support.ts';
 describe('the ledger, on PostgreSQL:', () => {
   ledgerContract(inSql(openTestPostgres));
   deviceKeyContract(openTestPostgres);
+  importedKeyContract(openTestPostgres);
   ocspContract(openTestPostgres);
   peopleContract(openTestPostgres);
   trailContract(openTestPostgres);
