@@ -22,7 +22,7 @@ export const ledgerMigrate = ({ migrate = migrateSettings }: LedgerSurroundings 
   operands: [],
   flags: {},
   notes: [
-    'In the environment: SEALWRIGHT_DATABASE_URL, the address of the ledger with the login of its owner (docs/deploy.md). All that is missing is applied in one transaction; done already is success. A new ledger gets its tables from "ca init".',
+    'In the environment: SEALWRIGHT_DATABASE_URL, the address of the ledger with the login of its owner (docs/deploy.md). All that is missing is applied in one transaction, and the roles of functions get their rights; done already is success. A new ledger gets its tables from "ca init".',
     'Ends with 4 when a role of a function is missing because the owner may not make roles; says which.',
   ],
   async run(call) {
@@ -58,6 +58,6 @@ const describe = ({ applied, schema, missingRoles }: Migrated): string =>
     ...(missingRoles.length === 0
       ? []
       : [
-          `Roles are missing: ${missingRoles.join(', ')}. Have an administrator of the database make each (CREATE ROLE … NOLOGIN), then run shared/adapters/ledger/migrations/0019-a-role-for-each-function.sql, and those after it that grant, with psql as the owner.`,
+          `Roles are missing: ${missingRoles.join(', ')}. Have an administrator of the database make each (CREATE ROLE … NOLOGIN), then run this again: it gives them their rights.`,
         ]),
   ].join('\n');

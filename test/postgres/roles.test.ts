@@ -8,6 +8,7 @@ import { openPostgresLedger } from '../../shared/adapters/ledger/open.ts';
 import { openPostgresForAll, underRole } from '../../shared/adapters/ledger/open-for-all.ts';
 import { openPostgres } from '../../shared/adapters/ledger/postgres.ts';
 import { RIGHTS, type Rights } from '../../shared/adapters/ledger/rights.ts';
+import { ONE_USER } from '../support/one-user.ts';
 import { grantedRights } from '../support/rights.ts';
 import { makePlace, type Place } from './place.ts';
 
@@ -22,7 +23,7 @@ beforeAll(async () => {
   place = await makePlace();
   owner = openPostgres({ connectionString: place.connectionString });
   await migrate(owner);
-  await owner.transaction((queries) => queries.script(TRY_EVERYTHING + LEAF));
+  await owner.transaction((queries) => queries.script(TRY_EVERYTHING + ONE_USER));
 });
 afterAll(async () => {
   for (const database of opened.values()) await database.close();
@@ -81,19 +82,6 @@ const TRY_EVERYTHING = `
     END LOOP;
   END
   $$;`;
-
-/** One user with a key and a signed leaf, and one with a leaf that is only intended. */
-const LEAF = `
-  INSERT INTO issuers (issuer_id, certificate_der, key_version, crl_url, issuer_url, state, recorded_at)
-  VALUES ('issuing-1', 'issuing', 'projects/p/secrets/s/versions/1', 'http://p/c', 'http://p/i', 'active', now());
-  INSERT INTO users (user_id, primary_email, state, reason, since) VALUES ('1', 'ada@acme.example', 'ready', 'r', now());
-  INSERT INTO user_keys (key_id, user_id, spki_sha256_hex, spki_der, modulus_bits, key_service_url, wrapped_key, proof,
-                         created_at, purpose)
-  VALUES ('key-1', '1', repeat('a', 64), 'spki', 2048, 'https://k/v1', 'd3JhcHBlZA==', 'proven', now(), 'dual-use');
-  INSERT INTO leaves (serial_hex, issuer_id, user_id, key_id, profile, addresses, not_before, not_after, tbs_der, state,
-                      intended_at)
-  VALUES ('0a01', 'issuing-1', '1', 'key-1', 'p', '{ada@acme.example}', now(), now() + interval '1 year', 'tbs', 'intended', now());
-  UPDATE leaves SET state = 'signed', leaf_der = 'leaf', signed_at = now();`;
 
 const fieldsOf = async (table: string): Promise<readonly string[]> =>
   (
@@ -168,7 +156,7 @@ describe('under its role', () => {
     ['sign', 'read wrapped keys', 'SELECT wrapped_key FROM user_keys'],
     ['publish-crl', 'add a user', `INSERT INTO users (user_id) VALUES ('2')`],
     ['publish-crl', 'intend a certificate', `INSERT INTO leaves (serial_hex) VALUES ('0b')`],
-    ['publish-crl', 'write a CRL’s signature', `UPDATE crls SET crl_der = 'x'`],
+    ['publish-crl', 'write a CRL’s signature', `UPDATE crls SET end_der = 'x'`],
     ['publish-crl', 'read what the audit trail says', 'SELECT reason FROM audit'],
     ['sweep', 'revoke', `INSERT INTO revocations (serial_hex) VALUES ('0a01')`],
     ['due', 'change what is known of a user', `UPDATE users SET state = 'out'`],
@@ -275,10 +263,19 @@ describe('an admin’s migration', () => {
     }
   });
 
-  it('may run the file of the roles again, which changes nothing', async () => {
-    const [roles] = readMigrations().filter(({ name }) => name.includes('a-role-for-each-function'));
-    await owner.transaction((queries) => queries.script(roles?.sql ?? ''));
+  it('gives roles that were made after the migrations what they need', async () => {
+    const roles = LEDGER_USERS.map(roleOf).join(', ');
+    await owner.transaction((queries) =>
+      queries.script(`REVOKE ALL ON ALL TABLES IN SCHEMA ${place.schema} FROM ${roles};
+        REVOKE ALL ON ALL SEQUENCES IN SCHEMA ${place.schema} FROM ${roles};
+        REVOKE ALL ON ALL FUNCTIONS IN SCHEMA ${place.schema} FROM ${roles};
+        REVOKE ALL ON SCHEMA ${place.schema} FROM ${roles}`),
+    );
+    expect(await refusal(as('ocsp'), 'SELECT number FROM migrations')).not.toBeUndefined();
+    expect(await migrateAsOwner(place.connectionString)).toMatchObject({ applied: [], missingRoles: [] });
     for (const user of LEDGER_USERS)
       expect(await grantedRights(owner, roleOf(user)), user).toEqual(RIGHTS[user]);
+    expect(await refusal(as('publish-crl'), 'SELECT settled_audit_entry()')).toBeUndefined();
+    expect(await refusal(as('ocsp'), 'SELECT settled_audit_entry()')).toBe(REFUSED);
   });
 });

@@ -1,6 +1,5 @@
 /** What an admin's command does to a ledger that exists: brings it to this code's schema, as the owner of its tables. */
-import type { Database } from './database.ts';
-import { LEDGER_USERS, roleOf } from './ledger-users.ts';
+import { grantRights } from './grants.ts';
 import { migrate, SCHEMA_NUMBER } from './migrate.ts';
 import { openPostgres } from './postgres.ts';
 
@@ -18,18 +17,10 @@ export const migrateAsOwner = async (connectionString: string): Promise<Migrated
   const database = openPostgres({ connectionString, maxConnections: 1 });
   try {
     const applied = await migrate(database);
-    return { applied, schema: SCHEMA_NUMBER, missingRoles: await missingRoles(database) };
+    // Migrations grant as well; this is for roles that were made after them.
+    const missingRoles = await database.transaction(grantRights);
+    return { applied, schema: SCHEMA_NUMBER, missingRoles };
   } finally {
     await database.close();
   }
-};
-
-const missingRoles = async (database: Database): Promise<readonly string[]> => {
-  const wanted = LEDGER_USERS.map(roleOf);
-  const rows = await database.query<{ name: string }>(
-    'SELECT rolname AS name FROM pg_roles WHERE rolname = ANY($1)',
-    [wanted],
-  );
-  const found = new Set(rows.map(({ name }) => name));
-  return wanted.filter((name) => !found.has(name));
 };
