@@ -4,12 +4,17 @@ import { expect, test } from 'vitest';
 
 const ROOT = join(import.meta.dirname, '..');
 const page = readFileSync(join(ROOT, 'docs/ca-promises.md'), 'utf8');
-const rows = [...page.matchAll(/^\| (P\d+) \| .*? \| `(.*?)` \| (.*?) \|$/gm)].map(
+const rows = [...page.matchAll(/^\| ([PI]\d+) \| .*? \| `(.*?)` \| (.*?) \|$/gm)].map(
   ([, promise = '', file = '', title = '']) => ({ promise, file, title }),
 );
 
-test('each promise of the CA from P1 to P5 is named on the page', () => {
-  expect([...new Set(rows.map(({ promise }) => promise))]).toEqual(['P1', 'P2', 'P3', 'P4', 'P5']);
+test('each promise of the CA from P1 to P14 is named on the page, and each incident', () => {
+  const numbered = (letter: string, count: number) =>
+    Array.from({ length: count }, (_, index) => `${letter}${index + 1}`);
+  expect([...new Set(rows.map(({ promise }) => promise))]).toEqual([
+    ...numbered('P', 14),
+    ...numbered('I', 13),
+  ]);
 });
 
 test.each([
@@ -25,5 +30,5 @@ test.each([
   const source = readFileSync(join(ROOT, file), 'utf8');
   const at = source.indexOf(`'${title}'`);
   expect(at).toBeGreaterThan(0);
-  expect(source.slice(0, at)).toMatch(/(?:^|\n) *(?:it|test)\(\s*$/);
+  expect(source.slice(0, at)).toMatch(/(?:^|\n) *(?:(?:it|test)\(|(?:it|test)\.each\(.*\)\()\s*$/);
 });

@@ -2,7 +2,7 @@
  * Public keys that somebody else can turn into private ones, by faults that are known (S/MIME Baseline Requirements
  * 6.1.1.3: a CA refuses keys that are known to be weak). Everything here is read off the public key.
  *
- * Not covered: the Debian keys of 2008 (CVE-2008-0166), which take a list of fingerprints.
+ * Not covered: the Debian keys of 2008 (CVE-2008-0166), which take a list of fingerprints (docs/security.md).
  */
 import { rememberingLast } from './last-read.ts';
 import { modulusBits, readPublicKey } from './public-key.ts';

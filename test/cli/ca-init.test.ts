@@ -18,6 +18,7 @@ import type { InitDeps } from '../../cli/ca/make-authority.ts';
 import { composeSetUp } from '../../functions/compose/set-up.ts';
 import type { Settings } from '../../shared/config/settings.ts';
 import { retryable } from '../../shared/errors.ts';
+import { readIssuer } from '../../shared/pki/certificate.ts';
 import { type GenerateKey, generateRsaKey, type RsaKey } from '../../shared/pki/key.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import { type Company, FUNCTION, openCompany, PROJECT } from '../adapters/emulator-company.ts';
@@ -173,6 +174,35 @@ describe('sealwright ca init', () => {
     expect(await ledger.auditTrail({ limit: 10 })).toMatchObject([
       { step: 'issuer-recorded', outcome: 'done', details: { issuerId: issuer?.issuerId } },
     ]);
+  });
+
+  it.each([
+    ['no policy of the CA/Browser Forum unless it is asked for', [], ['1.3.6.1.4.1.32473.1.1']],
+    [
+      'the one that --reserved-policy-oid names, beside its own',
+      ['--reserved-policy-oid', '2.23.140.1.5.1.3'],
+      ['1.3.6.1.4.1.32473.1.1', '2.23.140.1.5.1.3'],
+    ],
+  ])('puts into the issuing CA %s', async (_what, more, oids) => {
+    expect((await init([...FLAGS, '--offline', offline, ...more])).exit).toBe(0);
+    const { raw } = new X509Certificate(read('trust', 'issuing.pem'));
+    const policies = readIssuer(raw).extensions.certificatePolicies ?? [];
+    expect(policies.map(({ oid }) => oid)).toEqual(oids);
+  });
+
+  it('makes nothing with a --reserved-policy-oid that is none, or as its own policy', async () => {
+    const typo = await init([...FLAGS, '--offline', offline, '--reserved-policy-oid', '2.23.140.1.5.9']);
+    expect([typo.exit, typo.stderr]).toEqual([
+      2,
+      expect.stringContaining('--reserved-policy-oid takes one of'),
+    ]);
+    const own = FLAGS.map((word) => (word === '1.3.6.1.4.1.32473.1.1' ? '2.23.140.1.5.1.3' : word));
+    const swapped = await init([...own, '--offline', offline]);
+    expect([swapped.exit, swapped.stderr]).toEqual([
+      2,
+      expect.stringContaining('--reserved-policy-oid beside it'),
+    ]);
+    expect(existsSync(offline)).toBe(false);
   });
 
   it('acts with Application Default Credentials unless it is told otherwise', async () => {

@@ -23,6 +23,9 @@ issuing intermediate, A.5 end entity); "SMBR" is the S/MIME Baseline Requirement
 (https://github.com/cabforum/smime), which do not bind a private CA and are a good yardstick; "ours" is a decision of this
 product where the documents leave a choice.
 
+Not looked for are the RSA keys that Debian's OpenSSL made from 2006 to 2008 (CVE-2008-0166), which SMBR 6.1.1.3 names too:
+[why](security.md#keys-of-other-mail-clients).
+
 This page is written by \`vitest run test/pki/lint-page.test.ts -u\` from \`shared/pki/chain-rules.ts\`, \`rules.ts\`,
 \`lint-crl.ts\`, \`lint-ocsp.ts\` and \`profile.ts\`; a test compares it with them.
 `;

@@ -117,6 +117,29 @@ describe('somebody whose key is on a smart card', () => {
     expect(leaves).toMatchObject([{ state: 'signed', holder: 'key-service' }]);
   });
 
+  test('is named by the rule’s template like everybody else, whatever the card’s request says', async () => {
+    const subject = {
+      ...{ country: 'DE', organization: 'Acme GmbH', organizationIdentifier: 'NTRDE-HRB123456' },
+      ...{ givenName: '{givenName}', surname: '{familyName}', commonName: '{givenName} {familyName}' },
+    };
+    const { keyServiceUrl: _none, ...rule } = policyRule({ keySource: 'smart-card', subject });
+    world.directory.put({ userId: USER_ID, givenName: 'Ana', familyName: 'Bär' });
+    const publicKey = await makeKeyOnCard();
+    await look({ ...deps, policy: policyOf([rule]) });
+    const { pem } = (await newestPair()) ?? expect.unreachable();
+    expect(publicKeyOf(pem)).toBe(publicKey);
+    expect(new X509Certificate(pem).subject.split('\n').toSorted()).toEqual(
+      [
+        ...['C=DE', 'O=Acme GmbH', 'organizationIdentifier=NTRDE-HRB123456'],
+        ...['CN=Ana Bär', 'GN=Ana', 'SN=Bär'],
+      ].toSorted(),
+    );
+    const [leaf] = (await state()).leaves;
+    expect((await world.ledger.readLeafIntent(leaf?.serialHex ?? ''))?.profile).toBe(
+      'dual-use-rsa-sponsor/1',
+    );
+  });
+
   test('waits for a card with a notice, and is ready once its request is there', async () => {
     await look(deps);
     expect(await state()).toMatchObject({
