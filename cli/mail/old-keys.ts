@@ -75,17 +75,34 @@ function withCertificates(
   const spkiSha256Hex = createHash('sha256').update(spkiDer).digest('hex');
   const isOfKey = (der: Uint8Array) =>
     new X509Certificate(der).publicKey.export({ type: 'spki', format: 'der' }).equals(spkiDer);
-  const others = certificatesDer.filter((der) => new X509Certificate(der).ca);
   return certificatesDer.filter(isOfKey).map((certificateDer) => {
     const certificate = readOldCertificate(certificateDer);
     const { addresses, notBefore, notAfter } = certificate;
-    const chainDer = [certificateDer, ...others] as const;
+    const chainDer = [certificateDer, ...above(certificateDer, certificatesDer)] as const;
     return {
       ...{ file, chainDer, addresses, notBefore, notAfter, spkiSha256Hex, pkcs8Der },
       ...whyUnfit(certificate),
     };
   });
 }
+
+const LONGEST_CHAIN = 8;
+
+/** The certificates above this one, as far as the file has them: many programs put every CA they know beside a key. */
+function above(certificateDer: Uint8Array, certificatesDer: readonly Uint8Array[]): readonly Uint8Array[] {
+  const chain: Uint8Array[] = [];
+  let last = new X509Certificate(certificateDer);
+  while (chain.length < LONGEST_CHAIN && !last.checkIssued(last)) {
+    const next = certificatesDer.find((der) => isIssuedBy(last, new X509Certificate(der)));
+    if (next === undefined || chain.includes(next)) break;
+    chain.push(next);
+    last = new X509Certificate(next);
+  }
+  return chain;
+}
+
+const isIssuedBy = (certificate: X509Certificate, issuer: X509Certificate): boolean =>
+  certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 
 function whyUnfit(certificate: Parameters<typeof requireImportableKey>[0]): { readonly unfit?: string } {
   try {

@@ -210,6 +210,22 @@ SERIAL  FROM               UNTIL              REVOKED                           
     expect(stdout).toContain('pair-1 (signing, disabled: left)');
   });
 
+  it('shows keys of old mail below, with their pair or what they wait for', async () => {
+    const old = {
+      ...{ id: 'imported-ab', certificateSha256: 'ab', addresses: ['ben@old.example'], keyProof: 'proven' },
+      ...{ notBefore: '2020-01-01T00:00:00.000Z', notAfter: '2022-01-01T00:00:00.000Z' },
+    };
+    const imported = [
+      { ...old, state: 'uploaded', keypairId: 'pair-old', keypairDisabled: { at: '2026', because: 'left' } },
+      { ...old, id: 'imported-cd', state: 'refused', reason: 'Gmail refused.' },
+    ];
+    admin.answer('GET /v1/users/101', { body: { ...view, imported } });
+    const { stdout } = await sealwright(['user', '101'], environment);
+    expect(stdout).toMatch(/^IMPORTED FOR OLD MAIL/m);
+    expect(stdout).toMatch(/^imported-ab .*ben@old\.example +pair-old \(disabled: left\)$/m);
+    expect(stdout).toMatch(/^imported-cd .*refused: Gmail refused\.$/m);
+  });
+
   it('says of a key on a smart card that it is there, and that there is nothing to prove', async () => {
     const [certificate] = view.certificates;
     const smartCard = { keyProof: 'not-applicable', smartCard: 'Key on a smart card', keypairId: 'pair-1' };

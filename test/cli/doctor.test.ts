@@ -86,6 +86,14 @@ describe('sealwright doctor', () => {
     expect(findings.at(-1)).toMatchObject({ check: 'who holds what', verdict: 'unknown' });
   });
 
+  it('names keys of old mail', async () => {
+    admin.answer('GET /v1/keys', { body: { wrappedKeys: [], cardKeys: 0, importedKeys: 2 } });
+    const { findings } = await look();
+    expect(findings).toContainEqual(
+      expect.objectContaining({ check: 'imported keys', detail: expect.stringMatching(/^2 keys/) }),
+    );
+  });
+
   it('names keys on smart cards, and asks for no key service where there are no others', async () => {
     admin.answer('GET /v1/keys', { body: { wrappedKeys: [], cardKeys: 3 } });
     const { exit, findings } = await look();

@@ -55,6 +55,12 @@ describe('sealwright keys status', () => {
     );
   });
 
+  it('says how many were imported for old mail', async () => {
+    admin.answer('GET /v1/keys', { body: { ...counts(0), importedKeys: 3 } });
+    const { stdout } = await sealwright(['keys', 'status'], environment);
+    expect(stdout).toMatch(/\n\n3 keys of these imported, so that old mail opens\.\n$/);
+  });
+
   it('ends with 4 when a key did not open, and says which key-encryption key to give back', async () => {
     admin.answer('GET /v1/keys', { body: counts(1) });
     const { exit, stdout } = await sealwright(['keys', 'status'], environment);

@@ -216,6 +216,10 @@ describe('sealwright mail import, with keys of before,', () => {
     const path = file('former.pem', former.certificatePem);
     return old(text, path);
   };
+  const pem = (label: string, der: Uint8Array): string =>
+    `-----BEGIN ${label}-----\n${Buffer.from(der)
+      .toString('base64')
+      .replace(/.{64}(?=.)/g, '$&\n')}\n-----END ${label}-----\n`;
   const posts = () => admin.asked.filter(({ method }) => method === 'POST');
 
   it('wraps each for its user, tells the admin API certificate and wrapped form, and waits until Gmail has it', async () => {
@@ -279,6 +283,24 @@ describe('sealwright mail import, with keys of before,', () => {
     await expect(run([], { keys: [p12('torn.p12', former.pkcs12.subarray(0, 900))] })).rejects.toThrow(
       /torn\.p12: .*(damaged|cannot)/,
     );
+  });
+
+  it('sends of the certificates beside a key only those above its own', async () => {
+    admin.answer('POST /v1/imported-keys', { body: view('uploaded') });
+    const bystander = oldKey();
+    const key = file('former.key', pem('PRIVATE KEY', former.pkcs8Der));
+    const beside = [bystander.caDer, bystander.certificateDer, former.caDer].map((der) =>
+      pem('CERTIFICATE', der),
+    );
+    openssl([
+      ...['pkcs12', '-export', '-inkey', key, '-in', file('leaf.pem', former.certificatePem)],
+      ...['-certfile', file('beside.pem', beside.join(''))],
+      ...['-passout', `pass:${OLD_PASSWORD}`, '-out', join(folder, 'crowded.p12')],
+    ]);
+    await run([], { keys: [join(folder, 'crowded.p12')] });
+    expect(posts().at(-1)?.body).toMatchObject({
+      chain: [former.certificateDer, former.caDer].map((der) => Buffer.from(der).toString('base64')),
+    });
   });
 
   it('shows what the admin API refuses about one key', async () => {

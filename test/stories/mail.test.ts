@@ -17,6 +17,7 @@ import { ACCOUNTS, COMPANY, SECRETS } from '../../local/company.ts';
 import { delegatedCredentials } from '../../shared/adapters/google/delegated-credentials.ts';
 import { parseSettings } from '../../shared/config/settings.ts';
 import { sealwright } from '../cli/sealwright.ts';
+import { keepStandardOutput } from '../functions/support/standard-output.ts';
 import { OLD_PASSWORD, oldKey } from '../support/old-key.ts';
 import { addressOf, beginStory, eventually, only, type Story } from './story.ts';
 
@@ -52,6 +53,7 @@ beforeAll(async () => {
 afterAll(async () => {
   delete process.env['GCE_METADATA_HOST'];
   await newService?.stop();
+  newLog?.restore();
   await story.end();
   rmSync(folder, { recursive: true, force: true });
 });
@@ -275,6 +277,7 @@ describe('mail from before', { timeout: 120_000 }, () => {
 });
 
 let newService: RunningKeyServer | undefined;
+let newLog: ReturnType<typeof keepStandardOutput> | undefined;
 
 describe('a change of key service, between two that run side by side,', { timeout: 180_000 }, () => {
   const oldUrl = () => story.system.ready.keyService.replace(/\/$/, '');
@@ -337,11 +340,15 @@ describe('a change of key service, between two that run side by side,', { timeou
         if (JSON.stringify(pair.privateKeyMetadata).includes(oldUrl()))
           await story.company.gmail(user, 'POST', `keypairs/${pair.keyPairId}:disable`);
     await switchOldOff();
+    const used = () => newLog?.text().split('"event":"private-key-used"').length ?? 0;
+    const before = used();
     for (const message of archive) await opensForAll(message);
+    expect(used()).toBeGreaterThan(before);
   });
 
   /** As a process of its own would run, fed with the address history, under a key-encryption key of its own. */
   async function openNewService(): Promise<string> {
+    newLog = keepStandardOutput();
     const { port } = await freePort();
     const url = `http://127.0.0.1:${port}`;
     const { privateKey, publicKey } = generateKeyPairSync('ed25519');
