@@ -4,21 +4,28 @@
  * four thousand million, which is why it only ever decides whether a look can be spared until the next one by age.
  */
 export function addressDigest(primaryEmail: string, aliases: readonly string[]): number {
-  let hash = digestText(OFFSET, primaryEmail);
+  let hash = digestText(NO_DIGEST, primaryEmail);
   if (aliases.length > 0) {
     const inOrder = aliases.length === 1 ? aliases : aliases.toSorted();
-    for (const alias of inOrder) hash = digestText(Math.imul(hash ^ SEPARATOR, PRIME), alias);
+    for (const alias of inOrder) hash = digestText(digestNext(hash), alias);
   }
   return hash;
 }
 
-const OFFSET = 0x811c9dc5 | 0;
+/** The digest of nothing, from which the primary address goes on. */
+export const NO_DIGEST = 0x811c9dc5 | 0;
 const PRIME = 0x01000193;
 /** No address holds it. */
 const SEPARATOR = 0x0a;
 
+/** Goes on with one more code unit, for those who read addresses and their digest at once. */
+export const digestOn = (hash: number, code: number): number => Math.imul(hash ^ code, PRIME);
+
+/** Goes on to the next alias. */
+export const digestNext = (hash: number): number => digestOn(hash, SEPARATOR);
+
 function digestText(seed: number, text: string): number {
   let hash = seed;
-  for (let index = 0; index < text.length; index += 1) hash = Math.imul(hash ^ text.charCodeAt(index), PRIME);
+  for (let index = 0; index < text.length; index += 1) hash = digestOn(hash, text.charCodeAt(index));
   return hash;
 }

@@ -1,4 +1,5 @@
 import type { DirectoryPresence, DirectoryUser } from '../domain/directory-user.ts';
+import type { ListedUsers } from '../domain/listed-users.ts';
 import type { OrgUnit } from '../domain/place.ts';
 
 export interface WatchChannel {
@@ -14,11 +15,13 @@ export interface DirectoryGroup {
   readonly address: string;
 }
 
-/** One page of users, at most 500. Without `nextPageToken` it is the last one. */
-export interface UsersPage<User = DirectoryUser> {
-  readonly users: readonly User[];
+/** One page of a list of users, at most 500 of them. Without `nextPageToken` it is the last one. */
+export interface Page<Users> {
+  readonly users: Users;
   readonly nextPageToken?: string;
 }
+
+export type UsersPage = Page<ListedUsers>;
 
 export interface DeletedUser {
   readonly userId: string;
@@ -59,7 +62,7 @@ export interface Directory {
    */
   livingPage(request: { readonly orgUnitPath: string; readonly pageToken?: string }): Promise<UsersPage>;
   /** One page of the users deleted in the last 20 days. Throws `page-token-expired` as above. */
-  deletedPage(request: { readonly pageToken?: string }): Promise<UsersPage<DeletedUser>>;
+  deletedPage(request: { readonly pageToken?: string }): Promise<Page<readonly DeletedUser[]>>;
   watch(request: {
     channelId: string;
     token: string;

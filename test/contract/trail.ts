@@ -4,8 +4,11 @@ import type { Database } from '../../shared/adapters/ledger/database.ts';
 import { createLedger } from '../../shared/adapters/ledger/ledger.ts';
 import { ChainChecker } from '../../shared/audit/chain-checker.ts';
 import { entrySha256Hex } from '../../shared/audit/entry.ts';
+import { addressDigest } from '../../shared/domain/address-digest.ts';
+import { unpackedId } from '../../shared/domain/packed-id.ts';
 import { SWEEP_SUBJECT } from '../../shared/ports/ledger/sweeps.ts';
 import type { AuditEntry, Ledger } from '../../shared/ports/ledger.ts';
+import { PackedUsers, Statuses } from '../../shared/sources/sweep/packed-users.ts';
 
 const START = new Date('2027-03-01T09:00:00.123Z');
 const HOUR_MS = 3_600_000;
@@ -195,8 +198,11 @@ export const trailContract = (open: () => Promise<Database>): void => {
       expect(await ledger.beginPass(lease, sweepId)).toMatchObject({ passes: 2, pages: 0, living: 0 });
       for await (const piece of ledger.seenBySweep(sweepId)) expect.unreachable(String(piece));
       expect(
-        await ledger.endSweep(lease, sweepId, { state: 'whole', missing: [], sampled: 0 }),
-      ).toMatchObject({ state: 'whole', missing: 0, endedAt: START });
+        await ledger.endSweep(lease, sweepId, {
+          ...{ state: 'whole', missing: [], sampled: 0 },
+          counts: { pages: 9, living: 4_100, deleted: 3, differing: 2 },
+        }),
+      ).toMatchObject({ state: 'whole', missing: 0, endedAt: START, pages: 9, living: 4_100, differing: 2 });
       expect(await ledger.sweepOverview()).toMatchObject({ waiting: [], lastWhole: { sweepId } });
     });
 
@@ -211,35 +217,44 @@ export const trailContract = (open: () => Promise<Database>): void => {
     });
 
     it('sees every user once in the packed pieces, and who was not sighted since', async () => {
-      for (const userId of ['1', '2', '3']) {
+      const ids = ['1', '2', '3', '161803398874989484821'];
+      for (const userId of ids) {
         const lease = await ledger.acquireLease(`user:${userId}`, 60_000);
         if (lease === undefined) throw new Error('held');
         await ledger.recordSighting(lease, {
           userId,
           primaryEmail: `${userId}@acme.example`,
           aliases: [],
-          ruleName: 'staff',
+          ruleName: 'C:\\staff, Köln',
         });
         await ledger.recordState(lease, { userId, state: 'ready', reason: '', failures: 0 });
         now = later(HOUR_MS);
       }
-      let packed = '';
+      const packed: Uint8Array[] = [];
       for (let piece = 0; ; piece += 1) {
-        const text = await ledger.packedUsers(piece);
-        if (text === undefined) break;
-        packed += text;
+        const parts = await ledger.packedUsers(piece);
+        if (parts === undefined) break;
+        packed.push(...parts);
       }
-      const users = packed.split('\u001e').filter((text) => text !== '');
-      expect(users.map((text) => text.split('\u001f')[0]).toSorted()).toEqual(['1', '2', '3']);
-      expect(users[0]?.split('\u001f').slice(2)).toEqual(['ready', 'staff']);
-      expect(await ledger.countUsers()).toBe(3);
-      expect(await ledger.countReadyUsers()).toBe(3);
+      const statuses = new Statuses();
+      const users = new PackedUsers(Buffer.concat(packed), statuses);
+      const read: (string | undefined)[] = [];
+      while (users.next()) {
+        read.push(unpackedId(users.id, 0));
+        expect(users.hasDigest).toBe(true);
+        expect(users.digest).toBe(addressDigest(`${read.at(-1)}@acme.example`, []));
+        expect(statuses.at(users.status)).toEqual({
+          ...{ state: 'ready', hasLeftScope: false, isSuspended: false, ruleName: 'C:\\staff, Köln' },
+        });
+      }
+      expect(read.toSorted()).toEqual(ids.toSorted());
+      expect(await ledger.estimateUsers()).toBeGreaterThanOrEqual(0);
       expect(await ledger.unseenSince(['1', '2', 'unknown'], later(1))).toEqual(['1']);
       expect(await ledger.readyUsersNotSightedSince(later(1), 10)).toEqual(['1']);
       expect((await ledger.sweptUsers(['2', 'unknown'])).get('2')).toMatchObject({
         userId: '2',
         state: 'ready',
-        ruleName: 'staff',
+        ruleName: 'C:\\staff, Köln',
         hasLeftScope: false,
       });
     });

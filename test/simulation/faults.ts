@@ -1,6 +1,6 @@
 /** What ports answer on a bad day, in their own words: refusals (403), too many requests (429), outages (500), timeouts. */
 import { permanent, retryable, type SealwrightError } from '../../shared/errors.ts';
-import type { UsersPage } from '../../shared/ports/directory.ts';
+import type { Page } from '../../shared/ports/directory.ts';
 import type { PortCall } from '../support/fakes/calls.ts';
 import type { Dice } from './random.ts';
 
@@ -45,8 +45,13 @@ export function drawFault(random: Dice, call: PortCall, percent: number): Fault 
   return { moment: random.percent(50) && error.kind === 'retryable' ? 'after' : 'before', error };
 }
 
+interface Sliceable {
+  readonly length: number;
+  slice(start: number, end: number): Sliceable;
+}
+
 /** A page whose last users, or everything after it, are missing. */
-export function truncated(random: Dice, page: UsersPage<unknown>): UsersPage<unknown> {
+export function truncated(random: Dice, page: Page<Sliceable>): Page<Sliceable> {
   if (random.percent(50)) return { users: page.users };
   const { nextPageToken } = page;
   const users = page.users.slice(0, random.below(page.users.length + 1));

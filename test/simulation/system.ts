@@ -16,7 +16,6 @@ import { type Parts, whole } from '../../shared/pki/crl-parts.ts';
 import { signableParts } from '../../shared/pki/signable.ts';
 import type { Signer } from '../../shared/pki/signer.ts';
 import type { Bus } from '../../shared/ports/bus.ts';
-import type { UsersPage } from '../../shared/ports/directory.ts';
 import type { IdTokenVerifier } from '../../shared/ports/id-tokens.ts';
 import type { Signing } from '../../shared/ports/signing.ts';
 import { seededRandom } from '../pki/sample-authority.ts';
@@ -127,7 +126,7 @@ async function atGate(
   await scheduler.pass(worker, `${what} answered`);
   if (fault?.moment === 'page') {
     scheduler.note(`${worker.name} ${what} is truncated`);
-    return truncated(random, answer as UsersPage<unknown>);
+    return truncated(random, answer as Parameters<typeof truncated>[1]);
   }
   if (fault?.moment === 'after') {
     scheduler.note(`${worker.name} ${what} loses its answer: ${fault.error.code}`);

@@ -1,8 +1,10 @@
 import type { admin_directory_v1 } from 'googleapis/build/src/apis/admin/directory_v1.js';
 import type { Directory } from '../../ports/directory.ts';
+import type { RestCallOptions } from '../google/rest-options.ts';
 import type { DirectoryApi } from './call.ts';
 import { sweptPageFailure } from './failure.ts';
-import { DELETED_PAGE_FIELDS, SWEEP_PAGE_FIELDS, toDeletedPage, toUsersPage } from './wire.ts';
+import { PageReader } from './page-reader.ts';
+import { DELETED_PAGE_FIELDS, incomplete, SWEEP_PAGE_FIELDS, toDeletedPage } from './wire.ts';
 
 interface Asked {
   readonly fields: string;
@@ -13,21 +15,30 @@ interface Asked {
 
 /** Single pages for a sweep, which keeps their tokens and may come back with one days later. */
 export function sweptPages({ api, call }: DirectoryApi): Pick<Directory, 'livingPage' | 'deletedPage'> {
-  async function page(doing: string, asked: Asked): Promise<admin_directory_v1.Schema$Users> {
+  const reader = new PageReader();
+
+  async function page<T>(
+    doing: string,
+    asked: Asked,
+    list: (
+      request: admin_directory_v1.Params$Resource$Users$List,
+      options: RestCallOptions,
+    ) => Promise<{ data: T }>,
+  ): Promise<T> {
     try {
-      return await call<admin_directory_v1.Schema$Users>(
-        { method: 'directory.users.list', repeatable: 'any-time', doing },
-        (callOptions) =>
-          api.users.list(
-            {
-              customer: 'my_customer',
-              maxResults: 500,
-              projection: 'basic',
-              viewType: 'admin_view',
-              ...asked,
-            },
-            callOptions,
-          ),
+      return await call<T>({ method: 'directory.users.list', repeatable: 'any-time', doing }, (callOptions) =>
+        list(
+          {
+            customer: 'my_customer',
+            maxResults: 500,
+            projection: 'basic',
+            viewType: 'admin_view',
+            // White space makes a page half as long again.
+            prettyPrint: false,
+            ...asked,
+          },
+          callOptions,
+        ),
       );
     } catch (error) {
       throw sweptPageFailure(error, asked, doing);
@@ -36,20 +47,30 @@ export function sweptPages({ api, call }: DirectoryApi): Pick<Directory, 'living
 
   return {
     async livingPage({ orgUnitPath, pageToken }) {
-      const answer = await page(`Reading a page of the users under ${orgUnitPath}`, {
-        fields: SWEEP_PAGE_FIELDS,
-        ...underUnit(orgUnitPath),
-        ...(pageToken === undefined ? {} : { pageToken }),
-      });
-      return toUsersPage(answer);
+      const answer = await page<unknown>(
+        `Reading a page of the users under ${orgUnitPath}`,
+        {
+          fields: SWEEP_PAGE_FIELDS,
+          ...underUnit(orgUnitPath),
+          ...(pageToken === undefined ? {} : { pageToken }),
+        },
+        // The bytes as they came: the client's types know no other answer than a parsed one.
+        (request, options) => api.users.list(request, { ...options, responseType: 'arraybuffer' }),
+      );
+      if (!(answer instanceof ArrayBuffer)) throw incomplete('a page of users did not come as bytes');
+      return reader.read(new Uint8Array(answer));
     },
 
     async deletedPage({ pageToken }) {
-      const answer = await page('Reading a page of the deleted users', {
-        fields: DELETED_PAGE_FIELDS,
-        showDeleted: 'true',
-        ...(pageToken === undefined ? {} : { pageToken }),
-      });
+      const answer = await page<admin_directory_v1.Schema$Users>(
+        'Reading a page of the deleted users',
+        {
+          fields: DELETED_PAGE_FIELDS,
+          showDeleted: 'true',
+          ...(pageToken === undefined ? {} : { pageToken }),
+        },
+        (request, options) => api.users.list(request, options),
+      );
       return toDeletedPage(answer);
     },
   };

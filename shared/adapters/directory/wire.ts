@@ -2,8 +2,9 @@
 import { domainToASCII } from 'node:url';
 import type { admin_directory_v1 } from 'googleapis/build/src/apis/admin/directory_v1.js';
 import type { DirectoryPresence, DirectoryUser } from '../../domain/directory-user.ts';
+import { listUsers } from '../../domain/listed-users.ts';
 import { retryable, type SealwrightError } from '../../errors.ts';
-import type { DeletedUser, UsersPage } from '../../ports/directory.ts';
+import type { DeletedUser, Page, UsersPage } from '../../ports/directory.ts';
 
 /** Fields of a living user; nothing else is asked for, so that nothing else can leak. */
 export const USER_FIELDS =
@@ -60,11 +61,14 @@ function aliasesOf(aliases: readonly string[] | null | undefined, primaryEmail: 
 /** A page of living users as the API answers it. Throws `directory-unavailable` for what is no whole page. */
 export function toUsersPage(page: admin_directory_v1.Schema$Users): UsersPage {
   const { users, nextPageToken } = wholePage(page);
-  return { users: users.map(toDirectoryUser), ...(nextPageToken === undefined ? {} : { nextPageToken }) };
+  return {
+    users: listUsers(users.map(toDirectoryUser)),
+    ...(nextPageToken === undefined ? {} : { nextPageToken }),
+  };
 }
 
 /** The same for deleted users, of whom the list tells less. */
-export function toDeletedPage(page: admin_directory_v1.Schema$Users): UsersPage<DeletedUser> {
+export function toDeletedPage(page: admin_directory_v1.Schema$Users): Page<readonly DeletedUser[]> {
   const { users, nextPageToken } = wholePage(page);
   return {
     users: users.map(({ id, primaryEmail }) => {
@@ -121,18 +125,22 @@ export function ourAddress(text: string): string {
  * character must be a letter, because a domain that ends in a number is read as an IP address.
  */
 function isOurs(text: string): boolean {
-  const last = text.charCodeAt(text.length - 1);
-  if (!(last >= LOWER_A && last <= LOWER_Z)) return false;
-  for (let index = 0; index < text.length - 1; index += 1) {
-    const code = text.charCodeAt(index);
-    if (code >= LOWER_A && code <= LOWER_Z) continue;
-    // Digits, and - . @ _ , of which addresses of this company or that are made.
-    if ((code >= 0x30 && code <= 0x39) || code === 0x2d || code === 0x2e || code === 0x40 || code === 0x5f)
-      continue;
-    return false;
-  }
+  if (!isOurLastCode(text.charCodeAt(text.length - 1))) return false;
+  for (let index = 0; index < text.length - 1; index += 1)
+    if (!isOurCode(text.charCodeAt(index))) return false;
   return true;
 }
+
+export const isOurLastCode = (code: number): boolean => code >= LOWER_A && code <= LOWER_Z;
+
+/** Lower-case letters, digits, and - . @ _ , of which addresses of this company or that are made. */
+export const isOurCode = (code: number): boolean =>
+  (code >= LOWER_A && code <= LOWER_Z) ||
+  (code >= 0x30 && code <= 0x39) ||
+  code === 0x2d ||
+  code === 0x2e ||
+  code === 0x40 ||
+  code === 0x5f;
 
 const LOWER_A = 0x61;
 const LOWER_Z = 0x7a;

@@ -204,10 +204,12 @@ function errorBody(
 }
 
 function parsed(value: unknown): Readonly<Record<string, unknown>> | undefined {
-  if (isRecord(value) && !ArrayBuffer.isView(value)) return value;
-  if (typeof value !== 'string') return undefined;
+  // A failure has the form in which its answer was asked for.
+  const body = value instanceof ArrayBuffer ? Buffer.from(value).toString('utf8') : value;
+  if (isRecord(body) && !ArrayBuffer.isView(body)) return body;
+  if (typeof body !== 'string') return undefined;
   try {
-    const json: unknown = JSON.parse(value);
+    const json: unknown = JSON.parse(body);
     return isRecord(json) ? json : undefined;
   } catch {
     return undefined;

@@ -1,5 +1,5 @@
 /**
- * `fetch` for Google's REST clients, as much of it as they use: one request, the whole answer as text. Their own (node-fetch) leads
+ * `fetch` for Google's REST clients, as much of it as they use: one request, the whole answer as text or bytes. Their own (node-fetch) leads
  * each answer through three streams and each time limit through an `AbortSignal` that goes off long after the answer came; for
  * answers of a few kilobytes that is several times the work of the request itself.
  *
@@ -40,6 +40,7 @@ interface Answer {
   readonly url: string;
   readonly headers: Headers;
   text(): Promise<string>;
+  arrayBuffer(): Promise<ArrayBufferLike>;
 }
 
 function exchange(address: URL, init: Init, timeoutMs: number): Promise<Answer> {
@@ -93,7 +94,7 @@ function bodyOf(body: unknown): string | Uint8Array | undefined {
 function answerOf(address: URL, response: IncomingMessage, bytes: Buffer): Answer {
   const { statusCode: status = 0, statusMessage: statusText = '' } = response;
   const isPacked = response.headers['content-encoding'] === 'gzip' && bytes.length > 0;
-  const text = (isPacked ? gunzipSync(bytes) : bytes).toString('utf8');
+  const body = isPacked ? gunzipSync(bytes) : bytes;
   const headers = new Headers();
   const { rawHeaders } = response;
   for (let at = 0; at + 1 < rawHeaders.length; at += 2)
@@ -104,6 +105,7 @@ function answerOf(address: URL, response: IncomingMessage, bytes: Buffer): Answe
     ok: status >= 200 && status < 300,
     url: address.href,
     headers,
-    text: async () => text,
+    text: async () => body.toString('utf8'),
+    arrayBuffer: async () => body.buffer.slice(body.byteOffset, body.byteOffset + body.byteLength),
   };
 }

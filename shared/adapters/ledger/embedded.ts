@@ -52,6 +52,13 @@ const queriesOf = (backend: Pick<PGliteInterface, 'query'>): Queries => ({
 export const databaseOf = (backend: PGliteInterface, closed: () => void = () => undefined): Database => ({
   ...queriesOf(backend),
 
+  bytes: async (sql) => {
+    const rows = await queriesOf(backend).query<{ value: Uint8Array | null }>(
+      `SELECT value FROM (${sql}) AS answer (value)`,
+    );
+    return rows.flatMap(({ value }) => (value === null ? [] : [value]));
+  },
+
   transaction: async <T>(work: (queries: TransactionQueries) => Promise<T>) => {
     try {
       return await backend.transaction(async (transaction) => {

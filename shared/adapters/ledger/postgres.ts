@@ -1,6 +1,7 @@
 /** PostgreSQL 15 or later (Cloud SQL, AlloyDB, one's own) through `pg`. */
 import pg from 'pg';
 import { isSealwrightError, permanent } from '../../errors.ts';
+import { copyOut } from './copy-out.ts';
 import {
   type Database,
   ledgerUnavailable,
@@ -157,19 +158,30 @@ const isBroken = (error: unknown): boolean => isSealwrightError(error) && error.
  */
 export const openPostgres = (options: PostgresOptions): Database => {
   const pool = poolOf(options);
+  const onConnection = async <T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> => {
+    const client = await connect(pool);
+    let broken = false;
+    try {
+      return await work(client);
+    } catch (error) {
+      broken = isBroken(error);
+      throw error;
+    } finally {
+      client.release(broken);
+    }
+  };
   return {
-    query: async <Row extends object>(sql: string, parameters: readonly Parameter[] = []) => {
-      const client = await connect(pool);
-      let broken = false;
-      try {
-        return await queriesOf(client).query<Row>(sql, parameters);
-      } catch (error) {
-        broken = isBroken(error);
-        throw error;
-      } finally {
-        client.release(broken);
-      }
-    },
+    query: <Row extends object>(sql: string, parameters: readonly Parameter[] = []) =>
+      onConnection((client) => queriesOf(client).query<Row>(sql, parameters)),
+
+    bytes: (sql) =>
+      onConnection(async (client) => {
+        try {
+          return await copyOut(client, sql);
+        } catch (error) {
+          throw translateVendorError(error);
+        }
+      }),
 
     transaction: async (work) => {
       const client = await connect(pool);

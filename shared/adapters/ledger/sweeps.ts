@@ -68,12 +68,10 @@ const theSweep = (sweepId: bigint, rows: readonly SweepRow[]): SweepRecord => {
   return sweepRecord(row);
 };
 
-const PACKED = `user_id || U&'\\001F' || coalesce(address_digest::text, '') || U&'\\001F' || state
-  || CASE WHEN left_scope_at IS NULL THEN '' ELSE '<' END || CASE WHEN suspended_at IS NULL THEN '' ELSE '!' END
-  || U&'\\001F' || coalesce(rule_name, '') || U&'\\001E'`;
-
 /** Eight megabytes, some thirty thousand users. */
 const BLOCKS_A_PIECE = 1_000;
+/** Some two thousand users, packed in fifty kilobytes: about what a socket delivers at once. */
+const BLOCKS_A_VALUE = 50;
 
 export const sweeps = (database: Database, clock: Clock): SweepLedger => {
   const write = <T>(lease: Lease, work: (queries: TransactionQueries) => Promise<T>): Promise<T> =>
@@ -159,7 +157,9 @@ export const sweeps = (database: Database, clock: Clock): SweepLedger => {
     endSweep: (lease, sweepId, end) =>
       write(lease, async (queries) => {
         const rows = await queries.query<SweepRow>(
-          `UPDATE sweeps SET state = $2, ended_at = $3, why = $4, missing = $5, sampled = $6, page_token = NULL
+          `UPDATE sweeps SET state = $2, ended_at = $3, why = $4, missing = $5, sampled = $6, page_token = NULL,
+                  pages = coalesce($7, pages), living = coalesce($8, living), deleted = coalesce($9, deleted),
+                  differing = coalesce($10, differing)
             WHERE sweep_id = $1 AND state = 'running' RETURNING ${SWEEP_COLUMNS}`,
           [
             sweepId,
@@ -168,6 +168,10 @@ export const sweeps = (database: Database, clock: Clock): SweepLedger => {
             end.state === 'whole' ? null : end.why,
             end.state === 'whole' ? end.missing.length : null,
             end.state === 'whole' ? end.sampled : 0,
+            end.counts?.pages ?? null,
+            end.counts?.living ?? null,
+            end.counts?.deleted ?? null,
+            end.counts?.differing ?? null,
           ],
         );
         const sweep = theSweep(sweepId, rows);
@@ -201,17 +205,23 @@ export const sweeps = (database: Database, clock: Clock): SweepLedger => {
     packedUsers: async (piece) => {
       // By place in the table and not by id: whole blocks in their order cost half of what an index and its rows do.
       const first = piece * BLOCKS_A_PIECE;
-      const [row] = await database.query<{ text: string | null; blocks: number }>(
-        `SELECT (SELECT string_agg(${PACKED}, '') FROM users WHERE ctid >= $1::tid AND ctid < $2::tid) AS text,
-                (pg_relation_size('users') / current_setting('block_size')::int)::int AS blocks`,
-        [`(${first},0)`, `(${first + BLOCKS_A_PIECE},0)`],
+      const [size] = await database.query<{ blocks: number }>(
+        `SELECT (pg_relation_size('users') / current_setting('block_size')::int)::int AS blocks`,
       );
-      return row === undefined || first >= row.blocks ? undefined : (row.text ?? '');
+      if (size === undefined || first >= size.blocks) return undefined;
+      return await database.bytes(
+        `SELECT (SELECT string_agg(swept, '') FROM users
+                  WHERE ctid >= format('(%s,0)', block)::tid AND ctid < format('(%s,0)', block + ${BLOCKS_A_VALUE})::tid)
+           FROM generate_series(${first}, ${first + BLOCKS_A_PIECE - BLOCKS_A_VALUE}, ${BLOCKS_A_VALUE}) AS block`,
+      );
     },
 
-    countUsers: () => count(database, 'TRUE'),
-
-    countReadyUsers: () => count(database, `state = 'ready'`),
+    estimateUsers: async () => {
+      const [row] = await database.query<{ users: number }>(
+        `SELECT greatest(reltuples, 0)::int AS users FROM pg_class WHERE oid = 'users'::regclass`,
+      );
+      return row?.users ?? 0;
+    },
 
     sweptUsers: async (userIds) => {
       const rows = await database.query<{
@@ -262,11 +272,6 @@ export const sweeps = (database: Database, clock: Clock): SweepLedger => {
       return rows.map((row) => row.user_id);
     },
   };
-};
-
-const count = async (queries: Queries, condition: string): Promise<number> => {
-  const [row] = await queries.query<{ count: number }>(`SELECT count(*)::int FROM users WHERE ${condition}`);
-  return row?.count ?? 0;
 };
 
 const forget = (queries: Queries, sweepId: bigint) =>

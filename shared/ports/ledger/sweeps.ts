@@ -14,16 +14,20 @@ export const EVERYBODY = '/';
 /** `living` and `deleted`: which list is being read; `close`: both are read, what they say is about to be concluded. */
 export type SweepPhase = 'living' | 'deleted' | 'close';
 
-/** How far a pass has come. Counts are of the pass, not of the invocation. */
-export interface SweepProgress {
-  readonly phase: SweepPhase;
-  /** Of the next page; absent for the first one of a phase. */
-  readonly pageToken?: string;
+/** Of the pass, not of the invocation. */
+export interface SweepCounts {
   readonly pages: number;
   readonly living: number;
   readonly deleted: number;
   /** Users that were found to differ, each pass counted anew. */
   readonly differing: number;
+}
+
+/** How far a pass has come. */
+export interface SweepProgress extends SweepCounts {
+  readonly phase: SweepPhase;
+  /** Of the next page; absent for the first one of a phase. */
+  readonly pageToken?: string;
 }
 
 export interface SweepRecord extends SweepProgress {
@@ -69,7 +73,7 @@ export interface SweepLedger {
   takeUpSweep(lease: Lease): Promise<SweepRecord | undefined>;
   /** Another pass from the first page on: what the pass before has seen is forgotten. */
   beginPass(lease: Lease, sweepId: bigint): Promise<SweepRecord>;
-  /** Progress and, packed in twelve bytes each, the users seen since the last one, together; ends a row of failures. */
+  /** Progress and, packed in twelve bytes each, the users seen since the last one (`packed-id.ts`, little-endian), together; ends a row of failures. */
   recordSweepProgress(
     lease: Lease,
     sweepId: bigint,
@@ -80,15 +84,17 @@ export interface SweepLedger {
   /** Whom the pass under way has seen, in the pieces that were written down. */
   seenBySweep(sweepId: bigint): AsyncIterable<Uint8Array>;
   /**
-   * Ends it. `whole`, and of everybody: the absences are then exactly `missing`, of whom the ones missed before keep their
-   * first instant. Any other end leaves the absences as they are.
+   * Ends it, with `counts` where they went on since progress was last recorded. `whole`, and of everybody: the absences are
+   * then exactly `missing`, of whom the ones missed before keep their first instant. Any other end leaves the absences as
+   * they are.
    */
   endSweep(
     lease: Lease,
     sweepId: bigint,
-    end:
+    end: (
       | { readonly state: 'whole'; readonly missing: readonly string[]; readonly sampled: number }
-      | { readonly state: 'not-whole'; readonly why: string },
+      | { readonly state: 'not-whole'; readonly why: string }
+    ) & { readonly counts?: SweepCounts },
   ): Promise<SweepRecord>;
   /** For the status: the one under way, those waiting, and of everybody the last whole one and the last that ended. */
   sweepOverview(): Promise<{
@@ -100,12 +106,12 @@ export interface SweepLedger {
 
   /**
    * Users in the order in which they are stored, packed for speed, a piece at a time from 0 on; undefined after the last
-   * piece. A record per user, each ended by U+001E and made of user id, address digest (decimal, empty when unknown),
-   * state and flags (`<` left scope, `!` suspended), and rule name, parted by U+001F. A row that is written between two
+   * piece. A piece is in parts, each of them one record after the other as `PackedUsers` (packed-users.ts) reads them. A row that is written between two
    * pieces may be in both or in neither.
    */
-  packedUsers(piece: number): Promise<string | undefined>;
-  countUsers(): Promise<number>;
+  packedUsers(piece: number): Promise<readonly Uint8Array[] | undefined>;
+  /** About how many users there are, from what the database remembers; 0 where it remembers nothing. */
+  estimateUsers(): Promise<number>;
   /** The users among these ids that the ledger knows. */
   sweptUsers(userIds: readonly string[]): Promise<ReadonlyMap<string, SweptUser>>;
   /**
@@ -115,5 +121,4 @@ export interface SweepLedger {
   unseenSince(userIds: readonly string[], since: Date): Promise<readonly string[]>;
   /** Ready users whom nobody has sighted since the instant and for whom no hint waits, longest ago first. */
   readyUsersNotSightedSince(since: Date, limit: number): Promise<readonly string[]>;
-  countReadyUsers(): Promise<number>;
 }

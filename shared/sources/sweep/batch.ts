@@ -1,7 +1,7 @@
-import type { DirectoryUser } from '../../domain/directory-user.ts';
 import type { Hint } from '../../domain/hint.ts';
+import { ID_WORDS } from '../../domain/packed-id.ts';
 import type { WaitingHint } from '../../ports/ledger/rollouts.ts';
-import type { SweepProgress, SweepRecord } from '../../ports/ledger/sweeps.ts';
+import type { SweepProgress, SweepRecord, SweptUser } from '../../ports/ledger/sweeps.ts';
 import { type Difference, differenceOf, type ListedStanding } from './compare.ts';
 import { LEASE_MS, type Tick } from './context.ts';
 import { releaseWave } from './waves.ts';
@@ -10,24 +10,39 @@ import { releaseWave } from './waves.ts';
 export interface Suspect {
   readonly userId: string;
   readonly standing: ListedStanding;
-  readonly addresses?: Pick<DirectoryUser, 'primaryEmail' | 'aliases'>;
+  /** Absent for the deleted. */
+  readonly addressDigest?: number;
+  /** What the ledger's table has of them, and when reading it began (`SweepDeps.elapsedMs`). */
+  readonly inTable?: { readonly user: SweptUser | undefined; readonly sinceMs: number };
 }
 
 const ROWS_A_QUERY = 1_000;
-/** After so much it is written down how far the sweep is; what came since is read again after a crash. */
-const PAGES_A_CHECKPOINT = 100;
-const SUSPECTS_A_CHECKPOINT = 2_500;
+/**
+ * After so long, or so many pages, it is written down how far the sweep is; what came since is read again after a crash. The
+ * number of pages is what keeps the ids that are not yet written down to twenty-four megabytes.
+ */
 const CHECKPOINT_EVERY_MS = 10_000;
+const PAGES_A_CHECKPOINT = 4_000;
+/** What was read of the ledger no longer ago is not read again: a row that changed since costs a look, which decides. */
+const FRESH_MS = 10_000;
+const SEEN_AT_ONCE = 20_000;
+/** So many suspects wait at most for the ones before them to be compared. */
+const MAX_SUSPECTS = 20_000;
 
 /** What was read since the last checkpoint. */
 export class Batch {
   readonly #tick: Tick;
   readonly #sweep: SweepRecord;
-  #seen: Uint8Array[] = [];
+  /** Ids of those seen since the last checkpoint, packed: pieces that are full, and one of which `words` are taken. */
+  #seenBefore: Int32Array[] = [];
+  #seen = { seen: new Int32Array(0), words: 0 };
   #suspects: Suspect[] = [];
   #pages = 0;
   #differing: number;
   #sinceMs: number;
+  /** Suspects that are being compared while pages are read on; what went wrong with them is kept until it is asked for. */
+  #settling: Promise<void> | undefined;
+  #failure: { readonly error: unknown } | undefined;
 
   constructor(tick: Tick, sweep: SweepRecord) {
     this.#tick = tick;
@@ -36,56 +51,112 @@ export class Batch {
     this.#sinceMs = tick.deps.elapsedMs();
   }
 
-  /** `seen`: the ids of the page, packed; none where nothing is concluded about those who are not seen. */
-  add(suspects: readonly Suspect[], seen?: Uint8Array): void {
+  /** So far, without those who still are to be compared. */
+  get differing(): number {
+    return this.#differing;
+  }
+
+  /**
+   * Users of whom a page was: ids in the first words of each `stride`. Only where something is concluded about those who are
+   * not seen.
+   */
+  addSeen(words: Int32Array, stride: number, users: number): void {
+    let { seen, words: to } = this.#seen;
+    if (to + users * ID_WORDS > seen.length) {
+      this.#seenBefore.push(seen.subarray(0, to));
+      seen = new Int32Array(Math.max(SEEN_AT_ONCE, users) * ID_WORDS);
+      to = 0;
+    }
+    for (let from = 0; from < users * stride; from += stride) {
+      seen[to] = words[from] ?? 0;
+      seen[to + 1] = words[from + 1] ?? 0;
+      seen[to + 2] = words[from + 2] ?? 0;
+      to += ID_WORDS;
+    }
+    this.#seen = { seen, words: to };
+  }
+
+  /** The suspects of one more page. */
+  add(suspects: readonly Suspect[]): void {
     this.#pages += 1;
-    if (seen !== undefined) this.#seen.push(seen);
     this.#suspects.push(...suspects);
+    if (this.#suspects.length >= ROWS_A_QUERY && this.#settling === undefined) {
+      this.#settling = this.#settleSome();
+    }
   }
 
   get isFull(): boolean {
     return (
       this.#pages >= PAGES_A_CHECKPOINT ||
-      this.#suspects.length >= SUSPECTS_A_CHECKPOINT ||
+      this.#suspects.length >= MAX_SUSPECTS ||
+      this.#failure !== undefined ||
       this.#tick.deps.elapsedMs() - this.#sinceMs >= CHECKPOINT_EVERY_MS
     );
   }
 
-  /**
-   * Hints first, then the ledger: a crash between them repeats hints and loses none. Compares every suspect with the row
-   * as it is now, because the look that an event caused may have come before us.
-   */
+  /** Hints first, then the ledger: a crash between them repeats hints and loses none. */
   async checkpoint(progress: Omit<SweepProgress, 'differing'>): Promise<void> {
     const { deps, lease } = this.#tick;
-    const { sweepId } = this.#sweep;
-    const waiting: WaitingHint[] = [];
-    for (let start = 0; start < this.#suspects.length; start += ROWS_A_QUERY) {
-      const suspects = this.#suspects.slice(start, start + ROWS_A_QUERY);
-      const known = await deps.ledger.sweptUsers(suspects.map(({ userId }) => userId));
-      const hints: Hint[] = [];
-      for (const { userId, standing, addresses } of suspects) {
-        const difference = differenceOf(standing, known.get(userId), addresses);
-        if (difference === undefined) continue;
-        this.#differing += 1;
-        if (isWork(difference)) waiting.push({ userId, kind: difference, sweepId });
-        else hints.push({ userId, cause: causeOf(this.#sweep, difference) });
-      }
-      await deps.bus.publishHints(hints);
-    }
-    await deps.ledger.queueHints(lease, waiting);
+    await this.settle();
     await deps.ledger.renewLease(lease, LEASE_MS);
-    await deps.ledger.recordSweepProgress(lease, sweepId, {
+    await deps.ledger.recordSweepProgress(lease, this.#sweep.sweepId, {
       ...progress,
       differing: this.#differing,
-      seen: Buffer.concat(this.#seen),
+      seen: Buffer.concat([...this.#seenBefore, this.#seen.seen.subarray(0, this.#seen.words)].map(bytesOf)),
     });
     await releaseWave(deps, lease);
-    this.#seen = [];
-    this.#suspects = [];
+    this.#seenBefore = [];
+    this.#seen = { seen: this.#seen.seen, words: 0 };
     this.#pages = 0;
     this.#sinceMs = deps.elapsedMs();
   }
+
+  /** Returns when everybody who was suspected is compared and the hints are out. Throws what hindered it. */
+  async settle(): Promise<void> {
+    await this.#settling;
+    while (this.#failure === undefined && this.#suspects.length > 0) await this.#settleSome();
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  async #settleSome(): Promise<void> {
+    try {
+      await this.#compare(this.#suspects.splice(0, ROWS_A_QUERY));
+    } catch (error) {
+      this.#failure = { error };
+    } finally {
+      this.#settling = undefined;
+    }
+  }
+
+  /**
+   * Compares suspects with the rows as they are now, because the look that an event caused may have come before us; with the
+   * table instead while it is new.
+   */
+  async #compare(suspects: readonly Suspect[]): Promise<void> {
+    const { deps, lease } = this.#tick;
+    const { sweepId } = this.#sweep;
+    const newMs = deps.elapsedMs() - FRESH_MS;
+    const isNew = ({ inTable }: Suspect) => inTable !== undefined && inTable.sinceMs >= newMs;
+    const old = suspects.filter((suspect) => !isNew(suspect)).map(({ userId }) => userId);
+    const known = old.length === 0 ? undefined : await deps.ledger.sweptUsers(old);
+    const waiting: WaitingHint[] = [];
+    const hints: Hint[] = [];
+    for (const suspect of suspects) {
+      const { userId, standing, addressDigest } = suspect;
+      const user = isNew(suspect) ? suspect.inTable?.user : known?.get(userId);
+      const difference = differenceOf(standing, user, addressDigest);
+      if (difference === undefined) continue;
+      this.#differing += 1;
+      if (isWork(difference)) waiting.push({ userId, kind: difference, sweepId });
+      else hints.push({ userId, cause: causeOf(this.#sweep, difference) });
+    }
+    if (hints.length > 0) await deps.bus.publishHints(hints);
+    if (waiting.length > 0) await deps.ledger.queueHints(lease, waiting);
+  }
 }
+
+const bytesOf = (words: Int32Array): Uint8Array =>
+  new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
 
 /** What makes keys and certificates, and may concern everybody at once when a policy is switched on or changed. */
 const isWork = (difference: Difference): difference is 'came-into-scope' | 'rule-changed' =>

@@ -2,8 +2,6 @@
  * What a sweep looks for: users of whom directory and ledger say different things. It only ever asks "is a look worth
  * it?"; the look itself reads everything again and decides.
  */
-import { addressDigest } from '../../domain/address-digest.ts';
-import type { DirectoryUser } from '../../domain/directory-user.ts';
 import type { SweptUser } from '../../ports/ledger/sweeps.ts';
 
 /** What directory and policy make of somebody in a list. */
@@ -25,17 +23,16 @@ export const DELETED: ListedStanding = { kind: 'deleted' };
 export const UNDECIDED: ListedStanding = { kind: 'undecided' };
 export const SUSPENDED: ListedStanding = { kind: 'suspended' };
 
-/** Undefined when the ledger already says what the list says. `addresses` are left out for the deleted. */
+/** Undefined when the ledger already says what the list says. The deleted are listed without a digest of their addresses. */
 export function differenceOf(
   standing: ListedStanding,
   known: SweptUser | undefined,
-  addresses: Pick<DirectoryUser, 'primaryEmail' | 'aliases'> | undefined,
+  listedDigest: number | undefined,
 ): Difference | undefined {
   const difference = differenceInStanding(standing, known);
-  if (difference !== undefined || known?.addressDigest === undefined || addresses === undefined)
+  if (difference !== undefined || known?.addressDigest === undefined || listedDigest === undefined)
     return difference;
-  const digest = addressDigest(addresses.primaryEmail, addresses.aliases);
-  return digest === known.addressDigest ? undefined : 'addresses-changed';
+  return listedDigest === known.addressDigest ? undefined : 'addresses-changed';
 }
 
 /** The part that does not depend on addresses. A wait that has its own next action (pending, blocked) is no difference. */

@@ -1,12 +1,12 @@
 /** A sweep of everybody: the living, the deleted, and then those whom neither list named. */
 import { isSealwrightError } from '../../errors.ts';
-import type { UsersPage } from '../../ports/directory.ts';
-import type { SweepPhase, SweepRecord } from '../../ports/ledger/sweeps.ts';
-import { Batch, causeOf, type Suspect } from './batch.ts';
-import { DELETED } from './compare.ts';
+import type { Page } from '../../ports/directory.ts';
+import type { SweepCounts, SweepPhase, SweepRecord } from '../../ports/ledger/sweeps.ts';
+import { Batch, causeOf } from './batch.ts';
+import { Comparison } from './comparison.ts';
 import { ACCEPT_SHRUNK, LEASE_MS, type SweepDeps, type Tick } from './context.ts';
 import { queueStragglers } from './follow-policy.ts';
-import { LedgerIndex } from './ledger-index.ts';
+import type { LedgerIndex } from './ledger-index.ts';
 import { allowance, whyNotWhole } from './proof.ts';
 import { standings } from './standings.ts';
 
@@ -18,13 +18,20 @@ export type Outcome =
   | { readonly kind: 'out-of-time' };
 
 export async function sweepEverybody(tick: Tick, begun: SweepRecord): Promise<Outcome> {
-  const { deps } = tick;
-  const index = await LedgerIndex.load(deps.ledger);
-  await deps.ledger.renewLease(tick.lease, LEASE_MS);
-  for await (const packed of deps.ledger.seenBySweep(begun.sweepId)) index.markSeen(packed);
-  const at = await readLists(tick, begun, index);
+  const batch = new Batch(tick, begun);
+  const comparison = new Comparison(tick, begun, batch);
+  const at = await readLists(tick, begun, batch, comparison);
   if (at.phase !== 'close') return { kind: 'out-of-time' };
-  return { kind: 'ended', sweep: await conclude(tick, { ...begun, ...at }, index) };
+  const index = await comparison.index();
+  await batch.settle();
+  await tick.deps.ledger.renewLease(tick.lease, LEASE_MS);
+  const counts = {
+    pages: at.pages,
+    living: at.living,
+    deleted: at.deleted,
+    differing: batch.differing,
+  };
+  return { kind: 'ended', sweep: await conclude(tick, { ...begun, ...counts }, counts, index) };
 }
 
 interface Position {
@@ -35,43 +42,42 @@ interface Position {
   readonly deleted: number;
 }
 
-/** Reads on until both lists are read or the time is over; answers where it is, which is written down. */
-async function readLists(tick: Tick, begun: SweepRecord, index: LedgerIndex): Promise<Position> {
+/**
+ * Reads on until both lists are read or the time is over; answers where it is. That is written down now and then, and when the
+ * time is over; not when both lists are read, because the end of the sweep is what is written down then.
+ */
+async function readLists(
+  tick: Tick,
+  begun: SweepRecord,
+  batch: Batch,
+  comparison: Comparison,
+): Promise<Position> {
   const { deps } = tick;
-  const standingOf = await standings(deps.directory, deps.policy);
-  const batch = new Batch(tick, begun);
+  const judge = await standings(deps.directory, deps.policy);
   let at: Position = begun;
   while (at.phase !== 'close') {
     const asked = at.pageToken === undefined ? {} : { pageToken: at.pageToken };
-    const before = at;
-    if (before.phase === 'living') {
+    if (at.phase === 'living') {
       const page = await deps.directory.livingPage({ orgUnitPath: begun.scope, ...asked });
-      const suspects = index.suspects(page.users, standingOf).flatMap((position): readonly Suspect[] => {
-        const user = page.users[position];
-        return user === undefined
-          ? []
-          : [{ userId: user.userId, standing: standingOf(user), addresses: user }];
-      });
-      batch.add(suspects, index.packedPage(page.users.length));
-      at = after({ ...before, living: before.living + page.users.length }, page, 'deleted');
+      await comparison.living(judge(page.users));
+      at = after({ ...at, living: at.living + page.users.length }, page, 'deleted');
     } else {
       const page = await deps.directory.deletedPage(asked);
-      const suspects = index.suspectedDeleted(page.users).flatMap((position): readonly Suspect[] => {
-        const user = page.users[position];
-        return user === undefined ? [] : [{ userId: user.userId, standing: DELETED }];
-      });
-      batch.add(suspects, index.packedPage(page.users.length));
-      at = after({ ...before, deleted: before.deleted + page.users.length }, page, 'close');
+      await comparison.deleted(page.users);
+      at = after({ ...at, deleted: at.deleted + page.users.length }, page, 'close');
     }
     const isOver = deps.elapsedMs() >= tick.endsAtMs;
-    if (batch.isFull || at.phase !== before.phase || isOver) await batch.checkpoint(at);
+    if (at.phase !== 'close' && (batch.isFull || isOver)) {
+      await comparison.index();
+      await batch.checkpoint(at);
+    }
     if (isOver) return at;
   }
   return at;
 }
 
 /** Where a list goes on after a page; a page that names itself as its successor would be read for ever. */
-function after(at: Position, page: UsersPage<unknown>, nextPhase: SweepPhase): Position {
+function after(at: Position, page: Page<unknown>, nextPhase: SweepPhase): Position {
   const { pageToken: asked, ...rest } = at;
   if (page.nextPageToken === undefined) return { ...rest, phase: nextPhase, pages: at.pages + 1 };
   if (page.nextPageToken === asked) throw new SamePageAgain();
@@ -87,11 +93,16 @@ export class SamePageAgain extends Error {
 }
 
 /** Both lists are read. What they do not say counts only if they said everything. */
-async function conclude(tick: Tick, sweep: SweepRecord, index: LedgerIndex): Promise<SweepRecord> {
+async function conclude(
+  tick: Tick,
+  sweep: SweepRecord,
+  counts: SweepCounts,
+  index: LedgerIndex,
+): Promise<SweepRecord> {
   const { deps, lease } = tick;
   const { lastWhole, lastEnded } = await deps.ledger.sweepOverview();
   const isBelieved = sweep.cause.event === ACCEPT_SHRUNK;
-  const served = index.countNotOut();
+  const { served, ready } = index.count();
   const missing: string[] = [];
   let unseen = 0;
   for (const userIds of index.unseen()) {
@@ -108,12 +119,14 @@ async function conclude(tick: Tick, sweep: SweepRecord, index: LedgerIndex): Pro
       );
   if (why !== undefined) {
     if (lastEnded?.state === 'not-whole') await latch(tick, sweep, why);
-    return await deps.ledger.endSweep(lease, sweep.sweepId, { state: 'not-whole', why });
+    return await deps.ledger.endSweep(lease, sweep.sweepId, { state: 'not-whole', why, counts });
   }
   const stragglers = await queueStragglers(tick);
   if (stragglers > 0) deps.log.info('rule-changed', { sweepId: String(sweep.sweepId), users: stragglers });
-  const sampled = await sampleByAge(tick, sweep, lastWhole?.startedAt);
-  const ended = await deps.ledger.endSweep(lease, sweep.sweepId, { state: 'whole', missing, sampled });
+  const sampled = await sampleByAge(tick, sweep, ready, lastWhole?.startedAt);
+  const ended = await deps.ledger.endSweep(lease, sweep.sweepId, {
+    ...{ state: 'whole', missing, sampled, counts },
+  });
   await hintAtMissing(deps, sweep, missing);
   return ended;
 }
@@ -151,12 +164,17 @@ async function latch({ deps }: Tick, sweep: SweepRecord, why: string): Promise<v
  * Ready users whom nobody looked at for long: as many as keeps everybody's turn within that time, the longest waiting
  * first. So the users of one mass join, who all come of age in one hour, are spread over the days that follow.
  */
-async function sampleByAge(tick: Tick, sweep: SweepRecord, lastStartedAt: Date | undefined): Promise<number> {
+async function sampleByAge(
+  tick: Tick,
+  sweep: SweepRecord,
+  ready: number,
+  lastStartedAt: Date | undefined,
+): Promise<number> {
   const { deps, lease } = tick;
   const nowMs = deps.clock.now().getTime();
   const sinceLastMs = lastStartedAt === undefined ? HOUR_MS : nowMs - lastStartedAt.getTime();
   const share = Math.min(1, Math.max(0, sinceLastMs) / deps.lookByAgeMs);
-  const limit = Math.ceil((await deps.ledger.countReadyUsers()) * share);
+  const limit = Math.ceil(ready * share);
   const userIds = await deps.ledger.readyUsersNotSightedSince(new Date(nowMs - deps.lookByAgeMs), limit);
   await deps.ledger.queueHints(
     lease,

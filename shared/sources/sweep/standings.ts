@@ -2,7 +2,19 @@
  * What the policy makes of listed users. A list tells the org unit of each; the tree of units and the members of the
  * groups that the policy names are read once, when a sweep takes up its work.
  */
+import { addressDigest } from '../../domain/address-digest.ts';
 import type { DirectoryUser } from '../../domain/directory-user.ts';
+import {
+  ALIASES_MARK,
+  ARCHIVED_MARK,
+  DIGEST,
+  LISTED_WORDS,
+  type ListedUsers,
+  MARKS,
+  PATH,
+  SUSPENDED_MARK,
+} from '../../domain/listed-users.ts';
+import { ID_WORDS, isHashed, packIdText } from '../../domain/packed-id.ts';
 import {
   groupReferences,
   type OrgUnit,
@@ -24,6 +36,18 @@ interface Pins {
   readonly vanishedIds: ReadonlySet<string>;
 }
 
+/** The users of a page and what the policy makes of them; keeps nothing of the page itself. */
+export interface JudgedUsers {
+  readonly length: number;
+  /** As `ListedUsers` has them. */
+  readonly words: Int32Array;
+  /** For each user the number of the standing among `kinds`. */
+  readonly standings: Uint16Array;
+  readonly kinds: readonly ListedStanding[];
+  /** By position, of those whose words do not tell the id. */
+  readonly oddIds: ReadonlyMap<number, string>;
+}
+
 /**
  * Answers the standing of each user of a list; the same standing is always the same object. Users are judged alike, and
  * once, who are in the same unit and the same groups and whom the policy does not name. Throws as `Directory` does.
@@ -31,9 +55,17 @@ interface Pins {
 export async function standings(
   directory: Pick<Directory, 'orgUnits' | 'group' | 'groupMembers'>,
   policy: Policy,
-): Promise<(user: DirectoryUser) => ListedStanding> {
+): Promise<(users: ListedUsers) => JudgedUsers> {
   const pins = await readPins(directory, policy);
   const named = new Set([...policy.rules.flatMap(({ exclude }) => exclude.users), ...policy.protected.users]);
+  return judgeOfPages(judgeOfUsers(policy, pins, named), whoIsSpecial(pins, named));
+}
+
+function judgeOfUsers(
+  policy: Policy,
+  pins: Pins | undefined,
+  named: ReadonlySet<string>,
+): (user: DirectoryUser) => ListedStanding {
   const covered = new Map(
     policy.rules.map(({ name }): [string, ListedStanding] => [name, { kind: 'covered', ruleName: name }]),
   );
@@ -58,6 +90,81 @@ export async function standings(
     if (cached === undefined && !isNamed) known.set(key, standing);
     if (user.archived && standing.kind !== 'undecided') return OUTSIDE;
     return user.suspended && standing.kind === 'covered' ? SUSPENDED : standing;
+  };
+}
+
+/** Who may be in a group that the policy has, or be named by it: of them more is needed than their unit. */
+interface Special {
+  /** First words of ids, and digests of addresses. */
+  readonly words: ReadonlySet<number>;
+  /** An address that is named may be the alias of somebody. */
+  readonly anyAlias: boolean;
+}
+
+function whoIsSpecial(pins: Pins | undefined, named: ReadonlySet<string>): Special {
+  const words = new Set<number>();
+  const id = new Int32Array(ID_WORDS);
+  const add = (userId: string) => {
+    packIdText(userId, id, 0);
+    words.add(id[0] ?? 0);
+  };
+  for (const members of pins?.members.values() ?? []) for (const userId of members) add(userId);
+  for (const name of named) {
+    add(name);
+    words.add(addressDigest(name, []));
+  }
+  return { words, anyAlias: named.size > 0 };
+}
+
+/** Users alike in unit, suspended and archived stand alike, unless they are special. */
+function judgeOfPages(
+  standingOf: (user: DirectoryUser) => ListedStanding,
+  special: Special,
+): (users: ListedUsers) => JudgedUsers {
+  const kinds: ListedStanding[] = [];
+  const numbers = new Map<ListedStanding, number>();
+  const numberOf = (standing: ListedStanding): number => {
+    const known = numbers.get(standing);
+    if (known !== undefined) return known;
+    numbers.set(standing, kinds.length);
+    return kinds.push(standing) - 1;
+  };
+  const specialMarks = special.anyAlias ? ALIASES_MARK : 0;
+  const hasSpecial = special.words.size > 0;
+  let paths: readonly string[] = [];
+  /** By path and marks. */
+  let byPlace: (number | undefined)[] = [];
+
+  return (users) => {
+    if (users.paths !== paths) {
+      paths = users.paths;
+      byPlace = [];
+    }
+    const { words, length } = users;
+    const judged = new Uint16Array(length);
+    const oddIds = new Map<number, string>();
+    for (let position = 0; position < length; position += 1) {
+      const at = position * LISTED_WORDS;
+      if (isHashed(words, at)) oddIds.set(position, users.userIdAt(position));
+      const marks = words[at + MARKS] ?? 0;
+      if (
+        hasSpecial &&
+        ((marks & specialMarks) !== 0 ||
+          special.words.has(words[at] ?? 0) ||
+          special.words.has(words[at + DIGEST] ?? 0))
+      ) {
+        judged[position] = numberOf(standingOf(users.userAt(position)));
+        continue;
+      }
+      const place = ((words[at + PATH] ?? 0) << 2) | (marks & (SUSPENDED_MARK | ARCHIVED_MARK));
+      let number = byPlace[place];
+      if (number === undefined) {
+        number = numberOf(standingOf(users.userAt(position)));
+        byPlace[place] = number;
+      }
+      judged[position] = number;
+    }
+    return { length, words, standings: judged, kinds, oddIds };
   };
 }
 

@@ -5,13 +5,14 @@
 import { isSealwrightError } from '../../errors.ts';
 import { EVERYBODY, type SweepRecord } from '../../ports/ledger/sweeps.ts';
 import { Batch } from './batch.ts';
+import { everyone } from './comparison.ts';
 import type { Tick } from './context.ts';
 import type { Outcome } from './everybody.ts';
 import { standings } from './standings.ts';
 
 export async function sweepSubtree(tick: Tick, begun: SweepRecord): Promise<Outcome> {
   const { deps, lease } = tick;
-  const standingOf = await standings(deps.directory, deps.policy);
+  const judge = await standings(deps.directory, deps.policy);
   const batch = new Batch(tick, begun);
   let { pageToken, pages, living } = begun;
   do {
@@ -25,9 +26,7 @@ export async function sweepSubtree(tick: Tick, begun: SweepRecord): Promise<Outc
       if (!isSealwrightError(error) || error.code !== 'not-found') throw error;
       return { kind: 'ended', sweep: await askForParent(tick, begun) };
     }
-    batch.add(
-      page.users.map((user) => ({ userId: user.userId, standing: standingOf(user), addresses: user })),
-    );
+    batch.add(everyone(judge(page.users)));
     pageToken = page.nextPageToken;
     pages += 1;
     living += page.users.length;

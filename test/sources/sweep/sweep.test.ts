@@ -66,6 +66,37 @@ describe('a sweep', () => {
     expect(await company.sweep({ policy })).toEqual(['1 rule-changed', '2 rule-changed']);
   });
 
+  it('compares again whom it suspects, with the row as it is by then, once its table is ten seconds old', async () => {
+    await staff(2);
+    const { directory } = company;
+    directory.put({ userId: '1', primaryEmail: 'married@acme.example' });
+    directory.put({ userId: '2', primaryEmail: 'also@acme.example' });
+    let nowMs = 0;
+    const hints = await company.sweep({
+      elapsedMs: () => nowMs,
+      directory: {
+        ...directory,
+        deletedPage: async (request) => {
+          nowMs += 10_001;
+          await company.sight('1');
+          return await directory.deletedPage(request);
+        },
+      },
+    });
+    expect(hints).toEqual(['2 addresses-changed']);
+    expect((await overview()).lastWhole).toMatchObject({ differing: 1 });
+  });
+
+  it('says of whom it suspected what it could not say the first time', async () => {
+    await staff(2);
+    company.directory.put({ userId: '1', suspended: true });
+    const away = { publishHints: () => Promise.reject(retryable('bus-unavailable', 'Not now.')) };
+    expect(await company.sweep({ bus: away })).toEqual([]);
+    expect((await overview()).running).toMatchObject({ failures: 1, why: 'Not now.', pages: 0 });
+    expect(await company.sweep()).toEqual(['1 suspended']);
+    expect((await overview()).lastWhole).toMatchObject({ differing: 1, living: 2, missing: 0 });
+  });
+
   it('begins every six hours and not before', async () => {
     await company.sweep();
     company.clock.advance(6 * HOUR_MS - 1);

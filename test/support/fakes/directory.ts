@@ -1,6 +1,7 @@
 import type { DirectoryUser } from '../../../shared/domain/directory-user.ts';
+import { listUsers } from '../../../shared/domain/listed-users.ts';
 import { isWithin } from '../../../shared/domain/org-unit-path.ts';
-import type { Directory, UsersPage, WatchChannel } from '../../../shared/ports/directory.ts';
+import type { Directory, Page, WatchChannel } from '../../../shared/ports/directory.ts';
 import type { ManualClock } from './clock.ts';
 import { type Saved, stateCell } from './state.ts';
 
@@ -29,7 +30,7 @@ const MAX_CHANNEL_MS = 6 * 3_600_000;
 /** Small, so that a handful of users make several. */
 const PAGE_SIZE = 3;
 
-function pageOf<User>(everybody: readonly User[], pageToken = '0'): UsersPage<User> {
+function pageOf<User>(everybody: readonly User[], pageToken = '0'): Page<readonly User[]> {
   const end = Number(pageToken) + PAGE_SIZE;
   return {
     users: everybody.slice(Number(pageToken), end),
@@ -122,7 +123,8 @@ export function fakeDirectory(clock: ManualClock): FakeDirectory {
       const everybody = [...users.now.living.values()]
         .filter((user) => isWithin(user.orgUnitPath, orgUnitPath))
         .toSorted((left, right) => (left.primaryEmail < right.primaryEmail ? -1 : 1));
-      return pageOf(everybody, pageToken);
+      const page = pageOf(everybody, pageToken);
+      return { ...page, users: listUsers(page.users) };
     },
     async deletedPage({ pageToken }) {
       return pageOf([...users.now.deleted.values()], pageToken);

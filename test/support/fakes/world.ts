@@ -352,7 +352,12 @@ async function ledgerFor(
 const nothingThere = async (): Promise<never> => {
   throw new Error('There is no database behind a ledger in memory.');
 };
-const noDatabase: Database = { query: nothingThere, transaction: nothingThere, close: async () => undefined };
+const noDatabase: Database = {
+  query: nothingThere,
+  transaction: nothingThere,
+  bytes: nothingThere,
+  close: async () => undefined,
+};
 
 /** The same keys, with a witness of what they sign. */
 function witnessed(caKeys: CaKeys, seen: Map<string, Set<string>>): CaKeys {

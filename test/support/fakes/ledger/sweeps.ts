@@ -41,13 +41,23 @@ function concludeAbsences({ absences }: Rows, sweep: SweepRecord, missing: reado
   }
 }
 
-const packed = (user: UserRow): string =>
-  [
-    user.userId,
-    user.addressDigest ?? '',
-    `${user.state}${user.leftScopeAt === undefined ? '' : '<'}${user.suspendedAt === undefined ? '' : '!'}`,
-    user.ruleName ?? '',
-  ].join('\u001F');
+/** As the column `swept` of the real one. */
+function packed(user: UserRow): Buffer {
+  const isGoogles = /^[1-9][0-9]{20}$/.test(user.userId);
+  const id = isGoogles ? Buffer.from(`0${user.userId}`, 'hex') : Buffer.from(user.userId).subarray(0, 255);
+  const rule = Buffer.from(user.ruleName ?? '').subarray(0, 255);
+  const header = Buffer.alloc(8);
+  const state = ['ready', 'pending', 'blocked', 'leaving', 'out'].indexOf(user.state) + 1;
+  const left = user.leftScopeAt === undefined ? 0 : 8;
+  const suspended = user.suspendedAt === undefined ? 0 : 16;
+  const known = user.addressDigest === undefined ? 0 : 32;
+  header.writeInt32BE(
+    ((isGoogles ? 0 : id.length) << 16) | (rule.length << 8) | state | left | suspended | known,
+    0,
+  );
+  header.writeInt32BE(user.addressDigest ?? 0, 4);
+  return Buffer.concat([header, id, rule]);
+}
 
 /** An id in twelve bytes says nothing about its order; the pieces stay as they were written. */
 async function* seen({ rows }: Memory, sweepId: bigint): AsyncGenerator<Uint8Array> {
@@ -105,6 +115,7 @@ export const sweeps = (memory: Memory): SweepLedger => {
       const sweep = change(memory, sweepId, {
         ...{ state: end.state, endedAt: memory.clock.now(), pageToken: undefined },
         ...outcome,
+        ...end.counts,
       });
       if (end.state === 'whole' && sweep.scope === EVERYBODY) concludeAbsences(rows(), sweep, end.missing);
       rows().seen.delete(sweepId);
@@ -122,13 +133,8 @@ export const sweeps = (memory: Memory): SweepLedger => {
       }) as Last;
     },
     packedUsers: async (piece) =>
-      piece > 0 || rows().users.size === 0
-        ? undefined
-        : users()
-            .map((user) => `${packed(user)}\u001E`)
-            .join(''),
-    countUsers: async () => rows().users.size,
-    countReadyUsers: async () => users().filter(({ state }) => state === 'ready').length,
+      piece > 0 || rows().users.size === 0 ? undefined : [Buffer.concat(users().map(packed))],
+    estimateUsers: async () => rows().users.size,
     sweptUsers: async (userIds) =>
       new Map(
         users()
