@@ -266,8 +266,8 @@ describe('a ledger on PostgreSQL', () => {
     await prepareLeaf('0102');
     const insert = (queries: Pick<Database, 'query'>, crlNumber: number) =>
       queries.query(
-        `INSERT INTO crls (issuer_id, crl_number, this_update, next_update, tbs_der, state, intended_at)
-         VALUES ('issuing-1', $1, now(), now() + interval '7 days', '\\x00', 'intended', now())`,
+        `INSERT INTO crls (issuer_id, crl_number, this_update, next_update, tbs_head, tbs_tail, state, intended_at)
+         VALUES ('issuing-1', $1, now(), now() + interval '7 days', '\\x00', '', 'intended', now())`,
         [crlNumber],
       );
     let second: Promise<unknown> = Promise.resolve();
