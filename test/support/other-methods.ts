@@ -93,6 +93,13 @@ async function letOut(ledger: Ledger, lease: Lease): Promise<void> {
   await ledger.switchRollout({ paused: true, by: BY });
   await ledger.rolloutOverview();
   await ledger.endRolloutIfDone(lease);
+  await ledger.policyFollowing();
+  await ledger.recordPolicyNoticed(lease, 'activation-1');
+  await ledger.recordPolicyFollowed(lease, 'activation-1');
+  const outdated = { rules: [{ name: 'staff', digest: 'd' }], activation: 'activation-1', limit: 5 };
+  for (const withUnknown of [true, false])
+    await ledger.queueOutdated(lease, { ...outdated, withUnknown, exceptHintedSince: NOW });
+  await ledger.queueOutdated(lease, { ...outdated, withUnknown: true, exceptHintedSince: NOW, after: '0' });
 }
 
 async function askForKeypairs(ledger: Ledger, lease: Lease): Promise<void> {
