@@ -15,6 +15,7 @@ const NAMES = [
   'OCSP requests',
   'OCSP answers',
   'CRLs',
+  'CRLs in parts',
 ];
 
 let all: readonly Parser[];

@@ -8,6 +8,8 @@ import {
   readCertificationRequest,
 } from '../../shared/pki/certification-request.ts';
 import { buildCrl } from '../../shared/pki/crl.ts';
+import { EntryWalk, IrregularEntries } from '../../shared/pki/crl-entries.ts';
+import { CrlPartsReader } from '../../shared/pki/crl-parts.ts';
 import { readCrl, verifyCrl } from '../../shared/pki/crl-reader.ts';
 import {
   bitString,
@@ -130,7 +132,30 @@ export async function parsers(): Promise<readonly Parser[]> {
         return [...readCrl(bytes).entries].length;
       },
     },
+    {
+      // As the publisher reads what is public.
+      name: 'CRLs in parts',
+      samples: [crlDer, ca.root.crlDer],
+      parse: (bytes) => unlessMalformed(() => entriesInParts(bytes)),
+    },
   ];
+}
+
+function entriesInParts(bytes: Uint8Array): number | 'irregular' {
+  const reader = new CrlPartsReader();
+  const walk = new EntryWalk();
+  let count = 0;
+  try {
+    for (let at = 0; at < bytes.length; at += 97) {
+      walk.load(reader.take(bytes.subarray(at, at + 97)));
+      while (walk.step()) count += 1;
+    }
+  } catch (error) {
+    if (error instanceof IrregularEntries) return 'irregular';
+    throw error;
+  }
+  reader.end();
+  return count;
 }
 
 /** A responder answers malformedRequest for what the strict reader refuses; that is an answer too. */
