@@ -95,9 +95,13 @@ describe('the deployed functions', () => {
 
   test('are accounts that the local twin has too, and no account is missing there', () => {
     const twin = Object.values(ACCOUNTS).filter((email) => email !== ACCOUNTS.tools);
-    const named = [...listed('function_names'), ...Object.keys(local('acting_accounts'))].map(
-      (name) => `sealwright-${name}@${COMPANY.project}.iam.gserviceaccount.com`,
-    );
+    const migration = String(body('google_service_account.migration')['account_id']);
+    const named = [
+      ...[...listed('function_names'), ...Object.keys(local('acting_accounts'))].map(
+        (name) => `sealwright-${name}`,
+      ),
+      migration,
+    ].map((account) => `${account}@${COMPANY.project}.iam.gserviceaccount.com`);
     expect(named.toSorted()).toEqual(twin.toSorted());
     expect(named.every((email) => (email.split('@')[0] ?? '').length <= 30)).toBe(true);
   });
@@ -110,8 +114,8 @@ describe('the deployed functions', () => {
     );
   });
 
-  test.each(FUNCTION_NAMES)('%s is told only settings that the schema knows', (name) => {
-    const keys = Object.keys(local('settings')[name] as Body);
+  test.each(FUNCTION_NAMES)('%s is told only settings that the schema knows, and Node’s own', (name) => {
+    const keys = Object.keys(local('settings')[name] as Body).filter((key) => key !== 'NODE_OPTIONS');
     if (name !== 'ocsp') expect(keys.length).toBeGreaterThan(0);
     expect(keys.filter((key) => !isSetting(key))).toEqual([]);
   });
