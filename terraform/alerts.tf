@@ -47,6 +47,16 @@ locals {
       every     = "3600s"
       text      = "The message of the log line names the setting or the service."
     }
+    # Never with the logins of database.tf: somebody gave a function the owner's address by hand.
+    "ledger_login" = {
+      title     = "a function may do everything in the ledger"
+      condition = "A function logged ledger-login-owns"
+      filter    = "severity>=WARNING AND jsonPayload.event=\"ledger-login-owns\""
+      labels    = {}
+      closes    = "86400s"
+      every     = "86400s"
+      text      = "Whoever breaks into that function could write intents that sign signs. Give it the login of its own role: docs/deploy.md."
+    }
     # One incident for each kind of alarm; the line itself says what is wrong and what to do.
     "freshness" = {
       title     = "changes may go unnoticed"

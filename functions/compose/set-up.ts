@@ -5,7 +5,7 @@ import { secretVersionState } from '../../shared/adapters/secret-manager/version
 import type { Settings } from '../../shared/config/settings.ts';
 import { composeBase, type Given } from './parts/base.ts';
 import { bucketOf, busOf } from './parts/google.ts';
-import { ledgerOf } from './parts/ledger.ts';
+import { ledgerOfOwner } from './parts/ledger.ts';
 
 /**
  * What setting up a CA and looking after it needs; asked for by an admin's command, never by a deployed function. Whoever
@@ -19,7 +19,7 @@ export async function composeSetUp(
   const base = composeBase(settings);
   return {
     ...base,
-    ledger: await ledgerOf(settings, given, base, options),
+    ledger: await ledgerOfOwner(settings, given, base, options),
     secrets: secretManager(base),
     signingKeys: cloudKmsSigningKeys(base),
     secretState: secretVersionState(base),

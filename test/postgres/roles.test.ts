@@ -170,6 +170,25 @@ describe('under its role', () => {
   });
 });
 
+describe('opening the ledger', () => {
+  const told = async (connectionString: string): Promise<readonly string[]> => {
+    const logins: string[] = [];
+    const ledger = await openPostgresLedger({
+      connectionString,
+      clock,
+      ownsTables: (login) => logins.push(login),
+    });
+    await ledger.close();
+    return logins;
+  };
+
+  it('tells who opens it when the login may do everything, and not when it has a role of its own', async () => {
+    const [owning] = await owner.query<{ login: string }>('SELECT session_user::text AS login');
+    expect(await told(place.connectionString)).toEqual([owning?.login]);
+    for (const user of LEDGER_USERS) expect(await told(urlOf(user)), user).toEqual([]);
+  });
+});
+
 describe('what triggers do as the ledger’s owner', () => {
   it('chains an audit entry of somebody who may not write the chain', async () => {
     const ledger = await openPostgresLedger({ connectionString: urlOf('due'), clock });

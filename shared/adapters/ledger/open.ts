@@ -13,12 +13,24 @@ import { openPostgres, type PostgresOptions } from './postgres.ts';
  * or older without `migrate`.
  */
 export const openPostgresLedger = async (
-  options: PostgresOptions & { readonly clock: Clock; readonly migrate?: boolean },
+  options: PostgresOptions & {
+    readonly clock: Clock;
+    readonly migrate?: boolean;
+    /** Told the login's name when it has the rights of the tables' owner, which no function needs. */
+    readonly ownsTables?: (login: string) => void;
+  },
 ): Promise<Ledger> => {
   const database = openPostgres(options);
   try {
     if (options.migrate === true) await migrate(database);
     else await requireSchema(database);
+    if (options.ownsTables !== undefined) {
+      const [owner] = await database.query<{ login: string }>(
+        `SELECT session_user::text AS login FROM pg_class
+          WHERE oid = 'migrations'::regclass AND pg_has_role(current_user, relowner, 'USAGE')`,
+      );
+      if (owner !== undefined) options.ownsTables(owner.login);
+    }
   } catch (error) {
     await database.close();
     throw error;
