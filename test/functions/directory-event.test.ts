@@ -86,6 +86,14 @@ const about = (eventName: string, address: string): AuditEvent => ({
   parameter: [parameter('USER_EMAIL', address)],
 });
 
+const unit = (eventName: string, path: string, value?: string): AuditEvent => ({
+  eventName,
+  parameter: [
+    ...(value === undefined ? [] : [parameter('NEW_VALUE', value)]),
+    parameter('ORG_UNIT_NAME', path),
+  ],
+});
+
 const stateOf = async (userId: string) => (await world.ledger.readUser(userId)).user?.state;
 const trail = async () => await world.ledger.auditTrail({ limit: 100 });
 const ignored = async () => (await trail()).filter(({ step }) => step === 'hint-ignored');
@@ -546,6 +554,21 @@ describe('directory-event, fed by the log sink,', () => {
     await deliver(push(entry));
     expect(await stateOf(ANA.userId)).toBe('ready');
     expect(await counts()).toEqual({ 'late-entry ': 1 });
+  });
+
+  it.each([
+    ['a unit that was moved', unit('MOVE_ORG_UNIT', '/Staff', '/People'), '/People'],
+    ['a unit that was renamed', unit('EDIT_ORG_UNIT_NAME', '/Staff/Law', 'Legal'), '/Staff/Legal'],
+    ['a unit that was removed', unit('REMOVE_ORG_UNIT', '/Staff/Law'), '/Staff'],
+  ])('asks for a sweep of the subtree of %s, once however often it comes', async (_what, event, scope) => {
+    const entry = logEntry([event]);
+    for (let time = 0; time < 3; time += 1)
+      expect((await deliver(push(entry, `m-${time}`))).status).toBe(204);
+    expect((await world.ledger.sweepOverview()).waiting).toMatchObject([
+      { scope, cause: { eventId: 'insert-1', event: event.eventName } },
+    ]);
+    expect(world.log.of('sweep-requested')).toHaveLength(1);
+    expect(looked()).toEqual([]);
   });
 
   it('follows what it knows of an entry with several events and counts the others by name', async () => {

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createDue } from '../../functions/due.ts';
+import { createDue, type DueDeps } from '../../functions/due.ts';
 import { permanent } from '../../shared/errors.ts';
+import type { Reports } from '../../shared/ports/reports.ts';
 import { type Around, surround } from '../support/fakes/calls.ts';
 import {
   createWorld,
@@ -62,7 +63,7 @@ const inFreshWorlds = (): void => {
 };
 
 let channelsMade = 0;
-function start(around: Around = (_call, perform) => perform()): Promise<Served> {
+function start(around: Around = (_call, perform) => perform(), more: Partial<DueDeps> = {}): Promise<Served> {
   const { clock, log } = world;
   const ledger = surround('ledger', world.ledger, around);
   const bus = surround('bus', world.bus, around);
@@ -79,7 +80,10 @@ function start(around: Around = (_call, perform) => perform()): Promise<Served> 
       return `channel-${channelsMade}`;
     },
   };
-  return serveHandler(createDue({ ...privately(keys, clock), clock, log, ledger, bus, channels }), log);
+  return serveHandler(
+    createDue({ ...privately(keys, clock), clock, log, ledger, bus, channels, ...more }),
+    log,
+  );
 }
 
 const run = async (on = served) => on.request('/', { headers: await callerHeaders(keys) });
@@ -123,6 +127,44 @@ describe('due', () => {
       { userId: BEA, cause: { source: 'due', eventId, event: 'revoke-leaf' } },
       { userId: ANA, cause: { source: 'due', eventId, event: 'renew' } },
     ]);
+  });
+
+  describe('that reads the Reports API too', () => {
+    const reading = (reports: Reports) =>
+      start(undefined, {
+        reports: { ...world, reports, elapsedMs: () => performance.now(), budgetMs: 10_000 },
+      });
+    const lost: Reports = {
+      activityPage: async () => ({
+        activities: [
+          {
+            happenedAt: later(-HOUR_MS),
+            uniqueQualifier: '1',
+            events: [{ name: 'CREATE_USER', parameters: new Map([['USER_EMAIL', 'cleo@acme.example']]) }],
+          },
+        ],
+      }),
+    };
+
+    it('hints at whom the log sink did not tell of, beside whoever’s time has come', async () => {
+      await plan(ANA, 'renew', START);
+      const on = await reading(lost);
+      expect(await run(on)).toMatchObject({ status: 200, json: { users: 1 } });
+      await on.close();
+      expect(world.bus.hints).toMatchObject([{ userId: ANA }, { address: 'cleo@acme.example' }]);
+      expect(world.log.of('due')).toMatchObject([{ fields: { reports: 'read' } }]);
+    });
+
+    it('does all its other work where the list cannot be read, and succeeds', async () => {
+      await plan(ANA, 'renew', START);
+      const on = await reading({
+        activityPage: () => Promise.reject(permanent('reports-refused', 'The privilege is missing.')),
+      });
+      expect(await run(on)).toMatchObject({ status: 200, json: { users: 1, channels: { opened: 1 } } });
+      await on.close();
+      expect(await world.ledger.reportsReading()).toMatchObject({ failures: 1 });
+      expect(world.log.of('reports-not-read')).toMatchObject([{ severity: 'warning' }]);
+    });
   });
 
   it('hints again a minute later at who is still due', async () => {
