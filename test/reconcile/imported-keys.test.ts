@@ -252,6 +252,30 @@ describe('the pair of an imported key', () => {
     });
   });
 
+  test('that was disabled is not enabled by importing it again, and made anew once it was obliterated', async () => {
+    const id = await imported();
+    const keypair = pairOf(old)[0]?.keypairId ?? '';
+    await requestKeypairChange(deps(), ADMIN, {
+      kind: 'disable',
+      user: ADDRESS,
+      keypair,
+      reason: 'a mistake of ours',
+    });
+    await look(world.deps);
+    await imported();
+    expect(await world.ledger.readImport(id)).toMatchObject({
+      state: 'refused',
+      detail: expect.stringContaining('is disabled'),
+    });
+    world.clock.advance(31 * DAY_MS);
+    await world.gmail.obliterateKeypair(ADDRESS, keypair);
+    await imported();
+    expect(pairOf(old)).toMatchObject([{ enabled: true }]);
+    const { keypairs, notices } = await ledger();
+    expect(keypairs.find(({ serialHex }) => serialHex === id)?.disabled).toBeUndefined();
+    expect(notices).toEqual([]);
+  });
+
   test('is explained, and is among those whose mail opens', async () => {
     const id = await imported();
     const facts = await ledger();

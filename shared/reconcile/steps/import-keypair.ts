@@ -1,3 +1,4 @@
+import type { GmailKeypair } from '../../domain/gmail.ts';
 import type { ImportKeypairStep } from '../../domain/step.ts';
 import { isSealwrightError, permanent } from '../../errors.ts';
 import { gmailPkcs7Pem } from '../../pki/pkcs7.ts';
@@ -22,18 +23,27 @@ export async function importKeypair(step: ImportKeypairStep, context: StepContex
   const [certificateDer, ...chainDer] = imported?.chainDer ?? [];
   if (imported?.userId !== facts.userId || certificateDer === undefined)
     throw permanent('intent-mismatch', `The ledger has no import ${importId} of user ${facts.userId}.`);
-  const find = async (): Promise<string | undefined> =>
+  const find = async (): Promise<GmailKeypair | undefined> =>
     (await deps.gmail.listKeypairs(mailbox)).find(
       ({ leafSha256Hex }) => leafSha256Hex === imported.certificateSha256Hex,
-    )?.keypairId;
+    );
   const close = async (keypairId: string, outcome: 'done' | 'adopted'): Promise<StepOutcome> => {
     await deps.ledger.recordKeypair(lease, { serialHex: importId, keypairId });
+    // One made anew after another was obliterated is as enabled as any.
+    await deps.ledger.recordKeypairEnabled(lease, importId);
     await deps.ledger.closeImport(lease, { importId, state: 'uploaded' });
     return { outcome, details: { importId, keypairId } };
   };
 
+  // Somebody disabled it on purpose: whoever imports it again is told, and nothing is undone behind their back.
+  const adopt = async ({ keypairId, enabled }: GmailKeypair): Promise<StepOutcome> =>
+    enabled
+      ? close(keypairId, 'adopted')
+      : refuse(
+          `Gmail has the certificate in key pair ${keypairId}, which is disabled: enable it there (keypairs.enable) and import it again.`,
+        );
   const there = await find();
-  if (there !== undefined) return close(there, 'adopted');
+  if (there !== undefined) return adopt(there);
   await deps.ledger.recordKeypairIntent(lease, importId);
   await assertMailboxIsTheirs(deps, facts.userId, mailbox);
   const { keyServiceUrl, wrappedKey } = imported.key;
@@ -50,6 +60,6 @@ export async function importKeypair(step: ImportKeypairStep, context: StepContex
   }
   if (created.kind === 'created') return close(created.keypairId, 'done');
   const meanwhile = await find();
-  if (meanwhile !== undefined) return close(meanwhile, 'adopted');
+  if (meanwhile !== undefined) return adopt(meanwhile);
   return refuse('Gmail says that it has the certificate and lists no key pair with it.');
 }
