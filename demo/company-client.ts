@@ -10,6 +10,7 @@ import type { ReadyLine } from '../local/system.ts';
 export interface Certificate {
   readonly serial: string;
   readonly state: string;
+  readonly issuer?: string;
   readonly addresses: readonly string[];
   readonly notAfter: string;
   readonly certificate?: string;
@@ -155,7 +156,12 @@ export class CompanyClient {
       const view = await this.user(user);
       if (view !== undefined) users.push(view);
     }
-    return { users, audit: await this.#pages('v1/audit', 'entries') };
+    return { users, audit: await this.audit() };
+  }
+
+  /** Every line of the audit trail, oldest first. */
+  async audit(): Promise<readonly unknown[]> {
+    return await this.#pages('v1/audit', 'entries');
   }
 
   async moveClock(advance: string): Promise<void> {

@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { Certificate } from '../../demo/company-client.ts';
 import type { GmailPair } from '../stories/story.ts';
 import { type Calendar, calendarOf } from './year/calendar.ts';
-import { checkCrlHistory, checkPerson, type Ending, type Found } from './year/check.ts';
+import { checkCrlHistory, checkPerson, checkRetiring, type Ending, type Found } from './year/check.ts';
 import { type Expected, expectedAtTheEnd } from './year/model.ts';
 
 const ADDRESS = 'p001@acme.example';
@@ -177,7 +177,7 @@ describe('the judge of a year', () => {
     const at = ending.now;
     const crl = (number: bigint, ...revoked: [string, string][]) => ({
       at,
-      crl: { number, revoked: new Map(revoked) },
+      crl: { number, nextUpdate: ending.now, revoked: new Map(revoked) },
     });
     const endings = new Map([
       ['a', new Date(at.getTime() + 1)],
@@ -193,6 +193,39 @@ describe('the judge of a year', () => {
       "The CRL's reason for a changed.",
     ]);
     expect(history(crl(1n, ['c', 'Superseded']), crl(2n))).toEqual([expect.stringContaining('nobody has')]);
+  });
+});
+
+describe('the check of the issuer that retires', () => {
+  const day = (number: number) => new Date(ending.startedAt.getTime() + number * DAY_MS);
+  const sighting = (at: number, nextUpdate: number) => ({
+    at: day(at),
+    crl: { number: 7n, nextUpdate: day(nextUpdate), revoked: new Map<string, string>() },
+  });
+  const soundOne = () => ({
+    sightings: [sighting(10, 15), sighting(20, 24), sighting(30, 24)],
+    endings: [day(10), day(20)],
+    now: day(40),
+  });
+
+  it('finds nothing where it signed until its last certificate had ended, and is retired', () => {
+    const sound = soundOne();
+    expect(checkRetiring({ ...sound, retiredAt: day(21) })).toEqual([]);
+    expect(checkRetiring({ ...sound, sightings: [], retiredAt: undefined, now: day(19) })).toEqual([]);
+  });
+
+  it('finds a CRL that had run out, and an issuer retired too early or not at all', () => {
+    const sound = soundOne();
+    const lapsed = { ...sound, sightings: [sighting(10, 9)], retiredAt: day(21) };
+    expect(checkRetiring(lapsed)).toEqual([
+      expect.stringContaining('CRL 7 of the issuer that retires had run out'),
+    ]);
+    expect(checkRetiring({ ...sound, retiredAt: day(20) })).toEqual([
+      expect.stringContaining('before its last'),
+    ]);
+    expect(checkRetiring({ ...sound, sightings: [], retiredAt: undefined })).toEqual([
+      expect.stringContaining('is not retired'),
+    ]);
   });
 });
 

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 
 export interface PublishedCrl {
   readonly number: bigint;
+  readonly nextUpdate: Date;
   /** OpenSSL's name of the reason by serial, lower-case hex; `Unspecified` where the entry gives none. */
   readonly revoked: ReadonlyMap<string, string>;
 }
@@ -17,9 +18,12 @@ export function readCrl(der: Uint8Array): PublishedCrl {
   });
   const number = /X509v3 CRL Number:\s*\n\s*(0x[0-9A-Fa-f]+|\d+)/.exec(text)?.[1];
   if (number === undefined) throw new Error(`OpenSSL finds no CRL number in:\n${text}`);
+  const nextUpdate = /Next Update: (.+? GMT)/.exec(text)?.[1];
+  if (nextUpdate === undefined) throw new Error(`OpenSSL finds no next update in:\n${text}`);
   const entries = text.split(/Serial Number: /).slice(1);
   return {
     number: BigInt(number),
+    nextUpdate: new Date(nextUpdate),
     revoked: new Map(
       entries.map((entry) => [
         (/^[0-9A-F]+/.exec(entry)?.[0] ?? '').toLowerCase(),

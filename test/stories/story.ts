@@ -86,6 +86,7 @@ export interface CallRecord {
 
 export interface AuditRecord {
   readonly id: string;
+  readonly at: string;
   readonly userId?: string;
   readonly cause: { readonly source: string; readonly event: string };
   readonly step: string;

@@ -171,3 +171,28 @@ export function checkCrlHistory(
     return problems;
   });
 }
+
+/** What became of an issuer whose successor took over. */
+export interface Retiring {
+  readonly sightings: readonly CrlSighting[];
+  /** notAfter of each certificate under it. */
+  readonly endings: readonly Date[];
+  /** From the audit trail; undefined while it is not retired. */
+  readonly retiredAt: Date | undefined;
+  readonly now: Date;
+}
+
+/** It signs its CRL until its last certificate has ended, and is retired soon after that and not before. */
+export function checkRetiring({ sightings, endings, retiredAt, now }: Retiring): readonly string[] {
+  const lastEnd = new Date(Math.max(...endings.map((at) => at.getTime())));
+  const problems = sightings
+    .filter(({ at, crl }) => at <= (retiredAt ?? now) && crl.nextUpdate <= at)
+    .map(({ at, crl }) => `On ${at.toISOString()} CRL ${crl.number} of the issuer that retires had run out.`);
+  if (retiredAt !== undefined && retiredAt <= lastEnd)
+    problems.push(
+      `The issuer was retired on ${retiredAt.toISOString()}, before its last certificate ended (${lastEnd.toISOString()}).`,
+    );
+  if (retiredAt === undefined && now.getTime() - lastEnd.getTime() > PROMPT_DAYS * DAY_MS)
+    problems.push(`The issuer is not retired, and its last certificate ended on ${lastEnd.toISOString()}.`);
+  return problems;
+}

@@ -3,9 +3,9 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type PublishedCrl, readCrl } from '../../stories/openssl.ts';
-import { beginStory, type Story } from '../../stories/story.ts';
+import { type AuditRecord, beginStory, type Story } from '../../stories/story.ts';
 import { type Act, calendarOf, type YearPlan } from './calendar.ts';
-import { type CrlSighting, checkCrlHistory, checkPerson, type Found } from './check.ts';
+import { type CrlSighting, checkCrlHistory, checkPerson, checkRetiring, type Found } from './check.ts';
 import { Hands } from './hands.ts';
 import { expectedAtTheEnd } from './model.ts';
 
@@ -96,6 +96,7 @@ class Year {
       };
       const problems: string[] = [];
       const endings = new Map<string, Date>();
+      const underFirst: Date[] = [];
       await inTurns(expected, async (one) => {
         const address = this.#hands.addressOf(one.person);
         const found = await this.#found(
@@ -103,10 +104,13 @@ class Year {
           one.revocations.some(({ reason }) => reason === 'cessationOfOperation'),
         );
         problems.push(...checkPerson(one, address, found, ending));
-        for (const { serial, notAfter } of found.view?.certificates ?? [])
+        for (const { serial, notAfter, issuer } of found.view?.certificates ?? []) {
           endings.set(serial, new Date(notAfter));
+          if (issuer === this.#story.system.issuerId) underFirst.push(new Date(notAfter));
+        }
       });
       for (const sightings of this.#crls.values()) problems.push(...checkCrlHistory(sightings, endings));
+      problems.push(...(await this.#firstIssuer(underFirst, ending.now)));
       problems.push(...(await this.#openOldMail(expected)), ...(await this.#nothingHeld()));
       await this.#hands.sealwright(['ca', 'health']).catch((error: unknown) => problems.push(String(error)));
       const audit = await this.#verifyAudit(problems);
@@ -189,6 +193,18 @@ class Year {
       }
     }
     return problems;
+  }
+
+  async #firstIssuer(endings: readonly Date[], now: Date): Promise<readonly string[]> {
+    const { issuerId, crlUrl } = this.#story.system;
+    const retired = ((await this.#hands.company.audit()) as readonly AuditRecord[]).find(
+      ({ step, details }) => step === 'issuer-retired' && details?.['issuerId'] === issuerId,
+    );
+    this.#options.progress(
+      `The first issuer ${retired === undefined ? 'is not retired yet' : `was retired on ${retired.at}`}; ${endings.length} certificates were under it.`,
+    );
+    const retiredAt = retired === undefined ? undefined : new Date(retired.at);
+    return checkRetiring({ sightings: this.#crls.get(crlUrl) ?? [], endings, retiredAt, now });
   }
 
   async #nothingHeld(): Promise<readonly string[]> {
