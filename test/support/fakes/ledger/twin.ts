@@ -1,7 +1,7 @@
 /** Two ledgers that are told the same and must answer the same: how the one in memory is held to the one in SQL. */
 import { isDeepStrictEqual } from 'node:util';
 import { isSealwrightError } from '../../../../shared/errors.ts';
-import type { Ledger } from '../../../../shared/ports/ledger.ts';
+import type { CrlIntent, CrlText, Lease, Ledger } from '../../../../shared/ports/ledger.ts';
 
 /** Thrown when the two answer differently. No error of the product's, so nothing handles it. */
 export class TwinsDiffer extends Error {
@@ -16,7 +16,8 @@ type Outcome = { readonly answer: unknown } | { readonly code: string; readonly 
  */
 export function twinLedger(first: Ledger, second: Ledger): Ledger {
   let turn: Promise<unknown> = Promise.resolve();
-  const both = (name: string, args: readonly unknown[]): Promise<unknown> => {
+  const both = (name: string, given: readonly unknown[]): Promise<unknown> => {
+    const args = given.map((arg) => (typeof arg === 'function' ? askedOnce(arg as Ask) : arg));
     const mine = turn.then(async () => {
       const one = await outcomeOf(first, name, args);
       expectSame(name, one, await outcomeOf(second, name, args));
@@ -30,11 +31,33 @@ export function twinLedger(first: Ledger, second: Ledger): Ledger {
     get: (target, name) => {
       const value: unknown = Reflect.get(target, name);
       if (typeof value !== 'function' || typeof name !== 'string') return value;
+      if (name === 'recordCrlIntent')
+        return async (lease: Lease, intent: CrlIntent) =>
+          both(name, [lease, { ...intent, text: await readOnce(intent.text) }]);
       if (name === 'seenBySweep')
         return (sweepId: bigint) => alike(name, first.seenBySweep(sweepId), second.seenBySweep(sweepId));
       return (...args: readonly unknown[]) => both(name, args);
     },
   });
+}
+
+type Ask = (...asked: readonly unknown[]) => unknown;
+
+/** Whoever is asked something by a ledger is asked by the first one alone: what they read from may be gone by then. */
+function askedOnce(ask: Ask): Ask {
+  const said = new Map<string, unknown>();
+  return (...asked) => {
+    const question = text(asked);
+    if (!said.has(question)) said.set(question, ask(...asked));
+    return said.get(question);
+  };
+}
+
+/** The text of a CRL as both can read it: its blocks come once, and ask these ledgers while they do. */
+async function readOnce({ blocks, around }: CrlText): Promise<CrlText> {
+  const read: Uint8Array[] = [];
+  for await (const block of blocks) read.push(block);
+  return { blocks: read, around };
 }
 
 async function outcomeOf(ledger: Ledger, name: string, args: readonly unknown[]): Promise<Outcome> {
@@ -59,6 +82,7 @@ function plain(value: unknown): unknown {
   if (value instanceof Date) return value;
   if (value instanceof Map) return new Map([...value].map(([key, entry]) => [key, plain(entry)]));
   if (Array.isArray(value)) return value.map(plain);
+  if (typeof value === 'function') return 'a function';
   if (value === null || typeof value !== 'object') return value;
   return Object.fromEntries(
     Object.entries(value).flatMap(([key, entry]) => (entry === undefined ? [] : [[key, plain(entry)]])),
