@@ -5,6 +5,7 @@ import { compromise, DAY_MS, HOUR_MS, type Model, type Person, personOf, settle 
 import {
   addressOf,
   expectAgreement,
+  expectListed,
   GROUP,
   look,
   pass,
@@ -48,6 +49,7 @@ function command({ name, userId, possible, inModel, inReal }: Happening): Comman
       for (const person of model.people.values()) settle(model, person);
       await expectAgreement(real, model);
       await tellRenewals(real, model);
+      await expectListed(real, model);
     },
   };
 }

@@ -4,16 +4,18 @@
  */
 import { randomInt } from 'node:crypto';
 import fc from 'fast-check';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { generateRsaKey } from '../../shared/pki/key.ts';
 import type { ReconcileDeps } from '../../shared/reconcile/context.ts';
 import { type SampleAuthority, sampleAuthority } from '../pki/sample-authority.ts';
+import { readCrl as opensslCrl } from '../stories/openssl.ts';
+import { listedSerials } from '../support/elements.ts';
 import { keyPoolOfPairs } from '../support/fakes/key-pool.ts';
-import { createWorld, KEY_SERVICE_URL, type Materials, START } from '../support/fakes/world.ts';
-import { anyCommand, type Command, join, rekey, USERS } from './commands.ts';
+import { createWorld, KEY_SERVICE_URL, type Materials, START, type World } from '../support/fakes/world.ts';
+import { anyCommand, type Command, join, rekey, USERS, wait } from './commands.ts';
 import { KEPT } from './kept.ts';
-import { newModel, personOf } from './model.ts';
-import { expectAgreement, newReal } from './real.ts';
+import { HOUR_MS, type Model, newModel, personOf } from './model.ts';
+import { expectAgreement, expectListed, newReal, publicCrl, type Real } from './real.ts';
 
 const setting = (name: string, usual: number): number =>
   Number(process.env[`SEALWRIGHT_MODEL_${name}`] ?? usual);
@@ -72,18 +74,47 @@ describe('the system and a model of it', () => {
 
   test.each(KEPT)('agree on a kept history: $what', { timeout: 30_000 }, ({ commands }) => tell(commands));
 
-  test('are compared: a certificate that is revoked in one alone is found', async () => {
-    const world = await createWorld(materials, { ledger: 'memory' });
-    try {
-      const model = newModel(USERS, START.getTime(), KEY_SERVICE_URL);
-      const real = newReal(world, next);
-      await fc.asyncModelRun(() => ({ model, real }), [join('101'), rekey('101', 'superseded')]);
-      const [leaf] = personOf(model, '101').leaves;
-      if (leaf === undefined) throw new Error('nothing was issued');
-      leaf.revoked = true;
+  describe('are compared:', () => {
+    let world: World;
+    let model: Model;
+    let real: Real;
+    beforeEach(async () => {
+      world = await createWorld(materials, { ledger: 'memory' });
+      model = newModel(USERS, START.getTime(), KEY_SERVICE_URL);
+      real = newReal(world, next);
+      await fc.asyncModelRun(
+        () => ({ model, real }),
+        [join('101'), rekey('101', 'keyCompromise'), rekey('101', 'superseded'), wait(HOUR_MS)],
+      );
+    });
+    afterEach(() => world.close());
+    const leafOf = (index: number) => personOf(model, '101').leaves[index] ?? expect.unreachable();
+
+    test('a certificate that is revoked in one alone is found', async () => {
+      leafOf(1).revoked = true;
       await expect(expectAgreement(real, model)).rejects.toThrow('certificates of 101');
-    } finally {
-      await world.close();
-    }
+    });
+
+    test('a revoked certificate that the public CRL does not list is found', async () => {
+      leafOf(1).revoked = true;
+      await expect(expectListed(real, model)).rejects.toThrow('the CRL of issuing-1');
+    });
+
+    test('one that it lists and should not is found, also one that should be listed no more', async () => {
+      await expectListed(real, model);
+      leafOf(0).revoked = false;
+      await expect(expectListed(real, model)).rejects.toThrow('the CRL of issuing-1');
+      leafOf(0).revoked = true;
+      leafOf(0).endMs = START.getTime() - 1;
+      real.madeMs.set('issuing-1', [START.getTime(), START.getTime() + 1]);
+      await expect(expectListed(real, model)).rejects.toThrow('the CRL of issuing-1');
+    });
+
+    test('a CRL is read as OpenSSL reads it', async () => {
+      const crlDer = publicCrl(real, world.issuer);
+      const { revoked } = opensslCrl(crlDer);
+      expect(listedSerials(crlDer).serials).toEqual([leafOf(0).serial]);
+      expect([...revoked]).toEqual([[leafOf(0).serial, 'Key Compromise']]);
+    });
   });
 });

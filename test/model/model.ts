@@ -1,7 +1,7 @@
 /**
- * What Sealwright should come to, told far more simply than it is done: people, their certificates in order of birth, and
- * which of them are revoked. No Gmail, no ledger, no steps, no crashes. When a certificate is renewed is drawn with its
- * serial, so the model is told that instant once the certificate is there.
+ * What Sealwright should come to, told far more simply than it is done: people, their certificates in order of birth, which of
+ * them are revoked, and whom each issuer's CRL lists. No Gmail, no ledger, no steps, no crashes. A certificate's serial, and with
+ * it when it is renewed, is drawn, so the model is told both once the certificate is there; it is told when CRLs were made, too.
  */
 export const HOUR_MS = 3_600_000;
 export const DAY_MS = 24 * HOUR_MS;
@@ -15,10 +15,13 @@ export type PersonState = 'none' | 'active' | 'leaving' | 'out';
 export interface ModelLeaf {
   readonly name: string;
   readonly service: string;
+  /** The issuer that was active when it was issued. */
+  readonly isUnderNext: boolean;
   readonly answersWish: boolean;
   dueMs?: number;
   revoked: boolean;
   /** Told, not predicted. */
+  serial?: string;
   renewMs?: number;
   endMs?: number;
 }
@@ -144,7 +147,10 @@ function issue(model: Model, person: Person): void {
     leaf.service === model.service;
   let current = person.leaves.findLast(fits);
   if (current === undefined) {
-    current = { name: person.name, service: model.service, answersWish: person.wish, revoked: false };
+    current = {
+      ...{ name: person.name, service: model.service, isUnderNext: model.hasRolled },
+      ...{ answersWish: person.wish, revoked: false },
+    };
     person.leaves.push(current);
   }
   person.wish = false;
@@ -154,4 +160,19 @@ function issue(model: Model, person: Person): void {
     const older = index < person.leaves.indexOf(current);
     if (leaf.name !== person.name || (current.answersWish && older)) leaf.dueMs = model.nowMs + OVERLAP_MS;
   }
+}
+
+/**
+ * Whom an issuer's last CRL lists: everybody who is revoked, until one CRL made after their certificate's end has listed them
+ * (RFC 5280 §3.3). `madeMs`: when this issuer's CRLs were made, the last one last.
+ */
+export function predictedCrl(model: Model, isNext: boolean, madeMs: readonly number[]): readonly string[] {
+  const earlierMs = madeMs.at(-2) ?? Number.NEGATIVE_INFINITY;
+  return [...model.people.values()]
+    .flatMap(({ leaves }) => leaves)
+    .filter(
+      ({ isUnderNext, revoked, endMs }) => isUnderNext === isNext && revoked && (endMs ?? 0) >= earlierMs,
+    )
+    .map(({ serial }) => serial ?? 'not told')
+    .sort();
 }

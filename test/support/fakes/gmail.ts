@@ -2,6 +2,7 @@ import { createHash, type KeyObject, X509Certificate } from 'node:crypto';
 import type { GmailIdentity } from '../../../shared/domain/gmail.ts';
 import { permanent } from '../../../shared/errors.ts';
 import type { Gmail, PrivateKeyPlace } from '../../../shared/ports/gmail.ts';
+import { type Element, elements } from '../elements.ts';
 import type { ManualClock } from './clock.ts';
 import type { FakeDirectory } from './directory.ts';
 import { type Saved, stateCell } from './state.ts';
@@ -217,38 +218,24 @@ function leafOfChain(pkcs7Pem: string, now: Date | undefined): X509Certificate {
   return leaf;
 }
 
+/** As `elements`, refusing as Gmail does. */
+function cut(der: Buffer): readonly Element[] {
+  try {
+    return elements(der);
+  } catch (error) {
+    throw permanent('gmail-refused', 'The upload is no DER.', { cause: error });
+  }
+}
+
 /** Certificates of a certificates-only SignedData (RFC 5652 §5.1) in their order, as they were sent. */
 function certificatesOf(pkcs7Pem: string): readonly Buffer[] {
   const base64 = /-----BEGIN PKCS7-----([\s\S]+?)-----END PKCS7-----/.exec(pkcs7Pem)?.[1];
   if (base64 === undefined) throw permanent('gmail-refused', 'The upload is no PKCS7 PEM.');
-  const [contentInfo] = elements(Buffer.from(base64, 'base64'));
+  const [contentInfo] = cut(Buffer.from(base64, 'base64'));
   const [, content] = elements(contentInfo?.content);
   const [signedData] = elements(content?.content);
   const certificates = elements(signedData?.content).find(({ tag }) => tag === 0xa0);
   return elements(certificates?.content).map(({ whole }) => whole);
-}
-
-interface Element {
-  readonly tag: number;
-  readonly content: Buffer;
-  readonly whole: Buffer;
-}
-
-/** What DER holds, one after the other (X.690 §8.1), cut without any of the product's code; refuses bytes that end too early. */
-function elements(der: Buffer = Buffer.of()): readonly Element[] {
-  const found: Element[] = [];
-  for (let rest = der; rest.length > 0; ) {
-    const lengthBytes = (rest[1] ?? 0) < 0x80 ? 0 : (rest[1] ?? 0) & 0x7f;
-    const start = 2 + lengthBytes;
-    if (lengthBytes > 4 || rest.length < start) throw permanent('gmail-refused', 'The upload is no DER.');
-    const end = start + (lengthBytes === 0 ? (rest[1] ?? 0) : rest.readUIntBE(2, lengthBytes));
-    if (rest.length < end) throw permanent('gmail-refused', 'The upload ends in the middle.');
-    found.push({
-      ...{ tag: rest[0] ?? 0, content: rest.subarray(start, end), whole: rest.subarray(0, end) },
-    });
-    rest = rest.subarray(end);
-  }
-  return found;
 }
 
 /** CAs are read and verified once: they do not change between two uploads. */
