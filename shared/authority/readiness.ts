@@ -13,7 +13,10 @@ import {
 } from '../domain/issuer-address.ts';
 import type { IssuerRecord } from '../domain/records.ts';
 import { isSealwrightError, permanent } from '../errors.ts';
-import { crlNumberOf, readCrlHeader, verifyCrl } from '../pki/crl-reader.ts';
+import { sha256Hex } from '../pki/certificate.ts';
+import { CrlPartsReader, passing, readThrough } from '../pki/crl-parts.ts';
+import { type CrlHeader, crlNumberOf } from '../pki/crl-reader.ts';
+import { CrlVerifier } from '../pki/crl-verifier.ts';
 import { DerError, sameBytes } from '../pki/der-reader.ts';
 import type { DecodedExtensions } from '../pki/extensions-reader.ts';
 import { encodeOcspRequest, issuerHashes } from '../pki/ocsp.ts';
@@ -90,8 +93,7 @@ async function lookAt(
   { kind, url }: PrintedAddress,
 ): Promise<Outcome> {
   try {
-    const { answer, found } = await LOOKS[kind](deps, issuer, url);
-    return { sha256Hex: createHash('sha256').update(answer.body).digest('hex'), found };
+    return await LOOKS[kind](deps, issuer, url);
   } catch (error) {
     if (error instanceof DerError) return { failure: `what came back cannot be read: ${error.message}` };
     if (isSealwrightError(error) && error.code === 'address-unreachable') return { failure: error.message };
@@ -106,33 +108,58 @@ class NotRight extends Error {
 }
 
 interface Look {
-  readonly answer: PublicAnswer;
+  /** Of what came back. */
+  readonly sha256Hex: string;
   readonly found: string;
 }
 
 const LOOKS: Readonly<
   Record<AddressKind, (deps: ReadinessDeps, issuer: IssuerRecord, url: string) => Promise<Look>>
 > = {
-  crl: async (deps, issuer, url) => {
-    const answer = expectBody(await deps.publicWeb.get(url), 'application/pkix-crl');
-    if (!verifyCrl(answer.body, issuer.certificateDer))
-      throw new NotRight('the CRL there is not this issuer’s');
-    const header = readCrlHeader(answer.body);
-    const ends = header.nextUpdate?.at;
-    if (ends === undefined || ends <= deps.clock.now()) {
-      throw new NotRight(`the CRL there ended at ${ends?.toISOString() ?? 'no given time'}`);
-    }
-    return { answer, found: `CRL ${crlNumberOf(header)}, good until ${ends.toISOString()}` };
-  },
+  crl: lookAtCrl,
   issuer: async (deps, issuer, url) => {
     const answer = expectBody(await deps.publicWeb.get(url), 'application/pkix-cert');
     if (!sameBytes(answer.body, issuer.certificateDer)) {
       throw new NotRight('the certificate there is not this issuer’s');
     }
-    return { answer, found: 'the issuer’s certificate' };
+    return { sha256Hex: sha256Hex(answer.body), found: 'the issuer’s certificate' };
   },
   ocsp: lookAtOcsp,
 };
+
+/** As it comes: a CRL of a million entries is 51 MB. */
+async function lookAtCrl(deps: ReadinessDeps, issuer: IssuerRecord, url: string): Promise<Look> {
+  const { parts } = expectBody(await deps.publicWeb.getParts(url), 'application/pkix-crl');
+  const verifier = new CrlVerifier(issuer.certificateDer);
+  const digest = createHash('sha256');
+  const header = await readCrlParts(
+    passing(parts, (part) => digest.update(part)),
+    verifier,
+  );
+  if (header === undefined || !verifier.verifies(header))
+    throw new NotRight('the CRL there is not this issuer’s');
+  const ends = header.nextUpdate?.at;
+  if (ends === undefined || ends <= deps.clock.now()) {
+    throw new NotRight(`the CRL there ended at ${ends?.toISOString() ?? 'no given time'}`);
+  }
+  return {
+    sha256Hex: digest.digest('hex'),
+    found: `CRL ${crlNumberOf(header)}, good until ${ends.toISOString()}`,
+  };
+}
+
+/** Undefined for what is no CRL. */
+async function readCrlParts(
+  parts: AsyncIterable<Uint8Array>,
+  verifier: CrlVerifier,
+): Promise<CrlHeader | undefined> {
+  try {
+    return (await readThrough(parts, new CrlPartsReader(verifier.digest))).header;
+  } catch (error) {
+    if (error instanceof DerError) return undefined;
+    throw error;
+  }
+}
 
 /** Asks about the OCSP signer's own certificate: it is the one that exists before any leaf does. */
 async function lookAtOcsp(deps: ReadinessDeps, issuer: IssuerRecord, url: string): Promise<Look> {
@@ -160,10 +187,16 @@ async function lookAtOcsp(deps: ReadinessDeps, issuer: IssuerRecord, url: string
   if (single.nextUpdate === undefined || single.nextUpdate <= deps.clock.now()) {
     throw new NotRight('the answer is out of date');
   }
-  return { answer, found: `an answer good until ${single.nextUpdate.toISOString()}` };
+  return {
+    sha256Hex: sha256Hex(answer.body),
+    found: `an answer good until ${single.nextUpdate.toISOString()}`,
+  };
 }
 
-function expectBody(answer: PublicAnswer, contentType: string): PublicAnswer {
+function expectBody<Answer extends Pick<PublicAnswer, 'status' | 'contentType'>>(
+  answer: Answer,
+  contentType: string,
+): Answer {
   if (answer.status >= 300 && answer.status < 400) {
     throw new NotRight(`it redirects (HTTP ${answer.status}), which who checks a certificate may not follow`);
   }

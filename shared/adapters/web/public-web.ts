@@ -1,6 +1,6 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { retryable } from '../../errors.ts';
-import type { PublicAnswer, PublicWeb } from '../../ports/public-web.ts';
+import type { PublicAnswer, PublicAnswerInParts, PublicWeb } from '../../ports/public-web.ts';
 
 export interface PublicWebOptions {
   /** A forward proxy for plain HTTP, such as `http://proxy.acme.example:3128`; absent: straight to the host. */
@@ -23,28 +23,43 @@ interface Call {
 /** Over node:http, which follows no redirect and carries no cookie, no token and no client certificate. */
 export function publicWeb(options: PublicWebOptions = {}): PublicWeb {
   return {
-    get: (url) => ask(url, { method: 'GET', headers: {} }, options),
+    get: (url) => whole(ask(url, { method: 'GET', headers: {} }, options)),
+    getParts: (url) => ask(url, { method: 'GET', headers: {} }, options),
     post: (url, body, contentType) =>
-      ask(
-        url,
-        {
-          method: 'POST',
-          body,
-          headers: { 'content-type': contentType, 'content-length': String(body.length) },
-        },
-        options,
+      whole(
+        ask(
+          url,
+          {
+            method: 'POST',
+            body,
+            headers: { 'content-type': contentType, 'content-length': String(body.length) },
+          },
+          options,
+        ),
       ),
   };
 }
 
-async function ask(url: string, call: Call, options: PublicWebOptions): Promise<PublicAnswer> {
+async function whole(asked: Promise<PublicAnswerInParts>): Promise<PublicAnswer> {
+  const { parts, ...answer } = await asked;
+  const all: Uint8Array[] = [];
+  for await (const part of parts) all.push(part);
+  return { ...answer, body: Buffer.concat(all) };
+}
+
+async function ask(url: string, call: Call, options: PublicWebOptions): Promise<PublicAnswerInParts> {
   const unreachable = (why: string, cause?: unknown) =>
     retryable('address-unreachable', `The public address ${url} could not be fetched: ${why}.`, { cause });
   const target = new URL(url);
   if (target.protocol !== 'http:') throw unreachable('it is not plain http');
   const via = options.proxyUrl === undefined ? target : new URL(options.proxyUrl);
   const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
-  return await new Promise<PublicAnswer>((resolve, reject) => {
+  const failure = (error: Error) =>
+    unreachable(
+      error.name === 'AbortError' ? `no answer within ${timeoutMs / 1000} s` : error.message,
+      error,
+    );
+  return await new Promise<PublicAnswerInParts>((resolve, reject) => {
     const request = httpRequest({
       host: via.hostname.replace(/^\[|\]$/g, ''),
       port: via.port === '' ? 80 : Number(via.port),
@@ -53,37 +68,32 @@ async function ask(url: string, call: Call, options: PublicWebOptions): Promise<
       headers: { host: target.host, accept: '*/*', connection: 'close', ...call.headers },
       signal: AbortSignal.timeout(timeoutMs),
     });
-    const fail = (error: Error) =>
-      reject(
-        unreachable(
-          error.name === 'AbortError' ? `no answer within ${timeoutMs / 1000} s` : error.message,
-          error,
-        ),
-      );
-    request.once('error', fail);
+    // Once there is an answer, whatever goes wrong is thrown where its parts are read.
+    request.on('error', (error) => reject(failure(error)));
     request.once('response', (response) => {
-      readBody(response, options.maxBytes ?? MAX_BYTES).then(
-        (body) =>
-          resolve({
-            status: response.statusCode ?? 0,
-            contentType:
-              (response.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '',
-            body,
-          }),
-        fail,
-      );
+      resolve({
+        status: response.statusCode ?? 0,
+        contentType: (response.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '',
+        parts: bodyParts(response, options.maxBytes ?? MAX_BYTES, failure),
+      });
     });
     request.end(call.body);
   });
 }
 
-async function readBody(response: IncomingMessage, maxBytes: number): Promise<Uint8Array> {
-  const chunks: Buffer[] = [];
+async function* bodyParts(
+  response: IncomingMessage,
+  maxBytes: number,
+  failure: (error: Error) => Error,
+): AsyncGenerator<Uint8Array> {
   let length = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > maxBytes) throw new Error(`more than ${maxBytes} bytes came back`);
-    chunks.push(chunk);
+  try {
+    for await (const part of response as AsyncIterable<Buffer>) {
+      length += part.length;
+      if (length > maxBytes) throw new Error(`more than ${maxBytes} bytes came back`);
+      yield part;
+    }
+  } catch (error) {
+    throw failure(error instanceof Error ? error : new Error(String(error)));
   }
-  return Buffer.concat(chunks);
 }

@@ -20,7 +20,7 @@ export interface FakeBucket extends Bucket, Saved {
 /** Cut where no CRL would be. */
 const PART_BYTES = 100;
 
-async function* inParts(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+export async function* inParts(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < bytes.length; at += PART_BYTES) yield bytes.subarray(at, at + PART_BYTES);
 }
 

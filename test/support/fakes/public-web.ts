@@ -2,7 +2,7 @@ import type { OcspResponder } from '../../../shared/authority/ocsp-responder.ts'
 import { retryable } from '../../../shared/errors.ts';
 import { ocspError } from '../../../shared/pki/ocsp.ts';
 import type { PublicAnswer, PublicWeb } from '../../../shared/ports/public-web.ts';
-import type { FakeBucket } from './bucket.ts';
+import { type FakeBucket, inParts } from './bucket.ts';
 
 /** The public names as the world sees them: the bucket's objects, an OCSP responder, and whatever a test puts in their place. */
 export interface FakePublicWeb extends PublicWeb {
@@ -26,18 +26,23 @@ export function fakePublicWeb(options: {
       throw retryable('address-unreachable', `The public address ${url} could not be fetched: away.`);
     return { ...answer, ...other };
   };
+  const get = (url: string): PublicAnswer => {
+    const object = options.bucket.object(new URL(url).pathname.slice(1));
+    return replaced(
+      url,
+      object === undefined ? nothing : { status: 200, contentType: object.contentType, body: object.bytes },
+    );
+  };
   return {
     fetched,
     put: (url, answer) => {
       if (answer === undefined) instead.delete(url);
       else instead.set(url, answer);
     },
-    get: async (url) => {
-      const object = options.bucket.object(new URL(url).pathname.slice(1));
-      return replaced(
-        url,
-        object === undefined ? nothing : { status: 200, contentType: object.contentType, body: object.bytes },
-      );
+    get: async (url) => get(url),
+    getParts: async (url) => {
+      const { body, ...answer } = get(url);
+      return { ...answer, parts: inParts(body) };
     },
     post: async (url, body) => {
       const { respond } = options;
