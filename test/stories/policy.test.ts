@@ -69,4 +69,19 @@ describe('a policy', { timeout: 120_000 }, () => {
     const crl = await company.crlThat(`a CRL listing ${serial}`, ({ revoked }) => revoked.has(serial));
     expect(crl.revoked.get(serial)).toBe('Affiliation Changed');
   });
+
+  it('covers also whom neither the notifications nor the log sink told of, within half an hour', async () => {
+    const { company, system } = story;
+    await company.faults({ events: { drop: 1 } });
+    await company.createUser(addressOf('unheard'), 'Una', 'Hurd', '/People');
+    await company.noFaults();
+    await company.drain();
+    expect(await company.user(addressOf('unheard'))).toBeUndefined();
+    await company.moveClock('30m');
+    const { userId } = await company.waitForState(addressOf('unheard'), 'ready');
+    const looks = readFileSync(system.logFile, 'utf8')
+      .split('\n')
+      .filter((line) => line.includes('"look-started"') && line.includes(userId));
+    expect(looks[0]).toContain('"eventId":"reports-');
+  });
 });
