@@ -12,6 +12,8 @@ export class OrgUnitPaths {
   readonly #starts: number[] = [];
   readonly #lengths: number[] = [];
   readonly #hashes: number[] = [];
+  /** Of the paths that were asked for as text. */
+  readonly #numbers = new Map<string, number>();
   /** Numbers from 1 on, found by hash; 0 is an empty slot. */
   #slots = new Int32Array(FIRST_SLOTS);
 
@@ -28,6 +30,14 @@ export class OrgUnitPaths {
   }
 
   numberOfText(path: string): number {
+    const known = this.#numbers.get(path);
+    if (known !== undefined) return known;
+    const number = this.#find(path);
+    this.#numbers.set(path, number);
+    return number;
+  }
+
+  #find(path: string): number {
     const text = new TextEncoder().encode(path);
     const bytes = new Uint8Array(text.length + 3);
     bytes.set(text);

@@ -284,10 +284,12 @@ function userIn(page: Uint8Array, start: number) {
   );
 }
 
+const decoder = new TextDecoder();
+
 /** As a client that reads JSON would hand it over. What is no JSON is no page. */
 function parsed(bytes: Uint8Array): object {
   try {
-    return JSON.parse(new TextDecoder().decode(bytes)) as object;
+    return JSON.parse(decoder.decode(bytes)) as object;
   } catch {
     throw incomplete('a page of users is no JSON object');
   }
