@@ -8,7 +8,13 @@ import { issueCrl } from '../../shared/pki/issue.ts';
 import { look } from '../reconcile/outcome.ts';
 import { type MemoryDatabase, memoryDatabase } from '../support/fakes/ledger/ledger.ts';
 import { drawnKeyDetector } from '../support/fakes/plain-keys.ts';
-import { createWorld, type Materials, makeMaterials, type World } from '../support/fakes/world.ts';
+import {
+  createWorld,
+  KEY_SERVICE_URL,
+  type Materials,
+  makeMaterials,
+  type World,
+} from '../support/fakes/world.ts';
 import { POLICIES } from './company.ts';
 import { assertArrived, type Ending } from './expected.ts';
 import {
@@ -177,12 +183,21 @@ describe('the checkers find', () => {
     },
   );
 
+  test('somebody who is ready with a certificate whose key another key service holds', () => {
+    const elsewhere = POLICIES.find(({ rules }) =>
+      rules.some(({ keyServiceUrl }) => keyServiceUrl !== KEY_SERVICE_URL),
+    );
+    const moved = { ...ending(), policy: elsewhere ?? expect.unreachable() };
+    expect(() => assertArrived(moved, ANA)).toThrow(/has no certificate for a-101@acme.example under/);
+  });
+
   test('somebody whom nothing brings on: not ready, not out, without identity, with a re-key that stays open', async () => {
     const arrived = (userId: string) => () => assertArrived(ending(), userId);
     world.directory.put({ userId: BEN, orgUnitPath: '/Contractors' });
     expect(arrived(BEN)).toThrow(/ready and not out/);
-    await revoke(BEN);
     rows().users.set(BEN, { ...(rows().users.get(BEN) ?? expect.unreachable()), state: 'out' });
+    expect(arrived(BEN)).toThrow(/is gone and [0-9a-f]+ is not revoked/);
+    await revoke(BEN);
     expect(arrived(BEN)).toThrow(/still there/);
     await world.ledger.recordRekeyJob({
       ...{ requestedBy: 'admin@acme.example', reason: 'superseded' },
