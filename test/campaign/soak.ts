@@ -127,8 +127,8 @@ async function soak(story: Story): Promise<boolean> {
   }
   await Promise.all([...underWay, measuring]);
   const seconds = (performance.now() - startMs) / 1000;
-  await company.faults({});
-  for (const name of names) await company.update(addressOf(name), { suspended: false });
+  await again(() => company.faults({}));
+  for (const name of names) await again(() => company.update(addressOf(name), { suspended: false }));
   const settleMs = performance.now();
   await eventually(
     'everybody ready after the soak',
@@ -158,9 +158,19 @@ async function soak(story: Story): Promise<boolean> {
   return stuck.length === 0 && !restarted && late <= early * 1.05;
 }
 
+/** On a busy machine a kept connection may be given up by one end while the other sends; both ends are in this process. */
+async function again<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!/fetch failed|ECONNRESET|socket hang up/.test(String(error))) throw error;
+    return await work();
+  }
+}
+
 async function notReady({ company }: Story): Promise<readonly string[]> {
   const standings = await Promise.all(
-    names.map(async (name) => `${name} ${await company.standing(addressOf(name))}`),
+    names.map(async (name) => `${name} ${await again(() => company.standing(addressOf(name)))}`),
   );
   return standings.filter((standing) => !standing.includes(' ready:'));
 }
