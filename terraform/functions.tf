@@ -16,7 +16,7 @@ locals {
     "sweep" = { memory = "512Mi", concurrency = 1, min = 0, max = 1, timeout_seconds = 540, ingress = "ALLOW_INTERNAL_ONLY" }
     # Only other functions call it, through the VPC.
     "sign" = { memory = "1Gi", concurrency = 8, min = 0, max = 4, timeout_seconds = 300, ingress = "ALLOW_INTERNAL_ONLY" }
-    # Both are through with a CRL of a million entries in under 200 MB (docs/scale.md); the rest is for the CPU that comes with it.
+    # Both are through with a CRL of a million entries in about 200 MB (docs/scale.md); the rest is for the CPU that comes with it.
     "publish-crl" = { memory = "1Gi", concurrency = 1, min = 0, max = 2, timeout_seconds = 300, ingress = "ALLOW_INTERNAL_ONLY" }
     # Admins come from wherever they are; IAM decides.
     "admin" = { memory = "512Mi", concurrency = 8, min = 0, max = 2, timeout_seconds = 120, ingress = "ALLOW_ALL" }
