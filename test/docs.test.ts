@@ -39,6 +39,13 @@ describe('the documentation', () => {
     expect(shared.toSorted()).toEqual(folders('shared/').toSorted());
   });
 
+  test('counts decisions from 1, without gaps and none twice', () => {
+    const numbers = pages.flatMap((page) => /^docs\/decisions\/(\d{4})-/.exec(page)?.[1] ?? []);
+    expect(numbers.map(Number).toSorted((left, right) => left - right)).toEqual(
+      numbers.map((_, index) => index + 1),
+    );
+  });
+
   test('says in docs/deploy.md what each file of terraform/ makes', () => {
     const listed = [
       ...read('docs/deploy.md').matchAll(/^\| (`[a-z-]+\.tf`(?:, `[a-z-]+\.tf`)*) \|/gm),
