@@ -159,6 +159,28 @@ locals {
       SEALWRIGHT_KEY_SERVICE_MIGRATION_SOURCES = join(",", var.key_service.migration_sources)
       SEALWRIGHT_KEY_SERVICE_MIGRATION_TARGETS = join(",", var.key_service.migration_targets)
       SEALWRIGHT_KEY_SERVICE_GUESTS            = tostring(var.key_service.guests)
+      # Empty is "none configured"; an empty list would shut every key that was wrapped with a perimeter.
+      SEALWRIGHT_KEY_SERVICE_PERIMETERS = var.key_service.perimeters == null ? "" : jsonencode([
+        for perimeter in coalesce(var.key_service.perimeters, []) : {
+          for name, value in {
+            id            = perimeter.id
+            domains       = perimeter.domains
+            emails        = perimeter.emails
+            blockedEmails = perimeter.blocked_emails
+            claims        = perimeter.claims
+          } : name => value if value != null
+        }
+      ])
+      SEALWRIGHT_KEY_SERVICE_USER_RATE_LIMIT = jsonencode({
+        burst     = var.key_service.user_rate_limit.burst
+        perSecond = var.key_service.user_rate_limit.per_second
+      })
+      SEALWRIGHT_KEY_SERVICE_PRIVILEGED_RATE_LIMIT = jsonencode({
+        burst     = var.key_service.privileged_rate_limit.burst
+        perSecond = var.key_service.privileged_rate_limit.per_second
+      })
+      SEALWRIGHT_KEY_SERVICE_SHA1_SIGNING = tostring(var.key_service.sha1_signing)
+      SEALWRIGHT_KEY_SERVICE_OAEP_MGF1    = var.key_service.oaep_mgf1
     }
   }
 }

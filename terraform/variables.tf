@@ -150,7 +150,44 @@ variable "key_service" {
     migration_targets = optional(list(string), [])
     # Whether people without a Google account are served.
     guests = optional(bool, false)
+    # Who may use keys that were wrapped with a perimeter_id (docs/key-service.md). Left out: a perimeter means nothing
+    # beyond being the same at wrap and use.
+    perimeters = optional(list(object({
+      id             = string
+      domains        = optional(list(string))
+      emails         = optional(list(string))
+      blocked_emails = optional(list(string))
+      claims         = optional(map(list(string)))
+    })))
+    # Calls at once after a pause, and calls a second in the long run, at one instance: of each person, and of each
+    # admin, service account or other key service.
+    user_rate_limit       = optional(object({ burst = number, per_second = number }), { burst = 300, per_second = 10 })
+    privileged_rate_limit = optional(object({ burst = number, per_second = number }), { burst = 1000, per_second = 100 })
+    # Whether SHA1withRSA is served; only for a peer that takes nothing else.
+    sha1_signing = optional(bool, false)
+    # Hash of MGF1 in OAEP: same as the named one, or sha1 as Java's default parameters have it.
+    oaep_mgf1 = optional(string, "same")
   })
+
+  validation {
+    condition     = contains(["same", "sha1"], var.key_service.oaep_mgf1)
+    error_message = "key_service.oaep_mgf1 is same or sha1."
+  }
+
+  validation {
+    condition = alltrue([
+      for limit in [var.key_service.user_rate_limit, var.key_service.privileged_rate_limit] :
+      limit.burst >= 1 && limit.per_second > 0
+    ])
+    error_message = "key_service.user_rate_limit and privileged_rate_limit have a burst of at least 1 and a per_second above 0."
+  }
+
+  validation {
+    condition = length(distinct([
+      for perimeter in coalesce(var.key_service.perimeters, []) : perimeter.id
+    ])) == length(coalesce(var.key_service.perimeters, []))
+    error_message = "key_service.perimeters names each id once."
+  }
 
   validation {
     condition = alltrue([

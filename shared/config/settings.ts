@@ -31,6 +31,25 @@ const json = (absent: string) =>
       }
     });
 
+/** As `json`, and nothing where the setting is absent or empty, which is how Terraform says that. */
+const optionalJson = z
+  .string()
+  .optional()
+  .transform((text, context) => {
+    if (text === undefined || text.trim() === '') return undefined;
+    try {
+      return JSON.parse(text) as unknown;
+    } catch {
+      context.addIssue({ code: 'custom', message: 'is no JSON' });
+      return z.NEVER;
+    }
+  });
+
+/** Counts and seconds; `burst` calls at once after a pause. */
+const rateLimit = optionalJson.pipe(
+  z.strictObject({ burst: z.number().min(1), perSecond: z.number().positive() }).optional(),
+);
+
 const authenticationIssuers = json('[]').pipe(
   z.array(z.strictObject({ issuer: z.string(), jwksUrl: z.url(), audiences: z.array(z.string()).min(1) })),
 );
@@ -152,6 +171,35 @@ const schema = z.object({
   SEALWRIGHT_KEY_SERVICE_MIGRATION_TARGETS: list,
   /** `true`: people without a Google account are served. */
   SEALWRIGHT_KEY_SERVICE_GUESTS: z.enum(['true', 'false']).default('false'),
+  /**
+   * JSON list of `{"id","domains":[…],"emails":[…],"blockedEmails":[…],"claims":{"NAME":[…]}}`, all but the id optional: who
+   * may use keys wrapped with that `perimeter_id`. Absent or empty: a perimeter means nothing beyond being the same at
+   * wrap and use. Where there are some, one that is not named admits nobody.
+   */
+  SEALWRIGHT_KEY_SERVICE_PERIMETERS: optionalJson.pipe(
+    z
+      .array(
+        z.strictObject({
+          id: z.string(),
+          domains: z.array(z.string()).optional(),
+          emails: z.array(z.string()).optional(),
+          blockedEmails: z.array(z.string()).optional(),
+          claims: z.record(z.string(), z.array(z.string())).optional(),
+        }),
+      )
+      .optional(),
+  ),
+  /** JSON `{"burst":300,"perSecond":10}`, which is the default: calls of one person at one instance. */
+  SEALWRIGHT_KEY_SERVICE_USER_RATE_LIMIT: rateLimit,
+  /** JSON `{"burst":1000,"perSecond":100}`, which is the default: calls of one admin, account or other key service at one instance. */
+  SEALWRIGHT_KEY_SERVICE_PRIVILEGED_RATE_LIMIT: rateLimit,
+  /** `true`: `SHA1withRSA` is served. Only for a peer that takes nothing else. */
+  SEALWRIGHT_KEY_SERVICE_SHA1_SIGNING: z.enum(['true', 'false']).default('false'),
+  /**
+   * Hash of MGF1 in OAEP: `same` as the one the algorithm names (default), or `sha1`, as Java's default parameters have it.
+   * Wrong: mail encrypted with OAEP does not open.
+   */
+  SEALWRIGHT_KEY_SERVICE_OAEP_MGF1: z.enum(['same', 'sha1']).default('same'),
   /** Where `keys feed` is read by a key service without a ledger: path or https address. Absent: the ledger is asked. */
   SEALWRIGHT_KEY_SERVICE_FEED: z.string().optional(),
   /** Public key of the feed, PEM; several may stand in one file. */

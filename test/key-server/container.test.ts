@@ -189,7 +189,8 @@ describe('the container of the key service', () => {
 
   it('serves without ledger, Secret Manager or metadata server: keys from files, addresses from the feed', async () => {
     await feed();
-    const root = (await start(SETTINGS())) ?? '';
+    const limit = { SEALWRIGHT_KEY_SERVICE_USER_RATE_LIMIT: '{"burst":1,"perSecond":0.0001}' };
+    const root = (await start({ ...SETTINGS(), ...limit })) ?? '';
     expect(await get(`${root}/healthz`)).toEqual({ status: 200, json: { alive: true } });
     expect(await get(`${root}/readyz`)).toMatchObject({
       status: 200,
@@ -201,6 +202,8 @@ describe('the container of the key service', () => {
     });
     expect((await get(`${root}/v1/status`)).json).toMatchObject({ server_type: 'KACLS' });
     expect(await sign(root)).toEqual({ status: 200, verifies: true });
+    // The limit that its environment sets.
+    expect((await sign(root)).status).toBe(429);
     expect(await stop('SIGTERM')).toBe(0);
     expect(output).toContain('"event":"stopped"');
   });

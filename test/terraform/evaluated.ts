@@ -11,10 +11,17 @@ import { terraform } from '../../terraform/check/terraform-command.ts';
 export const FOLDER = resolve(import.meta.dirname, '../../terraform');
 export const EXAMPLE = join(FOLDER, 'example.tfvars');
 
-/** Every such local by name. Throws with Terraform's own words; `undefined` where the command is not installed. */
-export function evaluate(configuration: Configuration): Readonly<Record<string, unknown>> | undefined {
+/**
+ * Every such local by name, for the example with these variables replaced. Throws with Terraform's own words; `undefined`
+ * where the command is not installed.
+ */
+export function evaluate(
+  configuration: Configuration,
+  variables: Readonly<Record<string, unknown>> = {},
+): Readonly<Record<string, unknown>> | undefined {
   const pure = pureLocals(configuration);
   return inScratch((folder) => {
+    writeFileSync(join(folder, 'other.tfvars.json'), JSON.stringify(variables));
     writeFileSync(
       join(folder, 'locals.tf.json'),
       JSON.stringify({
@@ -29,6 +36,7 @@ export function evaluate(configuration: Configuration): Readonly<Record<string, 
       '-input=false',
       '-no-color',
       `-var-file=${EXAMPLE}`,
+      `-var-file=${join(folder, 'other.tfvars.json')}`,
     );
     if (applied === undefined) return undefined;
     if (applied.status !== 0) throw new Error(applied.stderr);

@@ -8,6 +8,7 @@ import { functionEnvironments } from '../../local/environment.ts';
 import { policyText } from '../../local/policy-text.ts';
 import { systemClock } from '../../shared/adapters/clock/system-clock.ts';
 import { parseSettings, type Settings } from '../../shared/config/settings.ts';
+import { DEFAULT_RATE_LIMITS } from '../../shared/kacls/settings.ts';
 import { urlProblem } from '../../shared/pki/public-url.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import { type Configuration, readConfiguration } from '../../terraform/check/configuration.ts';
@@ -95,6 +96,11 @@ const SAMPLE: Environment = {
   SEALWRIGHT_KEY_SERVICE_MIGRATION_SOURCES: '',
   SEALWRIGHT_KEY_SERVICE_MIGRATION_TARGETS: '',
   SEALWRIGHT_KEY_SERVICE_GUESTS: 'false',
+  SEALWRIGHT_KEY_SERVICE_PERIMETERS: '',
+  SEALWRIGHT_KEY_SERVICE_USER_RATE_LIMIT: '{"burst":300,"perSecond":10}',
+  SEALWRIGHT_KEY_SERVICE_PRIVILEGED_RATE_LIMIT: '{"burst":1000,"perSecond":100}',
+  SEALWRIGHT_KEY_SERVICE_SHA1_SIGNING: 'false',
+  SEALWRIGHT_KEY_SERVICE_OAEP_MGF1: 'same',
   SEALWRIGHT_KEY_SERVICE_IDENTITY_PROVIDERS:
     '[{"issuer":"https://i.example","jwksUrl":"https://i.example/k","audiences":["c"]}]',
 };
@@ -141,6 +147,11 @@ describe('settings in Terraform', () => {
         'SEALWRIGHT_KEY_SERVICE_MIGRATION_SOURCES',
         'SEALWRIGHT_KEY_SERVICE_MIGRATION_TARGETS',
         'SEALWRIGHT_KEY_SERVICE_GUESTS',
+        'SEALWRIGHT_KEY_SERVICE_PERIMETERS',
+        'SEALWRIGHT_KEY_SERVICE_USER_RATE_LIMIT',
+        'SEALWRIGHT_KEY_SERVICE_PRIVILEGED_RATE_LIMIT',
+        'SEALWRIGHT_KEY_SERVICE_SHA1_SIGNING',
+        'SEALWRIGHT_KEY_SERVICE_OAEP_MGF1',
       ];
       for (const missing of keysOf(name).filter((key) => !withDefaults.includes(key))) {
         const environment = sampleOf(keysOf(name).filter((key) => key !== missing));
@@ -243,6 +254,43 @@ describe.runIf(terraformVersion() !== undefined)(
       expect(environments()['key-service']['SEALWRIGHT_KEY_SERVICE_URL']).toBe(locals['key_service_url']);
     });
 
+    test('leave the key service at its own rate limits and without perimeters', () => {
+      const settings = parseSettings(own('key-service'));
+      expect(settings.SEALWRIGHT_KEY_SERVICE_PERIMETERS).toBeUndefined();
+      expect(settings.SEALWRIGHT_KEY_SERVICE_USER_RATE_LIMIT).toEqual(DEFAULT_RATE_LIMITS.users);
+      expect(settings.SEALWRIGHT_KEY_SERVICE_PRIVILEGED_RATE_LIMIT).toEqual(DEFAULT_RATE_LIMITS.privileged);
+    });
+
+    test('say of perimeters what the schema takes, without what was left out', () => {
+      const others = evaluate(configuration, {
+        key_service: {
+          tenant_id: 'C00sample',
+          key_versions: [1],
+          identity_providers: [
+            { issuer: 'https://i.example', jwks_url: 'https://i.example/k', audiences: ['c'] },
+          ],
+          perimeters: [
+            { id: 'board', domains: ['acme.example'], claims: { groups: ['directors'] } },
+            { id: '', blocked_emails: ['admin@acme.example'] },
+          ],
+          oaep_mgf1: 'sha1',
+          sha1_signing: true,
+          user_rate_limit: { burst: 50, per_second: 0.5 },
+        },
+      });
+      const told = others?.['settings'] as Readonly<Record<FunctionName, Environment>> | undefined;
+      const environment = told?.['key-service'] ?? {};
+      expect(parseSettings(environment)).toMatchObject({
+        SEALWRIGHT_KEY_SERVICE_OAEP_MGF1: 'sha1',
+        SEALWRIGHT_KEY_SERVICE_SHA1_SIGNING: 'true',
+        SEALWRIGHT_KEY_SERVICE_USER_RATE_LIMIT: { burst: 50, perSecond: 0.5 },
+      });
+      expect(JSON.parse(environment['SEALWRIGHT_KEY_SERVICE_PERIMETERS'] ?? '')).toEqual([
+        { id: 'board', domains: ['acme.example'], claims: { groups: ['directors'] } },
+        { id: '', blockedEmails: ['admin@acme.example'] },
+      ]);
+    });
+
     test('say of the identity providers what the schema takes', () => {
       const { SEALWRIGHT_KEY_SERVICE_IDENTITY_PROVIDERS: providers } = parseSettings(own('key-service'));
       expect(providers).toEqual([
@@ -293,6 +341,9 @@ describe.runIf(terraformVersion() !== undefined)('a variable', () => {
       { ...keyService, identity_providers: [{ ...provider, jwks_url: 'http://i.example/k' }] },
       'https jwks_url',
     ],
+    ['key_service', { ...keyService, oaep_mgf1: 'md5' }, 'same or sha1'],
+    ['key_service', { ...keyService, user_rate_limit: { burst: 0, per_second: 1 } }, 'burst of at least 1'],
+    ['key_service', { ...keyService, perimeters: [{ id: 'a' }, { id: 'a' }] }, 'each id once'],
     ['admins', { ...admins, invokers: ['allUsers'] }, 'allUsers and whole domains are refused'],
     ['admins', { ...admins, invokers: ['domain:acme.example'] }, 'allUsers and whole domains are refused'],
     ['admins', { ...admins, addresses: [] }, 'must not be empty'],

@@ -48,8 +48,16 @@ export function keyServiceOf(
       migrationSources: settings.SEALWRIGHT_KEY_SERVICE_MIGRATION_SOURCES,
       migrationTargets: settings.SEALWRIGHT_KEY_SERVICE_MIGRATION_TARGETS,
       guests: settings.SEALWRIGHT_KEY_SERVICE_GUESTS === 'true' ? 'allow' : 'refuse',
-      sha1Signing: false,
-      oaepMgf1: 'same',
+      sha1Signing: settings.SEALWRIGHT_KEY_SERVICE_SHA1_SIGNING === 'true',
+      oaepMgf1: settings.SEALWRIGHT_KEY_SERVICE_OAEP_MGF1,
+      ...definedOnly({
+        perimeters: settings.SEALWRIGHT_KEY_SERVICE_PERIMETERS?.map((perimeter) => ({
+          id: perimeter.id,
+          ...definedOnly(perimeter),
+        })),
+        userRateLimit: settings.SEALWRIGHT_KEY_SERVICE_USER_RATE_LIMIT,
+        privilegedRateLimit: settings.SEALWRIGHT_KEY_SERVICE_PRIVILEGED_RATE_LIMIT,
+      }),
       ...(rootUrl === undefined
         ? {}
         : {
