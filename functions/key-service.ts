@@ -28,6 +28,7 @@ import type { RewrappedKeys } from '../shared/ports/ledger/rewrapped-keys.ts';
 import type { Log } from '../shared/ports/log.ts';
 import type { OtherKeyServices } from '../shared/ports/other-key-services.ts';
 import type { TokenSigningKeys } from '../shared/ports/token-signing-keys.ts';
+import { commonHeaders, errorBody, newCorrelationId } from './key-service-answers.ts';
 import {
   asHttpFunction,
   type EdgeOptions,
@@ -57,12 +58,6 @@ export interface KeyServiceDeps {
   readonly random?: RandomBytes;
 }
 
-/** Where Gmail's code runs. https://developers.google.com/workspace/cse/guides/configure-service */
-const GMAIL_ORIGIN = 'https://client-side-encryption.google.com';
-/** Where the Admin console's connection test runs. */
-const ADMIN_CONSOLE_ORIGIN = 'https://admin.google.com';
-/** Browsers cap it at two hours or a day; every preflight saved is a round trip less for the user. */
-const PREFLIGHT_MAX_AGE_SECONDS = 86_400;
 const LONGEST_LOGGED_REASON = 200;
 
 /** Ready for `http('key-service', …)`. */
@@ -230,33 +225,3 @@ const statusOf = (error: SealwrightError): number =>
 /** Answers are not kept by anybody (see `commonHeaders`), except where the endpoint says so. */
 const cachingHeaders = ({ maxAgeSeconds }: Endpoint): Readonly<Record<string, string>> =>
   maxAgeSeconds === undefined ? {} : { 'cache-control': `public, max-age=${maxAgeSeconds}` };
-
-/** https://developers.google.com/workspace/cse/reference/structured-errors */
-const errorBody = (status: number, message: string, correlationId: string) => ({
-  code: status,
-  message,
-  details: correlationId,
-});
-
-function commonHeaders(call: HttpCall, operation: string | undefined): Readonly<Record<string, string>> {
-  const origin = call.headers.origin;
-  const allowed =
-    origin === GMAIL_ORIGIN || (origin === ADMIN_CONSOLE_ORIGIN && operation === 'status')
-      ? origin
-      : undefined;
-  return {
-    vary: 'Origin',
-    'cache-control': 'no-store',
-    'x-content-type-options': 'nosniff',
-    ...(allowed === undefined ? {} : { 'access-control-allow-origin': allowed }),
-    ...(allowed === undefined || call.method !== 'OPTIONS'
-      ? {}
-      : {
-          'access-control-allow-methods': 'GET, POST, OPTIONS',
-          'access-control-allow-headers': 'Content-Type',
-          'access-control-max-age': String(PREFLIGHT_MAX_AGE_SECONDS),
-        }),
-  };
-}
-
-const newCorrelationId = (random: RandomBytes): string => Buffer.from(random(16)).toString('hex');

@@ -2,6 +2,7 @@ import { http } from '@google-cloud/functions-framework';
 import { builtOnce } from './built-once.ts';
 import { FUNCTIONS, type FunctionName } from './catalog.ts';
 import type { Given } from './compose/parts/base.ts';
+import { NOT_STARTED } from './not-started.ts';
 
 /** Registers one function with the framework, under its deployed name. */
 export function registerFunction(
@@ -9,5 +10,5 @@ export function registerFunction(
   environment: Readonly<Record<string, string | undefined>>,
   given: Given = {},
 ): void {
-  http(name, builtOnce(name, FUNCTIONS[name], environment, given));
+  http(name, builtOnce(name, FUNCTIONS[name], environment, given, NOT_STARTED[name]));
 }

@@ -1,6 +1,7 @@
 /** One function's code in one file, and nothing of the others'. */
 import { join } from 'node:path';
 import { build, type Plugin } from 'esbuild';
+import { NOT_STARTED } from '../../functions/not-started.ts';
 
 /** What Cloud Run functions calls in each bundle: `entry_point` in Terraform. A dash, as in `publish-crl`, is no name to export. */
 export const ENTRY_POINT = 'handle';
@@ -66,18 +67,23 @@ async function bundleOf(root: string, name: string, contents: string): Promise<B
 }
 
 /** Registers nothing: it exports the one function, built at its first request. */
-const entryOf = (name: string): string => `
+function entryOf(name: string): string {
+  const build = `build${inCapitals(name)}`;
+  const notStarted = name in NOT_STARTED ? `notStarted${inCapitals(name)}` : 'undefined';
+  return `
   import { builtOnce } from './functions/built-once.ts';
-  import { ${builderOf(name)} } from './functions/catalog.ts';
-  export const ${ENTRY_POINT} = builtOnce('${name}', ${builderOf(name)}, process.env);
+  import { ${build} } from './functions/catalog.ts';
+  ${notStarted === 'undefined' ? '' : `import { ${notStarted} } from './functions/not-started.ts';`}
+  export const ${ENTRY_POINT} = builtOnce('${name}', ${build}, process.env, {}, ${notStarted});
 `;
+}
 
 /** `publish-crl` is built by `buildPublishCrl`. */
-const builderOf = (name: string): string =>
-  `build${name
+const inCapitals = (name: string): string =>
+  name
     .split('-')
     .map((word) => word.slice(0, 1).toUpperCase() + word.slice(1))
-    .join('')}`;
+    .join('');
 
 /**
  * Tells esbuild that our modules do nothing when they are loaded, only declare; so a module of which nothing is used

@@ -7,6 +7,7 @@ import { FUNCTION_NAMES } from '../../functions/catalog.ts';
 import { registerFunction } from '../../functions/register.ts';
 import { systemClock } from '../../shared/adapters/clock/system-clock.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
+import { GMAIL_ORIGIN } from '../kacls/world.ts';
 import { openTestLedger } from '../support/ledger.ts';
 import { settings } from './support/deployed.ts';
 import { type Served, serve } from './support/served.ts';
@@ -19,6 +20,12 @@ const NOT_CONFIGURED = {
     status: 'UNAVAILABLE',
     message: 'This function is not configured; its log says why.',
   },
+};
+/** The key service speaks Google's KACLS form, where the id leads to the line of the log. */
+const NOT_STARTED_KEY_SERVICE = {
+  code: 503,
+  message: 'The key service cannot do this now; its log says why, under the id in details.',
+  details: expect.stringMatching(/^[0-9a-f]{32}$/),
 };
 const PASSWORD = 'hunter2';
 /** Nothing listens there. */
@@ -63,6 +70,7 @@ const FIRST_MISSING = {
 } as const;
 
 describe.each(FUNCTION_NAMES)('the function %s', (name) => {
+  const refusal = name === 'key-service' ? NOT_STARTED_KEY_SERVICE : NOT_CONFIGURED;
   let environment: Record<string, string>;
   let served: Served;
   beforeEach(async () => {
@@ -74,7 +82,8 @@ describe.each(FUNCTION_NAMES)('the function %s', (name) => {
 
   it('without settings answers 503 and names the missing one in its log alone', async () => {
     const answer = await served.request('/');
-    expect(answer).toMatchObject({ status: 503, json: NOT_CONFIGURED });
+    expect(answer.status).toBe(503);
+    expect(answer.json).toEqual(refusal);
     expect(answer.text).not.toContain('SEALWRIGHT');
     expect(notStarted()).toEqual([
       {
@@ -82,6 +91,7 @@ describe.each(FUNCTION_NAMES)('the function %s', (name) => {
         event: 'not-started',
         function: name,
         message: expect.stringContaining(FIRST_MISSING[name]),
+        ...(name === 'key-service' ? { correlationId: (answer.json as { details: string }).details } : {}),
       },
     ]);
   });
@@ -90,9 +100,48 @@ describe.each(FUNCTION_NAMES)('the function %s', (name) => {
     Object.assign(environment, settings(folder, GOOGLE));
     expect(environment['SEALWRIGHT_DATABASE_URL']).toContain(PASSWORD);
     const answer = await served.request('/');
-    expect(answer).toMatchObject({ status: 503, json: NOT_CONFIGURED });
+    expect(answer.status).toBe(503);
+    expect(answer.json).toEqual(refusal);
     expect(notStarted()).toHaveLength(1);
     expect(output.text()).not.toContain(PASSWORD);
+  });
+});
+
+describe('a key service that cannot start', () => {
+  let served: Served;
+  beforeEach(async () => {
+    registerFunction('key-service', {});
+    served = await serve('key-service');
+  });
+  afterEach(() => served.close());
+  const ask = (method: string, path: string, origin: string) =>
+    served.request(path, { method, headers: { origin } });
+
+  it('lets the browser of a Gmail user read its refusal, after the preflight', async () => {
+    const preflight = await ask('OPTIONS', '/v1/privatekeysign', GMAIL_ORIGIN);
+    expect([preflight.status, preflight.text]).toEqual([204, '']);
+    expect(Object.fromEntries(preflight.headers)).toMatchObject({
+      'access-control-allow-origin': GMAIL_ORIGIN,
+      'access-control-allow-methods': 'GET, POST, OPTIONS',
+      'access-control-allow-headers': 'Content-Type',
+    });
+    const answer = await ask('POST', '/v1/privatekeysign', GMAIL_ORIGIN);
+    expect(answer.status).toBe(503);
+    expect(Object.fromEntries(answer.headers)).toMatchObject({
+      'access-control-allow-origin': GMAIL_ORIGIN,
+      'cache-control': 'no-store',
+      'content-type': 'application/json; charset=utf-8',
+      'retry-after': '5',
+      vary: 'Origin',
+    });
+  });
+
+  it('lets the Admin console read the status alone, and nobody else anything', async () => {
+    const allowed = async (path: string, origin: string) =>
+      (await ask('GET', path, origin)).headers.get('access-control-allow-origin');
+    expect(await allowed('/v1/status', 'https://admin.google.com')).toBe('https://admin.google.com');
+    expect(await allowed('/v1/certs', 'https://admin.google.com')).toBeNull();
+    expect(await allowed('/v1/status', 'https://evil.example')).toBeNull();
   });
 });
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { http } from '@google-cloud/functions-framework';
 import { builtOnce } from '../../../functions/built-once.ts';
 import { FUNCTIONS, type FunctionName } from '../../../functions/catalog.ts';
+import { NOT_STARTED } from '../../../functions/not-started.ts';
 import type { Ledger } from '../../../shared/ports/ledger.ts';
 import { AUDIENCE, CALLER } from './callers.ts';
 import { type Served, serve } from './served.ts';
@@ -50,6 +51,6 @@ export async function serveDeployed(
   given: { readonly ledger?: Ledger } = {},
 ): Promise<Served> {
   const registered = `${name}-${randomUUID()}`;
-  http(registered, builtOnce(name, FUNCTIONS[name], environment, given));
+  http(registered, builtOnce(name, FUNCTIONS[name], environment, given, NOT_STARTED[name]));
   return await serve(registered);
 }
