@@ -32,17 +32,21 @@ export async function startKeyServer(
   const settings = parseSettings(environment);
   const tls = readTls(settings);
   const { deps, checks, facts, refreshFeed, close } = await composeKeyServer(settings);
-  const handler = withHealth(createKeyService(deps), { checks, facts, clock: deps.clock });
-  const server = nodeServer(handler, keyServiceEdge(deps), tls);
+  let server: Server;
+  try {
+    const handler = withHealth(createKeyService(deps), { checks, facts, clock: deps.clock });
+    server = nodeServer(handler, keyServiceEdge(deps), tls);
+    await listening(server, settings.PORT);
+  } catch (error) {
+    // An open ledger would keep the process from ending.
+    await close();
+    throw error;
+  }
   const timers = [
     setInterval(() => void refreshFeed(), FEED_LOOK_MS),
     setInterval(() => followCertificate(server, settings, deps.log), CERTIFICATE_LOOK_MS),
   ];
   for (const timer of timers) timer.unref();
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(settings.PORT, () => resolve());
-  });
   const { port } = server.address() as AddressInfo;
   deps.log.info('listening', { port, tls: tls !== undefined, baseUrl: deps.settings.baseUrl });
 
@@ -59,6 +63,12 @@ export async function startKeyServer(
     },
   };
 }
+
+const listening = (server: Server, port: number): Promise<void> =>
+  new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, () => resolve());
+  });
 
 /** Both files or none: without them, TLS ends in front of this process. */
 function readTls(settings: Settings): TlsMaterial | undefined {

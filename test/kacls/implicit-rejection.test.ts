@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { assertImplicitRejection } from '../../shared/kacls/decryption.ts';
+import { privateDecryptAs } from './support.ts';
 
 const asserted = (flags: readonly string[]) =>
   execFileSync(
@@ -22,20 +23,14 @@ describe('the check for implicit rejection', () => {
 
   it('refuses a runtime whose PKCS#1 v1.5 decryption tells good padding from bad', () => {
     // Stands for an OpenSSL without implicit rejection: decryption of garbage fails, as the padding is wrong.
-    const preload = `data:text/javascript,${encodeURIComponent(
-      `import crypto from 'node:crypto'; import { syncBuiltinESMExports } from 'node:module';
-       crypto.privateDecrypt = () => { throw new Error('padding check failed'); }; syncBuiltinESMExports();`,
-    )}`;
+    const preload = privateDecryptAs("() => { throw new Error('padding check failed'); }");
     expect(asserted(['--import', preload])).toMatch(
       /cannot decrypt RSA PKCS#1 v1.5 with implicit rejection.*Node 24/,
     );
   });
 
   it('refuses a runtime that answers garbage with something else each time', () => {
-    const preload = `data:text/javascript,${encodeURIComponent(
-      `import crypto from 'node:crypto'; import { syncBuiltinESMExports } from 'node:module';
-       crypto.privateDecrypt = () => crypto.randomBytes(16); syncBuiltinESMExports();`,
-    )}`;
+    const preload = privateDecryptAs('() => crypto.randomBytes(16)');
     expect(asserted(['--import', preload])).toMatch(/Run the key service on Node 24/);
   });
 });

@@ -141,3 +141,10 @@ export async function keySetServer(): Promise<KeySetServer> {
   });
   return Object.assign(state, { ...server, published, asked });
 }
+
+/** A module for node's `--import` with which `privateDecrypt` of `node:crypto` does this instead. */
+export const privateDecryptAs = (code: string): string =>
+  `data:text/javascript,${encodeURIComponent(
+    `import crypto from 'node:crypto'; import { syncBuiltinESMExports } from 'node:module';
+     crypto.privateDecrypt = ${code}; syncBuiltinESMExports();`,
+  )}`;

@@ -28,6 +28,7 @@ import {
   jwkOf,
   type KeySetServer,
   keySetServer,
+  privateDecryptAs,
   type RsaPair,
   rsaPair,
   signToken,
@@ -184,6 +185,18 @@ describe('the container of the key service', () => {
       severity: 'CRITICAL',
       event: 'not-started',
       message: expect.stringMatching(/^The setting SEALWRIGHT_\w+ is missing/),
+    });
+  });
+
+  it('does not start on a Node that answers a bad PKCS#1 v1.5 padding with an error, and says which one it needs', async () => {
+    await feed();
+    const preload = privateDecryptAs("() => { throw new Error('padding check failed'); }");
+    expect(await start({ ...SETTINGS(), NODE_OPTIONS: `--import=${preload}` })).toBeUndefined();
+    expect(child?.exitCode).toBe(1);
+    expect(JSON.parse(output.trim().split('\n').at(-1) ?? '')).toMatchObject({
+      severity: 'CRITICAL',
+      event: 'not-started',
+      message: expect.stringMatching(/implicit rejection.*Node 24/),
     });
   });
 
