@@ -7,7 +7,16 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { Certificate } from '../../demo/company-client.ts';
 import type { GmailPair } from '../stories/story.ts';
 import { type Calendar, calendarOf } from './year/calendar.ts';
-import { checkCrlHistory, checkPerson, checkRetiring, type Ending, type Found } from './year/check.ts';
+import {
+  checkAudit,
+  checkCrlHistory,
+  checkNothingHeld,
+  checkOldMail,
+  checkPerson,
+  checkRetiring,
+  type Ending,
+  type Found,
+} from './year/check.ts';
 import { type Expected, expectedAtTheEnd } from './year/model.ts';
 
 const ADDRESS = 'p001@acme.example';
@@ -81,6 +90,11 @@ describe('the judge of a year', () => {
           }),
         ),
       /is for x@acme\.example/,
+    ],
+    [
+      'a certificate for another address',
+      () => checkPerson(served, 'p002@acme.example', found(), ending).join('\n'),
+      /it names email:p001@acme\.example/,
     ],
     [
       'a pair that Gmail does not list',
@@ -193,6 +207,37 @@ describe('the judge of a year', () => {
       "The CRL's reason for a changed.",
     ]);
     expect(history(crl(1n, ['c', 'Superseded']), crl(2n))).toEqual([expect.stringContaining('nobody has')]);
+  });
+});
+
+describe('the checks of the whole company', () => {
+  it('find departures that are still held', () => {
+    expect(checkNothingHeld([])).toEqual([]);
+    expect(checkNothingHeld([{ reason: 'Five would leave at once.' }])).toEqual([
+      'Departures are still held: Five would leave at once.',
+    ]);
+  });
+
+  it('find whoever is served and cannot open old mail, or reads another text', async () => {
+    const mails = [{ to: 'p001', text: 'Plans' }];
+    const opening = (open: () => Promise<string>, standing: Expected['standing'] = 'served') =>
+      checkOldMail([{ ...served, standing }], mails, open);
+    const refuse = () => Promise.reject(new Error('The key is gone.'));
+    expect(await opening(() => Promise.resolve('Plans\r\n'))).toEqual([]);
+    expect(await opening(refuse)).toEqual(['p001 cannot open mail of day 3: The key is gone.']);
+    expect(await opening(() => Promise.resolve('Other plans'))).toEqual([
+      'p001 reads another text than was sent.',
+    ]);
+    expect(await opening(refuse, 'out')).toEqual([]);
+  });
+
+  it('find an audit trail that does not verify, and a day without a checkpoint', () => {
+    expect(checkAudit({ exit: 0, stdout: '{}' }, 30, 30)).toEqual([]);
+    expect(checkAudit({ exit: 1, stdout: '{"findings":1}' }, 30, 30)).toEqual([
+      'The audit trail does not verify: {"findings":1}',
+    ]);
+    expect(checkAudit({ exit: 0, stdout: '{}' }, 29, 30)).toEqual(['29 checkpoints were signed in 30 days.']);
+    expect(checkAudit({ exit: 0, stdout: '{}' }, Number.NaN, 30)).toHaveLength(1);
   });
 });
 

@@ -1,6 +1,6 @@
 /** Compares what is there at the end of the year with what the model says. Every difference is a sentence. */
 import { X509Certificate } from 'node:crypto';
-import type { Certificate, UserView } from '../../../demo/company-client.ts';
+import type { Certificate, HeldSetView, UserView } from '../../../demo/company-client.ts';
 import type { PublishedCrl } from '../../stories/openssl.ts';
 import type { GmailIdentity, GmailPair } from '../../stories/story.ts';
 import type { Expected, Reason } from './model.ts';
@@ -170,6 +170,48 @@ export function checkCrlHistory(
     }
     return problems;
   });
+}
+
+/** All that the guard held has been decided on. */
+export const checkNothingHeld = (sets: readonly Pick<HeldSetView, 'reason'>[]): readonly string[] =>
+  sets.map(({ reason }) => `Departures are still held: ${reason}`);
+
+/**
+ * Whoever is served reads what was sent to them at the beginning, however often their key changed. `open` gives the text that the
+ * reader sees, and throws where there is none.
+ */
+export async function checkOldMail<Mail extends { readonly to: string; readonly text: string }>(
+  expected: readonly Expected[],
+  mails: readonly Mail[],
+  open: (mail: Mail) => Promise<string>,
+): Promise<readonly string[]> {
+  const problems: string[] = [];
+  for (const mail of mails) {
+    const reader = expected.find(({ person }) => person === mail.to);
+    if (reader?.standing !== 'served') continue;
+    try {
+      if ((await open(mail)).trim() !== mail.text)
+        problems.push(`${reader.address} reads another text than was sent.`);
+    } catch (error) {
+      problems.push(
+        `${reader.address} cannot open mail of day 3: ${error instanceof Error ? error.message : error}`,
+      );
+    }
+  }
+  return problems;
+}
+
+/** The audit trail verifies, under a checkpoint for each day. `verified`: how `audit verify --json` ended. */
+export function checkAudit(
+  verified: { readonly exit: number | string; readonly stdout: string },
+  checkpoints: number,
+  days: number,
+): readonly string[] {
+  const problems =
+    verified.exit === 0 ? [] : [`The audit trail does not verify: ${verified.stdout.slice(0, 2_000)}`];
+  return checkpoints >= days
+    ? problems
+    : [...problems, `${checkpoints} checkpoints were signed in ${days} days.`];
 }
 
 /** What became of an issuer whose successor took over. */

@@ -5,9 +5,18 @@ import { join } from 'node:path';
 import { type PublishedCrl, readCrl } from '../../stories/openssl.ts';
 import { type AuditRecord, beginStory, type Story } from '../../stories/story.ts';
 import { type Act, calendarOf, type YearPlan } from './calendar.ts';
-import { type CrlSighting, checkCrlHistory, checkPerson, checkRetiring, type Found } from './check.ts';
+import {
+  type CrlSighting,
+  checkAudit,
+  checkCrlHistory,
+  checkNothingHeld,
+  checkOldMail,
+  checkPerson,
+  checkRetiring,
+  type Found,
+} from './check.ts';
 import { Hands } from './hands.ts';
-import { expectedAtTheEnd } from './model.ts';
+import { type Expected, expectedAtTheEnd } from './model.ts';
 
 export interface YearOptions extends YearPlan {
   readonly databaseUrl: string;
@@ -111,7 +120,8 @@ class Year {
       });
       for (const sightings of this.#crls.values()) problems.push(...checkCrlHistory(sightings, endings));
       problems.push(...(await this.#firstIssuer(underFirst, ending.now)));
-      problems.push(...(await this.#openOldMail(expected)), ...(await this.#nothingHeld()));
+      problems.push(...(await this.#openOldMail(expected)));
+      problems.push(...checkNothingHeld(await this.#hands.company.heldSets()));
       await this.#hands.sealwright(['ca', 'health']).catch((error: unknown) => problems.push(String(error)));
       const audit = await this.#verifyAudit(problems);
       const { user, system } = process.cpuUsage(cpu);
@@ -177,22 +187,13 @@ class Year {
     };
   }
 
-  async #openOldMail(expected: readonly { person: string; standing: string }[]): Promise<readonly string[]> {
-    const problems: string[] = [];
-    for (const mail of this.#hands.mails) {
-      const reader = expected.find(({ person }) => person === mail.to);
-      if (reader?.standing !== 'served') continue;
-      const address = this.#hands.addressOf(mail.to);
-      try {
-        const opened = await this.#hands.company.openMail(address, mail.id);
-        if (opened.text.trim() !== mail.text) problems.push(`${address} reads another text than was sent.`);
-      } catch (error) {
-        problems.push(
-          `${address} cannot open mail of day 3: ${error instanceof Error ? error.message : error}`,
-        );
-      }
-    }
-    return problems;
+  async #openOldMail(expected: readonly Expected[]): Promise<readonly string[]> {
+    const { company, mails } = this.#hands;
+    return await checkOldMail(
+      expected,
+      mails,
+      async ({ to, id }) => (await company.openMail(this.#hands.addressOf(to), id)).text,
+    );
   }
 
   async #firstIssuer(endings: readonly Date[], now: Date): Promise<readonly string[]> {
@@ -207,21 +208,12 @@ class Year {
     return checkRetiring({ sightings: this.#crls.get(crlUrl) ?? [], endings, retiredAt, now });
   }
 
-  async #nothingHeld(): Promise<readonly string[]> {
-    return (await this.#hands.company.heldSets()).map(({ reason }) => `Departures are still held: ${reason}`);
-  }
-
   async #verifyAudit(problems: string[]): Promise<{ auditEntries: number; checkpoints: number }> {
     const root = join(this.#story.stateDir, 'offline', 'trust', 'root.pem');
-    const { exit, stdout } = await this.#hands.sealwright(
-      ['audit', 'verify', '--root', root, '--json'],
-      [0, 1],
-    );
-    const document = JSON.parse(stdout) as Record<string, unknown>;
-    if (exit !== 0) problems.push(`The audit trail does not verify: ${stdout.slice(0, 2_000)}`);
+    const verified = await this.#hands.sealwright(['audit', 'verify', '--root', root, '--json'], [0, 1]);
+    const document = JSON.parse(verified.stdout) as Record<string, unknown>;
     const checkpoints = Number(document['checkpoints']);
-    if (!(checkpoints >= this.#options.days))
-      problems.push(`${checkpoints} checkpoints were signed in ${this.#options.days} days.`);
+    problems.push(...checkAudit(verified, checkpoints, this.#options.days));
     return { auditEntries: Number(document['entries']), checkpoints };
   }
 
