@@ -19,6 +19,9 @@ const STOPPED_MS = 16_500;
 const KILLS = 4;
 const TERMINATIONS = 12;
 
+const sealAnew = (which: string): string =>
+  `UPDATE audit SET sha256_hex = encode(sha256(convert_to(audit_text(audit), 'UTF8')), 'hex') WHERE ${which};`;
+
 describe('two workers on one PostgreSQL', { timeout: 600_000 }, () => {
   let place: Place;
   let database: Database;
@@ -208,6 +211,15 @@ describe('two workers on one PostgreSQL', { timeout: 600_000 }, () => {
       /is not what was intended/,
     ],
     [
+      'a leaf that was signed before it was intended',
+      (queries) =>
+        queries.query(
+          `UPDATE leaves SET signed_at = intended_at - interval '1 millisecond' WHERE serial_hex = $1`,
+          [witnesses.uses[0]?.serialHex ?? ''],
+        ),
+      /is not what was intended/,
+    ],
+    [
       'two current leaves',
       (queries) =>
         queries.script(
@@ -233,6 +245,14 @@ describe('two workers on one PostgreSQL', { timeout: 600_000 }, () => {
       /is older than the one numbered before it/,
     ],
     [
+      'a CRL that was intended before the one numbered before it',
+      (queries) =>
+        queries.query(
+          `UPDATE crls SET intended_at = intended_at - interval '1 day' WHERE crl_number = (SELECT max(crl_number) FROM crls)`,
+        ),
+      /is older than the one numbered before it/,
+    ],
+    [
       'a CRL with another number inside',
       (queries) =>
         queries.query(
@@ -241,9 +261,40 @@ describe('two workers on one PostgreSQL', { timeout: 600_000 }, () => {
       /says it is/,
     ],
     [
+      'the first CRL published again, which no longer lists whom the others list',
+      (queries) =>
+        queries.query(
+          `UPDATE crls SET crl_number = (SELECT max(crl_number) + 1 FROM crls)
+            WHERE crl_number = (SELECT min(crl_number) FROM crls)`,
+        ),
+      /CRL \d+ no longer lists [0-9a-f]+\./,
+    ],
+    [
       'a changed audit entry',
       (queries) =>
         queries.query(`UPDATE audit SET reason = 'Nothing.' WHERE id = (SELECT max(id) FROM audit)`),
+      /does not fit its chain/,
+    ],
+    [
+      'an audit entry that was changed and sealed anew',
+      (queries) =>
+        queries.script(`UPDATE audit SET reason = 'Nothing.' WHERE place = 1; ${sealAnew('place = 1')}`),
+      /does not fit its chain/,
+    ],
+    [
+      'an audit entry that was cut out, with the last one sealed anew over the gap',
+      (queries) => {
+        const of = (place: string) =>
+          `place = (SELECT ${place} FROM audit_chains c WHERE c.chain = coalesce(audit.user_id, ''))`;
+        return queries.script(
+          `UPDATE audit SET previous_sha256_hex =
+             (SELECT before.previous_sha256_hex FROM audit AS before
+               WHERE before.user_id = audit.user_id AND before.place = audit.place - 1)
+            WHERE user_id IS NOT NULL AND place > 1 AND ${of('c.place')};
+           DELETE FROM audit WHERE user_id IS NOT NULL AND ${of('c.place - 1')};
+           ${sealAnew(of('c.place'))}`,
+        );
+      },
       /does not fit its chain/,
     ],
     [
