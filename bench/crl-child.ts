@@ -66,7 +66,8 @@ async function parts(): Promise<readonly Uint8Array[]> {
   }
   const builder = new CrlBuilder(request);
   const blocks: Uint8Array[] = [];
-  for await (const entry of mode === 'index' ? indexed() : paged()) builder.append(entry);
+  if (mode === 'index') for await (const entry of indexed()) builder.append(entry);
+  else for (const entry of paged()) builder.append(entry);
   blocks.push(...builder.takeRest());
   const { head, tail } = builder.around();
   const tbs = [head, ...blocks, tail];

@@ -132,11 +132,14 @@ export class CrlBody {
 /** Times encoded a day at a time: revocations come in batches, and formatting a date costs more than all the rest. */
 class TimeCache {
   #day = Number.NaN;
+  #second = Number.NaN;
   #bytes: Uint8Array = new Uint8Array();
 
   /** A view that the next call overwrites. */
   encode(instant: Date): Uint8Array {
     const second = Math.floor(instant.getTime() / 1000);
+    if (second === this.#second) return this.#bytes;
+    this.#second = second;
     const day = Math.floor(second / 86_400);
     if (day !== this.#day) {
       this.#bytes = time(new Date(wholeSecond(instant.getTime())));
