@@ -40,8 +40,8 @@ export interface Publication {
 
 const LEASE_MS = 60_000;
 const DAY_MS = 86_400_000;
-/** A revocation is hidden by caches for at most this long, in seconds. */
-const CACHE_SECONDS = 60;
+/** What every CRL is stored with, the root's too: caches hide a revocation for at most a minute. */
+export const CRL_CACHE_CONTROL = 'public, max-age=60';
 
 /** True when the public CRL lists everybody who is revoked and is good for another day. Reads no CRL: `due` asks each minute. */
 export async function isCurrent(
@@ -115,7 +115,7 @@ async function publishUnderLease(
     name,
     bytes: signed.parts,
     contentType: 'application/pkix-crl',
-    cacheControl: `public, max-age=${CACHE_SECONDS}`,
+    cacheControl: CRL_CACHE_CONTROL,
     ifGeneration,
   });
   if ((await visibleSha256Hex(deps, name)) !== sha256Hex) {

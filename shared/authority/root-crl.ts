@@ -16,7 +16,7 @@ import { sameBytes } from '../pki/der-reader.ts';
 import { issueCrl } from '../pki/issue.ts';
 import type { Signer } from '../pki/signer.ts';
 import type { AuthorityDeps } from './deps.ts';
-import { objectName } from './publish-crl.ts';
+import { CRL_CACHE_CONTROL, objectName } from './publish-crl.ts';
 
 /** From when on somebody has to be told, before the root's CRL ends. */
 export const ROOT_CRL_ALARM_MS = 60 * 86_400_000;
@@ -167,7 +167,7 @@ export async function publishRootCrl(
     name,
     bytes: crlDer,
     contentType: 'application/pkix-crl',
-    cacheControl: 'public, max-age=3600',
+    cacheControl: CRL_CACHE_CONTROL,
     ifGeneration: published?.generation ?? '0',
   });
   const visible = await deps.bucket.read(name);

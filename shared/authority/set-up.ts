@@ -14,7 +14,7 @@ import type { Secrets } from '../ports/secrets.ts';
 import type { SigningKeys } from '../ports/signing-keys.ts';
 import { issuingKey } from './issuing-key.ts';
 import { newIssuer } from './new-issuer.ts';
-import { objectName } from './publish-crl.ts';
+import { CRL_CACHE_CONTROL, objectName } from './publish-crl.ts';
 
 export interface SetUpDeps {
   readonly clock: Clock;
@@ -104,7 +104,7 @@ export async function setUpAuthority(deps: SetUpDeps, request: SetUpRequest): Pr
     const chain = { certificateDer, chainDer: [root.certificateDer] };
     const issuer: IssuerRecord = { ...newIssuer(chain, keyVersion, base.href), state: 'active' };
     await publish(deps, rootUrl, root.certificateDer, 'application/pkix-cert');
-    await publish(deps, rootCrlUrl, root.crlDer, 'application/pkix-crl');
+    await publish(deps, rootCrlUrl, root.crlDer, CRL_TYPE);
     await publish(deps, issuer.issuerUrl, certificateDer, 'application/pkix-cert');
     await deps.ledger.recordIssuer(issuer);
     const { certificateDer: rootDer, crlDer: rootCrlDer, pkcs8Der: rootPkcs8Der } = root;
@@ -131,12 +131,14 @@ async function bothOrNeither<R extends { pkcs8Der: Uint8Array }, K extends { wip
   throw madeRoot.status === 'rejected' ? madeRoot.reason : (madeKey as PromiseRejectedResult).reason;
 }
 
+const CRL_TYPE = 'application/pkix-crl';
+
 async function publish(deps: SetUpDeps, url: string, bytes: Uint8Array, contentType: string): Promise<void> {
   await deps.bucket.write({
     name: objectName(url),
     bytes,
     contentType,
-    cacheControl: 'public, max-age=3600',
+    cacheControl: contentType === CRL_TYPE ? CRL_CACHE_CONTROL : 'public, max-age=3600',
     ifGeneration: '0',
   });
 }

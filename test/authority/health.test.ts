@@ -148,6 +148,8 @@ describe('the health of a CA', () => {
     clock.advance(DAY_MS);
     const revoke = { certificateDer: made.issuer.certificateDer, reason: 'keyCompromise' } as const;
     await publishRootCrl(deps, await nextRootCrl({ revoke }));
+    // No cache may hide it for longer than a user's revocation.
+    expect(bucket.object(rootCrlName())?.cacheControl).toBe('public, max-age=60');
     expect(await ids()).toEqual(['error issuer-revoked']);
   });
 

@@ -92,7 +92,7 @@ describe('setting up a CA', () => {
       contentType: CERTIFICATE,
     });
     const crl = bucket.object(name(rootCrlUrl));
-    expect(crl?.contentType).toBe('application/pkix-crl');
+    expect(crl).toMatchObject({ contentType: 'application/pkix-crl', cacheControl: 'public, max-age=60' });
     expect(verifyCrl(crl?.bytes ?? new Uint8Array(), rootDer)).toBe(true);
     expect(readCrl(crl?.bytes ?? new Uint8Array())).toMatchObject({ crlNumber: 1n });
     expect(issuing.verify(new X509Certificate(rootDer).publicKey)).toBe(true);
