@@ -93,6 +93,28 @@ describe('issuing', () => {
     expect((await look(world.deps)).kind).toBe('converged');
   });
 
+  test('by a machine whose clock is behind the published CRL waits, and writes no leaf', async () => {
+    await JOIN.prepare(world);
+    const right = world.clock.now();
+    const { thisUpdate } = (await world.ledger.latestPublishedCrl(ISSUER_ID)) ?? expect.unreachable();
+    world.clock.set(new Date(thisUpdate.getTime() - 6 * MINUTE_MS));
+    await expect(look(world.deps)).rejects.toMatchObject({
+      code: 'issuer-not-ready',
+      kind: 'retryable',
+      message: expect.stringMatching(/clock says .*made at .*until the clock is right/),
+    });
+    expect((await world.ledger.readUser(USER_ID)).leaves).toEqual([]);
+    world.clock.set(right);
+    expect((await look(world.deps)).kind).toBe('converged');
+  });
+
+  test('by a machine whose clock is four minutes behind goes on', async () => {
+    await JOIN.prepare(world);
+    const { thisUpdate } = (await world.ledger.latestPublishedCrl(ISSUER_ID)) ?? expect.unreachable();
+    world.clock.set(new Date(thisUpdate.getTime() - 4 * MINUTE_MS));
+    expect((await look(world.deps)).kind).toBe('converged');
+  });
+
   test('by an issuer that has never published a CRL waits and asks for one', async () => {
     await JOIN.prepare(world);
     await world.ledger.recordIssuer({ ...world.issuer, state: 'retiring' });

@@ -12,6 +12,8 @@ import { resolveKey } from './references.ts';
 
 /** Two of 2^136 serials are never equal by chance; a third draw that collides means the random source is broken. */
 const SERIAL_DRAWS = 3;
+/** How far the clocks of two machines may be apart, milliseconds. */
+const CLOCK_TOLERANCE_MS = 5 * 60_000;
 
 /**
  * Issues a leaf: draws a serial, builds and lints the exact bytes, commits both, then has `sign` use the CA key. Any
@@ -74,6 +76,14 @@ export async function readyIssuer({ deps }: StepContext): Promise<IssuerRecord> 
     throw retryable(
       'issuer-not-ready',
       `Issuer ${issuer.issuerId} has no published CRL that is still good; one was asked for.`,
+    );
+  }
+  const nowMs = deps.clock.now().getTime();
+  // Its leaves would begin and end too early, and a renewal would come too late.
+  if (nowMs < crl.thisUpdate.getTime() - CLOCK_TOLERANCE_MS) {
+    throw retryable(
+      'issuer-not-ready',
+      `This machine's clock says ${deps.clock.now().toISOString()}, and the CRL that issuer ${issuer.issuerId} published last was made at ${crl.thisUpdate.toISOString()}: nothing is issued until the clock is right.`,
     );
   }
   const missing = unverified(addressesOf(issuer), await deps.ledger.issuerAddresses(issuer.issuerId));
