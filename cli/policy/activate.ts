@@ -1,8 +1,11 @@
 import { parsePolicy } from '../../shared/config/policy.ts';
 import { adminCommand } from '../admin/admin-command.ts';
+import type { AdminClient } from '../admin/client.ts';
+import type { Call, Outcome } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
+import { CommandFailure, UsageError } from '../failure.ts';
 import { withProgress } from '../progress.ts';
-import { activated, whatIfAnswer } from './answers.ts';
+import { activated, type WhatIfAnswer, whatIfAnswer } from './answers.ts';
 import { readPolicyFile } from './file.ts';
 import { describeWhatIf } from './what-if.ts';
 
@@ -13,6 +16,10 @@ export const policyActivate = adminCommand({
   flags: {
     yes: { kind: 'switch', help: 'do it; without it only what it would do is shown' },
     'allow-empty-rules': { kind: 'switch', help: 'also when a rule matches nobody' },
+    'without-forecast': {
+      kind: 'switch',
+      help: 'compare nobody first: for a directory that is too large to be gone through in one request',
+    },
   },
   notes: [
     'A function that has this very file uses these ids within half a minute; deploying a file that was never activated activates it by itself when all its names are known and stand for what they stood for before.',
@@ -22,11 +29,8 @@ export const policyActivate = adminCommand({
     const [file = ''] = call.operands;
     const policy = readPolicyFile(file);
     parsePolicy(policy, file);
-    const forecast = await withProgress(
-      call.terminal,
-      () => 'comparing everybody under the policy in force and under this one',
-      () => admin.policy('what-if', { policy }, whatIfAnswer),
-    );
+    if (call.isSet('without-forecast')) return await activateUnseen(call, admin, policy);
+    const forecast = await forecastOf(call, admin, policy);
     if (!call.isSet('yes')) {
       return {
         exitCode: forecast.guard.some(({ held }) => held) ? EXIT.refusedByGuard : EXIT.done,
@@ -46,3 +50,39 @@ export const policyActivate = adminCommand({
     };
   },
 });
+
+async function forecastOf(call: Call, admin: AdminClient, policy: string): Promise<WhatIfAnswer> {
+  try {
+    return await withProgress(
+      call.terminal,
+      () => 'comparing everybody under the policy in force and under this one',
+      () => admin.policy('what-if', { policy }, whatIfAnswer),
+    );
+  } catch (error) {
+    if (!(error instanceof CommandFailure) || error.code !== 'request-too-large') throw error;
+    throw new CommandFailure(
+      error.code,
+      `${error.message} Nothing was put in force. With --without-forecast --yes it is, without anybody having been compared.`,
+      { cause: error },
+    );
+  }
+}
+
+/** Nobody is compared, and the admin says so twice: with --without-forecast and with --yes. */
+async function activateUnseen(call: Call, admin: AdminClient, policy: string): Promise<Outcome> {
+  if (!call.isSet('yes')) {
+    throw new UsageError(
+      '--without-forecast shows nothing, so that there is nothing to look at first; add --yes to put the policy in force.',
+    );
+  }
+  const answer = await withProgress(
+    call.terminal,
+    () => 'putting the policy in force',
+    () => admin.policy('activate', { policy, withoutForecast: true }, activated),
+  );
+  return {
+    exitCode: EXIT.done,
+    document: { activated: true, ...answer },
+    text: `${answer.noForecast ?? ''}\n\nThe policy ${answer.digest.slice(0, 12)} is in force for every function that has this file.`,
+  };
+}

@@ -7,6 +7,7 @@ const step = z.looseObject({ kind: z.string(), reason: z.string() });
 export const liveCheck = z.object({
   mistakes: z.array(z.object({ line: z.number(), column: z.number(), message: z.string() })),
   coveredByRule: counts,
+  notCounted: z.string().optional(),
 });
 
 const guardForecast = z.looseObject({
@@ -40,6 +41,7 @@ export const whatIfAnswer = z.looseObject({
   later: counts,
   guard: z.array(guardForecast),
   forecasts: z.array(forecast),
+  notShown: z.number().default(0),
 });
 
 export const testAnswer = z.looseObject({
@@ -54,7 +56,7 @@ export const testAnswer = z.looseObject({
   verdict: z.looseObject({ state: z.string(), reason: z.string() }),
 });
 
-export const activated = z.looseObject({ digest: z.string() });
+export const activated = z.looseObject({ digest: z.string(), noForecast: z.string().optional() });
 
 export type WhatIfAnswer = z.output<typeof whatIfAnswer>;
 export type Forecast = z.output<typeof forecast>;

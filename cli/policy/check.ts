@@ -44,7 +44,14 @@ export const policyCheck: Command = {
       () => 'asking the directory',
       () => admin.policy('check', { policy: text }, liveCheck),
     );
-    return live.mistakes.length > 0 ? refused(file, live.mistakes) : taken(file, policy, live.coveredByRule);
+    if (live.mistakes.length > 0) return refused(file, live.mistakes);
+    if (live.notCounted === undefined) return taken(file, policy, live.coveredByRule);
+    const good = taken(file, policy);
+    return {
+      ...good,
+      document: { ...(good.document as object), notCounted: live.notCounted },
+      text: `${good.text}\n\nThe directory knows every unit and group, but whom each rule covers was not counted: ${live.notCounted}`,
+    };
   },
 };
 

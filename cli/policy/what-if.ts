@@ -105,7 +105,10 @@ export function describeWhatIf(answer: WhatIfAnswer): string {
         ] as const,
     ),
   ]);
-  return forecasts.length === 0 ? `Nobody changes.\n\n${sums}` : `${rows}\n\n${sums}`;
+  if (forecasts.length === 0) return `Nobody changes.\n\n${sums}`;
+  const more =
+    answer.notShown === 0 ? '' : `\n${counted(answer.notShown, 'user')} more, who are in these numbers:`;
+  return `${rows}\n${more}\n${sums}`;
 }
 
 const kinds = (steps: readonly { readonly kind: string }[]): string =>

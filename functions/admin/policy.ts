@@ -7,13 +7,13 @@ import { readPlace } from '../../shared/activation/places.ts';
 import { type ParsedPolicy, type PolicyMistake, parsePolicyFile } from '../../shared/config/policy.ts';
 import type { Policy } from '../../shared/domain/policy.ts';
 import { type PolicyPins, pinnedPolicy } from '../../shared/domain/policy-pins.ts';
-import { invalidInput, isSealwrightError, permanent } from '../../shared/errors.ts';
+import { invalidInput, isSealwrightError, permanent, type SealwrightError } from '../../shared/errors.ts';
 import { planFor } from '../../shared/plan/plan.ts';
 import { considerations, protectionOf } from '../../shared/plan/scope.ts';
 import { standingOf } from '../../shared/plan/standing.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import { factsByLedger } from '../../shared/what-if/ledger-facts.ts';
-import { type WhatIf, type WhatIfDeps, whatIf } from '../../shared/what-if/what-if.ts';
+import { type Drafts, type WhatIf, type WhatIfDeps, whatIf } from '../../shared/what-if/what-if.ts';
 import type { HttpAnswer } from '../wire/http.ts';
 
 export interface PolicyDeps extends WhatIfDeps {
@@ -29,7 +29,11 @@ const text = z.string().min(1).max(500_000);
 const checkRequest = z.strictObject({ policy: text });
 const whatIfRequest = z.strictObject({ policy: text, since: z.iso.datetime({ offset: true }).optional() });
 const testRequest = z.strictObject({ user: z.string().min(1), policy: text.optional() });
-const activateRequest = z.strictObject({ policy: text, allowEmptyRules: z.boolean().default(false) });
+const activateRequest = z.strictObject({
+  policy: text,
+  allowEmptyRules: z.boolean().default(false),
+  withoutForecast: z.boolean().default(false),
+});
 
 function read<T>(shape: z.ZodType<T>, body: unknown): T {
   const parsed = shape.safeParse(body);
@@ -41,7 +45,10 @@ function read<T>(shape: z.ZodType<T>, body: unknown): T {
   });
 }
 
-/** All that is wrong with a draft, the directory asked, and whom each rule would cover. 200 also for a bad draft. */
+/**
+ * All that is wrong with a draft, the directory asked, and whom each rule would cover. 200 also for a bad draft. Where the
+ * directory is too large to be counted within a request, `notCounted` says so and nothing is said about empty rules.
+ */
 export async function checkPolicy(deps: PolicyDeps, body: unknown): Promise<HttpAnswer> {
   const { policy } = read(checkRequest, body);
   let parsed: ParsedPolicy;
@@ -58,8 +65,13 @@ export async function checkPolicy(deps: PolicyDeps, body: unknown): Promise<Http
     return { status: 200, body: { mistakes: unknownNames(parsed, unknown), coveredByRule: {} } };
   }
   const draft = pinnedPolicy(parsed.policy, pins);
-  const { coveredByRule } = await whatIf(deps, { before: undefined, draft });
-  return { status: 200, body: { mistakes: emptyRules(parsed, coveredByRule), coveredByRule } };
+  try {
+    const { coveredByRule } = await whatIf(deps, { before: undefined, draft });
+    return { status: 200, body: { mistakes: emptyRules(parsed, coveredByRule), coveredByRule } };
+  } catch (error) {
+    if (!isTooLarge(error)) throw error;
+    return { status: 200, body: { mistakes: [], coveredByRule: {}, notCounted: error.message } };
+  }
 }
 
 /** What a draft would do to everybody; with `since`, of those who were looked at after that instant. */
@@ -142,26 +154,60 @@ export async function testPolicy(deps: PolicyDeps, body: unknown): Promise<HttpA
   };
 }
 
-/** An admin's word that this text is in force with the ids its names stand for now, whatever they stood for before. */
+/**
+ * An admin's word that this text is in force with the ids its names stand for now, whatever they stood for before. It is
+ * forecast for everybody first, unless the admin says that it is to go without; then the answer and the audit trail say
+ * that nobody was compared and no rule was looked at for whether it matches anybody.
+ */
 export async function activatePolicy(deps: PolicyDeps, admin: string, body: unknown): Promise<HttpAnswer> {
-  const { policy: text, allowEmptyRules } = read(activateRequest, body);
+  const { policy: text, allowEmptyRules, withoutForecast } = read(activateRequest, body);
   const { parsed, pins, draft, before } = await compared(deps, text);
-  const forecast: WhatIf = await whatIf(deps, { before, draft });
-  const empty = emptyRules(parsed, forecast.coveredByRule);
+  const forecast = withoutForecast ? undefined : await forecastFirst(deps, { before, draft });
+  const empty = forecast === undefined ? [] : emptyRules(parsed, forecast.coveredByRule);
   if (empty.length > 0 && !allowEmptyRules) throw refuse(empty);
   const digest = policyDigest(text);
   await deps.ledger.recordPolicyActivation({ digest, text, pins, activatedBy: admin, automatic: false });
-  const { changes, guard } = forecast;
-  const departing = guard.find(({ scope }) => scope === 'tenant')?.departing ?? 0;
   await deps.ledger.audit({
     cause: { source: 'admin', eventId: digest, event: 'policy', actor: admin },
     step: 'policy-activated',
-    reason: `${admin} put the policy ${digest.slice(0, 12)} in force: ${changes.joins} join, ${changes.leaves} leave, ${departing} would depart.`,
     outcome: 'done',
-    details: { digest, joins: changes.joins, leaves: changes.leaves, departing },
+    ...said(`${admin} put the policy ${digest.slice(0, 12)} in force`, digest, forecast),
   });
-  return { status: 200, body: { digest, pins, changes, coveredByRule: forecast.coveredByRule, guard } };
+  if (forecast === undefined) return { status: 200, body: { digest, pins, noForecast: NO_FORECAST } };
+  const { changes, coveredByRule, guard } = forecast;
+  return { status: 200, body: { digest, pins, changes, coveredByRule, guard } };
 }
+
+const NO_FORECAST =
+  'No forecast was made, because the admin asked to go without: nobody was compared, and a rule that matches nobody was not looked for. The guard holds what passes its limits.';
+
+async function forecastFirst(deps: PolicyDeps, drafts: Drafts): Promise<WhatIf> {
+  try {
+    return await whatIf(deps, drafts);
+  } catch (error) {
+    if (!isTooLarge(error)) throw error;
+    throw invalidInput(
+      'request-too-large',
+      `${error.message} Nothing was put in force. Ask for it with "withoutForecast": true (sealwright policy activate --without-forecast) if it is to be in force without anybody having been compared.`,
+      { cause: error },
+    );
+  }
+}
+
+/** The line of the audit trail. */
+function said(what: string, digest: string, forecast: WhatIf | undefined) {
+  if (forecast === undefined)
+    return { reason: `${what}. ${NO_FORECAST}`, details: { digest, forecast: false } };
+  const { changes, guard } = forecast;
+  const departing = guard.find(({ scope }) => scope === 'tenant')?.departing ?? 0;
+  return {
+    reason: `${what}: ${changes.joins} join, ${changes.leaves} leave, ${departing} would depart.`,
+    details: { digest, joins: changes.joins, leaves: changes.leaves, departing },
+  };
+}
+
+const isTooLarge = (error: unknown): error is SealwrightError =>
+  isSealwrightError(error) && error.code === 'request-too-large';
 
 function mistakesOf(error: unknown): readonly PolicyMistake[] | undefined {
   if (!isSealwrightError(error) || error.code !== 'policy-invalid') return undefined;

@@ -30,6 +30,7 @@ import type { BlockedKeyRows } from './ledger/blocked-keys.ts';
 import type { CardKeyRows } from './ledger/card-keys.ts';
 import type { CrlLedger } from './ledger/crls.ts';
 import type { DeviceKeyRows } from './ledger/device-keys.ts';
+import type { EverybodyLedger } from './ledger/everybody.ts';
 import type { GuardLedger } from './ledger/guard.ts';
 import type { ImportedKeys } from './ledger/imported-keys.ts';
 import type { IssuerAddresses } from './ledger/issuer-addresses.ts';
@@ -119,6 +120,7 @@ export interface Ledger
     CardKeyRows,
     CrlLedger,
     DeviceKeyRows,
+    EverybodyLedger,
     GuardLedger,
     ImportedKeys,
     IssuerAddresses,

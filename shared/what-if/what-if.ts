@@ -9,22 +9,24 @@ import type { Policy } from '../domain/policy.ts';
 import { type IssuerRecord, UNKNOWN_USER, type UserLedger } from '../domain/records.ts';
 import type { Plan, Step } from '../domain/step.ts';
 import { invalidInput } from '../errors.ts';
-import { departureLimit, departureSteps, scopesOf } from '../plan/guard.ts';
+import { departureSteps } from '../plan/guard.ts';
 import { planFor } from '../plan/plan.ts';
 import { type Standing, standingOf } from '../plan/standing.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Directory } from '../ports/directory.ts';
 import type { Ledger } from '../ports/ledger.ts';
 import { factsByLedger } from './ledger-facts.ts';
+import { tally } from './tally.ts';
 
 export interface WhatIfDeps {
   readonly directory: Directory;
-  readonly ledger: Pick<Ledger, 'users' | 'issuers' | 'auditTrail'>;
+  readonly ledger: Pick<Ledger, 'readUsers' | 'coveredByUnit' | 'issuers' | 'auditTrail'>;
   readonly clock: Clock;
+  /** What a comparison may take, milliseconds; default 100,000, because a request to `admin` ends after 120 seconds. */
+  readonly forecastWithinMs?: number;
 }
 
-/** Beyond this a comparison takes longer than a request may. */
-const MAX_USERS = 50_000;
+const FORECAST_WITHIN_MS = 100_000;
 const PAGE = 500;
 
 export type Change = 'joins' | 'leaves' | 'other-rule' | 'held' | 'steps' | 'unchanged';
@@ -82,8 +84,10 @@ export interface WhatIf {
   readonly later: Readonly<Record<string, number>>;
   /** Scopes in which anybody departs, the tenant first. */
   readonly guard: readonly GuardForecast[];
-  /** Only those of whom something changes, by address. */
+  /** Those of whom something changes, by address; of each kind of change at most the first 2,000 of the directory. */
   readonly forecasts: readonly UserForecast[];
+  /** So many more change. They are in every number above. */
+  readonly notShown: number;
 }
 
 export interface Drafts {
@@ -93,29 +97,53 @@ export interface Drafts {
   readonly draft: Policy;
 }
 
-/** Answers for everybody in the directory, or only for those whom an event of the record named since `since`. */
+/**
+ * Answers for everybody in the directory, or only for those whom an event of the record named since `since`. Users are
+ * read, compared and counted a page at a time, so that what is held does not grow with the tenant. Throws
+ * `request-too-large` when it takes longer than a request may.
+ */
 export async function whatIf(deps: WhatIfDeps, { before, draft }: Drafts, since?: Date): Promise<WhatIf> {
-  const events = since === undefined ? undefined : await recordedEvents(deps.ledger, since);
-  const known = await ledgerUsers(deps.ledger);
+  const inTime = timeLimit(deps.forecastWithinMs ?? FORECAST_WITHIN_MS);
+  const events = since === undefined ? undefined : await recordedEvents(deps.ledger, since, inTime);
   const issuers = await deps.ledger.issuers();
   const issuerStates = new Map(issuers.map(({ issuerId, state }) => [issuerId, state] as const));
   const placesBefore = before === undefined ? undefined : await readPlaces(deps.directory, before);
   const placesDraft = await readPlaces(deps.directory, draft);
   const now = deps.clock.now();
-  const forecasts: UserForecast[] = [];
-  for await (const user of deps.directory.usersUnder('/')) {
-    const event = events?.get(user.userId);
-    if (events !== undefined && event === undefined) continue;
-    if (forecasts.length >= MAX_USERS) throw tooMany();
-    const ledger = known.get(user.userId) ?? UNKNOWN_USER;
-    const draftView = await view(deps, draft, placesDraft, { user, ledger, now, issuerStates });
-    const beforeView =
-      before === undefined || placesBefore === undefined
-        ? undefined
-        : await view(deps, before, placesBefore, { user, ledger, now, issuerStates });
-    forecasts.push(forecast(user, beforeView, draftView, event));
+  const sums = tally(draft);
+  let compared = 0;
+  for await (const page of pagesOf(deps.directory.usersUnder('/'), events)) {
+    inTime(compared);
+    const ledgers = await deps.ledger.readUsers(page.map(({ userId }) => userId));
+    for (const [index, user] of page.entries()) {
+      const ledger = ledgers[index] ?? UNKNOWN_USER;
+      const seen = { user, ledger, now, issuerStates };
+      const draftView = await view(deps, draft, placesDraft, seen);
+      const beforeView =
+        before === undefined || placesBefore === undefined
+          ? undefined
+          : await view(deps, before, placesBefore, seen);
+      sums.add(forecast(user, beforeView, draftView, events?.get(user.userId)), ledger.user?.unit);
+    }
+    compared += page.length;
   }
-  return summary(forecasts, draft, known);
+  return sums.sum(await deps.ledger.coveredByUnit());
+}
+
+/** In the directory's order; with `events` only those whom one names. */
+async function* pagesOf(
+  users: AsyncIterable<DirectoryUser>,
+  events: ReadonlyMap<string, RecordedEvent> | undefined,
+): AsyncIterable<readonly DirectoryUser[]> {
+  let page: DirectoryUser[] = [];
+  for await (const user of users) {
+    if (events !== undefined && !events.has(user.userId)) continue;
+    page.push(user);
+    if (page.length < PAGE) continue;
+    yield page;
+    page = [];
+  }
+  if (page.length > 0) yield page;
 }
 
 interface Seen {
@@ -210,85 +238,16 @@ function changeOf(draft: View, from: string | undefined, to: string | undefined,
   return steps > 0 ? 'steps' : 'unchanged';
 }
 
-function summary(
-  forecasts: readonly UserForecast[],
-  draft: Policy,
-  known: ReadonlyMap<string, UserLedger>,
-): WhatIf {
-  const changes: Record<Change, number> = {
-    joins: 0,
-    leaves: 0,
-    'other-rule': 0,
-    held: 0,
-    steps: 0,
-    unchanged: 0,
-  };
-  const coveredByRule: Record<string, number> = Object.fromEntries(draft.rules.map(({ name }) => [name, 0]));
-  const steps: Record<string, number> = {};
-  const later: Record<string, number> = {};
-  for (const { change, to, ...entry } of forecasts) {
-    changes[change] += 1;
-    if (to !== undefined) coveredByRule[to] = (coveredByRule[to] ?? 0) + 1;
-    if (entry.observeOnly === true) continue;
-    for (const { kind } of entry.steps) steps[kind] = (steps[kind] ?? 0) + 1;
-    for (const { kind } of entry.later?.steps ?? []) later[kind] = (later[kind] ?? 0) + 1;
-  }
-  return {
-    users: forecasts.length,
-    changes,
-    coveredByRule,
-    steps,
-    later,
-    guard: guardForecast(forecasts, draft, known),
-    forecasts: forecasts
-      .filter(({ change }) => change !== 'unchanged')
-      .toSorted((left, right) => (left.user < right.user ? -1 : 1)),
-  };
-}
-
-/** The guard's own counting, as if all of them departed within one hour: within a grace period's spread they may not. */
-function guardForecast(
-  forecasts: readonly UserForecast[],
-  draft: Policy,
-  known: ReadonlyMap<string, UserLedger>,
-): readonly GuardForecast[] {
-  const covered = new Map<string, number>();
-  for (const { user } of known.values()) {
-    if (user === undefined || user.state === 'out') continue;
-    for (const scope of scopesOf(user.unit)) covered.set(scope, (covered.get(scope) ?? 0) + 1);
-  }
-  const departing = new Map<string, number>();
-  for (const { userId, departs, observeOnly } of forecasts) {
-    if (!departs || observeOnly === true) continue;
-    for (const scope of scopesOf(known.get(userId)?.user?.unit))
-      departing.set(scope, (departing.get(scope) ?? 0) + 1);
-  }
-  return [...departing].map(([scope, count]) => {
-    const limit = departureLimit(covered.get(scope) ?? 0, draft.guard);
-    return { scope, covered: covered.get(scope) ?? 0, departing: count, limit, held: count > limit };
-  });
-}
-
-async function ledgerUsers(ledger: Pick<Ledger, 'users'>): Promise<ReadonlyMap<string, UserLedger>> {
-  const known = new Map<string, UserLedger>();
-  let afterUserId: string | undefined;
-  for (;;) {
-    const page = await ledger.users({ limit: PAGE, ...(afterUserId === undefined ? {} : { afterUserId }) });
-    for (const entry of page) if (entry.user !== undefined) known.set(entry.user.userId, entry);
-    if (known.size > MAX_USERS) throw tooMany();
-    afterUserId = page.at(-1)?.user?.userId;
-    if (page.length < PAGE || afterUserId === undefined) return known;
-  }
-}
-
 /** The first event since an instant that made somebody look at each user; looks that the clock brought are left out. */
 async function recordedEvents(
   ledger: Pick<Ledger, 'auditTrail'>,
   since: Date,
+  inTime: (compared: number) => void,
 ): Promise<ReadonlyMap<string, RecordedEvent>> {
   const events = new Map<string, RecordedEvent>();
   let afterId: bigint | undefined;
   for (;;) {
+    inTime(0);
     const page = await ledger.auditTrail({ limit: PAGE, ...(afterId === undefined ? {} : { afterId }) });
     for (const { at, userId, cause } of page) {
       if (userId === undefined || cause.source === 'due' || at.getTime() < since.getTime()) continue;
@@ -299,8 +258,14 @@ async function recordedEvents(
   }
 }
 
-const tooMany = () =>
-  invalidInput(
-    'request-too-large',
-    `A comparison of more than ${MAX_USERS.toLocaleString('en-US')} users takes longer than a request may.`,
-  );
+/** Throws once the time is over; told how many users were compared until then. */
+function timeLimit(withinMs: number): (compared: number) => void {
+  const began = performance.now();
+  return (compared) => {
+    if (performance.now() - began < withinMs) return;
+    throw invalidInput(
+      'request-too-large',
+      `Comparing everybody takes longer than a request may: after ${withinMs / 1000} seconds ${compared.toLocaleString('en-US')} users were compared.`,
+    );
+  };
+}

@@ -50,8 +50,12 @@ beforeEach(async () => {
   policies = activePolicySource(world, { text: STAFF, name: 'policy.yaml', activatedBy: 'test' });
   const { policy } = await policies.current();
   for (const userId of ['1', '2']) await reconcile({ ...world.deps, policy }, userId, CAUSE);
+  await serve();
+});
+const serve = async (limits: { readonly forecastWithinMs?: number } = {}): Promise<void> => {
   const admin = createAdmin({
     ...world,
+    ...limits,
     policies,
     admins: ['admin@acme.example'],
     audiences: ['admin'],
@@ -62,7 +66,12 @@ beforeEach(async () => {
   });
   served = await serveHandler(admin, world.log);
   environment = { SEALWRIGHT_ADMIN_URL: served.url, SEALWRIGHT_ADMIN_TOKEN: TOKEN };
-});
+};
+/** From here on the directory is too large to be gone through in one request. */
+const outgrow = async (): Promise<void> => {
+  await served.close();
+  await serve({ forecastWithinMs: 0 });
+};
 afterEach(async () => {
   await served.close();
   await world.close();
@@ -258,4 +267,69 @@ describe('sealwright policy activate', () => {
     expect(refused.stderr).toContain('rule "a" matches nobody');
     expect((await ask('policy', 'activate', file, '--yes', '--allow-empty-rules')).exit).toBe(0);
   });
+});
+
+describe('of a directory too large to be gone through in one request, sealwright', () => {
+  const wider = policyText(rule('staff', 'orgUnit: /Staff'), rule('others', 'orgUnit: /Contractors'));
+
+  beforeEach(() => outgrow());
+
+  it('policy what-if says so', async () => {
+    const { exit, stderr } = await ask('policy', 'what-if', fileWith(wider));
+    expect(exit).toBe(1);
+    expect(stderr).toContain('Comparing everybody takes longer than a request may');
+  });
+
+  it('policy check --live still names unknown units, and says that nobody was counted', async () => {
+    const good = await json('policy', 'check', '--live', fileWith(wider));
+    expect(good.exit).toBe(0);
+    expect(good.document).toMatchObject({ valid: true, notCounted: expect.stringContaining('longer') });
+    expect(good.document).not.toHaveProperty('coveredByRule');
+    expect((await ask('policy', 'check', '--live', fileWith(wider))).stdout).toContain('was not counted');
+    const bad = await ask('policy', 'check', '--live', fileWith(policyText(rule('a', 'orgUnit: /Stff'))));
+    expect(bad.exit).toBe(1);
+    expect(bad.stdout).toContain('did you mean /Staff?');
+  });
+
+  it('policy activate refuses until told to go without a forecast, and both answer and audit trail say so', async () => {
+    const refused = await ask('policy', 'activate', fileWith(wider), '--yes');
+    expect(refused.exit).toBe(1);
+    expect(refused.stderr).toContain('With --without-forecast --yes it is');
+    expect((await ask('policy', 'activate', fileWith(wider), '--without-forecast')).exit).toBe(2);
+    expect((await world.ledger.latestPolicyActivation())?.digest).toBe(policyDigest(STAFF));
+
+    const done = await json('policy', 'activate', fileWith(wider), '--without-forecast', '--yes');
+    expect(done.exit).toBe(0);
+    expect(done.document).toMatchObject({
+      activated: true,
+      digest: policyDigest(wider),
+      noForecast: expect.stringContaining('nobody was compared'),
+    });
+    expect(done.document).not.toHaveProperty('whatIf');
+    expect((await world.ledger.latestPolicyActivation())?.digest).toBe(policyDigest(wider));
+    expect((await world.ledger.auditTrail({ limit: 1000 })).at(-1)).toMatchObject({
+      step: 'policy-activated',
+      cause: { actor: 'admin@acme.example' },
+      reason: expect.stringContaining('No forecast was made'),
+      details: { forecast: false },
+    });
+  });
+
+  it('policy activate --without-forecast still refuses names that the directory does not have', async () => {
+    const file = fileWith(policyText(rule('a', 'orgUnit: /Stff')));
+    const { exit, stderr } = await ask('policy', 'activate', file, '--without-forecast', '--yes');
+    expect(exit).toBe(1);
+    expect(stderr).toContain('did you mean /Staff?');
+  });
+});
+
+it('the admin API refuses to put a policy in force unseen unless the request says so', async () => {
+  await outgrow();
+  const response = await fetch(`${served.url}/v1/policy/activate`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ policy: STAFF }),
+  });
+  expect(response.status).toBe(413);
+  expect(await response.text()).toContain('withoutForecast');
 });

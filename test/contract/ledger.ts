@@ -1398,6 +1398,34 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       expect(page).toEqual(all.slice(0, 2));
       expect(await ledger.users({ afterUserId: '30', limit: 2 })).toEqual(all.slice(2));
       expect(await ledger.users({ afterUserId: '4' })).toEqual([]);
+      expect(await ledger.readUsers(['4', 'nobody', '100'])).toEqual([
+        await ledger.readUser('4'),
+        await ledger.readUser('nobody'),
+        await ledger.readUser('100'),
+      ]);
+    });
+
+    it('counts who is covered by the unit they were last seen in, and nobody who is out', async () => {
+      for (const [userId, unit, state] of [
+        ['1', '/Staff', 'ready'],
+        ['2', '/staff', 'leaving'],
+        ['3', '/Staff', 'out'],
+        ['4', undefined, 'pending'],
+      ] as const) {
+        const lease = await take(`user:${userId}`);
+        const primaryEmail = `${userId}@acme.example`;
+        await ledger.recordSighting(lease, {
+          ...{ userId, primaryEmail, aliases: [] },
+          ...(unit === undefined ? {} : { unit }),
+        });
+        await ledger.recordState(lease, { userId, state, reason: 'as told', failures: 0 });
+      }
+      expect(await ledger.coveredByUnit()).toEqual(
+        new Map([
+          ['/staff', 2],
+          ['', 1],
+        ]),
+      );
     });
 
     it('answers an empty record for somebody unknown', async () => {

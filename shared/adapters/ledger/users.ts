@@ -154,6 +154,8 @@ export const users = (
   Ledger,
   | 'readUser'
   | 'users'
+  | 'readUsers'
+  | 'coveredByUnit'
   | 'userIdOfAddress'
   | 'userIdsOfAddress'
   | 'recordSighting'
@@ -185,6 +187,15 @@ export const users = (
           rows.map((row) => row.user_id),
         );
       }),
+
+    readUsers: (userIds) => consistently(database, (queries) => userLedgers(queries, userIds)),
+
+    coveredByUnit: async () => {
+      const rows = await database.query<{ unit: string; covered: number }>(
+        `SELECT coalesce(unit, '') AS unit, count(*)::int AS covered FROM users WHERE state <> 'out' GROUP BY 1`,
+      );
+      return new Map(rows.map(({ unit, covered }) => [unit, covered]));
+    },
 
     userIdOfAddress: async (address) => (await holders(address))[0],
 

@@ -130,6 +130,8 @@ export const users = (
   Ledger,
   | 'readUser'
   | 'users'
+  | 'readUsers'
+  | 'coveredByUnit'
   | 'userIdOfAddress'
   | 'userIdsOfAddress'
   | 'recordSighting'
@@ -145,6 +147,14 @@ export const users = (
       .filter((userId) => byText(userId, afterUserId) > 0)
       .slice(0, limit)
       .map((userId) => withUser(readUser(memory, userId))),
+  readUsers: async (userIds) => userIds.map((userId) => withUser(readUser(memory, userId))),
+  coveredByUnit: async () => {
+    const covered = new Map<string, number>();
+    for (const { state, unit = '' } of memory.rows.now.users.values()) {
+      if (state !== 'out') covered.set(unit, (covered.get(unit) ?? 0) + 1);
+    }
+    return covered;
+  },
   userIdOfAddress: async (address) => holders(memory, address)[0],
   userIdsOfAddress: async (address) => holders(memory, address),
   recordSighting: async (lease, sighting) => {

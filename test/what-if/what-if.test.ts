@@ -1,0 +1,81 @@
+/** A draft compared for more users than one page holds, and more than an answer shows. */
+import { describe, expect, it } from 'vitest';
+import { parsePolicy } from '../../shared/config/policy.ts';
+import type { DirectoryUser } from '../../shared/domain/directory-user.ts';
+import { UNKNOWN_USER, type UserLedger } from '../../shared/domain/records.ts';
+import { tally } from '../../shared/what-if/tally.ts';
+import { type UserForecast, whatIf } from '../../shared/what-if/what-if.ts';
+
+const DRAFT = parsePolicy(
+  'version: 1\nrules:\n  - { name: staff, orgUnit: /Staff, keyService: https://kacls.acme.example }\n',
+  'policy.yaml',
+);
+const NOW = new Date('2027-03-01T09:00:00.000Z');
+
+const user = (index: number): DirectoryUser => ({
+  ...{ userId: String(index), primaryEmail: `u${String(index).padStart(6, '0')}@acme.example`, aliases: [] },
+  ...{
+    orgUnitPath: index % 3 === 0 ? '/Elsewhere' : '/Staff',
+    suspended: false,
+    archived: false,
+    mailboxReady: true,
+  },
+});
+
+describe('a what-if', () => {
+  it('of many users reads a few hundred of the ledger at a time, counts everybody once, and shows so many', async () => {
+    const asked: number[] = [];
+    const answer = await whatIf(
+      {
+        directory: {
+          async *usersUnder() {
+            for (let index = 0; index < 3_700; index += 1) yield user(index);
+          },
+        } as never,
+        ledger: {
+          issuers: async () => [],
+          readUsers: async (userIds: readonly string[]): Promise<readonly UserLedger[]> => {
+            asked.push(userIds.length);
+            return userIds.map(() => UNKNOWN_USER);
+          },
+          coveredByUnit: async () => new Map(),
+        } as never,
+        clock: { now: () => NOW },
+      },
+      { before: undefined, draft: DRAFT },
+    );
+    expect(asked).toEqual([...Array(7).fill(500), 200]);
+    expect(answer).toMatchObject({
+      users: 3_700,
+      changes: { joins: 2_466, unchanged: 1_234 },
+      coveredByRule: { staff: 2_466 },
+      steps: { 'make-key': 2_466 },
+      notShown: 466,
+    });
+    expect(answer.forecasts).toHaveLength(2_000);
+  });
+
+  it('shows leavers however many join before them, and measures them against who is covered where', () => {
+    const forecast = (name: string, change: UserForecast['change'], departs: boolean): UserForecast => ({
+      ...{ userId: name, user: name, orgUnit: '/', change, departs, reason: 'as told', steps: [] },
+    });
+    const sums = tally(DRAFT, 2);
+    for (const name of ['e', 'd', 'c', 'b']) sums.add(forecast(name, 'joins', false), undefined);
+    for (const name of ['a', 'f', 'g', 'h', 'i', 'j'])
+      sums.add(forecast(name, 'leaves', true), '/staff/sales');
+    const { forecasts, notShown, guard } = sums.sum(
+      new Map([
+        ['/staff/sales', 30],
+        ['/staff', 100],
+        ['', 70],
+      ]),
+    );
+    expect(forecasts.map((entry) => entry.user)).toEqual(['a', 'd', 'e', 'f']);
+    expect(notShown).toBe(6);
+    expect(guard).toEqual([
+      { scope: 'tenant', covered: 200, departing: 6, limit: 10, held: false },
+      { scope: 'unit:/staff', covered: 130, departing: 6, limit: 6, held: false },
+      { scope: 'unit:/staff/sales', covered: 30, departing: 6, limit: 5, held: true },
+    ]);
+  });
+});
