@@ -12,7 +12,9 @@ export function readInput(file: string, what = ''): Buffer {
         ? 'there is no such file'
         : code === 'EISDIR'
           ? 'it is a folder'
-          : (code ?? 'unknown');
+          : code === 'ERR_FS_FILE_TOO_LARGE'
+            ? 'it has 2 GiB or more; split it'
+            : (code ?? 'unknown');
     throw new UsageError(`${what}${file} cannot be read: ${why}.`, { cause: error });
   }
 }
