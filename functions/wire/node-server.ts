@@ -81,15 +81,22 @@ async function answerRequest(request: IncomingMessage, handler: HttpHandler, opt
   return { answer: await answerAtEdge({ ...call, body: Buffer.alloc(0) }, tooLarge, options), closes: true };
 }
 
-/** Undefined when it is longer than `maxBytes`; nothing beyond that is kept. */
+/**
+ * Undefined when it is longer than `maxBytes`; nothing beyond that is kept. A body may hold a private key, so what is not
+ * handed on is overwritten: the pieces of a whole one, and all of one that is too long or breaks off.
+ */
 function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer | undefined> {
   return new Promise((resolve, reject) => {
     let chunks: Buffer[] = [];
     let length = 0;
+    const wipe = () => {
+      for (const chunk of chunks) chunk.fill(0);
+      chunks = [];
+    };
     request.on('data', (chunk: Buffer) => {
       length += chunk.length;
-      if (length <= maxBytes) chunks.push(chunk);
-      else chunks = [];
+      chunks.push(chunk);
+      if (length > maxBytes) wipe();
       if (length > MOST_BYTES_DRAINED) {
         request.pause();
         resolve(undefined);
@@ -98,12 +105,15 @@ function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer | 
     request.once('end', () => {
       if (length > maxBytes) return resolve(undefined);
       const [only] = chunks;
-      if (chunks.length === 1 && only !== undefined) return resolve(only);
-      const whole = Buffer.concat(chunks);
-      // The pieces held keys as well.
-      for (const chunk of chunks) chunk.fill(0);
+      const isOnePiece = chunks.length === 1 && only !== undefined;
+      const whole = isOnePiece ? only : Buffer.concat(chunks);
+      if (isOnePiece) chunks = [];
+      wipe();
       resolve(whole);
     });
-    request.once('close', () => reject(new Error('the caller went away before its request was whole')));
+    request.once('close', () => {
+      wipe();
+      reject(new Error('the caller went away before its request was whole'));
+    });
   });
 }

@@ -12,6 +12,7 @@ import {
   type Keys,
   makeKeys,
   refusalProblems,
+  spkiHash,
   startWorld,
   WEB_CLIENT,
   type World,
@@ -42,9 +43,9 @@ afterEach(async () => {
 });
 
 /** A token whose claims are this very text, which no library would write. */
-function handmade(claims: string, header = '{"alg":"RS256","kid":"idp-1"}'): string {
+function handmade(claims: string, header = '{"alg":"RS256","kid":"idp-1"}', pair = keys.idp): string {
   const input = [header, claims].map((part) => Buffer.from(part).toString('base64url')).join('.');
-  return `${input}.${createSign('sha256').update(input).sign(keys.idp.privateKey, 'base64url')}`;
+  return `${input}.${createSign('sha256').update(input).sign(pair.privateKey, 'base64url')}`;
 }
 
 describe('tokens that are genuine and strange', () => {
@@ -65,6 +66,28 @@ describe('tokens that are genuine and strange', () => {
     ['an issuer twice', () => `,"iss":"${IDP}"`],
   ])('are refused with %s', async (_what, more) => {
     expect(refusalProblems(await sign({ authentication: handmade(claims(more())) }), 401)).toEqual([]);
+  });
+
+  /** Gmail's own claims as its token has them, and more behind them. */
+  const authorization = async (more: string) => {
+    const [, plain = ''] = (await world.authorization()).split('.');
+    const text = Buffer.from(plain, 'base64url').toString();
+    return handmade(`${text.slice(0, -1)}${more}}`, '{"alg":"RS256","kid":"gmail-1"}', keys.gmail);
+  };
+
+  it.each([
+    ['no claim twice', () => '', 200],
+    ['a role twice', () => ',"role":"decrypter"', 403],
+    ['the same role twice', () => ',"role":"signer"', 403],
+    ['a role twice, once in escapes', () => ',"rol\\u0065":"signer"', 403],
+    ["somebody else's key hash besides", () => `,"spki_hash":"${spkiHash(keys.bob)}"`, 403],
+    ['the same key hash twice', () => `,"spki_hash":"${spkiHash(keys.alice)}"`, 403],
+    ['an address twice', () => `,"email":"${BOB.address}"`, 403],
+    ['a key service twice', () => ',"kacls_url":"https://evil.example"', 403],
+  ])('of Gmail, with %s', async (_what, more, status) => {
+    const answer = await sign({ authorization: await authorization(more()) });
+    expect(answer.status).toBe(status);
+    if (status !== 200) expect(refusalProblems(answer, status)).toEqual([]);
   });
 
   it('are refused with claims of 100 kB, as too large', async () => {

@@ -49,8 +49,8 @@ const keks = (versions: readonly string[] = [second, first], who?: string) =>
     ...{ versions, random: randomBytes, own: company.own(who) },
     ...{ endpoints: company.endpoints, retry: company.retry },
   });
-const seal = async (keyEncryptionKeys: KeyEncryptionKeys, tenant = tenantId) =>
-  sealPrivateKey(der, binding, {
+const seal = async (keyEncryptionKeys: KeyEncryptionKeys, tenant = tenantId, key = der) =>
+  sealPrivateKey(key, binding, {
     kek: await keyEncryptionKeys.current(privateKeyBinding(tenant)),
     tenantId: tenant,
     random: randomBytes,
@@ -117,12 +117,13 @@ describe('a key-encryption key in Cloud KMS', () => {
     });
   });
 
-  it('opens nothing with a bit flipped, in the data key or anywhere', async () => {
-    const blob = Buffer.from(await seal(keks()), 'base64');
-    const places = [...Array.from({ length: 24 }, (_, index) => 5 + index * 8), 250, blob.length - 1];
-    for (const at of places) {
+  it('opens nothing with a bit flipped at any byte, in header, data key, nonce, ciphertext or tag', async () => {
+    // What stands inside makes no difference, and a short one has fewer bytes to go through.
+    const blob = Buffer.from(await seal(keks(), tenantId, randomBytes(16)), 'base64');
+    expect((await open(blob.toString('base64'))).privateKeyDer).toHaveLength(16);
+    for (let at = 0; at < blob.length; at += 1) {
       const altered = Buffer.from(blob);
-      altered[at] = (altered[at] ?? 0) ^ 1;
+      altered[at] = (altered[at] ?? 0) ^ (1 << (at % 8));
       await expect(open(altered.toString('base64')), `byte ${at}`).rejects.toMatchObject({
         code: 'wrapped-key-unreadable',
       });
