@@ -1,6 +1,19 @@
 import { beforeAll, describe, expect, it, test } from 'vitest';
+import { readCertificate } from '../../shared/pki/certificate.ts';
 import { CHAIN_RULES, type ChainRuleId } from '../../shared/pki/chain-rules.ts';
-import { integerFromHex } from '../../shared/pki/der.ts';
+import {
+  bitString,
+  booleanTrue,
+  contextConstructed,
+  integer,
+  integerFromHex,
+  nullValue,
+  oid,
+  sequence,
+  setOfOne,
+  time,
+  utf8String,
+} from '../../shared/pki/der.ts';
 import { type ChainLintOptions, type ChainReport, lintChain } from '../../shared/pki/lint-chain.ts';
 import { derToPem } from '../../shared/pki/pem.ts';
 import { certsOnlyPkcs7, gmailPkcs7Pem } from '../../shared/pki/pkcs7.ts';
@@ -15,9 +28,10 @@ import {
   LEAF_EXTENSIONS,
   replaced,
 } from './foreign-chain.ts';
-import { withParts } from './mutate.ts';
+import { type TbsParts, withExtension, withMoreExtension, withParts } from './mutate.ts';
 import { openssl, opensslInstalled } from './openssl.ts';
 import { DAY, NOW, type SampleAuthority, sampleAuthority } from './sample-authority.ts';
+import { rocaModulus } from './weak-moduli.ts';
 
 let ca: SampleAuthority;
 let leaf: Uint8Array;
@@ -43,6 +57,9 @@ const errors = (report: ChainReport) => [
 ];
 const lint = (input: Uint8Array, options: Partial<ChainLintOptions> = {}) =>
   lintChain(input, { now: NOW, ...options });
+
+/** The chain rules that some test here shows to be broken. */
+const shown: ChainRuleId[] = ['chain-issuer-ends-soon'];
 
 describe('the chain linter, for a chain of ours', () => {
   it('finds nothing, and names each certificate’s place and profile', () => {
@@ -139,6 +156,8 @@ describe('the chain linter, for a chain that cannot be used, says so in one sent
       ],
     ] as readonly (readonly [string, () => Uint8Array, readonly ChainRuleId[], Partial<ChainLintOptions>?])[]
   ).map(([what, input, rules, options = {}]) => ({ what, input, rules, options }));
+
+  shown.push(...cases.flatMap(({ rules }) => rules));
 
   test.each(cases)('$what', ({ input, rules, options }) => {
     const report = lint(input(), options);
@@ -329,6 +348,8 @@ describe.skipIf(!opensslInstalled)('the chain linter, for a chain of another CA,
       ['an issuer without a CRL address', issuingWith('crlDistributionPoints'), ['gmail-crl-point']],
     ];
 
+  shown.push(...refused.flatMap(([, , rules]) => rules));
+
   test.each(refused)('refuses %s', (_what, options, rules) => {
     const report = foreign(options);
     expect(errors(report).toSorted()).toEqual(rules.toSorted());
@@ -364,7 +385,127 @@ describe.skipIf(!opensslInstalled)('the chain linter, for a chain of another CA,
   });
 });
 
+describe('the chain linter, for one thing changed in a chain of ours and signed again,', () => {
+  interface Changed {
+    readonly leaf?: (tbsDer: Uint8Array) => Uint8Array;
+    readonly issuing?: (tbsDer: Uint8Array) => Uint8Array;
+    readonly root?: (tbsDer: Uint8Array) => Uint8Array;
+  }
+
+  /** Leaf first; each as our linter would never let it out. */
+  async function signedAgain(changed: Changed): Promise<readonly Uint8Array[]> {
+    const same = (tbsDer: Uint8Array) => tbsDer;
+    const tbsOf = (der: Uint8Array) => readCertificate(der).tbsDer;
+    const one = (changed.leaf ?? same)(tbsOf(leaf));
+    const two = (changed.issuing ?? same)(tbsOf(ca.issuing.certificateDer));
+    const three = (changed.root ?? same)(tbsOf(ca.root.certificateDer));
+    return [
+      assembleCertificate(one, 'sha256WithRSA', await ca.issuingSigner.sign(signable(one))),
+      assembleCertificate(two, 'sha384WithRSA', await ca.rootSigner.sign(signable(two))),
+      assembleCertificate(three, 'sha384WithRSA', await ca.rootSigner.sign(signable(three))),
+    ];
+  }
+
+  const parts = (changes: Partial<TbsParts>) => (tbsDer: Uint8Array) => withParts(tbsDer, changes);
+  const rsaKey = (modulus: bigint) =>
+    sequence(
+      sequence(oid('1.2.840.113549.1.1.1'), nullValue()),
+      bitString(sequence(integer(modulus), integer(65_537))),
+    );
+  const named = (commonName: string) => sequence(setOfOne(sequence(oid('2.5.4.3'), utf8String(commonName))));
+  const constraints =
+    (...contents: readonly Uint8Array[]) =>
+    (tbsDer: Uint8Array) =>
+      withExtension(tbsDer, 'basicConstraints', sequence(...contents), true);
+  const years = (count: number) => time(new Date(Date.UTC(2026 + count, 10, 22)));
+  /** The same name in UTF8String where it was PrintableString: equal as text, not as bytes. */
+  const otherEncoding = (nameDer: Uint8Array) =>
+    Uint8Array.from(nameDer, (octet, at) => (octet === 0x0c && nameDer[at - 1] === 3 ? 0x13 : octet));
+
+  const changes: readonly (readonly [string, Changed, readonly ChainRuleId[]])[] = [
+    [
+      'a root that allows no CA below it',
+      { root: constraints(booleanTrue(), integer(0)) },
+      ['chain-path-length'],
+    ],
+    ['a modulus of a faulty chip', { leaf: parts({ spki: rsaKey(rocaModulus()) }) }, ['chain-weak-key']],
+    [
+      'an issuing CA of version 2',
+      { issuing: parts({ version: [contextConstructed(0, integer(1))] }) },
+      ['gmail-version'],
+    ],
+    ['a serial that counts upwards', { leaf: parts({ serial: integer(4711) }) }, ['gmail-serial']],
+    ['an issuing CA with serial 0', { issuing: parts({ serial: integer(0) }) }, ['gmail-serial']],
+    ['a serial of 21 octets', { leaf: parts({ serial: integerFromHex('7f'.repeat(21)) }) }, ['gmail-serial']],
+    [
+      'the issuer’s name in another string type',
+      { leaf: (tbsDer) => withParts(tbsDer, { issuer: otherEncoding(readCertificate(leaf).issuerDer) }) },
+      ['gmail-issuer-dn'],
+    ],
+    [
+      'a root that is called "Root CA"',
+      {
+        root: parts({ subject: named('Root CA'), issuer: named('Root CA') }),
+        issuing: parts({ issuer: named('Root CA') }),
+      },
+      ['gmail-root-subject'],
+    ],
+    ['an issuing CA for 21 years', { issuing: parts({ notAfter: years(21) }) }, ['gmail-ca-validity']],
+    ['an issuing CA for 15 years', { issuing: parts({ notAfter: years(15) }) }, ['gmail-ca-validity-advice']],
+    [
+      'an issuing CA that may have CAs below it',
+      { issuing: constraints(booleanTrue()) },
+      ['gmail-ca-path-length-advice'],
+    ],
+    [
+      'an issuing CA without a policy',
+      { issuing: (tbsDer) => withExtension(tbsDer, 'certificatePolicies', undefined) },
+      ['gmail-ca-policy-advice'],
+    ],
+    [
+      'an issuing CA for anyPolicy',
+      {
+        issuing: (tbsDer) =>
+          withExtension(tbsDer, 'certificatePolicies', sequence(sequence(oid('2.5.29.32.0')))),
+      },
+      ['gmail-ca-policy-advice'],
+    ],
+    [
+      'a user with a path length',
+      { leaf: (tbsDer) => withMoreExtension(tbsDer, '2.5.29.19', true, sequence(integer(0))) },
+      ['gmail-leaf-not-ca'],
+    ],
+  ];
+  shown.push(...changes.flatMap(([, , rules]) => rules), 'chain-extra-certificate');
+
+  const chainRules = (report: ChainReport) =>
+    all(report).flatMap(({ rule }) => (rule in CHAIN_RULES ? [rule as ChainRuleId] : []));
+
+  it('finds nothing where nothing was changed', async () => {
+    expect(all(lint(pem(...(await signedAgain({})))))).toEqual([]);
+  });
+
+  test.each(changes)('names the rule: %s', async (_what, changed, rules) => {
+    const report = lint(pem(...(await signedAgain(changed))));
+    expect(chainRules(report)).toEqual(rules);
+    expect(report.acceptable).toBe(rules.every((rule) => CHAIN_RULES[rule].severity === 'warning'));
+  });
+
+  it('names the rule: a CA that nobody in the chain was issued by', async () => {
+    const stranger = parts({ subject: named('Acme Old Root'), issuer: named('Acme Old Root') });
+    const [, , other = expect.unreachable()] = await signedAgain({ root: stranger });
+    const report = lint(pem(...chain(), other));
+    expect(chainRules(report)).toEqual(['chain-extra-certificate']);
+    expect(report.findings[0]?.found).toContain('Acme Old Root');
+    expect(report.acceptable).toBe(true);
+  });
+});
+
 describe('each chain rule', () => {
+  it('is shown to be broken by one of the tables above', () => {
+    expect(Object.keys(CHAIN_RULES).filter((rule) => !shown.includes(rule as ChainRuleId))).toEqual([]);
+  });
+
   test.each(Object.entries(CHAIN_RULES))('%s is a sentence with a source and a remedy', (_id, rule) => {
     expect(rule.sentence).toMatch(/^[A-Z].*\.$/s);
     expect(rule.source).not.toBe('');
