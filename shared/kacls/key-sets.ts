@@ -3,7 +3,9 @@
  *
  * A set is fetched when it is first needed and again when its time is up. A fetch that fails changes nothing: the keys
  * already held go on working, however old, because losing them locks everybody out of their mail, and an issuer that is
- * unreachable is no reason to distrust it. A key id that is not in the set causes one fetch, since issuers rotate their
+ * unreachable is no reason to distrust it. Nobody waits for an issuer that hangs, either: a set whose time was up a moment ago, or
+ * whose last fetch failed, is used while it is fetched. After a pause the first callers wait, so that a key that was
+ * withdrawn meanwhile is not believed once more. A key id that is not in the set causes one fetch, since issuers rotate their
  * keys, and then none for a minute, since anybody can invent key ids.
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
@@ -24,6 +26,8 @@ export interface KeySets {
 export const UNKNOWN_KEY_FLOOR_MS = 60_000;
 /** Between a fetch that failed and the next try. */
 export const FAILED_FETCH_FLOOR_MS = 5_000;
+/** How long after its time a set is used while the new one is on its way. A service in use is asked within it. */
+export const USED_WHILE_FETCHED_MS = 60_000;
 /** When the issuer does not say; and the bounds of what it may say. */
 const DEFAULT_MAX_AGE_MS = 10 * 60_000;
 const SHORTEST_MAX_AGE_MS = 60_000;
@@ -46,7 +50,9 @@ export function keySets(deps: { documents: KeySetDocuments; clock: Clock; log: L
       const set = keptSet(url);
       const now = deps.clock.now().getTime();
       const due = now >= set.freshUntil && hasPassed(set.failedAt, FAILED_FETCH_FLOOR_MS, now);
-      if (due) await refresh(url, set);
+      const refreshed = due ? refresh(url, set) : undefined;
+      const waits = refreshed !== undefined && !isUsedWhileFetched(set, now);
+      if (waits) await refreshed;
       if (set.keys.size === 0) {
         throw retryable(
           'key-service-unavailable',
@@ -56,7 +62,7 @@ export function keySets(deps: { documents: KeySetDocuments; clock: Clock; log: L
       }
       const known = set.keys.get(keyId);
       // A set that was fetched just now is as new as it gets.
-      if (known !== undefined || due) return known;
+      if (known !== undefined || waits) return known;
       if (set.fetching !== undefined) await set.fetching;
       else if (hasPassed(set.unknownKeyFetchAt, UNKNOWN_KEY_FLOOR_MS, now)) {
         set.unknownKeyFetchAt = now;
@@ -107,6 +113,9 @@ export function keySets(deps: { documents: KeySetDocuments; clock: Clock; log: L
     }
   }
 }
+
+const isUsedWhileFetched = (set: KeptSet, now: number): boolean =>
+  set.keys.size > 0 && (set.failedAt !== undefined || now - set.freshUntil < USED_WHILE_FETCHED_MS);
 
 /** A clock that was set back counts as passed: a floor must never last longer than itself. */
 const hasPassed = (since: number | undefined, floorMs: number, now: number): boolean =>

@@ -1,4 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
+import { setImmediate as turn } from 'node:timers/promises';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type KeySets, keySets } from '../../shared/kacls/key-sets.ts';
 import type { KeySetDocument } from '../../shared/ports/jwks.ts';
@@ -18,12 +19,14 @@ describe('the kept key sets', () => {
   let fetches: string[];
   let documents: Map<string, KeySetDocument>;
   let failing: boolean;
+  let hanging: boolean;
   let sets: KeySets;
 
   beforeEach(() => {
     clock = new ManualClock();
     fetches = [];
     failing = false;
+    hanging = false;
     documents = new Map([
       [URL_A, { keys: [jwkOf(one, 'one')], maxAgeMs: 3_600_000 }],
       [URL_B, { keys: [jwkOf(two, 'two')], maxAgeMs: undefined }],
@@ -34,6 +37,7 @@ describe('the kept key sets', () => {
       documents: {
         fetch: async (url) => {
           fetches.push(url);
+          if (hanging) return await new Promise<never>(() => {});
           const document = documents.get(url);
           if (failing || document === undefined) throw new Error('down');
           return document;
@@ -44,6 +48,8 @@ describe('the kept key sets', () => {
 
   const publish = (keys: readonly Record<string, unknown>[], maxAgeMs: number | undefined = 3_600_000) =>
     documents.set(URL_A, { keys, maxAgeMs });
+  /** What goes on behind an answer has ended. */
+  const settled = () => turn();
   const found = async (kid: string, url = URL_A) => (await sets.key(url, kid)) !== undefined;
 
   it('give the key with the id that was asked for', async () => {
@@ -75,13 +81,56 @@ describe('the kept key sets', () => {
     expect(fetches).toHaveLength(2);
   });
 
-  it('lose a key that the issuer withdrew, once their time is up', async () => {
+  it('lose a key that the issuer withdrew once the new set is there, which nobody waits for', async () => {
     await found('one');
     publish([jwkOf(two, 'two')]);
     expect(await found('one')).toBe(true);
     clock.advance(3_600_000);
+    expect(await found('one')).toBe(true);
+    await settled();
     expect(await found('one')).toBe(false);
     expect(await found('two')).toBe(true);
+    expect(fetches).toHaveLength(3);
+  });
+
+  it('do not believe a withdrawn key once more after a pause', async () => {
+    await found('one');
+    publish([jwkOf(two, 'two')]);
+    clock.advance(3_600_000 + 60_000);
+    expect(await found('one')).toBe(false);
+    expect(fetches).toHaveLength(2);
+  });
+
+  it('find a new key in the set that is on its way', async () => {
+    await found('one');
+    publish([jwkOf(two, 'two')]);
+    clock.advance(3_600_000);
+    expect(await found('two')).toBe(true);
+    expect(fetches).toHaveLength(2);
+  });
+
+  it('answer at once from what they hold while an issuer hangs', async () => {
+    await found('one');
+    hanging = true;
+    clock.advance(3_600_000);
+    // The fetch never ends, so whoever waited for it would wait for ever.
+    expect(await Promise.all([found('one'), found('one')])).toEqual([true, true]);
+    expect(fetches).toEqual([URL_A, URL_A]);
+  });
+
+  it('answer at once, however old, when the fetch before failed, and try again no sooner than the floor allows', async () => {
+    await found('one');
+    failing = true;
+    clock.advance(30 * 86_400_000);
+    expect(await found('one')).toBe(true);
+    hanging = true;
+    clock.advance(4_999);
+    expect(await found('one')).toBe(true);
+    expect(fetches).toHaveLength(2);
+    clock.advance(1);
+    expect(await found('one')).toBe(true);
+    expect(await found('one')).toBe(true);
+    expect(fetches).toHaveLength(3);
   });
 
   it.each([
@@ -93,6 +142,7 @@ describe('the kept key sets', () => {
     spoil();
     clock.advance(3_600_000);
     expect(await found('one')).toBe(true);
+    await settled();
     expect(fetches).toHaveLength(2);
     expect(await found('one')).toBe(true);
     expect(fetches).toHaveLength(2);
