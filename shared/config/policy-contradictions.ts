@@ -115,6 +115,13 @@ function timesOf(entry: RuleEntry): Contradiction[] {
       message: 'superseded is longer than validity: the replaced certificate ends before; write never',
     });
   }
+  for (const name of ['leave', 'suspended', 'archived', 'deleted'] as const) {
+    if ((entry.grace[name] ?? 0) <= validityMs) continue;
+    found.push({
+      path: ['grace', name],
+      message: `${name} is longer than validity: the certificate ends before it would be revoked`,
+    });
+  }
   return found;
 }
 

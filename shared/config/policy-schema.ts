@@ -182,25 +182,31 @@ const PROTECTED = z.strictObject({
   superAdmins: z.boolean().default(false).describe('Every super admin. Default false.'),
 });
 
+/**
+ * Beyond these the guard is off in effect: whole companies have fewer than a thousand users, and whoever notices a mistake
+ * within an hour has lost ten thousand of them. What a planned departure needs beyond is an approval, not a wider limit.
+ */
 const GUARD = z.strictObject({
   minimumPerHour: z
     .number()
     .int()
     .min(0)
+    .max(1_000, 'at most 1000: beyond it the guard is off in effect')
     .default(5)
-    .describe('Departures an hour that are always let through. Default 5.'),
+    .describe('Departures an hour that are always let through, at most 1000. Default 5.'),
   sharePercent: z
     .number()
     .min(0)
-    .max(100)
+    .max(50, 'at most 50: beyond it the guard is off in effect')
     .default(5)
-    .describe('Percent of covered users that may depart in an hour. Default 5.'),
+    .describe('Percent of covered users that may depart in an hour, at most 50. Default 5.'),
   maximumPerHour: z
     .number()
     .int()
     .min(1)
+    .max(10_000, 'at most 10000: beyond it the guard is off in effect')
     .default(200)
-    .describe('Departures an hour beyond which everything is held. Default 200.'),
+    .describe('Departures an hour beyond which everything is held, at most 10000. Default 200.'),
 });
 
 export const FILE = z.strictObject({

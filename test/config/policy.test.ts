@@ -87,6 +87,11 @@ describe('a policy file', () => {
     ['exclude: { users: [zoe] }', 'a user is named by an address'],
     ['exclude: { groups: [legal] }', 'a group is named by its address'],
     ['grace: { superseded: 366d }', 'superseded is longer than validity'],
+    ['grace: { leave: 366d }', 'policy.yaml:6:14: leave is longer than validity'],
+    ['grace: { suspended: 366d }', 'policy.yaml:6:14: suspended is longer than validity'],
+    ['grace: { archived: 8784h }', 'policy.yaml:6:14: archived is longer than validity'],
+    ['grace: { deleted: 366d }', 'policy.yaml:6:14: deleted is longer than validity'],
+    ['validity: 20d\n    renewBefore: 10d', 'suspended is longer than validity'],
     ['grace: { superseded: soon }', 'superseded is a length of time such as 72h, or never'],
     ['onLeave: { identity: keep, keyPair: disable }', 'nothing could be sent with it'],
     ['aliases: maybe', 'aliases is no, next (in the next certificate) or at-once'],
@@ -103,10 +108,23 @@ describe('a policy file', () => {
 
   test.each([
     ['guard: { minimumPerHour: 300 }', 'minimumPerHour (300) is more than maximumPerHour (200)'],
-    ['guard: { sharePercent: 101 }', 'sharePercent: '],
+    [
+      'guard: { minimumPerHour: 1001, maximumPerHour: 2000 }',
+      'policy.yaml:6:10: minimumPerHour: at most 1000',
+    ],
+    ['guard: { maximumPerHour: 10001 }', 'policy.yaml:6:10: maximumPerHour: at most 10000'],
+    ['guard: { sharePercent: 51 }', 'policy.yaml:6:10: sharePercent: at most 50'],
     ['protected: { user: [a@acme.example] }', 'unknown field "user"; did you mean "users"?'],
   ])('with %s is refused, saying %s', (line, message) => {
     expect(mistakes(`${minimal}${line}\n`)).toContain(message);
+  });
+
+  test('with limits that just make sense is taken', () => {
+    const lines = 'grace: { leave: 365d, suspended: 365d, archived: 365d, deleted: 365d, superseded: 365d }';
+    const guard = 'guard: { minimumPerHour: 1000, sharePercent: 50, maximumPerHour: 10000 }';
+    expect(parsePolicy(`${minimal}    ${lines}\n${guard}\n`).guard).toEqual({
+      ...{ minimumPerHour: 1000, shareOfCovered: 0.5, maximumPerHour: 10_000 },
+    });
   });
 
   test('whose rule covers nobody is refused at the rule, together with other mistakes', () => {
