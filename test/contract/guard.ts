@@ -146,6 +146,32 @@ export const guardContract = ({ speaksSql, start }: LedgerKind): void => {
     expect(await only()).toMatchObject({ setId: set.setId });
   });
 
+  // In memory only: four thousand statements would show nothing of a database that the forty users above do not.
+  it.skipIf(speaksSql)(
+    'holds a thousand one-user plans from one moved unit as one set with one digest',
+    async () => {
+      const users = numbered(1000, 'sales');
+      await enterAll(users, '/Staff/Sales');
+      await enterAll(numbered(1000, 'other'), '/Staff/Other');
+      const rulings: string[] = [];
+      for (const userId of users) {
+        rulings.push(await depart(userId));
+        advance(10_000);
+      }
+      expect(rulings).toEqual([...Array(50).fill('let-through'), ...Array(950).fill('held')]);
+      const set = await only('any');
+      expect(set.scope).toBe('unit:/staff/sales');
+      expect(waiting(set).map(({ userId }) => userId)).toEqual(users.slice(50));
+      // Whoever is looked at again changes nothing: not the ruling, not the digest.
+      expect(await departAll(users.slice(500, 510))).toEqual(Array(10).fill('still-held'));
+      expect(heldSetDigest(await only('any'))).toBe(heldSetDigest(set));
+      const approved = await decide(set, 'approved');
+      expect(await ledger.readJob(approved?.set.decided?.jobId ?? '')).toMatchObject({ total: 950 });
+      expect(await departAll(users.slice(50))).toEqual(Array(950).fill('approved'));
+      expect(await depart('other000')).toBe('let-through');
+    },
+  );
+
   it('counts a unit with everything below it, and no unit whose name only begins alike', async () => {
     for (const [index, userId] of numbered(40, 'team').entries())
       await enter(userId, `/Dept/Team${index % 8}`);
