@@ -3,6 +3,7 @@
  * certification request, which proves possession and carries no secret. It is written down, and the one loop certifies it.
  */
 import { z } from 'zod';
+import { sharedWithKnownKeys } from '../../shared/authority/known-keys.ts';
 import type { DeviceKeyRecord, LeafRecord, UserLedger } from '../../shared/domain/records.ts';
 import {
   isRevocationReason,
@@ -11,7 +12,6 @@ import {
 } from '../../shared/domain/revocation-reason.ts';
 import { invalidInput, isSealwrightError, permanent, retryable } from '../../shared/errors.ts';
 import { type CertifiableKey, readCertificationRequest } from '../../shared/pki/certification-request.ts';
-import { sharedAmong } from '../../shared/pki/weak-key.ts';
 import { INTENT_LIFETIME_MS } from '../../shared/plan/timing.ts';
 import type { Bus } from '../../shared/ports/bus.ts';
 import type { Clock } from '../../shared/ports/clock.ts';
@@ -110,8 +110,6 @@ async function userOf(deps: DeviceDeps, name: string): Promise<UserLedger> {
   return await deps.ledger.readUser(userId);
 }
 
-const KEYS_AT_ONCE = 2_000;
-
 /** Never a key that was given away, nor one that shares a number with any we know. */
 async function assertNewAndSound(
   deps: DeviceDeps,
@@ -125,23 +123,11 @@ async function assertNewAndSound(
       { details: { spkiSha256Hex, serialHex: blocked.serialHex } },
     );
   }
-  const weakness = await sharedAmong(spkiDer, knownKeys(deps));
+  const weakness = await sharedWithKnownKeys(deps.ledger, spkiDer);
   if (weakness === undefined) return;
   throw permanent('key-weak', `The key is not certified. ${weakness.sentence}`, {
     details: { weakness: weakness.id, spkiSha256Hex },
   });
-}
-
-async function* knownKeys(deps: DeviceDeps): AsyncGenerator<readonly Uint8Array[]> {
-  let after: string | undefined;
-  do {
-    const page = await deps.ledger.knownPublicKeys({
-      limit: KEYS_AT_ONCE,
-      ...(after === undefined ? {} : { after }),
-    });
-    yield page.spkisDer;
-    after = page.next;
-  } while (after !== undefined);
 }
 
 /** What became of a request; with the certificate and its chain once there is one. */

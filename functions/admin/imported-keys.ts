@@ -6,10 +6,15 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { ActivePolicySource } from '../../shared/activation/active-policy.ts';
+import { sharedWithKnownKeys } from '../../shared/authority/known-keys.ts';
 import type { ImportedCertificate } from '../../shared/domain/imported-certificate.ts';
 import type { UserLedger, UserRecord, WrapProof } from '../../shared/domain/records.ts';
 import { invalidInput, isSealwrightError, permanent } from '../../shared/errors.ts';
-import { readOldCertificate, requireImportableKey } from '../../shared/pki/old-certificate.ts';
+import {
+  readOldCertificate,
+  requireImportableKey,
+  weakKeyRefused,
+} from '../../shared/pki/old-certificate.ts';
 import type { Bus } from '../../shared/ports/bus.ts';
 import type { KeyRewrapping } from '../../shared/ports/key-rewrapping.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
@@ -24,6 +29,7 @@ export interface ImportedKeyDeps {
     | 'readUser'
     | 'readBlockedKey'
     | 'otherHolderOfKey'
+    | 'knownPublicKeys'
     | 'recordImport'
     | 'readImport'
     | 'audit'
@@ -94,6 +100,8 @@ export async function requestKeyImport(
   const { spkiDer, modulusBits, addresses, notBefore, notAfter } = old;
   const spkiSha256Hex = createHash('sha256').update(spkiDer).digest('hex');
   await requireTheirs(deps, ledger, { spkiSha256Hex, certificateDer });
+  const weakness = await sharedWithKnownKeys(deps.ledger, spkiDer);
+  if (weakness !== undefined) throw weakKeyRefused(weakness);
   const proof = await proofOf(deps, { ...wanted, userId: user.userId, spkiSha256Hex });
   const recorded = await deps.ledger.recordImport({
     userId: user.userId,

@@ -18,7 +18,14 @@ import { signable } from '../pki/signable.ts';
 import type { Signer } from '../pki/signer.ts';
 import type { AuthorityDeps } from './deps.ts';
 import { type IssuingKey, type IssuingKeyPlace, issuingKey, storedKey } from './issuing-key.ts';
-import { assertCanIssue, checkedChain, issuerIdOf, newIssuer, prepareIssuer } from './new-issuer.ts';
+import {
+  assertCanIssue,
+  assertSharesNothing,
+  checkedChain,
+  issuerIdOf,
+  newIssuer,
+  prepareIssuer,
+} from './new-issuer.ts';
 import { rootOf } from './root-crl.ts';
 
 /** `pkiUrl`: public address of the bucket, such as `http://pki.acme.example/`. `keySecret`: `projects/P/secrets/S`. */
@@ -31,7 +38,9 @@ export async function importIssuer(
     readonly pkiUrl: string;
   },
 ): Promise<IssuerRecord> {
-  const chain = checkedChain(request.certificatesDer, publicKeyOf(request.pkcs8Der), deps.clock.now());
+  const spkiDer = publicKeyOf(request.pkcs8Der);
+  const chain = checkedChain(request.certificatesDer, spkiDer, deps.clock.now());
+  await assertSharesNothing(deps, spkiDer);
   const key = storedKey(deps, request.keySecret, request.pkcs8Der);
   try {
     // The key really signs: a damaged one must not be stored. The text is nothing that a CA would sign.

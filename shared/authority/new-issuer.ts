@@ -14,6 +14,7 @@ import { derToPem } from '../pki/pem.ts';
 import { drawSerial } from '../pki/serial.ts';
 import type { Bucket } from '../ports/bucket.ts';
 import type { AuthorityDeps } from './deps.ts';
+import { sharedWithKnownKeys } from './known-keys.ts';
 import { objectName } from './publish-crl.ts';
 
 export interface IssuerChain {
@@ -92,6 +93,15 @@ export function checkedChain(
     );
   }
   return { certificateDer, chainDer: sorted.slice(1) };
+}
+
+/** Refuses a key that shares a number with any that was ever to be certified here. Throws `settings-invalid`, as `checkedChain`. */
+export async function assertSharesNothing(
+  deps: Pick<AuthorityDeps, 'ledger'>,
+  spkiDer: Uint8Array,
+): Promise<void> {
+  const weakness = await sharedWithKnownKeys(deps.ledger, spkiDer);
+  if (weakness !== undefined) throw refusedBy(chainFinding('chain-weak-key', weakness.sentence), 1);
 }
 
 /** What an admin should hear first: that it is no CA says more than that its key usage is incomplete. */

@@ -5,7 +5,7 @@
 import { X509Certificate } from 'node:crypto';
 import { invalidInput } from '../errors.ts';
 import { DerError } from './der-reader.ts';
-import { weakKey } from './weak-key.ts';
+import { type Weakness, weakKey } from './weak-key.ts';
 
 export interface OldCertificate {
   readonly spkiDer: Uint8Array;
@@ -47,11 +47,12 @@ export function requireImportableKey({ spkiDer, modulusBits }: OldCertificate): 
     );
   }
   const weakness = weaknessOf(spkiDer);
-  if (weakness === undefined) return;
-  throw invalidInput('key-weak', `The key is not imported. ${weakness.sentence}`, {
-    details: { weakness: weakness.id },
-  });
+  if (weakness !== undefined) throw weakKeyRefused(weakness);
 }
+
+/** `key-weak` (invalid-input): the weakness of a key that is to be imported. */
+export const weakKeyRefused = ({ id, sentence }: Weakness) =>
+  invalidInput('key-weak', `The key is not imported. ${sentence}`, { details: { weakness: id } });
 
 function parsed(certificateDer: Uint8Array): X509Certificate {
   try {

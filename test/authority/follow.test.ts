@@ -11,7 +11,7 @@ import { upkeep } from '../../shared/authority/upkeep.ts';
 import { addressesOf } from '../../shared/domain/issuer-address.ts';
 import type { IssuerRecord } from '../../shared/domain/records.ts';
 import { isSealwrightError } from '../../shared/errors.ts';
-import { readIssuer } from '../../shared/pki/certificate.ts';
+import { readIssuer, readRsaPublicKey, sha256Hex } from '../../shared/pki/certificate.ts';
 import { readChainFile } from '../../shared/pki/chain-file.ts';
 import { generateRsaKey, type RsaKey } from '../../shared/pki/key.ts';
 import { buildLeaf } from '../../shared/pki/leaf.ts';
@@ -23,6 +23,7 @@ import { drawSerial } from '../../shared/pki/serial.ts';
 import { type Signer, signerFromPkcs8 } from '../../shared/pki/signer.ts';
 import { openssl, opensslInstalled } from '../pki/openssl.ts';
 import { seededRandom } from '../pki/sample-authority.ts';
+import { rsaSpki } from '../pki/weak-moduli.ts';
 import { type FakeBucket, fakeBucket } from '../support/fakes/bucket.ts';
 import { type KeptBus, keptBus } from '../support/fakes/bus.ts';
 import { type ManualClock, manualClock } from '../support/fakes/clock.ts';
@@ -284,6 +285,22 @@ describe.runIf(opensslInstalled)('importing an issuing CA that OpenSSL made', ()
       expect(await nothingWritten()).toEqual(NOTHING);
     },
   );
+
+  it('whose key shares its modulus with a user’s is refused, and nothing is written', async () => {
+    const ca = foreignCa({ key: RSA(2048) });
+    const [userId, requestedBy] = ['ana', 'admin@acme.example'];
+    const { modulus } = readRsaPublicKey(
+      readIssuer(pemToDer(ca.issuingPem, 'CERTIFICATE')).certificate.spkiDer,
+    );
+    const lease = (await deps.ledger.acquireLease(`user:${userId}`, 60_000)) ?? expect.unreachable();
+    await deps.ledger.recordSighting(lease, { userId, primaryEmail: 'ana@acme.example', aliases: [] });
+    const spkiDer = rsaSpki(modulus, 65_539n);
+    const spkiSha256Hex = sha256Hex(spkiDer);
+    await deps.ledger.recordDeviceKey({ userId, device: 'phone', spkiDer, spkiSha256Hex, requestedBy });
+    const refused = await refusal(importing({ ca }));
+    expect(refused).toEqual({ rule: 'chain-weak-key', message: expect.stringContaining('same modulus') });
+    expect(await nothingWritten()).toEqual(NOTHING);
+  });
 
   test('that is a root itself is refused: Gmail wants an intermediate', async () => {
     const root = foreignCa();

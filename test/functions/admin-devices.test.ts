@@ -1,10 +1,12 @@
 import { X509Certificate } from 'node:crypto';
 import { afterEach, beforeAll, beforeEach, describe, expect, it, test } from 'vitest';
 import { createAdmin } from '../../functions/admin.ts';
+import { readRsaPublicKey, sha256Hex } from '../../shared/pki/certificate.ts';
 import { buildCertificationRequest } from '../../shared/pki/certification-request.ts';
 import { generateEcKey, generateRsaKey, type KeyPair } from '../../shared/pki/key.ts';
 import { signerFromPkcs8 } from '../../shared/pki/signer.ts';
 import { reconcile } from '../../shared/reconcile/run.ts';
+import { rsaSpki } from '../pki/weak-moduli.ts';
 import {
   CAUSE,
   createWorld,
@@ -123,6 +125,22 @@ describe('admin, asked for a certificate for a device,', () => {
     expect(answer.status).toBe(400);
     expect(answer.text).not.toContain(secret.slice(20, 60));
     expect(JSON.stringify(world.log.lines)).not.toContain(secret.slice(20, 60));
+  });
+
+  it('refuses a key that shares its modulus with one that is known', async () => {
+    const rsa = await generateRsaKey(2048);
+    const spkiDer = rsaSpki(readRsaPublicKey(rsa.spkiDer).modulus, 65_539n);
+    await world.ledger.recordDeviceKey({
+      ...{ userId: ANA.userId, device: 'laptop', spkiDer, spkiSha256Hex: sha256Hex(spkiDer) },
+      requestedBy: 'admin@acme.example',
+    });
+    expect(await ask({ request: await requestOf(rsa) })).toMatchObject({
+      status: 422,
+      json: {
+        error: { details: [{ reason: 'key-weak' }], message: expect.stringContaining('same modulus') },
+      },
+    });
+    expect((await world.ledger.readUser(ANA.userId)).deviceKeys).toHaveLength(1);
   });
 
   it('refuses for somebody who is leaving, with the reason', async () => {

@@ -2,12 +2,10 @@ import { beforeAll, describe, expect, it, test } from 'vitest';
 import { readCertificate } from '../../shared/pki/certificate.ts';
 import { CHAIN_RULES, type ChainRuleId } from '../../shared/pki/chain-rules.ts';
 import {
-  bitString,
   booleanTrue,
   contextConstructed,
   integer,
   integerFromHex,
-  nullValue,
   oid,
   sequence,
   setOfOne,
@@ -31,7 +29,7 @@ import {
 import { type TbsParts, withExtension, withMoreExtension, withParts } from './mutate.ts';
 import { openssl, opensslInstalled } from './openssl.ts';
 import { DAY, NOW, type SampleAuthority, sampleAuthority } from './sample-authority.ts';
-import { rocaModulus } from './weak-moduli.ts';
+import { rocaModulus, rsaSpki } from './weak-moduli.ts';
 
 let ca: SampleAuthority;
 let leaf: Uint8Array;
@@ -407,11 +405,6 @@ describe('the chain linter, for one thing changed in a chain of ours and signed 
   }
 
   const parts = (changes: Partial<TbsParts>) => (tbsDer: Uint8Array) => withParts(tbsDer, changes);
-  const rsaKey = (modulus: bigint) =>
-    sequence(
-      sequence(oid('1.2.840.113549.1.1.1'), nullValue()),
-      bitString(sequence(integer(modulus), integer(65_537))),
-    );
   const named = (commonName: string) => sequence(setOfOne(sequence(oid('2.5.4.3'), utf8String(commonName))));
   const constraints =
     (...contents: readonly Uint8Array[]) =>
@@ -428,7 +421,7 @@ describe('the chain linter, for one thing changed in a chain of ours and signed 
       { root: constraints(booleanTrue(), integer(0)) },
       ['chain-path-length'],
     ],
-    ['a modulus of a faulty chip', { leaf: parts({ spki: rsaKey(rocaModulus()) }) }, ['chain-weak-key']],
+    ['a modulus of a faulty chip', { leaf: parts({ spki: rsaSpki(rocaModulus()) }) }, ['chain-weak-key']],
     [
       'an issuing CA of version 2',
       { issuing: parts({ version: [contextConstructed(0, integer(1))] }) },

@@ -1,4 +1,13 @@
 /** Moduli with one known fault each, made by arithmetic; none is anybody's key. */
+import { bitString, integer, nullValue, oid, sequence } from '../../shared/pki/der.ts';
+
+/** SubjectPublicKeyInfo of these numbers, whatever they are. */
+export const rsaSpki = (modulus: bigint, exponent = 65_537n): Uint8Array =>
+  sequence(
+    sequence(oid('1.2.840.113549.1.1.1'), nullValue()),
+    bitString(sequence(integer(modulus), integer(exponent))),
+  );
+
 const SMALL_PRIMES = Array.from({ length: 752 }, (_, number) => number).filter(
   (number) =>
     number > 2 &&

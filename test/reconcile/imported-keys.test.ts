@@ -7,7 +7,9 @@ import { requestKeypairChange } from '../../functions/admin/keypair-requests.ts'
 import { explain } from '../../shared/audit/explain.ts';
 import { importIdOf } from '../../shared/domain/imported-certificate.ts';
 import { permanent, retryable } from '../../shared/errors.ts';
+import { readRsaPublicKey } from '../../shared/pki/certificate.ts';
 import { obliterationStatement } from '../../shared/plan/obliteration.ts';
+import { rsaSpki } from '../pki/weak-moduli.ts';
 import {
   createWorld,
   DAY_MS,
@@ -315,6 +317,21 @@ describe('importing a key refuses', () => {
     const { leaves } = await ledger();
     const chain = [base64(leaves[0]?.leafDer ?? new Uint8Array())];
     await expect(request(old, { chain })).rejects.toThrow(/Sealwright issued this certificate/);
+  });
+
+  test('one that shares its modulus with a key that is known here', async () => {
+    const { modulus } = readRsaPublicKey(old.spkiDer);
+    const spkiDer = rsaSpki(modulus, 65_539n);
+    const wrappedKey = await wrap(old);
+    await world.ledger.recordDeviceKey({
+      ...{ userId: USER_ID, device: 'phone', spkiDer, spkiSha256Hex: sha256(spkiDer) },
+      requestedBy: ADMIN,
+    });
+    await expect(request(old, { wrappedKey })).rejects.toMatchObject({
+      code: 'key-weak',
+      details: { weakness: 'shared-modulus' },
+    });
+    expect((await ledger()).imported ?? []).toEqual([]);
   });
 
   test('a wrapped form that does not open, opens to another key, or is another user’s', async () => {
