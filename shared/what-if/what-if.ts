@@ -112,8 +112,7 @@ export async function whatIf(deps: WhatIfDeps, { before, draft }: Drafts, since?
   const now = deps.clock.now();
   const sums = tally(draft);
   let compared = 0;
-  for await (const page of pagesOf(deps.directory.usersUnder('/'), events)) {
-    inTime(compared);
+  for await (const page of pagesOf(deps.directory.usersUnder('/'), events, () => inTime(compared))) {
     const ledgers = await deps.ledger.readUsers(page.map(({ userId }) => userId));
     for (const [index, user] of page.entries()) {
       const ledger = ledgers[index] ?? UNKNOWN_USER;
@@ -134,9 +133,11 @@ export async function whatIf(deps: WhatIfDeps, { before, draft }: Drafts, since?
 async function* pagesOf(
   users: AsyncIterable<DirectoryUser>,
   events: ReadonlyMap<string, RecordedEvent> | undefined,
+  inTime: () => void,
 ): AsyncIterable<readonly DirectoryUser[]> {
   let page: DirectoryUser[] = [];
   for await (const user of users) {
+    inTime();
     if (events !== undefined && !events.has(user.userId)) continue;
     page.push(user);
     if (page.length < PAGE) continue;

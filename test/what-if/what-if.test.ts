@@ -55,6 +55,29 @@ describe('a what-if', () => {
     expect(answer.forecasts).toHaveLength(2_000);
   });
 
+  it('ends when its time is over, also while nobody it asks about was met', async () => {
+    const began = performance.now();
+    const answer = whatIf(
+      {
+        directory: {
+          async *usersUnder() {
+            for (let index = 0; ; index += 1) {
+              while (performance.now() - began < 50) await new Promise((resolve) => setTimeout(resolve, 10));
+              if (index > 10) throw new Error('It goes on reading.');
+              yield user(index);
+            }
+          },
+        } as never,
+        ledger: { issuers: async () => [], auditTrail: async () => [] } as never,
+        clock: { now: () => NOW },
+        forecastWithinMs: 30,
+      },
+      { before: undefined, draft: DRAFT },
+      NOW,
+    );
+    await expect(answer).rejects.toMatchObject({ code: 'request-too-large' });
+  });
+
   it('shows leavers however many join before them, and measures them against who is covered where', () => {
     const forecast = (name: string, change: UserForecast['change'], departs: boolean): UserForecast => ({
       ...{ userId: name, user: name, orgUnit: '/', change, departs, reason: 'as told', steps: [] },
