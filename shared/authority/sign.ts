@@ -3,7 +3,7 @@
  * check it against its row, lint it, sign exactly those bytes, record the result. There is no way to hand it bytes.
  */
 import type { IssuerRecord } from '../domain/records.ts';
-import { permanent } from '../errors.ts';
+import { permanent, retryable } from '../errors.ts';
 import { readTbsCertificate } from '../pki/certificate.ts';
 import { decodeExtensions } from '../pki/extensions-reader.ts';
 import { assertIntentMatches } from '../pki/intent.ts';
@@ -56,7 +56,9 @@ export async function signLeafIntent(deps: SignDeps, serialHex: string): Promise
       `Issuer ${issuer.issuerId} is prepared and not active yet; nothing was signed.`,
     );
   assertIntentMatches(intent, issuer.certificateDer);
-  const { decoded } = decodeExtensions(readTbsCertificate(intent.tbsDer).extensions);
+  const { extensions, notBefore } = readTbsCertificate(intent.tbsDer);
+  assertBegun(serialHex, notBefore.at, deps.clock.now());
+  const { decoded } = decodeExtensions(extensions);
   assertVerified(
     issuer.issuerId,
     printedAddresses(decoded),
@@ -71,6 +73,15 @@ export async function signLeafIntent(deps: SignDeps, serialHex: string): Promise
   });
   await deps.ledger.recordSignedLeaf(serialHex, leafDer);
   return leafDer;
+}
+
+/** A leaf is dated back by five minutes when it is built: one that has not begun says that a clock is wrong by more. */
+function assertBegun(serialHex: string, notBefore: Date, now: Date): void {
+  if (now >= notBefore) return;
+  throw retryable(
+    'signing-unavailable',
+    `The clock of "sign" says ${now.toISOString()}, and leaf ${serialHex} begins ${notBefore.toISOString()}: nothing was signed, and nothing is until the clocks agree.`,
+  );
 }
 
 /** Leaves the signed CRL in the ledger; asking again changes nothing. */

@@ -107,6 +107,23 @@ const hex = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? []).
 const stateOf = async (serialHex: string) => (await world.ledger.readLeafIntent(serialHex))?.state;
 
 describe('signing a leaf', () => {
+  test('with a clock behind the leaf’s beginning is refused, and nothing is signed or recorded', async () => {
+    const { serialHex } = await intend();
+    const at = (minutesBehind: number) => ({
+      ...deps,
+      clock: { now: () => new Date(world.clock.now().getTime() - minutesBehind * 60_000) },
+    });
+    await expect(signLeafIntent(at(6), serialHex)).rejects.toMatchObject({
+      code: 'signing-unavailable',
+      kind: 'retryable',
+      message: expect.stringMatching(/clock of "sign" says .* begins .*nothing was signed/),
+    });
+    expect(signatures).toBe(0);
+    expect(await stateOf(serialHex)).toBe('intended');
+    await signLeafIntent(at(4), serialHex);
+    expect(await stateOf(serialHex)).toBe('signed');
+  });
+
   test('signs exactly the bytes that were intended, and records the certificate', async () => {
     const intent = await intend();
     const leafDer = await signLeafIntent(deps, intent.serialHex);
