@@ -417,6 +417,17 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       expect(await ledger.userIdOfAddress('ada@acme.example')).toBe('1');
     });
 
+    it('from before two renames leads to the same user, as every address between', async () => {
+      const lease = await enter('1', 'ada@acme.example');
+      for (const primaryEmail of ['ada.l@acme.example', 'ada.k@acme.example']) {
+        advance(HOUR_MS);
+        await ledger.recordSighting(lease, { userId: '1', primaryEmail, aliases: [] });
+      }
+      for (const address of ['ada@acme.example', 'ada.l@acme.example', 'ada.k@acme.example']) {
+        expect(await ledger.userIdsOfAddress(address)).toEqual(['1']);
+      }
+    });
+
     it('that moved to somebody else leads there first, even at the same instant, and keeps its history', async () => {
       const first = await enter('1', 'ada@acme.example');
       await ledger.recordSighting(first, { userId: '1', primaryEmail: 'ada.l@acme.example', aliases: [] });

@@ -15,6 +15,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { memoryKeks, type RsaPair, rsaPair } from './support.ts';
 import {
   ALICE,
+  ALICE_AT_FIRST,
   ALICE_BEFORE,
   type Answer,
   BOB,
@@ -387,6 +388,11 @@ describe.each(['privatekeysign', 'privatekeydecrypt'])('%s, before it touches a 
 
   it('serves the owner under a former address, so that old mail stays readable after a rename', async () => {
     expect((await ask({}, {}, ALICE_BEFORE)).status).toBe(200);
+  });
+
+  it('serves the owner under the address from before two renames, and nobody under one that was never theirs', async () => {
+    expect((await ask({}, {}, ALICE_AT_FIRST)).status).toBe(200);
+    expect((await ask({}, {}, `x${ALICE_AT_FIRST}`)).status).toBe(403);
   });
 
   it('reads an unpadded spki_hash', async () => {

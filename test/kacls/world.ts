@@ -75,6 +75,8 @@ export const ALICE = { address: 'alice@acme.example', userId: '10000000000000000
 export const BOB = { address: 'bob@acme.example', userId: '100000000000000000002' };
 /** Alice's before she was renamed. */
 export const ALICE_BEFORE = 'alicia@acme.example';
+/** And before she was renamed to that. */
+export const ALICE_AT_FIRST = 'al@acme.example';
 
 export interface WorldOptions {
   readonly settings?: Partial<KeyServiceSettings>;
@@ -111,6 +113,7 @@ export async function startWorld(keys: Keys, options: WorldOptions = {}) {
   const addresses = new Map([
     [ALICE.address, [ALICE.userId]],
     [ALICE_BEFORE, [ALICE.userId]],
+    [ALICE_AT_FIRST, [ALICE.userId]],
     [BOB.address, [BOB.userId]],
   ]);
   const settings: KeyServiceSettings = {

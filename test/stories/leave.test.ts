@@ -193,6 +193,17 @@ describe('leaving and coming back', { timeout: 120_000 }, () => {
       await expectRevoked('married', old.serial, REPLACED);
       expect(await expectServed('married')).toBe(fresh.serial);
       await expectReadable('married', mail);
+
+      // Mail from before two renames: the blob is bound to the user and not to an address.
+      const between = await mailTo('married');
+      await company.update(addressOf('married'), { primaryEmail: addressOf('widowed') });
+      await company.waitFor(joined.userId, 'the third address', ({ user }) => user === addressOf('widowed'));
+      await company.drain();
+      const { view: again } = await company.holdings(addressOf('widowed'));
+      expect(again.state).toBe('ready');
+      expect(serials(again.certificates)).toHaveLength(3);
+      await expectReadable('widowed', mail);
+      await expectReadable('widowed', between);
     });
   });
 
