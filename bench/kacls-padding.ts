@@ -1,15 +1,19 @@
 /**
  * Does the time of a PKCS#1 v1.5 decryption say whether the padding was right? Decrypts as many good as bad paddings
  * in random order and prints Welch's t of the two sets of times. |t| below 4.5 is the usual bar for "no difference
- * seen" (Goodwill et al., "A testing methodology for side-channel resistance validation", 2011).
+ * seen" (Goodwill et al., "A testing methodology for side-channel resistance validation", 2011). Ends with exit code 1 where one is.
  *
- * Run on a quiet machine: node bench/kacls-padding.ts [pairs, default 10000] [modulus bits, default 2048]
+ * Run on a quiet machine: node bench/kacls-padding.ts [pairs, default 10000] [modulus bits, default 2048] [--json]
  */
 import { constants, generateKeyPairSync, publicEncrypt, randomBytes, randomInt } from 'node:crypto';
 import { decryptContentKey } from '../shared/kacls/decryption.ts';
+import { type BenchRow, report } from './report.ts';
 
-const pairs = Number(process.argv[2] ?? 10_000);
-const modulusLength = Number(process.argv[3] ?? 2048);
+const [pairs = 10_000, modulusLength = 2048] = process.argv
+  .slice(2)
+  .filter((word) => !word.startsWith('--'))
+  .map(Number);
+const BAR = 4.5;
 const WARM_UP = 500;
 
 const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength });
@@ -64,13 +68,19 @@ function below(share: number, { good, bad }: { good: readonly number[]; bad: rea
 }
 
 const times = measure();
-console.log(`${pairs} good and ${pairs} bad paddings, RSA-${modulusLength}, Node ${process.versions.node}`);
-for (const share of [1, 0.99, 0.9, 0.5]) {
+const rows = [1, 0.99, 0.9, 0.5].map((share): BenchRow => {
   const { good, bad } = below(share, times);
   const microseconds = (values: readonly number[]) => (mean(values) / 1000).toFixed(1);
   const t = Math.abs(welchT(good, bad));
-  console.log(
-    `fastest ${share * 100} %: good ${microseconds(good)} µs, bad ${microseconds(bad)} µs, |t| = ${t.toFixed(2)}` +
-      ` (${t < 4.5 ? 'no difference seen' : 'DIFFERENT'})`,
-  );
-}
+  return {
+    name: `RSA-${modulusLength}, ${pairs} good and bad paddings, fastest ${share * 100} %`,
+    ours: t,
+    peer: BAR,
+    peerName: 'the bar for a difference',
+    unit: '|t|',
+    target: { atMost: 1 },
+    note: `good ${microseconds(good)} µs, bad ${microseconds(bad)} µs: ${t <= BAR ? 'no difference seen' : 'DIFFERENT'}`,
+  };
+});
+const title = `The time of a PKCS#1 v1.5 decryption by its padding, Node ${process.versions.node}`;
+process.exitCode = report(title, rows) ? 0 : 1;

@@ -21,7 +21,7 @@ const ROUND_MS = QUICK ? 400 : 1000;
 const ROUNDS = QUICK ? 1 : 3;
 const CALLERS = 20;
 const RECOMMENDED_MS = 200;
-const SIZES = QUICK ? [3072] : [2048, 3072];
+const SIZES = QUICK ? [3072] : [2048, 3072, 4096];
 const OPERATIONS = ['sign', 'decrypt'] as const;
 
 const BASE_URL = 'https://kacls.acme.example/v1';

@@ -13,6 +13,7 @@ const BENCHES = [
   'issue',
   'kacls',
   'kacls-start',
+  'kacls-padding',
   'sweep',
   'ocsp',
   'join-storm',
