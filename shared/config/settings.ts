@@ -149,11 +149,11 @@ const schema = z.object({
    * rewrap are not served.
    */
   SEALWRIGHT_KEY_SERVICE_TOKEN_KEYS: list,
-  /** Google applications served, comma-separated: drive, meet, calendar, gmail, gmail-sta. Absent: all. */
+  /** Google applications served, comma-separated: drive, meet, calendar, gmail, gmail-sta. Absent or empty: all. */
   SEALWRIGHT_KEY_SERVICE_APPLICATIONS: z
     .string()
     .optional()
-    .transform((text) => text?.split(',').map((entry) => entry.trim()))
+    .transform((text) => (text?.trim() ? text.split(',').map((entry) => entry.trim()) : undefined))
     .pipe(z.array(z.enum(['drive', 'meet', 'calendar', 'gmail', 'gmail-sta'])).optional()),
   /** JSON list as the identity providers': issuers whose tokens make somebody a key service admin. */
   SEALWRIGHT_KEY_SERVICE_ADMIN_PROVIDERS: authenticationIssuers,

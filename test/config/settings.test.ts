@@ -98,6 +98,9 @@ describe('settings', () => {
   test.each([
     ['SEALWRIGHT_CALLERS', ' A@acme.example , b@acme.example,', ['a@acme.example', 'b@acme.example']],
     ['SEALWRIGHT_ADMINS', 'Admin@Acme.Example', ['admin@acme.example']],
+    // As Terraform writes an empty list of applications.
+    ['SEALWRIGHT_KEY_SERVICE_APPLICATIONS', '', undefined],
+    ['SEALWRIGHT_KEY_SERVICE_APPLICATIONS', 'gmail, drive', ['gmail', 'drive']],
     ['SEALWRIGHT_KEY_SERVICE_WRAP_CALLERS', ',,', []],
     ['SEALWRIGHT_ADMIN_AUDIENCES', 'https://Admin.example, b', ['https://Admin.example', 'b']],
     ['SEALWRIGHT_KEY_SERVICE_KEYS', 'k/2,k/1', ['k/2', 'k/1']],
