@@ -5,18 +5,28 @@ import type { CheckpointDocument, EntryDocument } from '../../shared/audit/docum
 const number = z.string().regex(/^\d{1,18}$/);
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
 
+const cause = z.object({
+  source: z.enum(['watch', 'audit', 'sweep', 'due', 'admin']),
+  eventId: z.string(),
+  event: z.string(),
+  actor: z.string().exactOptional(),
+  at: z.iso.datetime().exactOptional(),
+});
+
+const grace = z.object({
+  endedAt: z.iso.datetime(),
+  seconds: z.number(),
+  secondsToRevocation: z.number(),
+  secondsToCrl: z.number().exactOptional(),
+  begunBy: z.object({ entry: number, cause }).exactOptional(),
+});
+
 export const entryDocument: z.ZodType<EntryDocument> = z.object({
   kind: z.literal('entry'),
   id: number,
   at: z.iso.datetime(),
   userId: z.string().exactOptional(),
-  cause: z.object({
-    source: z.enum(['watch', 'audit', 'sweep', 'due', 'admin']),
-    eventId: z.string(),
-    event: z.string(),
-    actor: z.string().exactOptional(),
-    at: z.iso.datetime().exactOptional(),
-  }),
+  cause,
   step: z.string(),
   reason: z.string(),
   outcome: z.enum(['intended', 'done', 'adopted', 'already', 'failed', 'refused', 'ignored']),
@@ -32,6 +42,7 @@ export const entryDocument: z.ZodType<EntryDocument> = z.object({
       crlPublishedAt: z.string().exactOptional(),
       secondsFromEvent: z.number().exactOptional(),
       secondsFromEventToCrl: z.number().exactOptional(),
+      grace: grace.exactOptional(),
     })
     .exactOptional(),
 });

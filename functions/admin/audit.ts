@@ -1,4 +1,6 @@
 import { checkpointDocument, entryDocument } from '../../shared/audit/document.ts';
+import { beginningOf, leaveTermsOf } from '../../shared/audit/leave.ts';
+import { LEAVE_BEGUN } from '../../shared/domain/leave.ts';
 import { invalidInput, permanent } from '../../shared/errors.ts';
 import type { ChainedEntry, CrlListing } from '../../shared/ports/ledger/audit-chains.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
@@ -6,7 +8,10 @@ import type { HttpAnswer } from '../wire/http.ts';
 import { pageSize } from './page-size.ts';
 
 export interface AdminAuditDeps {
-  readonly ledger: Pick<Ledger, 'auditTrail' | 'crlListings' | 'checkpoints' | 'userIdOfAddress'>;
+  readonly ledger: Pick<
+    Ledger,
+    'auditTrail' | 'auditEntriesOfStep' | 'crlListings' | 'checkpoints' | 'userIdOfAddress'
+  >;
 }
 
 /** `{"entries":[…],"next"}`, oldest first; entries as `shared/audit/document.ts` writes them. */
@@ -22,12 +27,19 @@ export async function readAudit(deps: AdminAuditDeps, query: URLSearchParams): P
     ...(userId === null ? {} : { userId }),
     ...(afterId === undefined ? {} : { afterId }),
   });
-  const listings = await listingsOf(deps, entries);
+  const [listings, begun] = await Promise.all([listingsOf(deps, entries), begunOf(deps, entries)]);
   const last = entries.at(-1)?.id;
   return {
     status: 200,
     body: {
-      entries: entries.map((entry) => entryDocument(entry, listings.get(serialRevokedBy(entry) ?? ''))),
+      entries: entries.map((entry) => {
+        const beginnings = begun.get(entry.userId ?? '') ?? [];
+        return entryDocument(
+          entry,
+          listings.get(serialRevokedBy(entry) ?? ''),
+          beginningOf(entry, beginnings),
+        );
+      }),
       ...(entries.length === limit && last !== undefined ? { next: String(last) } : {}),
     },
   };
@@ -41,6 +53,19 @@ async function listingsOf(
   if (serials.length === 0) return new Map();
   const listings = await deps.ledger.crlListings(serials);
   return new Map(listings.map((listing) => [listing.serialHex, listing]));
+}
+
+/** By user, of those whose grace period ended with one of these entries: its beginning may be pages before. */
+async function begunOf(
+  deps: AdminAuditDeps,
+  entries: readonly ChainedEntry[],
+): Promise<ReadonlyMap<string, readonly ChainedEntry[]>> {
+  const leavers = entries
+    .filter((entry) => serialRevokedBy(entry) !== undefined && leaveTermsOf(entry) !== undefined)
+    .flatMap(({ userId }) => userId ?? []);
+  if (leavers.length === 0) return new Map();
+  const begun = await deps.ledger.auditEntriesOfStep(LEAVE_BEGUN, [...new Set(leavers)]);
+  return Map.groupBy(begun, ({ userId }) => userId ?? '');
 }
 
 function serialRevokedBy({ step, outcome, details }: ChainedEntry): string | undefined {

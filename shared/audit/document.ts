@@ -5,6 +5,7 @@
 
 import type { ChainedEntry, CrlListing, StoredCheckpoint } from '../ports/ledger/audit-chains.ts';
 import type { AuditEntry } from '../ports/ledger.ts';
+import { leaveTermsOf } from './leave.ts';
 
 /** Where a revocation became public, and how long it took. */
 export interface RevocationPublished {
@@ -13,10 +14,35 @@ export interface RevocationPublished {
   /** The first CRL that lists it; absent while none does. */
   readonly crlNumber?: string;
   readonly crlPublishedAt?: string;
-  /** From what happened in the directory (or the admin's order) to the revocation; absent where the source did not say when it was. */
+  /**
+   * From what happened in the directory (or the admin's order) to the revocation, with the grace period between the two; absent
+   * where the source did not say when it was.
+   */
   readonly secondsFromEvent?: number;
   /** From the same to the CRL. */
   readonly secondsFromEventToCrl?: number;
+  /** What policy put between the event and the revocation; absent where the departure had no grace period. */
+  readonly grace?: GraceServed;
+}
+
+/** A grace period that ended with a revocation. What is over `seconds` is the delay that is ours. */
+export interface GraceServed {
+  readonly endedAt: string;
+  /** From the first look that found them leaving to the end, as policy had it when they were revoked. */
+  readonly seconds: number;
+  /** From the end to the revocation. */
+  readonly secondsToRevocation: number;
+  /** From the end to the CRL; absent while none lists it. */
+  readonly secondsToCrl?: number;
+  /** What began it; absent where the trail has no entry of that. */
+  readonly begunBy?: GraceBegun;
+}
+
+/** From the entry `leave-begun`. */
+export interface GraceBegun {
+  /** Its number. */
+  readonly entry: string;
+  readonly cause: EntryDocument['cause'];
 }
 
 export interface EntryDocument extends Omit<AuditEntry, 'cause'> {
@@ -40,28 +66,41 @@ export interface CheckpointDocument {
   readonly signed?: string;
 }
 
+const causeDocument = ({ at, ...cause }: AuditEntry['cause']): EntryDocument['cause'] => ({
+  ...cause,
+  ...(at === undefined ? {} : { at: at.toISOString() }),
+});
+
+/** `begun` is the entry with which the departure began that this one carries out (`beginningOf`). */
 export function entryDocument(
-  { id, at, cause, place, ...entry }: ChainedEntry,
+  chained: ChainedEntry,
   listing: CrlListing | undefined,
+  begun?: ChainedEntry,
 ): EntryDocument {
-  const { at: causeAt, ...rest } = cause;
+  const { id, at, cause, place, ...entry } = chained;
   return {
     kind: 'entry',
     ...entry,
     id: String(id),
     at: at.toISOString(),
-    cause: { ...rest, ...(causeAt === undefined ? {} : { at: causeAt.toISOString() }) },
+    cause: causeDocument(cause),
     place: String(place),
-    ...(listing === undefined ? {} : { revocation: published(listing, causeAt) }),
+    ...(listing === undefined ? {} : { revocation: published(chained, listing, begun) }),
   };
 }
 
+const secondsBetween = (from: Date, to: Date): number => (to.getTime() - from.getTime()) / 1000;
+
 function published(
-  { serialHex, issuerId, revokedAt, crl }: CrlListing,
-  eventAt: Date | undefined,
+  entry: ChainedEntry,
+  listing: CrlListing,
+  begun: ChainedEntry | undefined,
 ): RevocationPublished {
+  const { serialHex, issuerId, revokedAt, crl } = listing;
+  const eventAt = (begun ?? entry).cause.at;
+  const grace = graceServed(entry, listing, begun);
   const secondsSince = (instant: Date): number | undefined =>
-    eventAt === undefined ? undefined : (instant.getTime() - eventAt.getTime()) / 1000;
+    eventAt === undefined ? undefined : secondsBetween(eventAt, instant);
   const secondsFromEvent = secondsSince(revokedAt);
   const secondsFromEventToCrl = crl === undefined ? undefined : secondsSince(crl.publishedAt);
   return {
@@ -72,6 +111,26 @@ function published(
       : { crlNumber: String(crl.crlNumber), crlPublishedAt: crl.publishedAt.toISOString() }),
     ...(secondsFromEvent === undefined ? {} : { secondsFromEvent }),
     ...(secondsFromEventToCrl === undefined ? {} : { secondsFromEventToCrl }),
+    ...(grace === undefined ? {} : { grace }),
+  };
+}
+
+function graceServed(
+  entry: ChainedEntry,
+  { revokedAt, crl }: CrlListing,
+  begun: ChainedEntry | undefined,
+): GraceServed | undefined {
+  const terms = leaveTermsOf(entry);
+  if (terms === undefined) return undefined;
+  const end = new Date(terms.graceEndsAt);
+  return {
+    endedAt: terms.graceEndsAt,
+    seconds: secondsBetween(new Date(terms.leavingSince), end),
+    secondsToRevocation: secondsBetween(end, revokedAt),
+    ...(crl === undefined ? {} : { secondsToCrl: secondsBetween(end, crl.publishedAt) }),
+    ...(begun === undefined
+      ? {}
+      : { begunBy: { entry: String(begun.id), cause: causeDocument(begun.cause) } }),
   };
 }
 
@@ -115,6 +174,13 @@ const COLUMNS: readonly (readonly [string, (entry: EntryDocument) => string | nu
   ['first_crl_at', ({ revocation }) => revocation?.crlPublishedAt],
   ['seconds_event_to_revocation', ({ revocation }) => revocation?.secondsFromEvent],
   ['seconds_event_to_crl', ({ revocation }) => revocation?.secondsFromEventToCrl],
+  ['grace_begun_by_entry', ({ revocation }) => revocation?.grace?.begunBy?.entry],
+  ['grace_begun_by_event', ({ revocation }) => revocation?.grace?.begunBy?.cause.event],
+  ['grace_begun_by_event_id', ({ revocation }) => revocation?.grace?.begunBy?.cause.eventId],
+  ['grace_begun_by_actor', ({ revocation }) => revocation?.grace?.begunBy?.cause.actor],
+  ['grace_seconds', ({ revocation }) => revocation?.grace?.seconds],
+  ['seconds_grace_to_revocation', ({ revocation }) => revocation?.grace?.secondsToRevocation],
+  ['seconds_grace_to_crl', ({ revocation }) => revocation?.grace?.secondsToCrl],
   ['details', ({ details }) => (details === undefined ? undefined : JSON.stringify(details))],
   ['place', ({ place }) => place],
   ['sha256', ({ sha256Hex }) => sha256Hex],

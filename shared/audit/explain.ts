@@ -3,8 +3,10 @@
  * says is what ledger, audit trail and policy say.
  */
 import type { Cause } from '../domain/hint.ts';
+import { LEAVE_BEGUN } from '../domain/leave.ts';
 import type { KeypairRecord, LeafRecord, UserKeyRecord, UserLedger, UserRecord } from '../domain/records.ts';
 import type { ChainedEntry, CrlListing } from '../ports/ledger/audit-chains.ts';
+import { beginningOf, leaveTermsOf } from './leave.ts';
 
 export interface ExplainFacts {
   readonly now: Date;
@@ -63,11 +65,13 @@ const isLive = (leaf: LeafRecord, now: Date): boolean =>
   leaf.revocation === undefined && leaf.notAfter.getTime() > now.getTime();
 
 function state({ user, trail }: ExplainFacts): readonly string[] {
+  const begun = user.state === 'leaving' ? runningLeave(user, trail) : undefined;
   const last = trail.findLast(({ outcome }) => outcome !== 'ignored');
   return [
     `${user.primaryEmail} (user id ${user.userId}) is ${user.state} since ${at(user.since)}: ${sentence(user.reason)}`,
     ...(user.leftScopeAt === undefined ? [] : [`Out of scope since ${at(user.leftScopeAt)}.`]),
     ...(user.suspendedAt === undefined ? [] : [`Suspended since ${at(user.suspendedAt)}.`]),
+    ...(begun === undefined ? [] : [`Leaving began with ${because(begun.cause)}: ${sentence(begun.reason)}`]),
     ...(user.failures === 0 ? [] : [`The last ${user.failures} looks in a row could not be finished.`]),
     ...(last === undefined
       ? []
@@ -76,6 +80,16 @@ function state({ user, trail }: ExplainFacts): readonly string[] {
         ]),
   ];
 }
+
+/** The entry that began the departure under way: whoever came back in between has no such date any more, or a later one. */
+const runningLeave = (user: UserRecord, trail: readonly ChainedEntry[]): ChainedEntry | undefined => {
+  const since = user.leftScopeAt ?? user.suspendedAt;
+  const kind = user.leftScopeAt === undefined ? 'suspended' : 'outside';
+  return trail.find((entry) => {
+    const terms = entry.step === LEAVE_BEGUN ? leaveTermsOf(entry) : undefined;
+    return terms?.leaving === kind && terms.leavingSince === since?.toISOString();
+  });
+};
 
 /** From the event to the identity. */
 function inUse(facts: ExplainFacts, leaf: LeafRecord): readonly string[] {
@@ -143,7 +157,7 @@ function over(facts: ExplainFacts, leaf: LeafRecord): string {
   const named = `${leaf.serialHex}${leaf.purpose === 'dual-use' ? '' : ` (${leaf.purpose})`}, from ${at(leaf.intendedAt)} for ${leaf.addresses.join(', ')},`;
   if (leaf.revocation !== undefined) {
     const entry = entryOf(facts, leaf, 'revoke-leaf');
-    const why = entry === undefined ? '' : ` after ${because(entry.cause)}: ${sentence(entry.reason)}`;
+    const why = entry === undefined ? '' : ` after ${whatLedTo(facts, entry)}: ${sentence(entry.reason)}`;
     return `${named} was revoked at ${at(leaf.revocation.revokedAt)} as ${leaf.revocation.reason}${why || '.'} ${listed(facts, leaf)}`;
   }
   if (leaf.notAfter.getTime() <= facts.now.getTime()) return `${named} ran out at ${at(leaf.notAfter)}.`;
@@ -151,6 +165,18 @@ function over(facts: ExplainFacts, leaf: LeafRecord): string {
     return `${named} is replaced and will be revoked as ${leaf.retirement.reason} at ${at(leaf.retirement.dueAt)}.`;
   }
   return `${named} is replaced and runs out at ${at(leaf.notAfter)}.`;
+}
+
+/** The event, and the grace period between it and the revocation, so that nobody reads that as a delay. */
+function whatLedTo({ trail }: ExplainFacts, entry: ChainedEntry): string {
+  const terms = leaveTermsOf(entry);
+  if (terms === undefined) return because(entry.cause);
+  const begun = beginningOf(entry, trail);
+  const late = (entry.at.getTime() - new Date(terms.graceEndsAt).getTime()) / 1000;
+  const grace = `the grace period that ran from ${at(new Date(terms.leavingSince))} to ${at(new Date(terms.graceEndsAt))}, ${late.toFixed(1)} s before the revocation`;
+  return begun === undefined
+    ? `${because(entry.cause)} and ${grace}`
+    : `${because(begun.cause)} and ${grace}`;
 }
 
 function listed({ listings }: ExplainFacts, leaf: LeafRecord): string {

@@ -160,7 +160,8 @@ export interface Ledger
   /**
    * Writes what was just seen of a user who is present: address history and row; creates the row when new. Of
    * `leftScopeAt` and `suspendedAt` the first instant is kept until a sighting without one clears it. Ends what sweeps said of
-   * the user's absence. Answers the row as it is now.
+   * the user's absence. `audit` is written with the sighting or not at
+   * all. Answers the row as it is now.
    */
   recordSighting(
     lease: Lease,
@@ -178,8 +179,10 @@ export interface Ledger
       ruleDigest?: string;
       /** The org unit's path while covered; absence keeps the last one. */
       unit?: string;
+      audit?: AuditEntry;
     },
   ): Promise<UserRecord>;
+  /** `audit` is written with the state or not at all. */
   recordState(
     lease: Lease,
     state: {
@@ -191,6 +194,7 @@ export interface Ledger
       nextActionAt?: Date;
       /** The account is gone: whoever comes back and is outside begins a grace period of their own. */
       forgetsLeaving?: boolean;
+      audit?: AuditEntry;
     },
   ): Promise<void>;
   /** Ids of users whose `nextActionAt` has come, or who were asked about while a lease that has expired was held. */

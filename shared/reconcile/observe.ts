@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { DirectoryPresence } from '../domain/directory-user.ts';
 import type { GmailFacts } from '../domain/gmail.ts';
+import type { Cause } from '../domain/hint.ts';
 import type { Place } from '../domain/place.ts';
 import type { UserLedger } from '../domain/records.ts';
 import { isSealwrightError, type SealwrightError } from '../errors.ts';
@@ -11,6 +12,7 @@ import { type Standing, standingOf } from '../plan/standing.ts';
 import type { Lease } from '../ports/ledger.ts';
 import { addressClaims, printedAddresses } from './claims.ts';
 import type { ReconcileDeps } from './context.ts';
+import { leaveBegun } from './leave.ts';
 import { assertMailboxIsTheirs } from './mailbox.ts';
 
 /** What was seen, and why Gmail could not be read where it could not: then the facts say it was not asked. */
@@ -21,17 +23,26 @@ export interface Observation {
 
 /**
  * Gathers the facts about one user under their lease, and writes down the sighting: addresses for the history, and
- * since when the user is outside or suspended, because grace periods count from the first time we saw it. A Gmail that
+ * since when the user is outside or suspended, because grace periods count from the first time we saw it; what made us look
+ * (`cause`) is then what began the departure. A Gmail that
  * cannot be read is part of the answer and not thrown, because it must not delay a revocation.
  */
 export async function observe(
   deps: ReconcileDeps,
   lease: Lease,
+  cause: Cause,
   presence: DirectoryPresence,
   place?: Place,
 ): Promise<Observation> {
   const userId = presence.kind === 'present' ? presence.user.userId : presence.userId;
-  const ledger = await recordSighting(deps, lease, presence, place, await deps.ledger.readUser(userId));
+  const ledger = await recordSighting(
+    deps,
+    lease,
+    cause,
+    presence,
+    place,
+    await deps.ledger.readUser(userId),
+  );
   const known = await withIssuers(deps, factsOf(userId, deps.clock.now(), presence, place, ledger));
   const facts: Facts = {
     ...known,
@@ -85,6 +96,7 @@ async function withIssuers(deps: ReconcileDeps, facts: Facts): Promise<Facts> {
 async function recordSighting(
   deps: ReconcileDeps,
   lease: Lease,
+  cause: Cause,
   presence: DirectoryPresence,
   place: Place | undefined,
   ledger: UserLedger,
@@ -92,8 +104,10 @@ async function recordSighting(
   if (presence.kind !== 'present') return ledger;
   const { user } = presence;
   const now = deps.clock.now();
-  const standing = standingOf(factsOf(user.userId, now, presence, place, ledger), deps.policy);
+  const before = factsOf(user.userId, now, presence, place, ledger);
+  const standing = standingOf(before, deps.policy);
   if (standing.kind !== 'covered' && ledger.user === undefined) return ledger;
+  const audit = leaveBegun(before, deps.policy, cause);
   const recorded = await deps.ledger.recordSighting(lease, {
     userId: user.userId,
     primaryEmail: user.primaryEmail,
@@ -107,6 +121,7 @@ async function recordSighting(
           unit: user.orgUnitPath,
         }
       : {}),
+    ...(audit === undefined ? {} : { audit }),
   });
   // A sighting changes the row and ends an absence; whatever else came meanwhile asked for another look.
   const { absence: _over, ...others } = ledger;

@@ -14,6 +14,7 @@ import type { Lease } from '../ports/ledger.ts';
 import { apply, type Stop } from './apply.ts';
 import { nothingMade, type ReconcileDeps } from './context.ts';
 import { judgePlan } from './judge.ts';
+import { leaveBegun } from './leave.ts';
 import { lookAt } from './look-at.ts';
 import { observe } from './observe.ts';
 import { recordObserved } from './observe-only.ts';
@@ -74,16 +75,16 @@ async function look(deps: ReconcileDeps, lease: Lease, userId: string, cause: Ca
       if (!isSealwrightError(error)) throw error;
       return await unseen(deps, lease, userId, cause, error);
     }
-    const { facts, gmailFailure } = await observe(deps, lease, presence, place);
+    const { facts, gmailFailure } = await observe(deps, lease, cause, presence, place);
     const whole = planFor(facts, deps.policy);
     if (whole.observeOnly === true) {
       const verdict = await recordObserved(deps, facts, cause, whole);
-      await settle(deps, lease, facts, verdict);
+      await settle(deps, lease, cause, facts, verdict);
       return { kind: 'converged', verdict };
     }
     const { plan, approval } = await judgePlan(deps, lease, cause, facts, whole);
     if (plan.steps.length === 0 && gmailFailure === undefined) {
-      await settle(deps, lease, facts, plan.verdict);
+      await settle(deps, lease, cause, facts, plan.verdict);
       await tell({ deps, lease, cause }, facts, plan.notices);
       const { lookAt: others } = plan.verdict;
       if (others !== undefined) await lookAt({ deps, cause }, others, 'address-wanted');
@@ -140,13 +141,22 @@ async function comeBack(
 }
 
 /** Nothing left to do. Somebody no rule ever covered gets no row. */
-async function settle(deps: ReconcileDeps, lease: Lease, facts: Facts, verdict: Verdict): Promise<void> {
+async function settle(
+  deps: ReconcileDeps,
+  lease: Lease,
+  cause: Cause,
+  facts: Facts,
+  verdict: Verdict,
+): Promise<void> {
   if (facts.ledger.user === undefined) return;
+  // Of those who are present the sighting has written it.
+  const audit = facts.presence.kind === 'deleted' ? leaveBegun(facts, deps.policy, cause) : undefined;
   await deps.ledger.recordState(lease, {
     userId: facts.userId,
     failures: verdict.waits === true ? facts.ledger.user.failures + 1 : 0,
     ...verdict,
     forgetsLeaving: facts.presence.kind === 'deleted',
+    ...(audit === undefined ? {} : { audit }),
   });
 }
 
@@ -162,7 +172,7 @@ async function unseen(
   cause: Cause,
   error: SealwrightError,
 ): Promise<RunOutcome> {
-  const observed = await observe(deps, lease, { kind: 'absent', userId });
+  const observed = await observe(deps, lease, cause, { kind: 'absent', userId });
   // Nobody was asked and found absent: what sweeps say of this user decides nothing without the directory's own 404.
   const { absence: _undecided, ...ledger } = observed.facts.ledger;
   const facts: Facts = { ...observed.facts, ledger };

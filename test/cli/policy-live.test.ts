@@ -145,6 +145,12 @@ describe('sealwright policy what-if', () => {
     world.clock.advance(3_600_000);
     const later = new Date(START.getTime() + 3_600_000).toISOString();
     expect((await json('policy', 'what-if', file, '--since', later)).document).toMatchObject({ users: 0 });
+    world.directory.put({ userId: '1', suspended: true });
+    await reconcile(world.deps, '1', { source: 'audit', eventId: 'insert-1', event: 'SUSPEND_USER' });
+    expect((await json('policy', 'what-if', file, '--since', later)).document).toMatchObject({
+      users: 1,
+      forecasts: [{ userId: '1', event: { source: 'audit', event: 'SUSPEND_USER' } }],
+    });
   });
 
   it('says what a rule that only observes would do, and counts none of it', async () => {

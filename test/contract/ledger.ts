@@ -388,6 +388,28 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       expect((await ledger.readUser('1')).user).toMatchObject({ state: 'blocked', failures: 3 });
     });
 
+    it('is written with its line of the trail, as a state is, or not at all', async () => {
+      const lease = await enter('1');
+      const sighting = { userId: '1', primaryEmail: '1@acme.example', aliases: [] };
+      const state = { userId: '1', state: 'leaving', reason: 'Moved.', failures: 0 } as const;
+      const begun = (eventId: string): AuditEntry => ({
+        ...{ userId: '1', cause: { source: 'watch', eventId, event: 'update' } },
+        ...{ step: 'leave-begun', reason: 'Moved.', outcome: 'done' },
+      });
+      const written = async () =>
+        (await ledger.auditEntriesOfStep('leave-begun', ['1', '2'])).map(({ cause }) => cause.eventId);
+      await ledger.recordSighting(lease, { ...sighting, audit: begun('sighting') });
+      await ledger.recordState(lease, { ...state, audit: begun('state') });
+      await ledger.releaseLease(lease);
+      for (const late of [
+        ledger.recordSighting(lease, { ...sighting, audit: begun('late') }),
+        ledger.recordState(lease, { ...state, audit: begun('late') }),
+      ])
+        await expect(late).rejects.toMatchObject({ code: 'lease-lost' });
+      expect(await written()).toEqual(['sighting', 'state']);
+      expect(await ledger.auditEntriesOfStep('leave-begun', ['2'])).toEqual([]);
+    });
+
     it('refuses an address that is not in lower case', async () => {
       const lease = await take('user:1');
       await expect(

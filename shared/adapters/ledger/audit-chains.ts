@@ -68,7 +68,10 @@ async function* readHeads(queries: Queries, lastEntryId: bigint): AsyncGenerator
   }
 }
 
-export const auditChains = (database: Database, clock: Clock): Omit<AuditChains, 'auditTrail'> => {
+export const auditChains = (
+  database: Database,
+  clock: Clock,
+): Omit<AuditChains, 'auditTrail' | 'auditEntriesOfStep'> => {
   const signers = serviceSigners(database, clock, { table: 'audit_signers', called: 'audit signer' });
   return {
     settledAuditEntry: async () => {

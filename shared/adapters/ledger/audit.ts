@@ -1,6 +1,7 @@
 /** The audit trail. */
 import type { HintSource } from '../../domain/hint.ts';
 import type { Clock } from '../../ports/clock.ts';
+import type { ChainedEntry } from '../../ports/ledger/audit-chains.ts';
 import type { AuditEntry, Ledger } from '../../ports/ledger.ts';
 import { optional } from './columns.ts';
 import type { Database, Queries } from './database.ts';
@@ -45,36 +46,50 @@ export const insertAudit = async (queries: Queries, at: Date, entry: AuditEntry)
   );
 };
 
-export const audit = (database: Database, clock: Clock): Pick<Ledger, 'audit' | 'auditTrail'> => ({
+const COLUMNS = `id, at, user_id, cause_source, cause_id, cause_event, cause_actor, cause_at, step, reason, outcome, details,
+  place, previous_sha256_hex, sha256_hex`;
+
+const chainedEntry = (row: AuditRow): ChainedEntry => ({
+  id: row.id,
+  at: row.at,
+  cause: {
+    source: row.cause_source,
+    eventId: row.cause_id,
+    event: row.cause_event,
+    ...optional('actor', row.cause_actor),
+    ...optional('at', row.cause_at),
+  },
+  step: row.step,
+  reason: row.reason,
+  outcome: row.outcome,
+  ...optional('userId', row.user_id),
+  ...optional('details', row.details),
+  place: row.place,
+  previousSha256Hex: row.previous_sha256_hex,
+  sha256Hex: row.sha256_hex,
+});
+
+export const audit = (
+  database: Database,
+  clock: Clock,
+): Pick<Ledger, 'audit' | 'auditTrail' | 'auditEntriesOfStep'> => ({
   audit: (entry) => insertAudit(database, clock.now(), entry),
 
   auditTrail: async (filter) => {
     const rows = await database.query<AuditRow>(
-      `SELECT id, at, user_id, cause_source, cause_id, cause_event, cause_actor, cause_at, step, reason, outcome, details,
-              place, previous_sha256_hex, sha256_hex
-         FROM audit
+      `SELECT ${COLUMNS} FROM audit
         WHERE ($1::text IS NULL OR user_id = $1) AND id > $2
         ORDER BY id LIMIT $3`,
       [filter.userId ?? null, filter.afterId ?? 0n, filter.limit],
     );
-    return rows.map((row) => ({
-      id: row.id,
-      at: row.at,
-      cause: {
-        source: row.cause_source,
-        eventId: row.cause_id,
-        event: row.cause_event,
-        ...optional('actor', row.cause_actor),
-        ...optional('at', row.cause_at),
-      },
-      step: row.step,
-      reason: row.reason,
-      outcome: row.outcome,
-      ...optional('userId', row.user_id),
-      ...optional('details', row.details),
-      place: row.place,
-      previousSha256Hex: row.previous_sha256_hex,
-      sha256Hex: row.sha256_hex,
-    }));
+    return rows.map(chainedEntry);
+  },
+
+  auditEntriesOfStep: async (step, userIds) => {
+    const rows = await database.query<AuditRow>(
+      `SELECT ${COLUMNS} FROM audit WHERE user_id = ANY($1) AND step = $2 ORDER BY id`,
+      [userIds, step],
+    );
+    return rows.map(chainedEntry);
   },
 });

@@ -3,7 +3,8 @@ import { addressDigest } from '../../domain/address-digest.ts';
 import { UNKNOWN_USER, type UserLedger, type UserRecord, type UserState } from '../../domain/records.ts';
 import { permanent } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { Ledger } from '../../ports/ledger.ts';
+import type { AuditEntry, Ledger } from '../../ports/ledger.ts';
+import { insertAudit } from './audit.ts';
 import { optional } from './columns.ts';
 import { consistently, type Database, type Queries } from './database.ts';
 import { DEVICE_KEYS } from './device-keys.ts';
@@ -170,6 +171,19 @@ export const users = (
     return rows.map((row) => row.user_id);
   };
 
+  /** One statement commits by itself; with a line of the trail it takes a transaction. */
+  const withAudit = <T>(
+    entry: AuditEntry | undefined,
+    write: (queries: Queries) => Promise<T>,
+  ): Promise<T> =>
+    entry === undefined
+      ? write(database)
+      : database.transaction(async (queries) => {
+          const answer = await write(queries);
+          await insertAudit(queries, clock.now(), entry);
+          return answer;
+        });
+
   return {
     readUser: async (userId) => {
       const [ledger] = await userLedgers(database, [userId]);
@@ -201,44 +215,46 @@ export const users = (
 
     userIdsOfAddress: holders,
 
-    recordSighting: async (lease, sighting) => {
-      const [row] = await database.query<UserRow>(RECORD_SIGHTING, [
-        ...leaseParameters(lease, userSubject(sighting.userId)),
-        sighting.userId,
-        sighting.primaryEmail,
-        clock.now(),
-        sighting.leftScopeAt ?? null,
-        sighting.suspendedAt ?? null,
-        sighting.ruleName ?? null,
-        sighting.unit?.toLowerCase() ?? null,
-        addressDigest(sighting.primaryEmail, sighting.aliases),
-        [sighting.primaryEmail, ...sighting.aliases],
-        sighting.ruleDigest ?? null,
-      ]);
-      if (row === undefined) throw leaseLost(lease.subject);
-      return userRecord(row);
-    },
+    recordSighting: (lease, sighting) =>
+      withAudit(sighting.audit, async (queries) => {
+        const [row] = await queries.query<UserRow>(RECORD_SIGHTING, [
+          ...leaseParameters(lease, userSubject(sighting.userId)),
+          sighting.userId,
+          sighting.primaryEmail,
+          clock.now(),
+          sighting.leftScopeAt ?? null,
+          sighting.suspendedAt ?? null,
+          sighting.ruleName ?? null,
+          sighting.unit?.toLowerCase() ?? null,
+          addressDigest(sighting.primaryEmail, sighting.aliases),
+          [sighting.primaryEmail, ...sighting.aliases],
+          sighting.ruleDigest ?? null,
+        ]);
+        if (row === undefined) throw leaseLost(lease.subject);
+        return userRecord(row);
+      }),
 
-    recordState: async (lease, state) => {
-      const [written] = await database.query<{ held: boolean; known: boolean }>(RECORD_STATE, [
-        ...leaseParameters(lease, userSubject(state.userId)),
-        state.userId,
-        state.state,
-        clock.now(),
-        state.reason,
-        state.failures,
-        state.nextAction ?? null,
-        state.nextActionAt ?? null,
-        state.forgetsLeaving === true,
-      ]);
-      if (written?.held !== true) throw leaseLost(lease.subject);
-      if (!written.known) {
-        throw permanent(
-          'not-found',
-          `The ledger has no user ${state.userId}: record a sighting before a state.`,
-        );
-      }
-    },
+    recordState: (lease, state) =>
+      withAudit(state.audit, async (queries) => {
+        const [written] = await queries.query<{ held: boolean; known: boolean }>(RECORD_STATE, [
+          ...leaseParameters(lease, userSubject(state.userId)),
+          state.userId,
+          state.state,
+          clock.now(),
+          state.reason,
+          state.failures,
+          state.nextAction ?? null,
+          state.nextActionAt ?? null,
+          state.forgetsLeaving === true,
+        ]);
+        if (written?.held !== true) throw leaseLost(lease.subject);
+        if (!written.known) {
+          throw permanent(
+            'not-found',
+            `The ledger has no user ${state.userId}: record a sighting before a state.`,
+          );
+        }
+      }),
 
     dueUsers: async (limit) => {
       const rows = await database.query<{ user_id: string; next_action: string }>(

@@ -50,6 +50,8 @@ export interface AuditChains {
    * while it grows reads the last seconds again.
    */
   auditTrail(filter: { userId?: string; afterId?: bigint; limit: number }): Promise<readonly ChainedEntry[]>;
+  /** Entries of one step about these users, by id. */
+  auditEntriesOfStep(step: string, userIds: readonly string[]): Promise<readonly ChainedEntry[]>;
   /**
    * The number of the last entry such that it and all before it are committed: waits for writers under way and lets none
    * begin meanwhile. 0 for an empty trail.

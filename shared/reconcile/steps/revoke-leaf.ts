@@ -2,6 +2,7 @@ import type { RevokeLeafStep } from '../../domain/step.ts';
 import { isSealwrightError } from '../../errors.ts';
 import { auditEntry } from '../audit-entry.ts';
 import type { StepContext, StepOutcome } from '../context.ts';
+import { leaveTerms } from '../leave.ts';
 import { lookAt } from '../look-at.ts';
 
 /**
@@ -17,6 +18,7 @@ export async function revokeLeaf(step: RevokeLeafStep, context: StepContext): Pr
     serialHex: step.serialHex,
     revocationReason: step.revocationReason,
     departure: step.departure,
+    ...leaveTerms(facts, deps.policy, step.reason),
   };
   const { issuerId } = await deps.ledger.recordRevocation(lease, {
     serialHex: step.serialHex,

@@ -24,12 +24,14 @@ function chained({ rows }: Memory): readonly ChainedEntry[] {
 
 export const audit = (
   memory: Memory,
-): Pick<Ledger, 'audit' | 'auditTrail' | 'settledAuditEntry' | 'auditHeads'> => ({
+): Pick<Ledger, 'audit' | 'auditTrail' | 'auditEntriesOfStep' | 'settledAuditEntry' | 'auditHeads'> => ({
   audit: async (entry) => insertAudit(memory, entry),
   auditTrail: async ({ userId, afterId = 0n, limit }) =>
     chained(memory)
       .filter((entry) => (userId === undefined || entry.userId === userId) && entry.id > afterId)
       .slice(0, limit),
+  auditEntriesOfStep: async (step, userIds) =>
+    chained(memory).filter((entry) => entry.step === step && userIds.includes(entry.userId ?? '')),
   settledAuditEntry: async () => BigInt(memory.rows.now.audit.length),
   async *auditHeads(lastEntryId) {
     const heads = new Map<string, ChainHead>();

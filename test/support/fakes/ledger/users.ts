@@ -2,6 +2,7 @@ import { addressDigest } from '../../../../shared/domain/address-digest.ts';
 import type { UserLedger } from '../../../../shared/domain/records.ts';
 import { permanent } from '../../../../shared/errors.ts';
 import type { Ledger } from '../../../../shared/ports/ledger.ts';
+import { insertAudit } from './audit.ts';
 import { holdLease, userSubject } from './leases.ts';
 import { leafRecord } from './leaves.ts';
 import { byText, type Memory, present, refuseUnless, type UserRow } from './rows.ts';
@@ -160,11 +161,12 @@ export const users = (
   recordSighting: async (lease, sighting) => {
     holdLease(memory, lease, userSubject(sighting.userId));
     recordSighting(memory, sighting);
+    if (sighting.audit !== undefined) insertAudit(memory, sighting.audit);
     return userRecord(memory, memory.rows.now.users.get(sighting.userId) as UserRow);
   },
   recordState: async (
     lease,
-    { nextAction, nextActionAt, userId, state, reason, failures, forgetsLeaving },
+    { nextAction, nextActionAt, userId, state, reason, failures, forgetsLeaving, audit },
   ) => {
     holdLease(memory, lease, userSubject(userId));
     const { users: known } = memory.rows.now;
@@ -185,6 +187,7 @@ export const users = (
         ...(forgetsLeaving === true ? { leftScopeAt: undefined } : {}),
       }) as UserRow,
     );
+    if (audit !== undefined) insertAudit(memory, audit);
   },
   dueUsers: async (limit) => dueUsers(memory, limit),
   laterHolders: async (userId, addresses) =>
