@@ -160,7 +160,8 @@ export interface Ledger
   /**
    * Writes what was just seen of a user who is present: address history and row; creates the row when new. Of
    * `leftScopeAt` and `suspendedAt` the first instant is kept until a sighting without one clears it. Ends what sweeps said of
-   * the user's absence. `audit` is written with the sighting or not at
+   * the user's absence. Another primary address, other aliases, another form of the rule, and leaving or being suspended or an
+   * end of either change what is wished, so that earlier `failures` count no more. `audit` is written with the sighting or not at
    * all. Answers the row as it is now.
    */
   recordSighting(

@@ -381,11 +381,38 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       expect((await ledger.readUser('1')).user?.ruleName).toBe('legal');
     });
 
-    it('leaves state and failures as they were', async () => {
+    it('leaves state and failures as they were while the same is wished', async () => {
       const lease = await enter('1');
+      const sighting = { userId: '1', primaryEmail: '1@acme.example', aliases: ['a@acme.example'] };
+      const rule = { ruleName: 'staff', ruleDigest: 'as it was' };
+      await ledger.recordSighting(lease, { ...sighting, ...rule });
       await ledger.recordState(lease, { userId: '1', state: 'blocked', reason: 'No mailbox.', failures: 3 });
-      await ledger.recordSighting(lease, { userId: '1', primaryEmail: 'x@acme.example', aliases: [] });
+      await ledger.recordSighting(lease, { ...sighting, ...rule, ruleName: 'renamed', unit: '/Staff' });
+      await ledger.recordSighting(lease, sighting);
       expect((await ledger.readUser('1')).user).toMatchObject({ state: 'blocked', failures: 3 });
+    });
+
+    it.each([
+      ['a primary address', { primaryEmail: 'a@acme.example', aliases: ['1@acme.example'] }],
+      ['an alias', { aliases: [] }],
+      ['a form of the rule', { ruleDigest: 'another' }],
+      ['a departure', { leftScopeAt: START }],
+      ['a suspension', { suspendedAt: START }],
+    ])('forgets failures over another wish: %s', async (_what, change) => {
+      const lease = await enter('1');
+      const sighting = {
+        ...{ userId: '1', primaryEmail: '1@acme.example', aliases: ['a@acme.example'] },
+        ...{ ruleName: 'staff', ruleDigest: 'as it was' },
+      };
+      const fail = () =>
+        ledger.recordState(lease, { userId: '1', state: 'blocked', reason: 'No mailbox.', failures: 3 });
+      await ledger.recordSighting(lease, sighting);
+      await fail();
+      expect(await ledger.recordSighting(lease, { ...sighting, ...change })).toMatchObject({
+        ...{ state: 'blocked', failures: 0 },
+      });
+      await fail();
+      expect(await ledger.recordSighting(lease, sighting)).toMatchObject({ failures: 0 });
     });
 
     it('is written with its line of the trail, as a state is, or not at all', async () => {

@@ -1,16 +1,30 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { DirectoryUser } from '../../shared/domain/directory-user.ts';
+import type { ReconcileDeps } from '../../shared/reconcile/context.ts';
 import { type PortCall, surround } from '../support/fakes/calls.ts';
 import {
   createWorld,
   HOUR_MS,
+  KEY_SERVICE_URL,
   type Materials,
   MINUTE_MS,
   makeMaterials,
   type World,
 } from '../support/fakes/world.ts';
+import { policyOf, policyRule } from '../support/policy.ts';
 import { failing, LASTING, look, named, PASSING, revocationsOf, rowOf } from './outcome.ts';
 import { shapeOf } from './shape.ts';
-import { ADDRESS, COMPROMISE, JOIN, LEAVE, REKEY, RENAME, USER_ID, type Workflow } from './workflows.ts';
+import {
+  ADDRESS,
+  COMPROMISE,
+  JOIN,
+  LEAVE,
+  NEW_ADDRESS,
+  REKEY,
+  RENAME,
+  USER_ID,
+  type Workflow,
+} from './workflows.ts';
 
 let materials: Materials;
 let world: World;
@@ -272,6 +286,49 @@ describe('repeated failures', () => {
       users: [{ userId: USER_ID, primaryEmail: ADDRESS }],
     });
     expect((await rowOf(world))?.failures).toBe(0);
+  });
+
+  const CHANGES: readonly (readonly [string, () => ReconcileDeps])[] = [
+    ['are renamed', () => seen({ primaryEmail: NEW_ADDRESS })],
+    ['get an alias', () => seen({ aliases: ['ana.alias@acme.example'] })],
+    [
+      'are moved to where another rule covers them',
+      () => ({ ...seen({ orgUnitPath: '/Sales' }), policy: SPLIT }),
+    ],
+    ['are covered by a rule that now wants something else', () => ({ ...world.deps, policy: SPLIT })],
+  ];
+  const seen = (changes: Partial<DirectoryUser>): ReconcileDeps => {
+    world.directory.put({ userId: USER_ID, ...changes });
+    return world.deps;
+  };
+  const split = { modulusBits: 2048, keyServiceUrl: KEY_SERVICE_URL, profile: 'split' } as const;
+  const SPLIT = policyOf([
+    policyRule(split),
+    policyRule({ ...split, name: 'sales', scope: { kind: 'org-unit', path: '/Sales' } }),
+  ]);
+
+  test.each(CHANGES)('are forgotten when they %s', async (_what, changed) => {
+    await REKEY.prepare(world);
+    const error = PASSING['signing'];
+    if (error === undefined) throw new Error('no error');
+    for (let attempt = 0; attempt < 3; attempt += 1)
+      await expect(look(world.surrounded(failing(error, named('signLeaf'))))).rejects.toBe(error);
+    expect((await rowOf(world))?.failures).toBe(3);
+    const deps = { ...world.surrounded(failing(error, named('signLeaf'))), policy: changed().policy };
+    await expect(look(deps)).rejects.toBe(error);
+    expect((await rowOf(world))?.failures).toBe(1);
+  });
+
+  test('are not forgotten by a look that finds what was wished before', async () => {
+    await JOIN.prepare(world);
+    const error = PASSING['signing'];
+    if (error === undefined) throw new Error('no error');
+    const policy = policyOf([policyRule({ modulusBits: 4096, keyServiceUrl: KEY_SERVICE_URL })]);
+    for (const deps of [world.deps, { ...world.deps, policy }])
+      await expect(
+        look({ ...world.surrounded(failing(error, named('signLeaf'))), policy: deps.policy }),
+      ).rejects.toBe(error);
+    expect((await rowOf(world))?.failures).toBe(2);
   });
 });
 

@@ -109,6 +109,13 @@ const userLedgers = async (queries: Queries, userIds: readonly string[]): Promis
   });
 };
 
+/** What is wished of the user is not what it was. Everything else a rule says counts when the next key is made. */
+const WISH_CHANGED = `users.address_digest IS DISTINCT FROM excluded.address_digest
+      OR users.primary_email <> excluded.primary_email
+      OR (excluded.rule_name IS NOT NULL AND users.rule_digest IS DISTINCT FROM excluded.rule_digest)
+      OR (users.left_scope_at IS NULL) <> (excluded.left_scope_at IS NULL)
+      OR (users.suspended_at IS NULL) <> (excluded.suspended_at IS NULL)`;
+
 /** The first instant out of scope or suspended is the one that counts, whatever later sightings say. */
 const RECORD_SIGHTING = `
   WITH ${HELD}, gone AS (
@@ -134,6 +141,7 @@ const RECORD_SIGHTING = `
     rule_name     = coalesce(excluded.rule_name, users.rule_name),
     rule_digest   = CASE WHEN excluded.rule_name IS NULL THEN users.rule_digest ELSE excluded.rule_digest END,
     unit          = coalesce(excluded.unit, users.unit),
+    failures      = CASE WHEN ${WISH_CHANGED} THEN 0 ELSE users.failures END,
     sighted_at    = excluded.sighted_at,
     address_digest = excluded.address_digest
   RETURNING ${COLUMNS_OF_USERS}`;

@@ -74,11 +74,18 @@ function recordSighting(memory: Memory, sighting: Parameters<Ledger['recordSight
     nextActionAt: now,
   };
   const { leftScopeAt, suspendedAt, ...kept } = known;
+  const wishChanged =
+    known.primaryEmail !== primaryEmail ||
+    known.addressDigest !== addressDigest(primaryEmail, aliases) ||
+    (sighting.ruleName !== undefined && known.ruleDigest !== sighting.ruleDigest) ||
+    (leftScopeAt === undefined) !== (sighting.leftScopeAt === undefined) ||
+    (suspendedAt === undefined) !== (sighting.suspendedAt === undefined);
   rows.users.set(
     userId,
     present({
       ...kept,
       primaryEmail,
+      failures: wishChanged ? 0 : known.failures,
       leftScopeAt: sighting.leftScopeAt === undefined ? undefined : (leftScopeAt ?? sighting.leftScopeAt),
       suspendedAt: sighting.suspendedAt === undefined ? undefined : (suspendedAt ?? sighting.suspendedAt),
       ruleName: sighting.ruleName ?? known.ruleName,
