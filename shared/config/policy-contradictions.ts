@@ -2,7 +2,7 @@
 import { isWithin } from '../domain/org-unit-path.ts';
 import { type SubjectTemplate, subjectTemplateMistake } from '../domain/subject-template.ts';
 import { DAY_MS } from './duration.ts';
-import type { PolicyFile, RuleEntry } from './policy-schema.ts';
+import { type PolicyFile, type RuleEntry, USUAL_SUSPENSION_MS } from './policy-schema.ts';
 
 export interface Contradiction {
   /** Where in the file. */
@@ -116,7 +116,9 @@ function timesOf(entry: RuleEntry): Contradiction[] {
     });
   }
   for (const name of ['leave', 'suspended', 'archived', 'deleted'] as const) {
-    if ((entry.grace[name] ?? 0) <= validityMs) continue;
+    // What nobody wrote is no contradiction: with short-lived certificates the default merely outlasts them.
+    const unwritten = name === 'suspended' ? USUAL_SUSPENSION_MS : 0;
+    if ((entry.grace[name] ?? 0) <= Math.max(validityMs, unwritten)) continue;
     found.push({
       path: ['grace', name],
       message: `${name} is longer than validity: the certificate ends before it would be revoked`,

@@ -4,6 +4,8 @@ import { DAY_MS, HOUR_MS, parseDuration } from './duration.ts';
 
 /** Google's 27 months can be as few as 819 days. */
 const MAX_VALIDITY_DAYS = 819;
+/** From suspension to revocation where a policy does not say. */
+export const USUAL_SUSPENSION_MS = 30 * DAY_MS;
 
 const LENGTH = 'A length of time: a number and a unit, such as 30d, 72h, 15m or 0s.';
 
@@ -58,7 +60,7 @@ const selection = {
 
 const grace = z.strictObject({
   leave: duration.default(24 * HOUR_MS).describe('From leaving scope to revocation. Default 24h.'),
-  suspended: duration.default(30 * DAY_MS).describe('From suspension to revocation. Default 30d.'),
+  suspended: duration.default(USUAL_SUSPENSION_MS).describe('From suspension to revocation. Default 30d.'),
   archived: duration.optional().describe('From archiving to revocation. Default: as leave.'),
   deleted: duration.default(0).describe('From deletion to revocation. Default 0s.'),
   superseded: z
@@ -166,7 +168,7 @@ export const RULE = z.strictObject({
     .describe('Aliases in certificates: no, next or at-once. Default no.'),
   grace: grace.default({
     leave: 24 * HOUR_MS,
-    suspended: 30 * DAY_MS,
+    suspended: USUAL_SUSPENSION_MS,
     deleted: 0,
     superseded: 72 * HOUR_MS,
   }),

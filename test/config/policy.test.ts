@@ -91,7 +91,6 @@ describe('a policy file', () => {
     ['grace: { suspended: 366d }', 'policy.yaml:6:14: suspended is longer than validity'],
     ['grace: { archived: 8784h }', 'policy.yaml:6:14: archived is longer than validity'],
     ['grace: { deleted: 366d }', 'policy.yaml:6:14: deleted is longer than validity'],
-    ['validity: 20d\n    renewBefore: 10d', 'suspended is longer than validity'],
     ['grace: { superseded: soon }', 'superseded is a length of time such as 72h, or never'],
     ['onLeave: { identity: keep, keyPair: disable }', 'nothing could be sent with it'],
     ['aliases: maybe', 'aliases is no, next (in the next certificate) or at-once'],
@@ -125,6 +124,12 @@ describe('a policy file', () => {
     expect(parsePolicy(`${minimal}    ${lines}\n${guard}\n`).guard).toEqual({
       ...{ minimumPerHour: 1000, shareOfCovered: 0.5, maximumPerHour: 10_000 },
     });
+  });
+
+  test('with certificates that live shorter than a suspension usually lasts is taken', () => {
+    const lines = '    validity: 20d\n    renewBefore: 10d\n';
+    expect(parsePolicy(`${minimal}${lines}`).rules[0]?.validityDays).toBe(20);
+    expect(mistakes(`${minimal}${lines}    grace: { suspended: 31d }\n`)).toContain('longer than validity');
   });
 
   test('whose rule covers nobody is refused at the rule, together with other mistakes', () => {
