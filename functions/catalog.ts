@@ -2,6 +2,8 @@
  * The deployed functions by name: what each is built from and how its edge behaves. Each stands in a constant of its
  * own, `build` and the name, so that a bundle can take one and leave the code of the others behind.
  */
+
+import { FUNCTION_NAMES, type FunctionName } from '../shared/domain/function-names.ts';
 import { createAdmin } from './admin.ts';
 import type { Build } from './built-once.ts';
 import { composeAdmin } from './compose/admin.ts';
@@ -23,19 +25,7 @@ import { createSign } from './sign.ts';
 import { createSweep } from './sweep.ts';
 import { asHttpFunction } from './wire/http.ts';
 
-export const FUNCTION_NAMES = [
-  'directory-watch',
-  'directory-event',
-  'due',
-  'sweep',
-  'sign',
-  'publish-crl',
-  'admin',
-  'key-service',
-  'ocsp',
-] as const;
-
-export type FunctionName = (typeof FUNCTION_NAMES)[number];
+export { FUNCTION_NAMES, type FunctionName };
 
 const MEBIBYTE = 1024 * 1024;
 /** A Pub/Sub message has at most 10 MB, a third more as base64. An audit entry has a few kilobytes. */
