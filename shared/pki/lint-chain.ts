@@ -29,8 +29,6 @@ export interface ChainLintOptions {
   readonly address?: string;
   /** Certificates of CAs that are ours: what they issued is held to our own profiles, and there a finding is an error. */
   readonly ownIssuersDer?: readonly Uint8Array[];
-  /** Other public keys (SubjectPublicKeyInfo) that no key of the chain may share a prime with. */
-  readonly knownKeysDer?: readonly Uint8Array[];
 }
 
 export interface ChainFinding extends Finding {
@@ -188,7 +186,7 @@ function reportOf(
   const profile = nearestProfile(member, role);
   const findings = [
     ...links(member, index, path, options),
-    ...keyFaults(member, path, options.knownKeysDer ?? []),
+    ...keyFaults(member, path),
     ...lintRole(member, role).map(({ rule, found }) => chainFinding(rule, found)),
     ...(role === 'leaf' ? addressMissing(member, options.address) : []),
   ];
@@ -330,14 +328,10 @@ function links(
   return findings;
 }
 
-function keyFaults(
-  member: ChainMember,
-  path: readonly ChainMember[],
-  known: readonly Uint8Array[],
-): readonly ChainFinding[] {
+function keyFaults(member: ChainMember, path: readonly ChainMember[]): readonly ChainFinding[] {
   try {
     const others = path.filter((other) => other !== member).map(({ certificate }) => certificate.spkiDer);
-    const found = weakKey(member.certificate.spkiDer, [...others, ...known]);
+    const found = weakKey(member.certificate.spkiDer, others);
     // The size has a rule of its own.
     return found === undefined || found.id === 'small-modulus'
       ? []
