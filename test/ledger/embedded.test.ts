@@ -6,6 +6,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  rmdirSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -16,6 +17,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openEmbedded } from '../../shared/adapters/ledger/embedded.ts';
+import { lockFolder } from '../../shared/adapters/ledger/folder-lock.ts';
 import { openEmbeddedLedger } from '../../shared/adapters/ledger/open.ts';
 
 const clock = { now: () => new Date('2027-03-01T09:00:00Z') };
@@ -48,6 +50,12 @@ describe('an embedded ledger in a folder', () => {
     const second = await openEmbeddedLedger({ clock, folder });
     expect((await second.readUser('1')).user?.primaryEmail).toBe('ada@acme.example');
     await second.close();
+  });
+
+  it('says what is wrong with a lock that cannot be read, and does not wait for it', () => {
+    mkdirSync(join(folder, 'lock'), { recursive: true });
+    expect(() => lockFolder(folder)).toThrow('EISDIR');
+    rmdirSync(join(folder, 'lock'));
   });
 
   it('is refused, naming the process, to a second one that opens it at the same time', async () => {

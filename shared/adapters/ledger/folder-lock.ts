@@ -29,9 +29,12 @@ const runs = (pid: number): boolean => {
     return true;
   } catch (error) {
     // EPERM: it runs, as somebody else.
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+    return hasCode(error, 'EPERM');
   }
 };
+
+const hasCode = (error: unknown, code: string): boolean =>
+  error instanceof Error && 'code' in error && error.code === code;
 
 /** The process that holds the lock and still runs; undefined for a lock that was left behind. */
 const livingHolder = (text: string): number | undefined => {
@@ -51,12 +54,13 @@ export const lockFolder = (folder: string, what = 'ledger folder'): (() => void)
       writeFileSync(file, describe(process.pid), { flag: 'wx' });
       return () => rmSync(file, { force: true });
     } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+      if (!hasCode(error, 'EEXIST')) throw error;
     }
     let text: string;
     try {
       text = readFileSync(file, 'utf8');
-    } catch {
+    } catch (error) {
+      if (!hasCode(error, 'ENOENT')) throw error;
       continue; // unlocked between the two calls
     }
     const holder = livingHolder(text);
@@ -71,6 +75,8 @@ export const lockFolder = (folder: string, what = 'ledger folder'): (() => void)
     try {
       renameSync(file, left);
       rmSync(left, { force: true });
-    } catch {}
+    } catch (error) {
+      if (!hasCode(error, 'ENOENT')) throw error;
+    }
   }
 };
