@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createAdmin } from '../../functions/admin.ts';
 import { retryable } from '../../shared/errors.ts';
 import { reconcile } from '../../shared/reconcile/run.ts';
 import { sealwright, TOKEN } from '../cli/sealwright.ts';
 import { type Served, serveHandler } from '../functions/support/served.ts';
-import { createWorld, DAY_MS, makeMaterials, POLICY, type World } from '../support/fakes/world.ts';
-import { inForce, policyOf, policyRule } from '../support/policy.ts';
+import { adminOver } from '../support/admin.ts';
+import { createWorld, DAY_MS, makeMaterials, type World } from '../support/fakes/world.ts';
+import { policyOf, policyRule } from '../support/policy.ts';
 
 let world: World;
 let served: Served;
@@ -14,21 +14,13 @@ let isAway = false;
 
 beforeAll(async () => {
   world = await createWorld(await makeMaterials());
-  const admin = createAdmin({
-    ...world,
+  const admin = adminOver(world, {
     directory: {
       ...world.directory,
       presence: (userId) =>
         isAway
           ? Promise.reject(retryable('directory-unavailable', 'The directory did not answer.'))
           : world.directory.presence(userId),
-    },
-    policies: inForce(POLICY),
-    hintsPerMinute: 400,
-    admins: ['admin@acme.example'],
-    audiences: ['https://admin.acme.example'],
-    idTokens: {
-      verify: async () => ({ email: 'admin@acme.example', subject: '1', hostedDomain: 'acme.example' }),
     },
   });
   served = await serveHandler(admin, world.log);

@@ -1,12 +1,11 @@
 /** From the event to the revocation after a grace period, as an auditor finds it: in both exports, and in sentences. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createAdmin } from '../../functions/admin.ts';
 import type { DirectoryUser } from '../../shared/domain/directory-user.ts';
 import { reconcile } from '../../shared/reconcile/run.ts';
 import { sealwright, TOKEN } from '../cli/sealwright.ts';
 import { type Served, serveHandler } from '../functions/support/served.ts';
-import { createWorld, DAY_MS, makeMaterials, POLICY, type World } from '../support/fakes/world.ts';
-import { inForce } from '../support/policy.ts';
+import { adminOver } from '../support/admin.ts';
+import { createWorld, DAY_MS, makeMaterials, type World } from '../support/fakes/world.ts';
 
 const DAY_S = DAY_MS / 1000;
 
@@ -48,16 +47,7 @@ let environment: Record<string, string>;
 
 beforeAll(async () => {
   world = await createWorld(await makeMaterials());
-  const admin = createAdmin({
-    ...world,
-    policies: inForce(POLICY),
-    hintsPerMinute: 400,
-    admins: ['admin@acme.example'],
-    audiences: ['https://admin.acme.example'],
-    idTokens: {
-      verify: async () => ({ email: 'admin@acme.example', subject: '1', hostedDomain: 'acme.example' }),
-    },
-  });
+  const admin = adminOver(world);
   served = await serveHandler(admin, world.log);
   environment = { SEALWRIGHT_ADMIN_URL: served.url, SEALWRIGHT_ADMIN_TOKEN: TOKEN };
   for (const { userId } of DEPARTURES) {

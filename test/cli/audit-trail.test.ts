@@ -3,16 +3,15 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createAdmin } from '../../functions/admin.ts';
 import { keepCheckpoints } from '../../shared/authority/checkpoint.ts';
 import { createAuthority } from '../../shared/pki/authority.ts';
 import { EXAMPLE_POLICY_OID } from '../../shared/pki/oids.ts';
 import { derToPem } from '../../shared/pki/pem.ts';
 import { reconcile } from '../../shared/reconcile/run.ts';
 import { type Served, serveHandler } from '../functions/support/served.ts';
+import { adminOver } from '../support/admin.ts';
 import { asReplica } from '../support/fakes/database-copy.ts';
-import { createWorld, DAY_MS, makeMaterials, POLICY, type World } from '../support/fakes/world.ts';
-import { inForce } from '../support/policy.ts';
+import { createWorld, DAY_MS, makeMaterials, type World } from '../support/fakes/world.ts';
 import { sealwright, TOKEN } from './sealwright.ts';
 
 let world: World;
@@ -31,16 +30,7 @@ const run = (...words: readonly string[]) => sealwright(words, environment);
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'sealwright-audit-'));
   world = await createWorld(await makeMaterials());
-  const admin = createAdmin({
-    ...world,
-    policies: inForce(POLICY),
-    hintsPerMinute: 400,
-    admins: ['admin@acme.example'],
-    audiences: ['https://admin.acme.example'],
-    idTokens: {
-      verify: async () => ({ email: 'admin@acme.example', subject: '1', hostedDomain: 'acme.example' }),
-    },
-  });
+  const admin = adminOver(world);
   served = await serveHandler(admin, world.log);
   environment = { SEALWRIGHT_ADMIN_URL: served.url, SEALWRIGHT_ADMIN_TOKEN: TOKEN };
   const look = (event: string) =>

@@ -13,7 +13,6 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, test } from 'vit
 import { certExport } from '../../cli/certificate/export.ts';
 import { certIssue } from '../../cli/certificate/issue.ts';
 import { certRevoke } from '../../cli/certificate/revoke.ts';
-import { createAdmin } from '../../functions/admin.ts';
 import { asHttpFunction } from '../../functions/wire/http.ts';
 import { readCertificate } from '../../shared/pki/certificate.ts';
 import { buildCertificationRequest } from '../../shared/pki/certification-request.ts';
@@ -24,6 +23,7 @@ import { encryptPrivateKeyPem } from '../../shared/pki/private-key.ts';
 import { signerFromPkcs8 } from '../../shared/pki/signer.ts';
 import { reconcile } from '../../shared/reconcile/run.ts';
 import { openssl, opensslInstalled } from '../pki/openssl.ts';
+import { adminOver } from '../support/admin.ts';
 import { CAUSE, createWorld, makeMaterials, type World } from '../support/fakes/world.ts';
 import { inForce } from '../support/policy.ts';
 import { sealwright, TOKEN } from './sealwright.ts';
@@ -41,8 +41,7 @@ let listening = true;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'sealwright-cert-'));
   world = await createWorld(await makeMaterials());
-  const admin = createAdmin({
-    ...world,
+  const admin = adminOver(world, {
     bus: {
       publishHints: async (hints) => {
         for (const hint of hints)
@@ -51,12 +50,6 @@ beforeAll(async () => {
       },
     },
     policies: inForce(world.deps.policy),
-    admins: ['admin@acme.example'],
-    audiences: [],
-    hintsPerMinute: 400,
-    idTokens: {
-      verify: async () => ({ email: 'admin@acme.example', subject: '1', hostedDomain: 'acme.example' }),
-    },
   });
   http('admin-certificates', asHttpFunction(admin, { name: 'admin', log: world.log, maxBodyBytes: 100_000 }));
   server = getTestServer('admin-certificates');

@@ -4,7 +4,6 @@ import type { AddressInfo } from 'node:net';
 import { http } from '@google-cloud/functions-framework';
 import { getTestServer } from '@google-cloud/functions-framework/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createAdmin } from '../../functions/admin.ts';
 import { asHttpFunction } from '../../functions/wire/http.ts';
 import { pubsubDeadLetters } from '../../shared/adapters/pubsub/dead-letters.ts';
 import { pubsubBus } from '../../shared/adapters/pubsub/pubsub-bus.ts';
@@ -12,12 +11,13 @@ import type { Bus } from '../../shared/ports/bus.ts';
 import type { DeadLetters } from '../../shared/ports/dead-letters.ts';
 import { type Company, openCompany, PROJECT, STRANGER } from '../adapters/emulator-company.ts';
 import { eventually } from '../stories/story.ts';
-import { createWorld, makeMaterials, POLICY, type World } from '../support/fakes/world.ts';
-import { inForce } from '../support/policy.ts';
+import { adminOver } from '../support/admin.ts';
+import { createWorld, makeMaterials, type World } from '../support/fakes/world.ts';
 import { PushReceiver } from '../support/push-receiver.ts';
 import { sealwright } from './sealwright.ts';
 
 const ADMIN = 'ana@acme.example';
+const TOKEN = 'YW5h.YW5h.YW5h';
 const cause = { source: 'watch', eventId: 'channel-1:7', event: 'update' } as const;
 const POISONED = '666';
 
@@ -59,15 +59,7 @@ beforeAll(async () => {
   });
   bus = pubsubBus(parts());
   deadLetters = pubsubDeadLetters(parts());
-  const admin = createAdmin({
-    ...world,
-    deadLetters,
-    policies: inForce(POLICY),
-    admins: [ADMIN],
-    audiences: ['https://admin.acme.example'],
-    hintsPerMinute: 400,
-    idTokens: { verify: async () => ({ email: ADMIN, subject: ADMIN, hostedDomain: 'acme.example' }) },
-  });
+  const admin = adminOver(world, { deadLetters, tokens: { [TOKEN]: ADMIN } });
   http('dead-letters-admin', asHttpFunction(admin, { name: 'admin', maxBodyBytes: 10_000, log: world.log }));
   server = getTestServer('dead-letters-admin');
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -81,7 +73,7 @@ afterAll(async () => {
 const ana = (...words: string[]) =>
   sealwright(words, {
     SEALWRIGHT_ADMIN_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    SEALWRIGHT_ADMIN_TOKEN: 'YW5h.YW5h.YW5h',
+    SEALWRIGHT_ADMIN_TOKEN: TOKEN,
   });
 const asked = async (...words: string[]): Promise<Record<string, unknown>> => {
   const { exit, stdout } = await ana(...words, '--json');

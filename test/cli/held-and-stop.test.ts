@@ -4,20 +4,17 @@ import type { AddressInfo } from 'node:net';
 import { http } from '@google-cloud/functions-framework';
 import { getTestServer } from '@google-cloud/functions-framework/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createAdmin } from '../../functions/admin.ts';
 import { asHttpFunction } from '../../functions/wire/http.ts';
-import { permanent } from '../../shared/errors.ts';
 import { reconcile } from '../../shared/reconcile/run.ts';
+import { adminOver } from '../support/admin.ts';
 import {
   createWorld,
   DAY_MS,
   HOUR_MS,
   type Materials,
   makeMaterials,
-  POLICY,
   type World,
 } from '../support/fakes/world.ts';
-import { inForce } from '../support/policy.ts';
 import { type Ended, sealwright } from './sealwright.ts';
 
 const ANA = 'YW5h.YW5h.YW5h';
@@ -33,28 +30,11 @@ beforeAll(async () => {
   materials = await makeMaterials();
   http(
     'admin',
-    asHttpFunction(
-      (call) =>
-        createAdmin({
-          ...world,
-          policies: inForce(POLICY),
-          admins: Object.values(ADMINS),
-          audiences: ['https://admin.acme.example'],
-          hintsPerMinute: 400,
-          idTokens: {
-            verify: async (token) => {
-              const email = ADMINS[token];
-              if (email === undefined) throw permanent('unauthenticated', 'The token has expired.');
-              return { email, subject: email, hostedDomain: 'acme.example' };
-            },
-          },
-        })(call),
-      {
-        name: 'admin',
-        maxBodyBytes: 100_000,
-        log: { info: () => undefined, warning: () => undefined, error: () => undefined },
-      },
-    ),
+    asHttpFunction((call) => adminOver(world, { tokens: ADMINS })(call), {
+      name: 'admin',
+      maxBodyBytes: 100_000,
+      log: { info: () => undefined, warning: () => undefined, error: () => undefined },
+    }),
   );
   server = getTestServer('admin');
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

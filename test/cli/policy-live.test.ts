@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createAdmin } from '../../functions/admin.ts';
 import {
   type ActivePolicySource,
   activePolicySource,
@@ -11,6 +10,7 @@ import {
 } from '../../shared/activation/active-policy.ts';
 import { reconcile } from '../../shared/reconcile/run.ts';
 import { type Served, serveHandler } from '../functions/support/served.ts';
+import { adminOver } from '../support/admin.ts';
 import {
   CAUSE,
   createWorld,
@@ -53,17 +53,7 @@ beforeEach(async () => {
   await serve();
 });
 const serve = async (limits: { readonly forecastWithinMs?: number } = {}): Promise<void> => {
-  const admin = createAdmin({
-    ...world,
-    ...limits,
-    policies,
-    admins: ['admin@acme.example'],
-    audiences: ['admin'],
-    hintsPerMinute: 400,
-    idTokens: {
-      verify: async () => ({ email: 'admin@acme.example', subject: '1', hostedDomain: 'acme.example' }),
-    },
-  });
+  const admin = adminOver(world, { ...limits, policies });
   served = await serveHandler(admin, world.log);
   environment = { SEALWRIGHT_ADMIN_URL: served.url, SEALWRIGHT_ADMIN_TOKEN: TOKEN };
 };

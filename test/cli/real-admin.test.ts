@@ -4,12 +4,10 @@ import type { AddressInfo } from 'node:net';
 import { http } from '@google-cloud/functions-framework';
 import { getTestServer } from '@google-cloud/functions-framework/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createAdmin } from '../../functions/admin.ts';
 import { asHttpFunction } from '../../functions/wire/http.ts';
-import { permanent } from '../../shared/errors.ts';
 import { reconcile } from '../../shared/reconcile/run.ts';
-import { createWorld, DAY_MS, makeMaterials, POLICY, type World } from '../support/fakes/world.ts';
-import { inForce } from '../support/policy.ts';
+import { adminOver } from '../support/admin.ts';
+import { createWorld, DAY_MS, makeMaterials, type World } from '../support/fakes/world.ts';
 import { sealwright, TOKEN } from './sealwright.ts';
 
 const EVE = 'ZXZl.ZXZl.ZXZl';
@@ -20,20 +18,9 @@ let environment: Record<string, string>;
 
 beforeAll(async () => {
   world = await createWorld(await makeMaterials());
-  const admin = createAdmin({
-    ...world,
-    policies: inForce(POLICY),
+  const admin = adminOver(world, {
+    tokens: { [TOKEN]: 'admin@acme.example', [EVE]: 'eve@acme.example' },
     admins: ['admin@acme.example'],
-    audiences: ['https://admin.acme.example'],
-    hintsPerMinute: 400,
-    idTokens: {
-      verify: async (token) => {
-        if (token === TOKEN)
-          return { email: 'admin@acme.example', subject: '1', hostedDomain: 'acme.example' };
-        if (token === EVE) return { email: 'eve@acme.example', subject: '2', hostedDomain: 'acme.example' };
-        throw permanent('unauthenticated', 'The token has expired; get a fresh one.');
-      },
-    },
   });
   http('admin', asHttpFunction(admin, { name: 'admin', log: world.log, maxBodyBytes: 100_000 }));
   server = getTestServer('admin');

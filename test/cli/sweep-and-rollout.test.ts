@@ -4,14 +4,12 @@ import type { AddressInfo } from 'node:net';
 import { http } from '@google-cloud/functions-framework';
 import { getTestServer } from '@google-cloud/functions-framework/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createAdmin } from '../../functions/admin.ts';
 import { asHttpFunction } from '../../functions/wire/http.ts';
 import { tick } from '../../shared/sources/sweep/tick.ts';
+import { adminOver } from '../support/admin.ts';
 import { createWorld, DAY_MS, HOUR_MS, makeMaterials, POLICY, type World } from '../support/fakes/world.ts';
-import { inForce } from '../support/policy.ts';
 import { sealwright } from './sealwright.ts';
 
-const ADMIN = 'ana@acme.example';
 const HINTS_PER_MINUTE = 2;
 
 let world: World;
@@ -19,14 +17,7 @@ let server: Server;
 
 beforeAll(async () => {
   world = await createWorld(await makeMaterials());
-  const admin = createAdmin({
-    ...world,
-    policies: inForce(POLICY),
-    admins: [ADMIN],
-    audiences: ['https://admin.acme.example'],
-    hintsPerMinute: HINTS_PER_MINUTE,
-    idTokens: { verify: async () => ({ email: ADMIN, subject: ADMIN, hostedDomain: 'acme.example' }) },
-  });
+  const admin = adminOver(world, { hintsPerMinute: HINTS_PER_MINUTE });
   http('sweep-admin', asHttpFunction(admin, { name: 'admin', maxBodyBytes: 10_000, log: world.log }));
   server = getTestServer('sweep-admin');
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -80,7 +71,7 @@ describe('an admin who switches a policy on for people who are there already', (
   });
 
   it('pauses it, which is written down, and goes on', async () => {
-    expect(await said('rollout', 'pause')).toMatch(/PAUSED by ana@acme\.example/);
+    expect(await said('rollout', 'pause')).toMatch(/PAUSED by admin@acme\.example/);
     world.clock.advance(60_000);
     expect(await sweep()).toBe(0);
     const answer = await ana('rollout', 'status', '--json');

@@ -1,12 +1,12 @@
 import { X509Certificate } from 'node:crypto';
 import { afterEach, beforeAll, beforeEach, describe, expect, it, test } from 'vitest';
-import { createAdmin } from '../../functions/admin.ts';
 import { readRsaPublicKey, sha256Hex } from '../../shared/pki/certificate.ts';
 import { buildCertificationRequest } from '../../shared/pki/certification-request.ts';
 import { generateEcKey, generateRsaKey, type KeyPair } from '../../shared/pki/key.ts';
 import { signerFromPkcs8 } from '../../shared/pki/signer.ts';
 import { reconcile } from '../../shared/reconcile/run.ts';
 import { rsaSpki } from '../pki/weak-moduli.ts';
+import { adminOver } from '../support/admin.ts';
 import {
   CAUSE,
   createWorld,
@@ -33,19 +33,7 @@ beforeEach(async () => {
   world = await createWorld(materials);
   world.directory.put(ANA);
   await look();
-  served = await serveHandler(
-    createAdmin({
-      ...world,
-      policies: inForce(world.deps.policy),
-      admins: ['admin@acme.example'],
-      audiences: ['https://admin.acme.example'],
-      hintsPerMinute: 400,
-      idTokens: {
-        verify: async () => ({ email: 'admin@acme.example', subject: '1', hostedDomain: 'acme.example' }),
-      },
-    }),
-    world.log,
-  );
+  served = await serveHandler(adminOver(world, { policies: inForce(world.deps.policy) }), world.log);
 });
 afterEach(async () => {
   await served.close();
