@@ -40,7 +40,10 @@ export async function admit(request: {
   if (!access.invokers.some((invoker) => invoker.toLowerCase() === email)) {
     throw refusal.notInvoker(email === '' ? 'a caller without a verified address' : email, request.service);
   }
-  return { email, header: { [name]: `Bearer ${token.replace(/[^.]*$/, REMOVED_SIGNATURE)}` } };
+  return {
+    email,
+    header: { [name]: `Bearer ${token.slice(0, token.lastIndexOf('.') + 1)}${REMOVED_SIGNATURE}` },
+  };
 }
 
 async function verified(

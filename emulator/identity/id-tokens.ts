@@ -2,7 +2,7 @@ import { GoogleError } from '../core/google-error.ts';
 import { GOOGLE_ISSUER } from '../core/outbound-request.ts';
 import type { IdTokens } from '../core/rooms.ts';
 import { isSignedBy, keyIdOf, parseJws, signText } from './jws.ts';
-import { type KeyRings, ring } from './key-rings.ts';
+import { type KeyRings, ring, type SigningKey } from './key-rings.ts';
 import type { ServiceAccounts } from './service-accounts.ts';
 import type { Clock, Clocks } from './times.ts';
 
@@ -25,6 +25,9 @@ export class TokenIssuers implements IdTokens {
   readonly #clocks: Clocks;
   readonly #serviceAccounts: ServiceAccounts;
   readonly #identityProvider: string;
+  /** Tokens by key and payload, of one second: RS256 signs the same bytes the same way, and a night of pushes says the same. */
+  readonly #minted = new Map<string, string>();
+  #mintedIn = Number.NaN;
 
   constructor(parts: {
     keys: KeyRings;
@@ -52,7 +55,20 @@ export class TokenIssuers implements IdTokens {
     const iat = this.#clocks.seconds(clock);
     const payload = { iss: issuer, iat, exp: iat + LIFETIME_SECONDS, ...claims };
     const key = await this.#keys.signing(this.#signingRing(issuer, clock));
-    return signText(SYSTEM_ISSUERS.includes(issuer) ? escaped(payload) : JSON.stringify(payload), key);
+    return this.#signed(
+      SYSTEM_ISSUERS.includes(issuer) ? escaped(payload) : JSON.stringify(payload),
+      key,
+      iat,
+    );
+  }
+
+  #signed(payload: string, key: SigningKey, second: number): string {
+    if (second !== this.#mintedIn) this.#minted.clear();
+    this.#mintedIn = second;
+    const name = `${key.kid} ${payload}`;
+    const token = this.#minted.get(name) ?? signText(payload, key);
+    this.#minted.set(name, token);
+    return token;
   }
 
   async verifyGoogle(token: string, audience: string): Promise<Readonly<Record<string, unknown>>> {
