@@ -51,6 +51,8 @@ const MAX_LOOKED_UP = 8;
 /** A new answer, and so a revocation, is given out by every instance after this long at the latest. */
 const KEPT_MS = 5_000;
 const ISSUERS_KEPT_MS = 30_000;
+/** A question that names none of ours may be about an issuer that is new; questions about other CAs' make no more reads than this. */
+const UNKNOWN_ISSUER_KEPT_MS = 1_000;
 /** About 1.3 kB each. */
 const MOST_KEPT = 20_000;
 
@@ -120,7 +122,7 @@ interface Named {
 function issuerIndex({ answers, clock }: OcspResponderDeps) {
   let index: Promise<ReadonlyMap<string, Named>> | undefined;
   let loaded: ReadonlyMap<string, Named> | undefined;
-  let untilMs = 0;
+  let begunMs = Number.NEGATIVE_INFINITY;
   const load = async (): Promise<ReadonlyMap<string, Named>> => {
     const named = new Map<string, Named>();
     for (const { issuerId, certificateDer } of await answers.ocspIssuers()) {
@@ -133,29 +135,36 @@ function issuerIndex({ answers, clock }: OcspResponderDeps) {
     }
     return named;
   };
-  const isFresh = (nowMs: number) => nowMs < untilMs && nowMs >= untilMs - ISSUERS_KEPT_MS;
+  const isWithin = (nowMs: number, keptMs: number) => nowMs >= begunMs && nowMs < begunMs + keptMs;
+  const isFresh = (nowMs: number) => isWithin(nowMs, ISSUERS_KEPT_MS);
+  const reload = (nowMs: number): Promise<ReadonlyMap<string, Named>> => {
+    begunMs = nowMs;
+    const loading = load();
+    index = loading;
+    loading.then(
+      (named) => {
+        if (index === loading) loaded = named;
+      },
+      // A failure is told to whoever waits for it, and the next request tries again.
+      () => {
+        if (index !== loading) return;
+        index = undefined;
+        loaded = undefined;
+      },
+    );
+    return loading;
+  };
   return {
     /** Without asking anybody; undefined also where that would be needed. */
     peek: (certId: CertId): Named | undefined =>
       isFresh(clock.now().getTime()) ? loaded?.get(indexKey(certId)) : undefined,
     find: async (certId: CertId): Promise<Named | undefined> => {
       const nowMs = clock.now().getTime();
-      if (index === undefined || !isFresh(nowMs)) {
-        untilMs = nowMs + ISSUERS_KEPT_MS;
-        loaded = undefined;
-        const loading = load();
-        index = loading;
-        loading.then(
-          (named) => {
-            if (index === loading) loaded = named;
-          },
-          // A failure is told to whoever waits for it, and the next request tries again.
-          () => {
-            if (index === loading) index = undefined;
-          },
-        );
-      }
-      return (await index).get(indexKey(certId));
+      const key = indexKey(certId);
+      if (index === undefined || !isFresh(nowMs)) return (await reload(nowMs)).get(key);
+      const known = (await index).get(key);
+      if (known !== undefined || isWithin(nowMs, UNKNOWN_ISSUER_KEPT_MS)) return known;
+      return (await reload(nowMs)).get(key);
     },
   };
 }

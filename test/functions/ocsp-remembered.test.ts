@@ -98,3 +98,40 @@ describe.each(['GET', 'POST'] as const)('a question over %s that came before', (
     );
   });
 });
+
+describe('a question about an issuer that the responder does not know', () => {
+  let isRecorded: boolean;
+  let listed: number;
+  beforeEach(async () => {
+    await stand.answer(SERIAL, { kind: 'good' });
+    [isRecorded, listed] = [false, 0];
+    handler = createOcsp({
+      clock: { now: () => new Date(nowMs) },
+      log: keptLog(),
+      answers: {
+        ocspIssuers: async () => {
+          listed += 1;
+          return isRecorded ? await stand.answers.ocspIssuers() : [];
+        },
+        readOcspAnswer: (...which) => stand.answers.readOcspAnswer(...which),
+      },
+    });
+  });
+
+  it('is answered a second after the issuer was recorded, at the latest', async () => {
+    expect(said(await ask('POST'))).toBeUndefined();
+    isRecorded = true;
+    nowMs += 999;
+    expect(said(await ask('POST'))).toBeUndefined();
+    nowMs += 1;
+    expect(said(await ask('POST'))).toBe('good');
+  });
+
+  it('has the ledger asked for its issuers once a second, however often it comes', async () => {
+    for (let tenth = 0; tenth < 30; tenth += 1) {
+      await Promise.all([ask('POST'), ask('GET')]);
+      nowMs += 100;
+    }
+    expect(listed).toBe(3);
+  });
+});
