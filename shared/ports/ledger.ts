@@ -42,6 +42,7 @@ import type { KeypairRequestLedger } from './ledger/keypair-requests.ts';
 import type { Notices } from './ledger/notices.ts';
 import type { OcspLedger } from './ledger/ocsp.ts';
 import type { PaceLedger } from './ledger/paces.ts';
+import type { PassedOverLedger } from './ledger/passed-over.ts';
 import type { PolicyActivations } from './ledger/policy-activations.ts';
 import type { PolicyFollowingLedger } from './ledger/policy-following.ts';
 import type { ReportsLedger } from './ledger/reports.ts';
@@ -132,6 +133,7 @@ export interface Ledger
     Notices,
     OcspLedger,
     PaceLedger,
+    PassedOverLedger,
     PolicyActivations,
     RewrappedKeys,
     RolloutLedger,

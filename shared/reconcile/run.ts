@@ -140,7 +140,7 @@ async function comeBack(
   });
 }
 
-/** Nothing left to do. Somebody no rule ever covered gets no row. */
+/** Nothing left to do. Somebody no rule ever covered gets no row among the users; that an event named them is kept for a while. */
 async function settle(
   deps: ReconcileDeps,
   lease: Lease,
@@ -148,7 +148,7 @@ async function settle(
   facts: Facts,
   verdict: Verdict,
 ): Promise<void> {
-  if (facts.ledger.user === undefined) return;
+  if (facts.ledger.user === undefined) return await passOver(deps, facts, cause);
   // Of those who are present the sighting has written it.
   const audit = facts.presence.kind === 'deleted' ? leaveBegun(facts, deps.policy, cause) : undefined;
   await deps.ledger.recordState(lease, {
@@ -158,6 +158,12 @@ async function settle(
     forgetsLeaving: facts.presence.kind === 'deleted',
     ...(audit === undefined ? {} : { audit }),
   });
+}
+
+/** A policy that would cover them can be tried on the events that were heard. Looks that the clock brought are none. */
+async function passOver(deps: ReconcileDeps, { presence, userId }: Facts, cause: Cause): Promise<void> {
+  if (presence.kind !== 'present' || cause.source === 'due') return;
+  await deps.ledger.recordPassedOver({ userId, source: cause.source, event: cause.event });
 }
 
 /**

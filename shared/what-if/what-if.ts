@@ -20,7 +20,7 @@ import { tally } from './tally.ts';
 
 export interface WhatIfDeps {
   readonly directory: Directory;
-  readonly ledger: Pick<Ledger, 'readUsers' | 'coveredByUnit' | 'issuers' | 'auditTrail'>;
+  readonly ledger: Pick<Ledger, 'readUsers' | 'coveredByUnit' | 'issuers' | 'auditTrail' | 'passedOver'>;
   readonly clock: Clock;
   /** What a comparison may take, milliseconds; default 100,000, because a request to `admin` ends after 120 seconds. */
   readonly forecastWithinMs?: number;
@@ -239,9 +239,12 @@ function changeOf(draft: View, from: string | undefined, to: string | undefined,
   return steps > 0 ? 'steps' : 'unchanged';
 }
 
-/** The first event since an instant that made somebody look at each user; looks that the clock brought are left out. */
+/**
+ * The first event since an instant that made somebody look at each user, or of those whom no rule covered the last one;
+ * looks that the clock brought are left out.
+ */
 async function recordedEvents(
-  ledger: Pick<Ledger, 'auditTrail'>,
+  ledger: Pick<Ledger, 'auditTrail' | 'passedOver'>,
   since: Date,
   inTime: (compared: number) => void,
 ): Promise<ReadonlyMap<string, RecordedEvent>> {
@@ -255,7 +258,19 @@ async function recordedEvents(
       if (!events.has(userId)) events.set(userId, { at, source: cause.source, event: cause.event });
     }
     afterId = page.at(-1)?.id;
-    if (page.length < PAGE || afterId === undefined) return events;
+    if (page.length < PAGE || afterId === undefined) break;
+  }
+  let after = '';
+  for (;;) {
+    inTime(0);
+    const page = await ledger.passedOver({ since, after, limit: PAGE });
+    for (const { userId, ...event } of page) {
+      const known = events.get(userId);
+      if (known === undefined || known.at > event.at) events.set(userId, event);
+    }
+    const last = page.at(-1);
+    if (page.length < PAGE || last === undefined) return events;
+    after = last.userId;
   }
 }
 

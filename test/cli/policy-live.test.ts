@@ -124,6 +124,23 @@ describe('sealwright policy what-if', () => {
     );
   });
 
+  it('on recorded events also answers for those whom no rule has ever covered', async () => {
+    const file = fileWith(policyText(rule('others', 'orgUnit: /Contractors')));
+    const since = START.toISOString();
+    const before = await json('policy', 'what-if', file, '--since', since);
+    expect(before.document).toMatchObject({ changes: { joins: 0 } });
+    const { policy } = await policies.current();
+    const cause = { source: 'audit', eventId: 'insert-1', event: 'CREATE_USER' } as const;
+    await reconcile({ ...world.deps, policy }, '3', cause);
+    const { document } = await json('policy', 'what-if', file, '--since', since);
+    expect(document).toMatchObject({ changes: { joins: 1 } });
+    const forecasts = document['forecasts'] as readonly { readonly userId: string }[];
+    expect(forecasts.find(({ userId }) => userId === '3')).toMatchObject({
+      to: 'others',
+      event: { source: 'audit', event: 'CREATE_USER' },
+    });
+  });
+
   it('on recorded events answers only for those whom an event named', async () => {
     const file = fileWith(policyText(rule('others', 'orgUnit: /Contractors')));
     const replayed = await json('policy', 'what-if', file, '--since', START.toISOString());

@@ -1337,6 +1337,41 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
     });
   });
 
+  describe('somebody whom an event named and no rule covered', () => {
+    const named = (userId: string, event: string) =>
+      ledger.recordPassedOver({ userId, source: 'audit', event });
+    const since = async (at: Date) => await ledger.passedOver({ since: at, limit: 10 });
+
+    it('is kept with the latest event', async () => {
+      await named('2', 'CREATE_USER');
+      advance(HOUR_MS);
+      await named('2', 'MOVE_USER_TO_ORG_UNIT');
+      await named('1', 'CREATE_USER');
+      expect(await since(START)).toEqual([
+        { userId: '1', at: now, source: 'audit', event: 'CREATE_USER' },
+        { userId: '2', at: now, source: 'audit', event: 'MOVE_USER_TO_ORG_UNIT' },
+      ]);
+      expect(await since(new Date(now.getTime() + 1))).toEqual([]);
+    });
+
+    it('is read a page at a time', async () => {
+      for (const userId of ['1', '10', '2']) await named(userId, 'CREATE_USER');
+      const page = (after: string) => ledger.passedOver({ since: START, after, limit: 2 });
+      expect((await page('')).map(({ userId }) => userId)).toEqual(['1', '10']);
+      expect((await page('10')).map(({ userId }) => userId)).toEqual(['2']);
+    });
+
+    it('is forgotten after ninety days', async () => {
+      await named('1', 'CREATE_USER');
+      advance(90 * DAY_MS);
+      await named('2', 'CREATE_USER');
+      expect(await since(START)).toHaveLength(2);
+      advance(1);
+      await named('3', 'CREATE_USER');
+      expect((await since(START)).map(({ userId }) => userId)).toEqual(['2', '3']);
+    });
+  });
+
   describe('the audit trail', () => {
     const entry = (changes: Partial<AuditEntry> = {}): AuditEntry => ({
       userId: '1',

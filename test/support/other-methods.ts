@@ -72,6 +72,8 @@ async function bringNews(ledger: Ledger, lease: Lease): Promise<void> {
   await ledger.arrivedEntries(['one']);
   await ledger.followEntries(['one']);
   await ledger.followedEntries(['one']);
+  await ledger.recordPassedOver({ userId: '9', source: 'audit', event: 'CREATE_USER' });
+  await ledger.passedOver({ since: NOW, limit: 1 });
   await ledger.recordReportsPosition(lease, {
     from: NOW,
     to: LATER,

@@ -68,7 +68,7 @@ describe('a what-if', () => {
             }
           },
         } as never,
-        ledger: { issuers: async () => [], auditTrail: async () => [] } as never,
+        ledger: { issuers: async () => [], auditTrail: async () => [], passedOver: async () => [] } as never,
         clock: { now: () => NOW },
         forecastWithinMs: 30,
       },

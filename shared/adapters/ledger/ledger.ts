@@ -2,7 +2,7 @@
  * The ledger in SQL: PostgreSQL for real, PGlite for the trial, one SQL for both.
  *
  * Words are those of `shared/ports/ledger.ts` and `migrations/0001-ledger.sql`. Each noun has a file: leases, users, keys,
- * leaves, keypairs, requests about them, wishes, issuers and their addresses, crls, OCSP, channels, sources, reports, paces, sweeps, rollouts, audit,
+ * leaves, keypairs, requests about them, wishes, issuers and their addresses, crls, OCSP, channels, sources, those passed over, reports, paces, sweeps, rollouts, audit,
  * guard, stop. `database.ts` is what they need of a database, with
  * two implementations, `postgres.ts` and `embedded.ts`; `migrate.ts` brings a database to the schema.
  *
@@ -37,6 +37,7 @@ import { notices } from './notices.ts';
 import { ocspAnswers, ocspBatches } from './ocsp-answers.ts';
 import { ocspSigners } from './ocsp-signers.ts';
 import { paces } from './paces.ts';
+import { passedOver } from './passed-over.ts';
 import { policyActivations } from './policy-activations.ts';
 import { policyFollowing } from './policy-following.ts';
 import { reports } from './reports.ts';
@@ -81,6 +82,7 @@ export const createLedger = ({ database, clock, randomId = randomUUID }: LedgerO
   ...ocspBatches(database, clock),
   ...channels(database, clock),
   ...sources(database, clock),
+  ...passedOver(database, clock),
   ...reports(database, clock),
   ...paces(database),
   ...sweeps(database, clock),

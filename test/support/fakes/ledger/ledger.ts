@@ -14,6 +14,7 @@ import { crls, issuers } from './issuers.ts';
 import { keys } from './keys.ts';
 import { leases, wakeUsers } from './leases.ts';
 import { leaves } from './leaves.ts';
+import { passedOver } from './passed-over.ts';
 import { policyFollowing } from './policy-following.ts';
 import { rollouts } from './rollouts.ts';
 import { byText, emptyRows, type Memory, type Rows } from './rows.ts';
@@ -86,6 +87,7 @@ const ledgerOf = (memory: Memory): Ledger => ({
   ...guard(memory),
   ...stop(memory),
   ...sources(memory),
+  ...passedOver(memory),
   close: async () => undefined,
 });
 

@@ -18,6 +18,7 @@ import type {
 import type { Clock } from '../../../../shared/ports/clock.ts';
 import type { BlockedKey } from '../../../../shared/ports/ledger/blocked-keys.ts';
 import type { IssuerRequest } from '../../../../shared/ports/ledger/issuer-life.ts';
+import type { PassedOver } from '../../../../shared/ports/ledger/passed-over.ts';
 import type { StoredPolicyActivation } from '../../../../shared/ports/ledger/policy-activations.ts';
 import type { PolicyFollowing } from '../../../../shared/ports/ledger/policy-following.ts';
 import type { WaveHint } from '../../../../shared/ports/ledger/rollouts.ts';
@@ -105,6 +106,7 @@ export interface Rows {
   readonly rollouts: { readonly rolloutId: bigint; readonly begunAt: Date; readonly isOver: boolean }[];
   readonly queue: Map<string, QueuedHint>;
   readonly activations: StoredPolicyActivation[];
+  readonly passedOver: Map<string, PassedOver>;
   /** Where counters stand. */
   readonly last: { sighting: number; set: bigint; sweep: bigint };
   policyFollowing?: PolicyFollowing;
@@ -143,6 +145,7 @@ export const emptyRows = (): Rows => ({
   rollouts: [],
   queue: new Map(),
   activations: [],
+  passedOver: new Map(),
   last: { sighting: 0, set: 0n, sweep: 0n },
 });
 
