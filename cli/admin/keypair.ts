@@ -209,7 +209,7 @@ function describeStatement(statement: StatementView): string {
     epochs.length === 0
       ? 'The key only signs: no mail becomes unreadable.'
       : [
-          'Mail encrypted to these certificates becomes unreadable, for ever and for everybody:',
+          'Gmail can never again open mail that was encrypted to these certificates, for anybody:',
           table(
             [
               { title: 'FROM', value: ({ from }) => instant(from) },
@@ -224,7 +224,8 @@ function describeStatement(statement: StatementView): string {
     sameKey.length === 0
       ? ''
       : `\nThe same key is in ${counted(sameKey.length, 'other pair')} (${sameKey.join(', ')}); whether Gmail opens this mail with it is not known.`;
-  return `${head}\n\n${lost}${siblings}`;
+  const kept = '\nThe wrapped key stays in the ledger: decision 35 says what that leaves open.';
+  return `${head}\n\n${lost}${siblings}${kept}`;
 }
 
 function describeRequest(view: KeypairRequestView): string {

@@ -41,7 +41,7 @@ export function whyGmailForbidsObliterating(
   return whyNotObliterate(pair.enabled ? undefined : pair.disabledAt, now, keypairId);
 }
 
-/** What becomes unreadable, for ever and for everybody, when a pair is obliterated. */
+/** What Gmail can never open again, for anybody, once a pair is obliterated. */
 export interface ObliterationStatement {
   readonly userId: string;
   readonly user: string;

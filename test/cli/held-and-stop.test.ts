@@ -253,8 +253,9 @@ describe('obliterating a key pair', () => {
     world.clock.advance(30 * DAY_MS + 1);
     const asked = done(await request(pair));
     const serial = (await world.ledger.readUser('1')).leaves[0]?.serialHex ?? '';
-    expect(asked).toContain('becomes unreadable, for ever and for everybody');
+    expect(asked).toContain('Gmail can never again open mail that was encrypted to these certificates');
     expect(asked).toContain(serial);
+    expect(asked).toContain('The wrapped key stays in the ledger');
     const [, id = '', digest = ''] = /confirm (\S+) --statement ([0-9a-f]{64})/.exec(asked) ?? [];
     expect(done(await bob('obliterate', 'list'))).toContain(id);
     expect(done(await bob('obliterate', 'show', id))).toContain(SENTENCE);
