@@ -14,8 +14,10 @@ export interface DrainParts {
   readonly counters: () => { readonly delivered: number; readonly deadLettered: number };
 }
 
-/** Between two looks, in milliseconds: work that ends may start new work a moment later. */
-const PAUSE_MS = 50;
+/** Between two looks at a quiet system, in milliseconds: work that ends may start new work a moment later. */
+const PAUSE_MS = 20;
+/** While there is work to wait for: whoever waits should not wait for the next look as well. */
+const BUSY_PAUSE_MS = 5;
 
 /**
  * Waits until every part is quiet at two consecutive looks between which nothing was delivered, or until the time
@@ -31,6 +33,7 @@ export async function drain(parts: DrainParts, timeoutMs: number, signal: AbortS
     if (pending.length === 0 && quietAt === mark) return { quiet: true, ...counters };
     quietAt = pending.length === 0 ? mark : undefined;
     if (performance.now() >= endMs || signal.aborted) return { quiet: false, ...counters, pending };
-    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    const pauseMs = quietAt === undefined ? BUSY_PAUSE_MS : PAUSE_MS;
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
 }
