@@ -45,7 +45,9 @@ export interface SignerOptions {
   readonly certificateDer?: Uint8Array;
 }
 
+// In Node's pool of threads: a batch of hundreds of OCSP answers keeps no event loop busy.
 const signAsync = promisify<string, Uint8Array, KeyObject, Buffer>(sign);
+const verifyAsync = promisify<string, Uint8Array, KeyObject, Uint8Array, boolean>(verify);
 
 /**
  * A signer over an unencrypted PKCS#8 key, RSA, P-256 or P-384, DER. ECDSA signatures come out in DER, as certificates
@@ -65,8 +67,11 @@ export function signerFromPkcs8(pkcs8Der: Uint8Array, options: SignerOptions = {
     );
   }
   const { hash } = SIGNATURE_ALGORITHMS[algorithm];
-  const checked = (signature: Uint8Array | undefined, verifies: (signature: Uint8Array) => boolean) => {
-    if (signature === undefined || !verifies(signature)) {
+  const checked = async (
+    signature: Uint8Array | undefined,
+    verifies: (signature: Uint8Array) => boolean | Promise<boolean>,
+  ) => {
+    if (signature === undefined || !(await verifies(signature))) {
       throw permanent(
         'ca-key-unusable',
         `The CA key (SPKI SHA-256 ${sha256Hex(spkiDer)}) does not give a valid signature: the stored key is damaged. Restore it from its backup and pin that version.`,
@@ -79,8 +84,8 @@ export function signerFromPkcs8(pkcs8Der: Uint8Array, options: SignerOptions = {
     spkiDer,
     sign: async (bytes) => {
       spend(bytes);
-      return checked(await signAsync(hash, bytes, privateKey).catch(() => undefined), (signature) =>
-        verify(hash, bytes, publicKey, signature),
+      return await checked(await signAsync(hash, bytes, privateKey).catch(() => undefined), (signature) =>
+        verifyAsync(hash, bytes, publicKey, signature),
       );
     },
     signParts: async (parts) => {
@@ -91,7 +96,7 @@ export function signerFromPkcs8(pkcs8Der: Uint8Array, options: SignerOptions = {
         signing.update(part);
         verifying.update(part);
       }
-      return checked(
+      return await checked(
         attempt(() => signing.sign(privateKey)),
         (signature) => verifying.verify(publicKey, signature),
       );
