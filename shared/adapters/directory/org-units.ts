@@ -13,25 +13,38 @@ const GOOD_FOR_MS = 60_000;
 /** https://developers.google.com/workspace/admin/directory/reference/rest/v1/orgunits/list : the tree comes in one answer. */
 export function orgUnits({ api, call }: DirectoryApi, clock: Clock): Pick<Directory, 'orgUnits'> {
   let kept: { readonly tree: readonly OrgUnit[]; readonly readMs: number } | undefined;
+  let reading: { readonly tree: Promise<readonly OrgUnit[]>; readonly begunMs: number } | undefined;
+  const isGood = (readMs: number, nowMs: number) => nowMs >= readMs && nowMs - readMs < GOOD_FOR_MS;
+
+  const read = async (nowMs: number): Promise<readonly OrgUnit[]> => {
+    const answer = await call<admin_directory_v1.Schema$OrgUnits>(
+      { method: 'directory.orgunits.list', repeatable: 'any-time', doing: 'Listing the org units' },
+      (callOptions) =>
+        api.orgunits.list(
+          { customerId: 'my_customer', type: 'allIncludingParent', fields: FIELDS },
+          callOptions,
+        ),
+    );
+    if (answer === null || typeof answer !== 'object')
+      throw incomplete('the list of org units is no JSON object');
+    const tree = toTree(answer.organizationUnits ?? []);
+    kept = { tree, readMs: nowMs };
+    return tree;
+  };
 
   return {
     async orgUnits({ fresh = false } = {}) {
       const nowMs = clock.now().getTime();
-      const ageMs = kept === undefined ? Number.POSITIVE_INFINITY : nowMs - kept.readMs;
-      if (!fresh && kept !== undefined && ageMs >= 0 && ageMs < GOOD_FOR_MS) return kept.tree;
-      const answer = await call<admin_directory_v1.Schema$OrgUnits>(
-        { method: 'directory.orgunits.list', repeatable: 'any-time', doing: 'Listing the org units' },
-        (callOptions) =>
-          api.orgunits.list(
-            { customerId: 'my_customer', type: 'allIncludingParent', fields: FIELDS },
-            callOptions,
-          ),
-      );
-      if (answer === null || typeof answer !== 'object')
-        throw incomplete('the list of org units is no JSON object');
-      const tree = toTree(answer.organizationUnits ?? []);
-      kept = { tree, readMs: nowMs };
-      return tree;
+      if (!fresh && kept !== undefined && isGood(kept.readMs, nowMs)) return kept.tree;
+      // Whoever takes a tree that is a minute old takes one that somebody began to read a moment ago.
+      if (!fresh && reading !== undefined && isGood(reading.begunMs, nowMs)) return await reading.tree;
+      const mine = { tree: read(nowMs), begunMs: nowMs };
+      reading = mine;
+      try {
+        return await mine.tree;
+      } finally {
+        if (reading === mine) reading = undefined;
+      }
     },
   };
 }

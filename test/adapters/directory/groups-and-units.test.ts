@@ -184,6 +184,32 @@ describe('what Google may answer about groups', () => {
     expect(await adapter.isMember('g1', 'g')).toBe(false);
   });
 
+  it('a tree that somebody is reading already is not read again, unless it has to be fresh', async () => {
+    const adapter = directory(() => ({
+      body: { organizationUnits: [{ orgUnitId: 'id:r', orgUnitPath: '/' }] },
+    }));
+    const together = [adapter.orgUnits(), adapter.orgUnits(), adapter.orgUnits({ fresh: true })];
+    await Promise.all(together);
+    expect(server.asked).toHaveLength(2);
+    await adapter.orgUnits();
+    expect(server.asked).toHaveLength(2);
+  });
+
+  it('a reading that failed is told to all who waited for it, and the next one asks again', async () => {
+    server.playInOrder(googleError(400, 'invalid', 'No.'), {
+      body: { organizationUnits: [{ orgUnitId: 'id:r', orgUnitPath: '/' }] },
+    });
+    const { settings: retry } = testRetry();
+    const adapter = googleDirectory({
+      bearer: new TestBearer(),
+      endpoints: { rootUrl: server.rootUrl },
+      retry,
+    });
+    const failures = await Promise.all([adapter.orgUnits(), adapter.orgUnits()].map(failureOf));
+    expect(failures.map(({ code }) => code)).toEqual(['directory-refused', 'directory-refused']);
+    expect(await adapter.orgUnits()).toHaveLength(1);
+  });
+
   it('an answer that does not say yes or no is no answer', async () => {
     expect(await failureOf(directory(() => ({ body: {} })).isMember('g1', '7'))).toMatchObject({
       kind: 'retryable',
