@@ -56,6 +56,9 @@ const serverAccount = (): Account | undefined => {
   return account;
 };
 
+/** What makes a server survive a crash of the machine; this one is thrown away with everything in it. */
+const NOTHING_TO_LOSE = ['fsync=off', 'full_page_writes=off'];
+
 /** Makes and starts a cluster with the programs in `programs`. */
 export const startCluster = (programs: string): Cluster => {
   const account = serverAccount();
@@ -80,8 +83,11 @@ export const startCluster = (programs: string): Cluster => {
   try {
     if (account !== undefined) chownSync(folder, account.uid, account.gid);
     run('initdb', ['-D', data, '-U', 'sealwright', '-A', 'trust', '-E', 'UTF8', '--no-locale', '--no-sync']);
-    const settings = `-c listen_addresses= -k ${folder} -c fsync=off -c max_connections=150`;
-    run('pg_ctl', ['-D', data, '-w', '-l', join(folder, 'log'), '-o', settings, 'start']);
+    const settings = [`listen_addresses=`, 'max_connections=150', ...NOTHING_TO_LOSE].map(
+      (one) => `-c ${one}`,
+    );
+    const options = [`-k ${folder}`, ...settings].join(' ');
+    run('pg_ctl', ['-D', data, '-w', '-l', join(folder, 'log'), '-o', options, 'start']);
   } catch (error) {
     remove();
     throw error;
