@@ -16,6 +16,8 @@ export interface StartFlags {
   readonly mailboxDelayMs?: number;
   /** Size of the users' keys in the sample policy; 3072 unless told. No flag: smaller ones make the stories faster. */
   readonly keySize?: 2048 | 3072;
+  /** Address of a module whose `generateKey` makes the users' keys. No flag: a campaign sets it. */
+  readonly userKeysFrom?: string;
   /** What becomes of the sample policy. No flag: the stories set it. */
   readonly policy?: (sample: string) => string;
 }

@@ -16,6 +16,7 @@ import { type SetUpResult, setUpAuthority } from '../shared/authority/set-up.ts'
 import { parseSettings } from '../shared/config/settings.ts';
 import type { IssuerRecord } from '../shared/domain/records.ts';
 import { readIssuer } from '../shared/pki/certificate.ts';
+import type { GenerateKey } from '../shared/pki/key.ts';
 import { derToPem } from '../shared/pki/pem.ts';
 import type { Ledger } from '../shared/ports/ledger.ts';
 import { COMPANY } from './company.ts';
@@ -25,6 +26,8 @@ export interface FunctionsOrder {
   readonly local: LocalEnvironment;
   readonly ledgerDir: string;
   readonly offlineDir: string;
+  /** Address of a module whose `generateKey` makes the users' keys; the product's own does unless told. */
+  readonly userKeysFrom?: string;
   readonly sockets: Readonly<Record<FunctionName, string>>;
 }
 
@@ -60,8 +63,9 @@ async function start(order: FunctionsOrder): Promise<FunctionsReport> {
       : await openPostgresForAll({ connectionString: databaseUrl, clock });
   const ledger = ledgers.owner;
   const environments = functionEnvironments(order.local);
+  const keys = order.userKeysFrom === undefined ? {} : await userKeysFrom(order.userKeysFrom);
   for (const name of FUNCTION_NAMES) {
-    registerFunction(name, environments[name], { ledger: ledgers.as(name) });
+    registerFunction(name, environments[name], { ledger: ledgers.as(name), ...keys });
     await serve(name, order.sockets[name]);
   }
   const issuer = (await ledger.activeIssuer()) ?? (await makeAuthority(order, ledger));
@@ -76,6 +80,11 @@ async function start(order: FunctionsOrder): Promise<FunctionsReport> {
     crlUrl: issuer.crlUrl,
     rootCrlUrl: rootCrlUrlOf(issuer),
   };
+}
+
+async function userKeysFrom(module: string): Promise<{ readonly generateKey: GenerateKey }> {
+  const { generateKey } = (await import(module)) as { readonly generateKey: GenerateKey };
+  return { generateKey };
 }
 
 /** What an admin does once, offline, for a real company: `sealwright ca init`. */

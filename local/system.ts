@@ -81,7 +81,13 @@ export async function startSystem(flags: StartFlags, progress: (text: string) =>
     };
     const logFile = join(stateDir, 'functions.log');
     functions = await superviseFunctions(
-      { local, ledgerDir: join(stateDir, 'ledger'), offlineDir: join(stateDir, 'offline'), sockets },
+      {
+        local,
+        ledgerDir: join(stateDir, 'ledger'),
+        offlineDir: join(stateDir, 'offline'),
+        sockets,
+        ...(flags.userKeysFrom === undefined ? {} : { userKeysFrom: flags.userKeysFrom }),
+      },
       logFile,
     );
     progress('The functions answer; the first CRL is published.');

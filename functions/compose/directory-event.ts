@@ -42,7 +42,7 @@ export async function composeDirectoryEvent(settings: Settings, given: Given): P
           cardKeys: cardFolder(settings.SEALWRIGHT_KEY_FOLDER),
         }),
     signing: withStatusAtIssue(signingOf(settings, base), { ...base, ledger, bus }),
-    generateKey: generateRsaKey,
+    generateKey: given.generateKey ?? generateRsaKey,
     random: randomBytes,
     leaseMs: settings.SEALWRIGHT_LEASE_SECONDS * 1000,
     ...(settings.SEALWRIGHT_ORGANIZATION === undefined

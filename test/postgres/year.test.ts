@@ -19,6 +19,7 @@ describe('a company of twenty people, after thirty days', { timeout: 900_000 }, 
       people: PEOPLE,
       days: DAYS,
       databaseUrl: place.connectionString,
+      ownKeys: true,
       progress: () => undefined,
     });
   }, 900_000);

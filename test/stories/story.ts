@@ -18,6 +18,8 @@ export interface StoryOptions {
   readonly databaseUrl?: string;
   /** Of the users' keys; 2048 unless told, because nothing but the time depends on it. */
   readonly keySize?: 2048 | 3072;
+  /** Address of a module whose `generateKey` makes the users' keys; the product's own does unless told. */
+  readonly userKeysFrom?: string;
   /** What becomes of the sample policy. */
   readonly policy?: (sample: string) => string;
   /** A folder to continue from; a fresh one, removed by `end`, unless told. */
@@ -42,6 +44,7 @@ export async function beginStory(options: StoryOptions = {}): Promise<Story> {
       empty: true,
       databaseUrl: options.databaseUrl,
       keySize,
+      ...(options.userKeysFrom === undefined ? {} : { userKeysFrom: options.userKeysFrom }),
       ...(options.policy === undefined ? {} : { policy: options.policy }),
       ...(mailboxDelayMs === undefined ? {} : { mailboxDelayMs }),
     },

@@ -14,11 +14,15 @@ import { ownIdentity } from '../../../shared/adapters/google/own-identity.ts';
 import { retrySettings } from '../../../shared/adapters/google/retry.ts';
 import { jsonLog } from '../../../shared/adapters/log.ts';
 import type { Settings } from '../../../shared/config/settings.ts';
+import type { GenerateKey } from '../../../shared/pki/key.ts';
 import type { Ledger } from '../../../shared/ports/ledger.ts';
 
-/** What an instance may be given instead of opening it itself: the embedded ledger, which has one process only. */
+/** What an instance may be given instead of opening or making it itself. */
 export interface Given {
+  /** The embedded one has one process only. */
   readonly ledger?: Ledger;
+  /** Of users' keys: campaigns have no minutes to spend on primes. */
+  readonly generateKey?: GenerateKey;
 }
 
 /** What every function has: a clock, a log, its own identity, a verifier for callers' tokens. */

@@ -208,9 +208,12 @@ export class Hands {
       throw new Error(`_emulator/${path} answered ${response.status}: ${await response.text()}`);
   }
 
-  /** A night passes: the schedules fire, and everything that follows from them and from the day comes to its end. */
-  async sleep(): Promise<void> {
-    await this.settle();
+  /**
+   * A night passes: the schedules fire, and everything that follows from them and from the day comes to its end. After a day on
+   * which nothing happened the system is at rest already.
+   */
+  async sleep(didAnything: boolean): Promise<void> {
+    if (didAnything) await this.settle();
     await this.company.jump('24h');
     this.company = await this.company.again();
     await this.settle();

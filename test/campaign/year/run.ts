@@ -20,6 +20,8 @@ import { type Expected, expectedAtTheEnd } from './model.ts';
 
 export interface YearOptions extends YearPlan {
   readonly databaseUrl: string;
+  /** Users' keys as the product makes them, each; else most are put together from the primes of a few (`user-keys.ts`). */
+  readonly ownKeys: boolean;
   readonly progress: (line: string) => void;
 }
 
@@ -40,7 +42,11 @@ const AT_ONCE = 8;
 
 export async function runYear(options: YearOptions): Promise<YearResult> {
   const stateDir = mkdtempSync(join(tmpdir(), 'sealwright-year-'));
-  const story = await beginStory({ stateDir, databaseUrl: options.databaseUrl });
+  const story = await beginStory({
+    stateDir,
+    databaseUrl: options.databaseUrl,
+    ...(options.ownKeys ? {} : { userKeysFrom: new URL('user-keys.ts', import.meta.url).href }),
+  });
   const hands = new Hands(story, options.databaseUrl);
   let wentWell = false;
   try {
@@ -88,7 +94,7 @@ class Year {
         this.#day = day;
         await this.#live(acts);
         this.#doing = 'the night';
-        await this.#hands.sleep();
+        await this.#hands.sleep(acts.length > 0);
         if (day % LOOK_AT_CRL_EVERY_DAYS === 0) await this.#lookAtCrls();
         this.#noteCpu();
       }
