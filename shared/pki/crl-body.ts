@@ -45,7 +45,6 @@ export class CrlBody {
   /** Where the last serial's length octet is. */
   #previousBuffer: Uint8Array = new Uint8Array();
   #previousAt = 0;
-  readonly #times = new TimeCache();
 
   /** Entries so far. */
   get count(): number {
@@ -92,7 +91,7 @@ export class CrlBody {
       );
     }
     const lastBits = (((buffer[at - 2] ?? 0) << 8) | (buffer[at - 1] ?? 0)) & ENDS_BLOCK;
-    at = put(buffer, at, this.#times.encode(entry.revokedAt));
+    at = writeTime(buffer, at, entry.revokedAt);
     at = put(buffer, at, entryExtensions(entry.reason, entry.invalidityDate));
     buffer[start] = 0x30;
     buffer[start + 1] = at - start - 2;
@@ -129,34 +128,49 @@ export class CrlBody {
   }
 }
 
-/** Times encoded a day at a time: revocations come in batches, and formatting a date costs more than all the rest. */
-class TimeCache {
-  #day = Number.NaN;
-  #second = Number.NaN;
-  #bytes: Uint8Array = new Uint8Array();
+const DAY_SECONDS = 86_400;
+/** 1950 to 2049, in seconds: RFC 5280 wants UTCTime for these. */
+const UTC_TIME_FROM = Date.UTC(1950, 0) / 1000;
+const UTC_TIME_UNTIL = Date.UTC(2050, 0) / 1000;
 
-  /** A view that the next call overwrites. */
-  encode(instant: Date): Uint8Array {
-    const second = Math.floor(instant.getTime() / 1000);
-    if (second === this.#second) return this.#bytes;
-    this.#second = second;
-    const day = Math.floor(second / 86_400);
-    if (day !== this.#day) {
-      this.#bytes = time(new Date(wholeSecond(instant.getTime())));
-      this.#day = day;
-    }
-    const bytes = this.#bytes;
-    const rest = second - day * 86_400;
-    const digits = bytes.length - 7;
-    putTwo(bytes, digits, Math.floor(rest / 3600));
-    putTwo(bytes, digits + 2, Math.floor(rest / 60) % 60);
-    putTwo(bytes, digits + 4, rest % 60);
-    return bytes;
-  }
+/** A time, rounded down to a second; answers the offset after it. Throws `RangeError` as `time`. */
+function writeTime(block: Uint8Array, at: number, instant: Date): number {
+  const second = Math.floor(instant.getTime() / 1000);
+  // Formatting a date costs more than all the rest of an entry, and in order of serial each has another day.
+  if (!(second >= UTC_TIME_FROM && second < UTC_TIME_UNTIL))
+    return put(block, at, time(new Date(second * 1000)));
+  const day = Math.floor(second / DAY_SECONDS) | 0;
+  const rest = (second - day * DAY_SECONDS) | 0;
+  const minutes = (rest / 60) | 0;
+  block[at] = 0x17;
+  block[at + 1] = 13;
+  writeDay(block, at + 2, day);
+  putTwo(block, at + 8, (minutes / 60) | 0);
+  putTwo(block, at + 10, minutes % 60);
+  putTwo(block, at + 12, rest % 60);
+  block[at + 14] = 0x5a;
+  return at + 15;
 }
 
+/**
+ * YYMMDD of a day that is counted from 1 January 1970: Howard Hinnant's `civil_from_days`, where a year begins in March, so that a
+ * leap year's day more is its last. From March 1900 to February 2100 every fourth year is one.
+ */
+function writeDay(block: Uint8Array, at: number, dayOf1970: number): void {
+  const day = dayOf1970 + DAYS_FROM_MARCH_1900;
+  const year = ((4 * day + 3) / 1461) | 0;
+  const dayOfYear = day - ((1461 * year) >> 2);
+  const monthFromMarch = ((5 * dayOfYear + 2) / 153) | 0;
+  const month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9;
+  putTwo(block, at, (month < 3 ? year + 1 : year) % 100);
+  putTwo(block, at + 2, month);
+  putTwo(block, at + 4, dayOfYear - (((153 * monthFromMarch + 2) / 5) | 0) + 1);
+}
+
+const DAYS_FROM_MARCH_1900 = -Date.UTC(1900, 2) / (DAY_SECONDS * 1000);
+
 function putTwo(bytes: Uint8Array, at: number, value: number): void {
-  const tens = Math.floor(value / 10);
+  const tens = (value / 10) | 0;
   bytes[at] = 0x30 + tens;
   bytes[at + 1] = 0x30 + value - tens * 10;
 }
@@ -188,8 +202,8 @@ function put(block: Uint8Array, at: number, bytes: Uint8Array): number {
   return at + bytes.length;
 }
 
-/** The value of a lower-case hex digit by its character code; 255 for anything else. */
-const HEX_DIGITS = new Uint8Array(128).fill(255);
+/** The value of a lower-case hex digit by the last eight bits of its character code; 255 for anything else. */
+const HEX_DIGITS = new Uint8Array(256).fill(255);
 for (let value = 0; value < 16; value += 1) HEX_DIGITS[value.toString(16).charCodeAt(0)] = value;
 
 /**
@@ -197,20 +211,27 @@ for (let value = 0; value < 16; value += 1) HEX_DIGITS[value.toString(16).charCo
  * or -1 where the text is no such serial.
  */
 function writeSerial(block: Uint8Array, at: number, serialHex: string): number {
-  const length = serialHex.length / 2;
-  if (length < 1 || length > 20 || !Number.isInteger(length)) return -1;
+  const digits = serialHex.length;
+  if (digits < 2 || digits > 40 || digits % 2 !== 0) return -1;
   block[at] = 0x02;
-  block[at + 1] = length;
+  block[at + 1] = digits / 2;
   const content = at + 2;
-  for (let index = 0; index < length; index += 1) {
-    const high = HEX_DIGITS[serialHex.charCodeAt(2 * index)] ?? 255;
-    const low = HEX_DIGITS[serialHex.charCodeAt(2 * index + 1)] ?? 255;
-    if ((high | low) > 15) return -1;
-    block[content + index] = (high << 4) | low;
+  let after = content;
+  // All values and all that is not one byte of a character code together: one look at the end says whether each was a digit.
+  let all = 0;
+  for (let index = 0; index < digits; index += 2) {
+    const highCode = serialHex.charCodeAt(index);
+    const lowCode = serialHex.charCodeAt(index + 1);
+    const high = HEX_DIGITS[highCode & 0xff] ?? 255;
+    const low = HEX_DIGITS[lowCode & 0xff] ?? 255;
+    all |= high | low | ((highCode | lowCode) & 0xff00);
+    block[after] = (high << 4) | low;
+    after += 1;
   }
+  if (all > 15) return -1;
   const first = block[content] ?? 0xff;
-  const isPositive = first < 0x80 && (first > 0 || (length > 1 && (block[content + 1] ?? 0) > 0x7f));
-  return isPositive ? content + length : -1;
+  const isPositive = first < 0x80 && (first > 0 || (digits > 2 && (block[content + 1] ?? 0) > 0x7f));
+  return isPositive ? after : -1;
 }
 
 /** Numeric order of two serials, each with its length before it: of two in shortest form the longer is the greater. */

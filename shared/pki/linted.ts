@@ -7,7 +7,7 @@ import { type Recorded, type RecordedParts, spendRecorded, spendRecordedParts } 
 import { whole } from './crl-parts.ts';
 import { assertLintClean, type Finding } from './finding.ts';
 import { signable, signableParts } from './signable.ts';
-import type { Signer } from './signer.ts';
+import type { Signer, Verifies } from './signer.ts';
 
 /** A private constructor is private to the compiler only. */
 const MADE_HERE = Symbol('made here');
@@ -47,9 +47,10 @@ export async function signLintedParts(
   signer: Signer,
   tbsParts: RecordedParts,
   lint: (parts: AsyncIterable<Uint8Array>) => AsyncGenerator<Uint8Array>,
+  verifies?: Verifies,
 ): Promise<Uint8Array> {
   const parts = lint(spendRecordedParts(tbsParts));
   return signer.signParts === undefined
     ? await signer.sign(signable(await whole(parts)))
-    : await signer.signParts(signableParts(parts));
+    : await signer.signParts(signableParts(parts), verifies);
 }

@@ -4,15 +4,7 @@
  * A signer answers a signature only after checking it against its public key: a key damaged in storage, or a fault in
  * the middle of an RSA computation, must not leave a signature behind (a faulty CRT signature gives the key away).
  */
-import {
-  createPrivateKey,
-  createPublicKey,
-  createSign,
-  createVerify,
-  type KeyObject,
-  sign,
-  verify,
-} from 'node:crypto';
+import { createPrivateKey, createPublicKey, createSign, type KeyObject, sign, verify } from 'node:crypto';
 import { promisify } from 'node:util';
 import { permanent } from '../errors.ts';
 import {
@@ -23,7 +15,11 @@ import {
 } from './algorithm.ts';
 import { readIssuer, sha256Hex } from './certificate.ts';
 import { sameBytes } from './der-reader.ts';
+import { PartsVerification } from './parts-verification.ts';
 import { type Signable, type SignableParts, spend } from './signable.ts';
+
+/** Whether a signature is this key’s over the parts that have come by. */
+export type Verifies = (signature: Uint8Array) => boolean;
 
 export interface Signer {
   readonly algorithm: SignatureAlgorithm;
@@ -34,8 +30,9 @@ export interface Signer {
   /**
    * Signs the concatenation of these parts without making it, for CRLs too long to be in memory. The key is used once they
    * have all come; should they throw on the way, nothing is signed. A signer without it is given one buffer. Throws as `sign`.
+   * Whoever digests the parts anyway gives `verifies`, and the signer asks that instead of digesting them a second time.
    */
-  signParts?(parts: SignableParts): Promise<Uint8Array>;
+  signParts?(parts: SignableParts, verifies?: Verifies): Promise<Uint8Array>;
 }
 
 export interface SignerOptions {
@@ -88,17 +85,17 @@ export function signerFromPkcs8(pkcs8Der: Uint8Array, options: SignerOptions = {
         verifyAsync(hash, bytes, publicKey, signature),
       );
     },
-    signParts: async (parts) => {
+    signParts: async (parts, verifies) => {
       spend(parts);
       const signing = createSign(hash);
-      const verifying = createVerify(hash);
+      const own = verifies === undefined ? new PartsVerification(hash, publicKey) : undefined;
       for await (const part of parts) {
         signing.update(part);
-        verifying.update(part);
+        own?.take(part);
       }
       return await checked(
         attempt(() => signing.sign(privateKey)),
-        (signature) => verifying.verify(publicKey, signature),
+        own?.holdsFor ?? verifies ?? (() => false),
       );
     },
   };

@@ -12,13 +12,14 @@ import { CrlBody } from '../../shared/pki/crl-body.ts';
 import { CrlBuilder } from '../../shared/pki/crl-builder.ts';
 import { whole as concatenated, passing, signedParts } from '../../shared/pki/crl-parts.ts';
 import { readCrl, verifyCrl } from '../../shared/pki/crl-reader.ts';
+import { time } from '../../shared/pki/der.ts';
 import { issueCrl, issueCrlParts } from '../../shared/pki/issue.ts';
 import { lintCrl } from '../../shared/pki/lint-crl.ts';
 import { derToPem } from '../../shared/pki/pem.ts';
 import { drawSerial } from '../../shared/pki/serial.ts';
 import type { Signer } from '../../shared/pki/signer.ts';
 import { openssl, opensslInstalled } from './openssl.ts';
-import { NOW, type SampleAuthority, sampleAuthority, seededRandom } from './sample-authority.ts';
+import { DAY, NOW, type SampleAuthority, sampleAuthority, seededRandom } from './sample-authority.ts';
 
 let ca: SampleAuthority;
 beforeAll(async () => {
@@ -90,6 +91,39 @@ describe('a CRL in pieces', () => {
     expect(blocks.length).toBeGreaterThan(1);
     for (const block of blocks) expect(block[0]).toBe(0x30);
     expect(blocks.reduce((sum, { length }) => sum + length, 0)).toBe(body.byteLength);
+  });
+});
+
+describe('the time of an entry', () => {
+  it('is the one that the DER writer gives, on every day from 1950 to 2050 and around midnight', () => {
+    const from = Date.UTC(1950, 0);
+    const until = Date.UTC(2050, 0, 3);
+    const instants = Array.from(
+      { length: (until - from) / DAY },
+      (_, day) => new Date(from + day * DAY + ((day * 12_345_678) % DAY)),
+    );
+    for (const edge of [Date.UTC(2050, 0), Date.UTC(2000, 2), Date.UTC(2024, 1, 29), Date.UTC(2000, 0)])
+      instants.push(new Date(edge - 1), new Date(edge), new Date(edge + DAY - 1));
+    const body = new CrlBody();
+    for (const [index, revokedAt] of instants.entries())
+      body.append({ serialHex: (0x10_0000 + index).toString(16), revokedAt, reason: 'superseded' });
+    const entries = Buffer.concat(body.takeRest());
+    let at = 0;
+    for (const instant of instants) {
+      const wanted = time(new Date(Math.floor(instant.getTime() / 1000) * 1000));
+      const found = entries.subarray(at + 7, at + 7 + wanted.length);
+      expect(Buffer.compare(found, wanted), instant.toISOString()).toBe(0);
+      at += 2 + (entries[at + 1] ?? 0);
+    }
+  });
+
+  test.each([
+    ['before 1950', new Date(Date.UTC(1949, 11, 31))],
+    ['that is none', new Date(Number.NaN)],
+  ])('%s is refused', (_what, revokedAt) => {
+    expect(() => new CrlBody().append({ serialHex: '11', revokedAt, reason: 'superseded' })).toThrow(
+      RangeError,
+    );
   });
 });
 

@@ -168,6 +168,33 @@ describe('issuing a CRL', () => {
     const lying: Signer = { ...ca.issuingSigner, sign: lies, signParts: lies };
     await expect(sign(unsigned().tbsDer, lying)).rejects.toMatchObject({ code: 'ca-key-unusable' });
   });
+
+  it('hands out nothing from a signer that answers another signature than the one it had verified', async () => {
+    const told: boolean[] = [];
+    const lying: Signer = {
+      ...ca.issuingSigner,
+      signParts: async (parts, verifies = expect.unreachable()) => {
+        const good = (await ca.issuingSigner.signParts?.(parts)) ?? expect.unreachable();
+        const other = Uint8Array.from(good, (octet, at) => (at === 9 ? octet ^ 1 : octet));
+        told.push(verifies(good), verifies(other), verifies(good));
+        return other;
+      },
+    };
+    await expect(sign(unsigned().tbsDer, lying)).rejects.toMatchObject({ code: 'ca-key-unusable' });
+    expect(told).toEqual([true, false, true]);
+  });
+
+  it('hands out nothing from a signer that asked about a bad signature first', async () => {
+    const lying: Signer = {
+      ...ca.issuingSigner,
+      signParts: async (parts, verifies = expect.unreachable()) => {
+        const good = (await ca.issuingSigner.signParts?.(parts)) ?? expect.unreachable();
+        expect(verifies(new Uint8Array(256))).toBe(false);
+        return good;
+      },
+    };
+    await expect(sign(unsigned().tbsDer, lying)).rejects.toMatchObject({ code: 'ca-key-unusable' });
+  });
 });
 
 describe('comparing a certificate with what was recorded', () => {

@@ -70,6 +70,12 @@ describe('a signer', () => {
     expect(verify(kind === 'rsa' ? 'sha256' : 'sha384', message, key, signature)).toBe(true);
   });
 
+  it('answers no signature over parts that whoever asked does not find good', async () => {
+    const signer = signerFromPkcs8(other.pkcs8Der);
+    const signing = signer.signParts?.(signableParts([message]), () => false);
+    await expect(signing).rejects.toMatchObject({ code: 'ca-key-unusable' });
+  });
+
   test.each([
     ['P-256', 'ecdsaWithSha384'],
     ['P-384', 'ecdsaWithSha256'],
