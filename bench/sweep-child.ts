@@ -38,7 +38,7 @@ function read(...path: readonly string[]): string {
 }
 
 /** About a millisecond of pages. */
-const PAGES_A_TURN = 8;
+const PAGES_A_TURN = 4;
 const reader = new PageReader();
 
 function readPage(bytes: Uint8Array): UsersPage {

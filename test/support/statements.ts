@@ -32,16 +32,23 @@ function withIts(name: string, answer: unknown): unknown {
 }
 
 const noting = (database: Database): Database => {
+  const note = (sql: string): void => {
+    const name = method.getStore();
+    if (name !== undefined) STATEMENTS.set(name, (STATEMENTS.get(name) ?? new Set<string>()).add(sql));
+  };
   const noted =
     (queries: Queries): Queries['query'] =>
     (sql, parameters) => {
-      const name = method.getStore();
-      if (name !== undefined) STATEMENTS.set(name, (STATEMENTS.get(name) ?? new Set<string>()).add(sql));
+      note(sql);
       return queries.query(sql, parameters);
     };
   return {
     ...database,
     query: noted(database),
+    bytes: (sql) => {
+      note(sql);
+      return database.bytes(sql);
+    },
     transaction: (work) => database.transaction((queries) => work({ ...queries, query: noted(queries) })),
   };
 };

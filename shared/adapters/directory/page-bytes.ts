@@ -9,42 +9,48 @@ export const OPEN_BRACE = 0x7b;
 export const CLOSE_BRACE = 0x7d;
 export const OPEN_BRACKET = 0x5b;
 export const CLOSE_BRACKET = 0x5d;
-export const LETTER_E = 0x65;
+const LETTER_E = 0x65;
 
-/** Four characters as they are loaded. */
+/** Two or four characters as they are loaded. */
+const two = (text: string): number => Buffer.from(text).readUInt16LE(0);
 const four = (text: string): number => Buffer.from(text).readInt32LE(0);
 const ID = four('"id"');
+const COLON_QUOTE = two(':"');
 const PRIM = four('"pri');
 const MARY = four('mary');
 const EMAI = four('Emai');
-const AIL = four('ail"');
-const ALIA = four('"ali');
-const ASES = four('ases');
+const L_COLON = four('l":"');
 const ORG = four('"org');
 const UNIT = four('Unit');
 const PATH_ = four('Path');
+const H_COLON = four('h":"');
+const ALIA = four('"ali');
+const ASES = four('ases');
+const ONE_ALIAS = four('":["');
+const NO_ALIAS = four('":[]');
 const SUSP = four('"sus');
 const PEND = four('pend');
-const DED = four('ded"');
 const ARCH = four('"arc');
 const HIVE = four('hive');
-const VED = four('ved"');
+const ED_COLON = four('ed":');
 const IS_M = four('"isM');
 const AILB = four('ailb');
 const OXSE = four('oxSe');
 const TUP = four('tup"');
 export const TRUE = four('true');
-export const FALS = four('fals');
+const FALS = four('fals');
 
 /** Fields that were read, a bit each. */
 export const HAS_ID = 1;
 export const HAS_EMAIL = 2;
 export const HAS_PATH = 4;
-const HAS_ALIASES = 8;
+export const HAS_ALIASES = 8;
 export const HAS_SUSPENDED = 16;
 export const HAS_ARCHIVED = 32;
-const HAS_MAILBOX = 64;
+export const HAS_MAILBOX = 64;
 export const NEEDED = HAS_ID | HAS_EMAIL | HAS_PATH;
+/** An empty list of aliases, with its brackets. */
+export const HAS_NO_ALIASES = HAS_ALIASES | 128;
 
 export function pastBlank(bytes: Uint8Array, start: number): number {
   let at = start;
@@ -56,50 +62,85 @@ export function pastBlank(bytes: Uint8Array, start: number): number {
   return at;
 }
 
-/** The field whose key, quotes included, is at this place; 0 for any other. */
+/**
+ * The field whose key is at this place, together with its colon and the opening of such a value as it usually has (a quotation
+ * mark, a bracket and one); 0 for anything else.
+ */
 export function fieldAt(view: DataView, at: number): number {
   switch (view.getInt32(at, true)) {
     case ID:
-      return HAS_ID;
+      return view.getUint16(at + 4, true) === COLON_QUOTE ? HAS_ID : 0;
     case PRIM:
       return view.getInt32(at + 4, true) === MARY &&
         view.getInt32(at + 8, true) === EMAI &&
-        view.getInt32(at + 10, true) === AIL
+        view.getInt32(at + 12, true) === L_COLON
         ? HAS_EMAIL
         : 0;
     case ORG:
       return view.getInt32(at + 4, true) === UNIT &&
         view.getInt32(at + 8, true) === PATH_ &&
-        view.getUint8(at + 12) === QUOTE
+        view.getInt32(at + 11, true) === H_COLON
         ? HAS_PATH
         : 0;
     case SUSP:
-      return view.getInt32(at + 4, true) === PEND && view.getInt32(at + 7, true) === DED ? HAS_SUSPENDED : 0;
+      return view.getInt32(at + 4, true) === PEND && view.getInt32(at + 8, true) === ED_COLON
+        ? HAS_SUSPENDED
+        : 0;
     case ARCH:
-      return view.getInt32(at + 4, true) === HIVE && view.getInt32(at + 6, true) === VED ? HAS_ARCHIVED : 0;
+      return view.getInt32(at + 4, true) === HIVE && view.getInt32(at + 7, true) === ED_COLON
+        ? HAS_ARCHIVED
+        : 0;
     case IS_M:
       return view.getInt32(at + 4, true) === AILB &&
         view.getInt32(at + 8, true) === OXSE &&
-        view.getInt32(at + 12, true) === TUP
+        view.getInt32(at + 12, true) === TUP &&
+        view.getUint8(at + 16) === COLON
         ? HAS_MAILBOX
         : 0;
     case ALIA:
-      return view.getInt32(at + 4, true) === ASES && view.getUint8(at + 8) === QUOTE ? HAS_ALIASES : 0;
+      if (view.getInt32(at + 4, true) !== ASES) return 0;
+      switch (view.getInt32(at + 8, true)) {
+        case ONE_ALIAS:
+          return HAS_ALIASES;
+        case NO_ALIAS:
+          return HAS_NO_ALIASES;
+        default:
+          return 0;
+      }
     default:
       return 0;
   }
 }
 
-const KEY_LENGTHS = new Uint8Array(HAS_MAILBOX + 1);
-KEY_LENGTHS[HAS_ID] = '"id"'.length;
-KEY_LENGTHS[HAS_EMAIL] = '"primaryEmail"'.length;
-KEY_LENGTHS[HAS_PATH] = '"orgUnitPath"'.length;
-KEY_LENGTHS[HAS_ALIASES] = '"aliases"'.length;
-KEY_LENGTHS[HAS_SUSPENDED] = '"suspended"'.length;
-KEY_LENGTHS[HAS_ARCHIVED] = '"archived"'.length;
-KEY_LENGTHS[HAS_MAILBOX] = '"isMailboxSetup"'.length;
+/** What is behind `true` or `false`; -1 for anything else. */
+export function endOfTruth(view: DataView, at: number): number {
+  const value = view.getInt32(at, true);
+  if (value === TRUE) return at + 4;
+  return value === FALS && view.getUint8(at + 4) === LETTER_E ? at + 5 : -1;
+}
 
-export const keyLength = (field: number): number => KEY_LENGTHS[field] ?? 0;
+const ONES = 0x01010101;
+const HIGH_BITS = 0x80808080 | 0;
+
+/**
+ * The first quotation mark, backslash or control character from `start` on, four at a time: subtracting one from a byte
+ * borrows from its highest bit where the byte was zero, and of several bytes the lowest is told rightly.
+ */
+export function endOfPath(view: DataView, start: number): number {
+  for (let at = start; ; at += 4) {
+    const found = endsIn(view.getInt32(at, true));
+    if (found !== 0) return at + ((31 - Math.clz32(found & -found)) >>> 3);
+  }
+}
+
+function endsIn(word: number): number {
+  const quotes = word ^ (QUOTE * ONES);
+  const backslashes = word ^ (BACKSLASH * ONES);
+  return (
+    (((quotes - ONES) & ~quotes) | ((backslashes - ONES) & ~backslashes) | ((word - SPACE * ONES) & ~word)) &
+    HIGH_BITS
+  );
+}
 
 export function areAlike(
   bytes: Uint8Array,

@@ -4,7 +4,7 @@
  * are compared (`shared/domain/listed-users.ts`), and nothing else.
  *
  * This is not a second JSON parser. It knows the one form in which nearly every user comes: the fields we ask for, in any
- * order and with any white space, strings without escapes, addresses that need no folding, at most one alias. A user of any
+ * order and without white space, strings without escapes, addresses that need no folding, at most one alias. A user of any
  * other form is cut out and read by `JSON.parse` and `toDirectoryUser`, as is a page that is not made of such users. It
  * never accepts what these would refuse, and answers what they would answer (test/adapters/directory/page-reader.test.ts).
  */
@@ -31,16 +31,18 @@ import {
   CLOSE_BRACKET,
   COLON,
   COMMA,
-  FALS,
+  endOfPath,
+  endOfTruth,
   fieldAt,
+  HAS_ALIASES,
   HAS_ARCHIVED,
   HAS_EMAIL,
   HAS_ID,
+  HAS_MAILBOX,
+  HAS_NO_ALIASES,
   HAS_PATH,
   HAS_SUSPENDED,
   isDigit,
-  keyLength,
-  LETTER_E,
   NEEDED,
   OPEN_BRACE,
   OPEN_BRACKET,
@@ -66,9 +68,6 @@ export class PageReader {
   readonly #words = new Int32Array(MAX_USERS * LISTED_WORDS);
   readonly #starts = new Int32Array(MAX_USERS + 1);
   #users = 0;
-  /** Of the user being read: where the one alias is, if there is one. */
-  #aliasStart = 0;
-  #aliasEnd = 0;
 
   /** Throws `directory-unavailable` for what is no whole page, as `toUsersPage` does. */
   read(page: Uint8Array): UsersPage {
@@ -141,68 +140,97 @@ export class PageReader {
   #user(start: number, to: number): boolean {
     const bytes = this.#bytes;
     const view = this.#view;
-    const words = this.#words;
     let at = start;
     let fields = 0;
     let marks = 0;
     let digest = NO_DIGEST;
     let emailStart = 0;
     let emailEnd = 0;
-    this.#aliasEnd = 0;
+    let aliasStart = 0;
+    let aliasEnd = 0;
     if (bytes[at] !== OPEN_BRACE) return false;
     do {
-      at = pastBlank(bytes, at + 1);
+      at += 1;
       const field = fieldAt(view, at);
-      if (field === 0 || (fields & field) !== 0) return false;
+      if ((fields & field) !== 0) return false;
       fields |= field;
-      at = pastBlank(bytes, at + keyLength(field));
-      if (bytes[at] !== COLON) return false;
-      at = pastBlank(bytes, at + 1);
-      if (field >= HAS_SUSPENDED) {
-        const value = view.getInt32(at, true);
-        if (value === TRUE) {
-          marks |= field === HAS_SUSPENDED ? SUSPENDED_MARK : field === HAS_ARCHIVED ? ARCHIVED_MARK : 0;
-          at += 4;
-        } else if (value === FALS && bytes[at + 4] === LETTER_E) at += 5;
-        else return false;
-      } else if (field === HAS_EMAIL) {
-        if (bytes[at] !== QUOTE) return false;
-        emailStart = at + 1;
-        at = emailStart;
-        let code = bytes[at] ?? 0;
-        for (; isOurCode(code); code = bytes[at] ?? 0) {
-          digest = digestOn(digest, code);
-          at += 1;
+      switch (field) {
+        case HAS_ID: {
+          at += '"id":"'.length;
+          at = this.#id(at, to);
+          if (at < 0) return false;
+          break;
         }
-        emailEnd = at;
-        if (code !== QUOTE || emailEnd === emailStart || !isOurLastCode(bytes[at - 1] ?? 0)) return false;
-        at += 1;
-      } else {
-        at =
-          field === HAS_ID ? this.#id(at, to) : field === HAS_PATH ? this.#path(at, to) : this.#aliases(at);
-        if (at < 0) return false;
+        case HAS_EMAIL: {
+          at += '"primaryEmail":"'.length;
+          emailStart = at;
+          for (let code = bytes[at] ?? 0; isOurCode(code); code = bytes[at] ?? 0) {
+            digest = digestOn(digest, code);
+            at += 1;
+          }
+          emailEnd = at;
+          if (bytes[at] !== QUOTE || emailEnd === emailStart || !isOurLastCode(bytes[at - 1] ?? 0))
+            return false;
+          at += 1;
+          break;
+        }
+        case HAS_PATH: {
+          at += '"orgUnitPath":"'.length;
+          const end = endOfPath(view, at);
+          if (bytes[end] !== QUOTE || end === at) return false;
+          this.#words[to + PATH] = this.#paths.numberOf(bytes, view, at, end);
+          at = end + 1;
+          break;
+        }
+        case HAS_ALIASES: {
+          at += '"aliases":["'.length;
+          aliasStart = at;
+          while (isOurCode(bytes[at] ?? 0)) at += 1;
+          aliasEnd = at;
+          if (aliasEnd === aliasStart || !isOurLastCode(bytes[at - 1] ?? 0)) return false;
+          if (bytes[at] !== QUOTE || bytes[at + 1] !== CLOSE_BRACKET) return false;
+          at += 2;
+          break;
+        }
+        case HAS_NO_ALIASES:
+          at += '"aliases":[]'.length;
+          break;
+        case HAS_SUSPENDED:
+          at += '"suspended":'.length;
+          if (view.getInt32(at, true) === TRUE) marks |= SUSPENDED_MARK;
+          at = endOfTruth(view, at);
+          if (at < 0) return false;
+          break;
+        case HAS_ARCHIVED:
+          at += '"archived":'.length;
+          if (view.getInt32(at, true) === TRUE) marks |= ARCHIVED_MARK;
+          at = endOfTruth(view, at);
+          if (at < 0) return false;
+          break;
+        case HAS_MAILBOX:
+          at = endOfTruth(view, at + '"isMailboxSetup":'.length);
+          if (at < 0) return false;
+          break;
+        default:
+          return false;
       }
-      at = pastBlank(bytes, at);
     } while (bytes[at] === COMMA);
     if (bytes[at] !== CLOSE_BRACE || (fields & NEEDED) !== NEEDED) return false;
-    if (this.#aliasEnd > 0) {
-      if (areAlike(bytes, emailStart, emailEnd, this.#aliasStart, this.#aliasEnd)) return false;
+    if (aliasEnd > 0) {
+      if (areAlike(bytes, emailStart, emailEnd, aliasStart, aliasEnd)) return false;
       digest = digestNext(digest);
-      for (let each = this.#aliasStart; each < this.#aliasEnd; each += 1)
-        digest = digestOn(digest, bytes[each] ?? 0);
+      for (let each = aliasStart; each < aliasEnd; each += 1) digest = digestOn(digest, bytes[each] ?? 0);
       marks |= ALIASES_MARK;
     }
-    words[to + DIGEST] = digest;
-    words[to + MARKS] = marks;
+    this.#words[to + DIGEST] = digest;
+    this.#words[to + MARKS] = marks;
     this.#at = at + 1;
     return true;
   }
 
-  /** Answers the end of the value, -1 for one that is not usual; so do the others below. */
-  #id(at: number, to: number): number {
+  /** Answers what is behind the closing quotation mark, -1 for an id that is not usual. */
+  #id(start: number, to: number): number {
     const bytes = this.#bytes;
-    if (bytes[at] !== QUOTE) return -1;
-    const start = at + 1;
     let end = start + GOOGLES_DIGITS;
     if (bytes[end] !== QUOTE || !packGooglesId(this.#view, start, this.#words, to)) {
       for (end = start; isDigit(bytes[end] ?? 0); ) end += 1;
@@ -210,34 +238,6 @@ export class PageReader {
       packId(this.#view, start, end - start, this.#words, to);
     }
     return end + 1;
-  }
-
-  #path(at: number, to: number): number {
-    const bytes = this.#bytes;
-    if (bytes[at] !== QUOTE) return -1;
-    const start = at + 1;
-    let end = start;
-    let code = bytes[end] ?? 0;
-    for (; code !== QUOTE && code !== BACKSLASH && code >= SPACE; code = bytes[end] ?? 0) end += 1;
-    if (code !== QUOTE || end === start) return -1;
-    this.#words[to + PATH] = this.#paths.numberOf(bytes, this.#view, start, end);
-    return end + 1;
-  }
-
-  /** A list of none or of one. */
-  #aliases(at: number): number {
-    const bytes = this.#bytes;
-    if (bytes[at] !== OPEN_BRACKET) return -1;
-    let end = pastBlank(bytes, at + 1);
-    if (bytes[end] === CLOSE_BRACKET) return end + 1;
-    if (bytes[end] !== QUOTE) return -1;
-    const start = end + 1;
-    for (end = start; isOurCode(bytes[end] ?? 0); ) end += 1;
-    if (bytes[end] !== QUOTE || end === start || !isOurLastCode(bytes[end - 1] ?? 0)) return -1;
-    this.#aliasStart = start;
-    this.#aliasEnd = end;
-    end = pastBlank(bytes, end + 1);
-    return bytes[end] === CLOSE_BRACKET ? end + 1 : -1;
   }
 
   /** Any other object: cut out where its braces close, and read in full. */

@@ -133,14 +133,13 @@ function isOurs(text: string): boolean {
 
 export const isOurLastCode = (code: number): boolean => code >= LOWER_A && code <= LOWER_Z;
 
-/** Lower-case letters, digits, and - . @ _ , of which addresses of this company or that are made. */
-export const isOurCode = (code: number): boolean =>
-  (code >= LOWER_A && code <= LOWER_Z) ||
-  (code >= 0x30 && code <= 0x39) ||
-  code === 0x2d ||
-  code === 0x2e ||
-  code === 0x40 ||
-  code === 0x5f;
+/**
+ * Lower-case letters, digits, and - . @ _ , of which addresses of this company or that are made. Looked up and not compared,
+ * because a processor cannot foresee what the next character of an address is.
+ */
+export const isOurCode = (code: number): boolean => OUR_CODES[code] === 1;
 
 const LOWER_A = 0x61;
 const LOWER_Z = 0x7a;
+const OUR_CODES = new Uint8Array(256);
+for (const character of 'abcdefghijklmnopqrstuvwxyz0123456789-.@_') OUR_CODES[character.charCodeAt(0)] = 1;

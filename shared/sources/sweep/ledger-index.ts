@@ -27,6 +27,8 @@ const SEEN = 1 << 31;
 /** Of the slots at most this many are taken; beyond, the table grows. */
 const MAX_LOAD = 0.7;
 const IDS_A_PIECE = 20_000;
+/** So many pieces of the ledger are asked for before they are needed, each on a connection of its own where there is one. */
+const PIECES_AHEAD = 2;
 /** Of the ledger's users so many are put into the table at once. */
 const ADDED_AT_ONCE = 512;
 
@@ -36,6 +38,8 @@ export class LedgerIndex {
   #entries = 0;
   /** Entries hold the number of their status; 0 is an empty slot. */
   readonly #statuses = new Statuses();
+  /** Of each status. */
+  readonly #users = new Int32Array(MAX_STATUS + 1);
   /** For each standing, by status: 1 differs, 2 does not, 0 not judged yet. */
   readonly #verdicts = new Map<ListedStanding, Uint8Array>();
   #homes = new Int32Array(ADDED_AT_ONCE);
@@ -51,13 +55,15 @@ export class LedgerIndex {
   /** Reads the whole ledger. Throws `ledger-unavailable`. */
   static async load(ledger: Pick<SweepLedger, 'packedUsers' | 'estimateUsers'>): Promise<LedgerIndex> {
     const index = new LedgerIndex(await ledger.estimateUsers());
-    let coming = settled(ledger.packedUsers(0));
-    for (let piece = 1; ; piece += 1) {
-      const came = await coming;
+    const ask = (piece: number) => settled(ledger.packedUsers(piece));
+    // The next pieces are on their way while one is read.
+    const coming = Array.from({ length: PIECES_AHEAD }, (_, piece) => ask(piece));
+    for (let piece = PIECES_AHEAD; ; piece += 1) {
+      const came = await coming.shift();
+      if (came === undefined) throw new Error('bug: no piece of the ledger is on its way');
       if ('error' in came) throw came.error;
       if (came.parts === undefined) return index;
-      // The next piece is on its way while this one is read.
-      coming = settled(ledger.packedUsers(piece));
+      coming.push(ask(piece));
       for (const part of came.parts) index.#add(part);
     }
   }
@@ -153,17 +159,13 @@ export class LedgerIndex {
 
   /** How many the ledger serves in whatever way, which is everybody but those that are `out`, and how many are ready. */
   count(): { readonly served: number; readonly ready: number } {
-    const users = new Uint32Array(this.#statuses.length);
-    for (let at = HIGH; at < this.#table.length; at += STRIDE) {
-      const status = statusIn(this.#table[at] ?? 0);
-      users[status] = (users[status] ?? 0) + 1;
-    }
     let served = 0;
     let ready = 0;
-    for (let status = 1; status < users.length; status += 1) {
+    for (let status = 1; status < this.#statuses.length; status += 1) {
       const { state } = this.#statuses.at(status) ?? {};
-      if (state !== 'out') served += users[status] ?? 0;
-      if (state === 'ready') ready += users[status] ?? 0;
+      const users = this.#users[status] ?? 0;
+      if (state !== 'out') served += users;
+      if (state === 'ready') ready += users;
     }
     return { served, ready };
   }
@@ -232,11 +234,17 @@ export class LedgerIndex {
       // Not found, it is the free slot, in its complement.
       const at = found < 0 ? ~found : found;
       if (found < 0) this.#entries += 1;
+      else this.#addTo(statusIn(table[at + HIGH] ?? 0), -1);
+      this.#addTo(statusIn(entries[from + HIGH] ?? 0), 1);
       table[at] = entries[from] ?? 0;
       table[at + 1] = entries[from + 1] ?? 0;
       table[at + 2] = entries[from + 2] ?? 0;
       table[at + 3] = entries[from + 3] ?? 0;
     }
+  }
+
+  #addTo(status: number, users: number): void {
+    this.#users[status] = (this.#users[status] ?? 0) + users;
   }
 
   /** The entry of an id, or the complement of the free slot where it would go. */

@@ -42,7 +42,9 @@ function concludeAbsences({ absences }: Rows, sweep: SweepRecord, missing: reado
 }
 
 /** As the column `swept` of the real one. */
-function packed(user: UserRow): Buffer {
+export function packed(
+  user: Pick<UserRow, 'userId' | 'state' | 'ruleName' | 'leftScopeAt' | 'suspendedAt' | 'addressDigest'>,
+): Buffer {
   const isGoogles = /^[1-9][0-9]{20}$/.test(user.userId);
   const id = isGoogles ? Buffer.from(`0${user.userId}`, 'hex') : Buffer.from(user.userId).subarray(0, 255);
   const rule = Buffer.from(user.ruleName ?? '').subarray(0, 255);
