@@ -3,7 +3,7 @@
  * signed, right after a revocation, and anew long before they end.
  */
 import type { IssuerRecord } from '../domain/records.ts';
-import { permanent } from '../errors.ts';
+import { isSealwrightError, permanent } from '../errors.ts';
 import {
   CERT_ID_HASHES,
   encodeOcspAnswer,
@@ -110,7 +110,38 @@ export async function refreshAnswers(
   return count;
 }
 
+/** Of the same certificates; in a company that revokes now and then, one more is rare and a third has not been seen. */
+const ATTEMPTS = 3;
+
+/**
+ * Somebody may be revoked after the subjects were read and before `sign` reads the ledger again: it then refuses the whole batch, as it
+ * must, and another is made of what the ledger says by now. Where nothing has changed, the refusal means something else.
+ */
 async function preSign(
+  deps: PreSignDeps,
+  issuer: IssuerRecord,
+  signer: StoredOcspSigner,
+  asRead: readonly OcspSubject[],
+): Promise<void> {
+  let subjects = asRead;
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await signAnswers(deps, issuer, signer, subjects);
+    } catch (error) {
+      if (!isSealwrightError(error) || error.code !== 'intent-mismatch' || attempt === ATTEMPTS) throw error;
+      const serialsHex = subjects.map(({ serialHex }) => serialHex);
+      const now = await deps.ledger.readOcspSubjects(issuer.issuerId, serialsHex);
+      if (revokedAmong(now) === revokedAmong(subjects)) throw error;
+      subjects = now;
+    }
+  }
+}
+
+/** A revocation never changes and never ends, so that their number tells whether there is a new one. */
+const revokedAmong = (subjects: readonly OcspSubject[]): number =>
+  subjects.filter(({ revocation }) => revocation !== undefined).length;
+
+async function signAnswers(
   deps: PreSignDeps,
   issuer: IssuerRecord,
   signer: StoredOcspSigner,

@@ -4,6 +4,7 @@ import { isOcspCurrent, OCSP_ANSWER, preSignSerials } from '../../shared/authori
 import { publishOcsp } from '../../shared/authority/publish-ocsp.ts';
 import { signOcspBatch, signOcspSignerIntent } from '../../shared/authority/sign-ocsp.ts';
 import { withStatusAtIssue } from '../../shared/authority/status-at-issue.ts';
+import { permanent } from '../../shared/errors.ts';
 import { readCertificate } from '../../shared/pki/certificate.ts';
 import { sequence } from '../../shared/pki/der.ts';
 import { buildLeaf } from '../../shared/pki/leaf.ts';
@@ -224,6 +225,40 @@ describe('OCSP answers', () => {
     if (leaf === undefined) throw new Error('There is no leaf.');
     await refresh();
     expect(await statusOf(leaf.serialHex)).toBe('good');
+  });
+
+  it('of a batch in the middle of which somebody is revoked are made again, and say so', async () => {
+    const serialHex = await join();
+    world.clock.advance(25 * HOUR_MS);
+    const asked: bigint[] = [];
+    const signing = {
+      ...world.ocspDeps.signing,
+      signOcspBatch: async (batchId: bigint) => {
+        asked.push(batchId);
+        if (asked.length === 1) await leave();
+        return await world.ocspDeps.signing.signOcspBatch(batchId);
+      },
+    };
+    await publishOcsp({ ...world.ocspDeps, signing }, world.issuer);
+    expect(asked).toHaveLength(2);
+    expect(await statusOf(serialHex)).toBe('revoked');
+    expect(await isOcspCurrent(world, world.issuer)).toBe(true);
+  });
+
+  it('that are refused though nobody was revoked are not made again', async () => {
+    await join();
+    world.clock.advance(25 * HOUR_MS);
+    let asked = 0;
+    const signing = {
+      ...world.ocspDeps.signing,
+      signOcspBatch: async () => {
+        asked += 1;
+        throw permanent('intent-mismatch', 'Not what the ledger says.');
+      },
+    };
+    const publication = publishOcsp({ ...world.ocspDeps, signing }, world.issuer);
+    await expect(publication).rejects.toMatchObject({ code: 'intent-mismatch' });
+    expect(asked).toBe(1);
   });
 
   it('are signed by one run at a time', async () => {
