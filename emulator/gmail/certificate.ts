@@ -162,8 +162,24 @@ export function addressesOf(certificate: ReadCertificate): readonly string[] {
 export const isSelfIssued = (certificate: ReadCertificate): boolean =>
   certificate.issuerDn.equals(certificate.subjectDn);
 
-/** True when the signature on `child` verifies under the key of `issuer`. */
+/** True when the signature on `child` verifies under the key of `issuer`. Verified once for each two: neither ever changes. */
 export function isSignedBy(child: ReadCertificate, issuer: ReadCertificate): boolean {
+  let answers = verified.get(child);
+  if (answers === undefined) {
+    answers = new WeakMap();
+    verified.set(child, answers);
+  }
+  let answer = answers.get(issuer);
+  if (answer === undefined) {
+    answer = verifies(child, issuer);
+    answers.set(issuer, answer);
+  }
+  return answer;
+}
+
+const verified = new WeakMap<ReadCertificate, WeakMap<ReadCertificate, boolean>>();
+
+function verifies(child: ReadCertificate, issuer: ReadCertificate): boolean {
   try {
     return child.x509.verify(issuer.x509.publicKey);
   } catch {
