@@ -22,6 +22,7 @@ locals {
     "userLicenseRevoke",
     "addGroupMember",
     "removeGroupMember",
+    "deleteGroup",
     "editOrgUnitName",
     "moveOrgUnit",
     "removeOrgUnit",

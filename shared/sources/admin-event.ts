@@ -49,11 +49,14 @@ export const NOTIFIED_EVENTS: ReadonlySet<string> = new Set([
   'MOVE_USER_TO_ORG_UNIT',
 ]);
 
+/** Its members, those of the groups in it among them, are in the groups no longer that it was in, and no event names any of them. */
+const GROUP_IS_GONE = 'DELETE_GROUP';
+
 /** Their NEW_VALUE is an address too, and the one that answers now. */
 const NEW_VALUE_IS_ADDRESS: ReadonlySet<string> = new Set(['RENAME_USER']);
 
 export function targetOf({ name, parameters }: AdminEvent): EventTarget {
-  const orgUnitPath = changedUnit(name, parameters);
+  const orgUnitPath = name === GROUP_IS_GONE ? '/' : changedUnit(name, parameters);
   const address = USER_EVENTS.has(name) ? addressOf(name, parameters) : undefined;
   return {
     ...(address === undefined ? {} : { address }),

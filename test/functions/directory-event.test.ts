@@ -560,6 +560,7 @@ describe('directory-event, fed by the log sink,', () => {
     ['a unit that was moved', unit('MOVE_ORG_UNIT', '/Staff', '/People'), '/People'],
     ['a unit that was renamed', unit('EDIT_ORG_UNIT_NAME', '/Staff/Law', 'Legal'), '/Staff/Legal'],
     ['a unit that was removed', unit('REMOVE_ORG_UNIT', '/Staff/Law'), '/Staff'],
+    ['everybody after a group that was deleted', { eventName: 'DELETE_GROUP' }, '/'],
   ])('asks for a sweep of the subtree of %s, once however often it comes', async (_what, event, scope) => {
     const entry = logEntry([event]);
     for (let time = 0; time < 3; time += 1)

@@ -295,4 +295,15 @@ describe('the audit log', () => {
       metadata: { membershipDelta: { roleDeltas: [{ action: 'REMOVE', role: 'MEMBER' }] } },
     });
   });
+
+  it('tells of a group that is deleted in the admin stream, and not of whom it had', async () => {
+    await makeGroup();
+    await add(GROUP, 'ann@acme.example');
+    acme.exported.length = 0;
+    await api.groups.delete({ groupKey: GROUP });
+    expect(acme.exported.map(({ entry }) => entry.protoPayload)).toMatchObject([
+      { methodName: 'google.admin.AdminService.deleteGroup' },
+    ]);
+    expect(JSON.stringify(acme.exported)).not.toContain('ann@acme.example');
+  });
 });

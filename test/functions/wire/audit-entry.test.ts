@@ -78,6 +78,15 @@ describe('an audit log entry', () => {
     });
   });
 
+  test('of a group that was deleted has everybody compared, because it names none of its members', () => {
+    const gone = { eventName: 'DELETE_GROUP', parameter: [parameter('GROUP_EMAIL', 'law@acme.example')] };
+    expect(understood(gone)).toEqual({
+      hints: [],
+      units: [{ orgUnitPath: '/', cause: causeOf('DELETE_GROUP') }],
+      ignored: [],
+    });
+  });
+
   test('of a unit that names no unit is ignored', () => {
     expect(understood({ eventName: 'REMOVE_ORG_UNIT', parameter: [] })).toMatchObject({
       units: [],
