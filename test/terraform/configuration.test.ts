@@ -531,8 +531,9 @@ describe('the log sink', () => {
         { name: 'ORG_UNIT_NAME', value: '/Staff/Legal' },
       ];
       const entry = { protoPayload: { metadata: { event: [{ eventName, parameter }] } } };
-      const aboutUnit = method.endsWith('OrgUnit') || method.endsWith('OrgUnitName');
-      const isUnit = aboutUnit && method !== 'moveUserToOrgUnit';
+      const aboutMany =
+        method.endsWith('OrgUnit') || method.endsWith('OrgUnitName') || method === 'deleteGroup';
+      const isUnit = aboutMany && method !== 'moveUserToOrgUnit';
       expect(parseAuditEntry(entry, 'm')).toMatchObject(
         isUnit
           ? { units: [{ orgUnitPath: expect.stringMatching(/^\//) }], ignored: [] }
