@@ -131,11 +131,20 @@ async function checkChains(ledger: Queries): Promise<readonly string[]> {
          FROM audit WINDOW chain AS (PARTITION BY coalesce(user_id, '') ORDER BY place)) AS entry
       WHERE computed <> sha256_hex OR previous_sha256_hex <> hash_before OR place <> place_before + 1`,
   );
-  const cut = await ledger.query<{ chain: string }>(
-    `SELECT chain FROM audit_chains c WHERE place <> (SELECT coalesce(max(place), 0) FROM audit a WHERE coalesce(a.user_id, '') = c.chain)`,
+  const ends = await ledger.query<{ chain: string; isThere: boolean }>(
+    `SELECT head.chain, entry.place = head.place AS "isThere"
+       FROM audit_chains AS head
+       LEFT JOIN LATERAL (SELECT place, sha256_hex FROM audit WHERE coalesce(user_id, '') = head.chain ORDER BY place DESC LIMIT 1)
+         AS entry ON true
+      WHERE (entry.place, entry.sha256_hex) IS DISTINCT FROM (head.place, head.sha256_hex)`,
   );
+  const named = (chain: string) => chain || 'nobody in particular';
   return [
     ...broken.map(({ id }) => `Entry ${id} of the audit trail does not fit its chain.`),
-    ...cut.map(({ chain }) => `The end of the audit chain of ${chain || 'nobody in particular'} is missing.`),
+    ...ends.map(({ chain, isThere }) =>
+      isThere
+        ? `The last entry of the audit chain of ${named(chain)} is another than was written.`
+        : `The end of the audit chain of ${named(chain)} is missing.`,
+    ),
   ];
 }

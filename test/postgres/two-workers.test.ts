@@ -298,6 +298,14 @@ describe('two workers on one PostgreSQL', { timeout: 600_000 }, () => {
       /does not fit its chain/,
     ],
     [
+      'the last audit entry of somebody, changed and sealed anew',
+      (queries) => {
+        const last = 'id = (SELECT max(id) FROM audit WHERE user_id IS NOT NULL)';
+        return queries.script(`UPDATE audit SET reason = 'Nothing.' WHERE ${last}; ${sealAnew(last)}`);
+      },
+      /The last entry of the audit chain of \d+ is another than was written/,
+    ],
+    [
       'a removed audit entry',
       (queries) =>
         queries.query(`DELETE FROM audit WHERE id = (SELECT max(id) FROM audit WHERE user_id IS NOT NULL)`),
