@@ -1,15 +1,16 @@
 /** Histories kept by name: those that told system and model apart, shrunk by fast-check, and the ones nearest to a bug. */
 import {
   type Command,
-  changeKeyService,
   changeScope,
   group,
   join,
   move,
+  OTHER_SERVICE,
   rekey,
   remove,
   rename,
   roll,
+  setRule,
   suspend,
   switchEncryption,
   undelete,
@@ -56,7 +57,11 @@ export const KEPT: readonly { readonly what: string; readonly commands: readonly
   },
   {
     what: 'another key service and back',
-    commands: [join('101'), changeKeyService('https://kacls-2.acme.example'), rekey('101', 'keyCompromise')],
+    commands: [
+      join('101'),
+      setRule('staff', { keyServiceUrl: OTHER_SERVICE }),
+      rekey('101', 'keyCompromise'),
+    ],
   },
   {
     what: 'out, deleted, and undeleted while still outside',

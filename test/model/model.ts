@@ -1,25 +1,36 @@
 /**
  * What Sealwright should come to, told far more simply than it is done: people, their certificates in order of birth, which of
- * them are revoked, and whom each issuer's CRL lists. No Gmail, no ledger, no steps, no crashes. A certificate's serial, and with
- * it when it is renewed, is drawn, so the model is told both once the certificate is there; it is told when CRLs were made, too.
+ * them are revoked and why, and whom each issuer's CRL lists. No ledger, no steps, no crashes, and of Gmail only what leaving
+ * took away there. A certificate's serial, and with it when it is renewed, is drawn, so the model is told both once the
+ * certificate is there; it is told when CRLs were made, too.
  */
+import type { DepartureTerms, PolicyRule } from '../../shared/domain/policy.ts';
+import type { KeyPurpose } from '../../shared/domain/records.ts';
+import type { RevocationReason } from '../../shared/domain/revocation-reason.ts';
+
 export const HOUR_MS = 3_600_000;
 export const DAY_MS = 24 * HOUR_MS;
-const LEAVE_MS = DAY_MS;
-const SUSPEND_MS = 30 * DAY_MS;
-const OVERLAP_MS = 72 * HOUR_MS;
 
 /** `none`: never covered, no trace. */
 export type PersonState = 'none' | 'active' | 'leaving' | 'out';
 
+/** The group's rule comes before the unit's. */
+export type RuleName = 'vip' | 'staff';
+export type Rules = Readonly<Record<RuleName, PolicyRule>>;
+
 export interface ModelLeaf {
-  readonly name: string;
-  readonly service: string;
+  readonly purpose: KeyPurpose;
+  /** The primary one first. */
+  readonly addresses: readonly string[];
+  readonly service: string | undefined;
+  readonly validityDays: number;
   /** The issuer that was active when it was issued. */
   readonly isUnderNext: boolean;
   readonly answersWish: boolean;
+  /** It was issued after this. */
+  readonly afterMs: number;
   dueMs?: number;
-  revoked: boolean;
+  revoked?: RevocationReason;
   /** Told, not predicted. */
   serial?: string;
   renewMs?: number;
@@ -27,50 +38,79 @@ export interface ModelLeaf {
 }
 
 export interface Person {
+  readonly userId: string;
   state: PersonState;
   presence: 'absent' | 'present' | 'deleted';
   unit: string;
   inGroup: boolean;
+  /** Of the primary address, and of the others. */
   name: string;
+  aliases: readonly string[];
   suspended: boolean;
   archived: boolean;
   encryption: boolean;
+  /** The rule that covered them last. */
+  rule?: RuleName;
   leftMs?: number | undefined;
   suspendedMs?: number | undefined;
+  deletedMs?: number;
   wish: boolean;
+  /** What leaving took from them in Gmail. */
+  taken: { identity: boolean; pairs: boolean };
+  /** Whether somebody changed that in Gmail by hand. */
+  handled: { identity: boolean; pairs: boolean };
+  /** When they were last brought to what should hold. */
+  settledMs: number;
   readonly leaves: ModelLeaf[];
+  /** Of those the ones that the identity uses. */
+  inUse: readonly ModelLeaf[];
 }
 
 export interface Model {
   readonly startMs: number;
   nowMs: number;
-  service: string;
-  /** The unit that the policy covers, beside the group. */
+  rules: Rules;
+  /** The unit that the rule `staff` covers. */
   scope: string;
   hasRolled: boolean;
-  readonly people: Map<string, Person>;
+  /** Commands carried out so far, and how many may be. */
+  done: number;
+  readonly longest: number;
+  readonly people: ReadonlyMap<string, Person>;
 }
 
-export const newModel = (userIds: readonly string[], nowMs: number, service: string): Model => ({
+export const newModel = (
+  userIds: readonly string[],
+  nowMs: number,
+  rules: Rules,
+  longest = Number.POSITIVE_INFINITY,
+): Model => ({
   startMs: nowMs,
-  nowMs,
-  service,
+  ...{ nowMs, longest },
+  rules,
   scope: '/Staff',
   hasRolled: false,
+  done: 0,
   people: new Map(
     userIds.map((userId) => [
       userId,
       {
+        userId,
         state: 'none',
         presence: 'absent',
         unit: '/Staff',
         inGroup: false,
         name: 'a',
+        aliases: [],
         suspended: false,
         archived: false,
         encryption: true,
         wish: false,
+        taken: { identity: false, pairs: false },
+        handled: { identity: false, pairs: false },
+        settledMs: nowMs,
         leaves: [],
+        inUse: [],
       },
     ]),
   ),
@@ -82,47 +122,79 @@ export const personOf = (model: Model, userId: string): Person => {
   return person;
 };
 
+export const addressOf = (userId: string, name: string): string => `${name}-${userId}@acme.example`;
+
+const hasEnded = ({ endMs }: ModelLeaf, atMs: number): boolean => endMs !== undefined && endMs <= atMs;
+
 /** What has ended by itself needs no revocation. */
-function revoke(leaf: ModelLeaf, atMs: number): void {
-  if (leaf.endMs === undefined || leaf.endMs > atMs) leaf.revoked = true;
+function revoke(leaf: ModelLeaf, atMs: number, reason: RevocationReason): void {
+  if (leaf.revoked === undefined && !hasEnded(leaf, atMs)) leaf.revoked = reason;
 }
 
 /** Somebody reports the key as compromised: whatever is live is revoked, whoever they are now, and a new key is wished. */
 export function compromise(person: Person, nowMs: number): void {
-  for (const leaf of person.leaves) revoke(leaf, nowMs);
+  for (const leaf of person.leaves) revoke(leaf, nowMs, 'keyCompromise');
   person.wish = true;
 }
 
+/** The rule that covers whoever is neither archived nor suspended. */
+const ruleFor = (model: Model, { inGroup, unit }: Person): RuleName | undefined => {
+  if (inGroup) return 'vip';
+  return `${unit}/`.startsWith(`${model.scope}/`) ? 'staff' : undefined;
+};
+
 /** Brings a person to what should hold now. */
 export function settle(model: Model, person: Person): void {
+  revokeDue(model, person);
+  bring(model, person);
+  revokeDue(model, person);
+  person.settledMs = model.nowMs;
+}
+
+function revokeDue(model: Model, person: Person): void {
   for (const leaf of person.leaves)
-    if (leaf.dueMs !== undefined && leaf.dueMs <= model.nowMs) revoke(leaf, leaf.dueMs);
+    if (leaf.dueMs !== undefined && leaf.dueMs <= model.nowMs) revoke(leaf, leaf.dueMs, 'superseded');
+}
+
+function bring(model: Model, person: Person): void {
   if (person.presence === 'absent') return;
+  const covering = ruleFor(model, person);
   if (person.presence === 'deleted') {
+    if (person.rule === undefined) return;
     // Whoever comes back and is outside begins a grace period of their own.
     person.leftMs = undefined;
-    leave(model, person, model.nowMs, true);
+    const { deleteMs } = model.rules[person.rule].grace;
+    leave(model, person, 'cessationOfOperation', person.deletedMs ?? 0, deleteMs);
     return;
   }
-  const isInScope = person.inGroup || `${person.unit}/`.startsWith(`${model.scope}/`);
-  const outside = !isInScope || person.archived;
-  const covered = !outside && !person.suspended;
-  if (person.state === 'none' && !covered) return;
-  person.leftMs = outside ? (person.leftMs ?? model.nowMs) : undefined;
+  const isOutside = covering === undefined || person.archived;
+  if (!isOutside && !person.suspended) person.rule = covering;
+  if (person.rule === undefined) return;
+  person.leftMs = isOutside ? (person.leftMs ?? model.nowMs) : undefined;
   person.suspendedMs = person.suspended ? (person.suspendedMs ?? model.nowMs) : undefined;
+  const rule = model.rules[covering ?? person.rule];
+  const { grace, onArchive, onLeave, onSuspend } = rule;
   if (person.leftMs !== undefined) {
-    leave(model, person, person.leftMs + LEAVE_MS, person.encryption && !person.suspended);
+    const [graceMs, terms] = person.archived ? [grace.archiveMs, onArchive] : [grace.leaveMs, onLeave];
+    leave(model, person, 'affiliationChanged', person.leftMs, graceMs, terms);
   } else if (person.suspendedMs !== undefined) {
-    leave(model, person, person.suspendedMs + SUSPEND_MS, true);
+    leave(model, person, 'privilegeWithdrawn', person.suspendedMs, grace.suspendMs, onSuspend);
   } else {
     person.state = 'active';
-    if (person.encryption) issue(model, person);
+    if (person.encryption) issue(model, person, rule);
   }
 }
 
-/** `gmailAnswers`: where it does not, deleting the identity is parked, and the person is not out before it is done. */
-function leave(model: Model, person: Person, dueMs: number, gmailAnswers: boolean): void {
-  if (person.state === 'none') return;
+/** `terms`: what is done in Gmail; nothing, where the account is gone. */
+function leave(
+  model: Model,
+  person: Person,
+  reason: RevocationReason,
+  beganMs: number,
+  graceMs: number,
+  terms: DepartureTerms = { identity: 'keep', keypair: 'keep' },
+): void {
+  const dueMs = beganMs + graceMs;
   if (person.leaves.length === 0) {
     person.wish = false;
     person.state = 'out';
@@ -132,33 +204,56 @@ function leave(model: Model, person: Person, dueMs: number, gmailAnswers: boolea
     person.state = 'leaving';
     return;
   }
-  for (const leaf of person.leaves) revoke(leaf, dueMs);
+  // When it falls due, somebody looks; what a change of policy made overdue is done now.
+  const atMs = dueMs > person.settledMs ? dueMs : model.nowMs;
+  for (const leaf of person.leaves) revoke(leaf, atMs, leaf.dueMs === undefined ? reason : 'superseded');
   person.wish = false;
-  person.state = gmailAnswers || person.state === 'out' ? 'out' : 'leaving';
+  if (person.state === 'out') return;
+  const takes = terms.identity === 'delete' || terms.keypair === 'disable';
+  if (takes && (!person.encryption || person.suspended)) {
+    person.state = 'leaving';
+    return;
+  }
+  person.taken.identity ||= terms.identity === 'delete';
+  person.taken.pairs ||= terms.keypair === 'disable';
+  person.state = 'out';
 }
 
-function issue(model: Model, person: Person): void {
+function issue(model: Model, person: Person, rule: PolicyRule): void {
+  const { userId, name, aliases } = person;
+  const wanted = [name, ...(rule.aliases === 'no' ? [] : aliases)].map((each) => addressOf(userId, each));
+  const loses = ({ addresses }: ModelLeaf) => addresses.some((address) => !wanted.includes(address));
   const fits = (leaf: ModelLeaf) =>
     !person.wish &&
-    !leaf.revoked &&
+    leaf.revoked === undefined &&
     leaf.dueMs === undefined &&
     (leaf.renewMs === undefined || leaf.renewMs > model.nowMs) &&
-    leaf.name === person.name &&
-    leaf.service === model.service;
-  let current = person.leaves.findLast(fits);
-  if (current === undefined) {
-    current = {
-      ...{ name: person.name, service: model.service, isUnderNext: model.hasRolled },
-      ...{ answersWish: person.wish, revoked: false },
+    leaf.addresses[0] === wanted[0] &&
+    (rule.aliases !== 'at-once' || (!loses(leaf) && leaf.addresses.length === wanted.length)) &&
+    leaf.service === rule.keyServiceUrl;
+  const purposes: readonly KeyPurpose[] = rule.profile === 'split' ? ['signing', 'encryption'] : ['dual-use'];
+  const inUse = purposes.map((purpose) => {
+    const known = person.leaves.findLast((leaf) => leaf.purpose === purpose && fits(leaf));
+    if (known !== undefined) return known;
+    const made: ModelLeaf = {
+      ...{ purpose, addresses: wanted, service: rule.keyServiceUrl, validityDays: rule.validityDays },
+      ...{ isUnderNext: model.hasRolled, answersWish: person.wish, afterMs: person.settledMs },
     };
-    person.leaves.push(current);
-  }
+    person.leaves.push(made);
+    return made;
+  });
+  person.inUse = inUse;
   person.wish = false;
+  person.taken = { identity: false, pairs: false };
+  const overlapMs = rule.grace.supersededMs;
+  if (overlapMs === undefined) return;
   for (const [index, leaf] of person.leaves.entries()) {
-    const hasEnded = leaf.endMs !== undefined && leaf.endMs <= model.nowMs;
-    if (leaf === current || leaf.revoked || leaf.dueMs !== undefined || hasEnded) continue;
-    const older = index < person.leaves.indexOf(current);
-    if (leaf.name !== person.name || (current.answersWish && older)) leaf.dueMs = model.nowMs + OVERLAP_MS;
+    if (inUse.includes(leaf) || leaf.revoked || leaf.dueMs !== undefined || hasEnded(leaf, model.nowMs))
+      continue;
+    const current = inUse.find(({ purpose }) => purpose === leaf.purpose) ?? inUse[0];
+    const isRekeyed = current?.answersWish === true && index < person.leaves.indexOf(current);
+    if (leaf.addresses[0] !== wanted[0] || isRekeyed || (rule.aliases === 'at-once' && loses(leaf)))
+      leaf.dueMs = model.nowMs + overlapMs;
   }
 }
 
@@ -171,7 +266,8 @@ export function predictedCrl(model: Model, isNext: boolean, madeMs: readonly num
   return [...model.people.values()]
     .flatMap(({ leaves }) => leaves)
     .filter(
-      ({ isUnderNext, revoked, endMs }) => isUnderNext === isNext && revoked && (endMs ?? 0) >= earlierMs,
+      ({ isUnderNext, revoked, endMs }) =>
+        isUnderNext === isNext && revoked !== undefined && (endMs ?? 0) >= earlierMs,
     )
     .map(({ serial }) => serial ?? 'not told')
     .sort();

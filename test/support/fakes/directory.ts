@@ -41,7 +41,7 @@ function pageOf<User>(everybody: readonly User[], pageToken = '0'): Page<readonl
 export function fakeDirectory(clock: ManualClock): FakeDirectory {
   const users = stateCell({
     living: new Map<string, DirectoryUser>(),
-    deleted: new Map<string, DirectoryUser>(),
+    deleted: new Map<string, DirectoryUser & { readonly deletedAt: Date }>(),
   });
   const channels = new Map<string, WatchChannel & { token: string; address: string }>();
   const members = new Map<string, Set<string>>();
@@ -52,6 +52,7 @@ export function fakeDirectory(clock: ManualClock): FakeDirectory {
     openChannels: channels,
     members,
     put(changes) {
+      const { deletedAt: _, ...deleted } = users.now.deleted.get(changes.userId) ?? {};
       const user: DirectoryUser = {
         primaryEmail: `user-${changes.userId}@acme.example`,
         aliases: [],
@@ -59,7 +60,7 @@ export function fakeDirectory(clock: ManualClock): FakeDirectory {
         suspended: false,
         archived: false,
         mailboxReady: true,
-        ...(users.now.living.get(changes.userId) ?? users.now.deleted.get(changes.userId)),
+        ...(users.now.living.get(changes.userId) ?? deleted),
         ...changes,
       };
       users.now.deleted.delete(user.userId);
@@ -70,7 +71,7 @@ export function fakeDirectory(clock: ManualClock): FakeDirectory {
       const user = users.now.living.get(userId);
       if (user === undefined) return;
       users.now.living.delete(userId);
-      users.now.deleted.set(userId, user);
+      users.now.deleted.set(userId, { ...user, deletedAt: clock.now() });
     },
     forget(userId) {
       users.now.living.delete(userId);
@@ -84,7 +85,10 @@ export function fakeDirectory(clock: ManualClock): FakeDirectory {
       const user = users.now.living.get(userId);
       if (user !== undefined) return { kind: 'present', user };
       const deleted = users.now.deleted.get(userId);
-      if (deleted !== undefined) return { kind: 'deleted', userId, primaryEmail: deleted.primaryEmail };
+      if (deleted !== undefined) {
+        const { primaryEmail, deletedAt } = deleted;
+        return { kind: 'deleted', userId, primaryEmail, deletedAt };
+      }
       return { kind: 'absent', userId };
     },
     async resolve(address) {
