@@ -6,8 +6,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { z } from 'zod';
-import type { CheckpointDocument, EntryDocument } from '../../shared/audit/document.ts';
-import { checkpointPage, entryPage } from '../audit/documents.ts';
+import type { ChainEndDocument, CheckpointDocument, EntryDocument } from '../../shared/audit/document.ts';
+import { chainEndPage, checkpointPage, entryPage } from '../audit/documents.ts';
 import { CommandFailure } from '../failure.ts';
 import {
   type AuditEntryView,
@@ -173,6 +173,15 @@ export class AdminClient {
     do {
       const page = await this.read('v1/audit', entryPage, { limit: PAGE, user, after });
       yield page.entries;
+      after = page.next;
+    } while (after !== undefined);
+  }
+
+  async *chainEndPages(): AsyncGenerator<readonly ChainEndDocument[]> {
+    let after: string | undefined;
+    do {
+      const page = await this.read('v1/audit/chains', chainEndPage, { limit: PAGE, after });
+      yield page.chains;
       after = page.next;
     } while (after !== undefined);
   }

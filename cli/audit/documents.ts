@@ -59,6 +59,10 @@ export const checkpointDocument: z.ZodType<CheckpointDocument> = z.object({
 export const trailDocument = z.union([entryDocument, checkpointDocument]);
 
 export const entryPage = z.looseObject({ entries: z.array(entryDocument), next: z.string().optional() });
+export const chainEndPage = z.looseObject({
+  chains: z.array(z.object({ chain: z.string(), place: number, sha256Hex })),
+  next: z.string().optional(),
+});
 export const checkpointPage = z.looseObject({
   checkpoints: z.array(checkpointDocument),
   next: z.string().optional(),

@@ -1,6 +1,11 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { type CheckpointDocument, type EntryDocument, entryOf } from '../../shared/audit/document.ts';
+import {
+  type ChainEndDocument,
+  type CheckpointDocument,
+  type EntryDocument,
+  entryOf,
+} from '../../shared/audit/document.ts';
 import { TrailChecker, type TrailFinding, type TrailReport } from '../../shared/audit/trail-checker.ts';
 import type { StoredCheckpoint } from '../../shared/ports/ledger/audit-chains.ts';
 import { AdminClient } from '../admin/client.ts';
@@ -33,7 +38,7 @@ export const auditVerify: Command = {
   },
   notes: [
     'Computes every hash again on this machine and checks every checkpoint: it believes neither ledger nor admin API.',
-    'Ends with 1 when something was changed. Entries after the last checkpoint are chained but not signed yet.',
+    'Ends with 1 when something was changed. Entries after the last checkpoint are chained but not signed yet; of the live trail they are held against how far each chain goes by the ledger’s own account.',
     'Without --root it takes any signer that comes with its issuer: then it finds damage, but not a trail forged as a whole.',
     CONNECTION_NOTE,
   ],
@@ -42,7 +47,8 @@ export const auditVerify: Command = {
     const trust = trustUpTo(rootFile === undefined ? undefined : readRoot(rootFile));
     const file = call.text('file');
     const trail = file === undefined ? await liveTrail(call) : await fileTrail(file);
-    const checker = new TrailChecker(trail.checkpoints.map(storedCheckpoint), trust);
+    const ends = trail.ends.map((end) => ({ ...end, place: BigInt(end.place) }));
+    const checker = new TrailChecker(trail.checkpoints.map(storedCheckpoint), trust, ends);
     const findings: TrailFinding[] = [];
     await withProgress(
       call.terminal,
@@ -58,18 +64,22 @@ export const auditVerify: Command = {
 
 interface Trail {
   readonly checkpoints: readonly CheckpointDocument[];
+  /** None for a copy: how far the chains go now says nothing about it. */
+  readonly ends: readonly ChainEndDocument[];
   readonly entries: AsyncIterable<EntryDocument>;
 }
 
-/** Checkpoints first: those made while the entries are read are for the next time. */
+/** Checkpoints and ends first: what is written while the entries are read is for the next time. */
 async function liveTrail(call: Call): Promise<Trail> {
   const admin = new AdminClient(connectionOf(call));
   const checkpoints: CheckpointDocument[] = [];
   for await (const page of admin.checkpointPages()) checkpoints.push(...page);
+  const ends: ChainEndDocument[] = [];
+  for await (const page of admin.chainEndPages()) ends.push(...page);
   async function* entries() {
     for await (const page of admin.auditDocuments(undefined)) yield* page;
   }
-  return { checkpoints, entries: entries() };
+  return { checkpoints, ends, entries: entries() };
 }
 
 /** Read twice, because there is one checkpoint for thousands of entries and an export need not fit into memory. */
@@ -81,7 +91,7 @@ async function fileTrail(file: string): Promise<Trail> {
   async function* entries() {
     for await (const document of documentsOf(file)) if (document.kind === 'entry') yield document;
   }
-  return { checkpoints, entries: entries() };
+  return { checkpoints, ends: [], entries: entries() };
 }
 
 async function* documentsOf(file: string): AsyncGenerator<EntryDocument | CheckpointDocument> {

@@ -1,4 +1,4 @@
-import { checkpointDocument, entryDocument } from '../../shared/audit/document.ts';
+import { type ChainEndDocument, checkpointDocument, entryDocument } from '../../shared/audit/document.ts';
 import { beginningOf, leaveTermsOf } from '../../shared/audit/leave.ts';
 import { LEAVE_BEGUN } from '../../shared/domain/leave.ts';
 import { invalidInput, permanent } from '../../shared/errors.ts';
@@ -10,7 +10,7 @@ import { pageSize } from './page-size.ts';
 export interface AdminAuditDeps {
   readonly ledger: Pick<
     Ledger,
-    'auditTrail' | 'auditEntriesOfStep' | 'crlListings' | 'checkpoints' | 'userIdOfAddress'
+    'auditTrail' | 'auditEntriesOfStep' | 'auditEnds' | 'crlListings' | 'checkpoints' | 'userIdOfAddress'
   >;
 }
 
@@ -88,6 +88,21 @@ export async function readCheckpoints(deps: AdminAuditDeps, query: URLSearchPara
     body: {
       checkpoints: checkpoints.map(checkpointDocument),
       ...(checkpoints.length === limit && last !== undefined ? { next: String(last) } : {}),
+    },
+  };
+}
+
+/** `{"chains":[…],"next"}`: where each chain ends by the ledger's own account, by chain; `''` is the common one. */
+export async function readChains(deps: AdminAuditDeps, query: URLSearchParams): Promise<HttpAnswer> {
+  const afterChain = query.get('after');
+  const limit = pageSize(query);
+  const ends = await deps.ledger.auditEnds({ limit, ...(afterChain === null ? {} : { afterChain }) });
+  const last = ends.at(-1)?.chain;
+  return {
+    status: 200,
+    body: {
+      chains: ends.map((end): ChainEndDocument => ({ ...end, place: String(end.place) })),
+      ...(ends.length === limit && last !== undefined ? { next: last } : {}),
     },
   };
 }

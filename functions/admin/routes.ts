@@ -7,7 +7,7 @@
  */
 import type { ProveDeps } from '../../shared/reconcile/prove-keys.ts';
 import type { HttpAnswer } from '../wire/http.ts';
-import { type AdminAuditDeps, readAudit, readCheckpoints } from './audit.ts';
+import { type AdminAuditDeps, readAudit, readChains, readCheckpoints } from './audit.ts';
 import { type CertificateDeps, readCertificate } from './certificates.ts';
 import { type DeadLetterDeps, readDeadLetter, readDeadLetters, settleDeadLetters } from './dead-letters.ts';
 import { type DeviceDeps, readDevice, requestDevice, revokeDevice } from './devices.ts';
@@ -242,6 +242,9 @@ const OPERATION: readonly AdminRoute[] = [
   ),
   get('/v1/audit', 'the audit trail, oldest first; `?user=…&after=…&limit=…`', (deps, { query }) =>
     readAudit(deps, query),
+  ),
+  get('/v1/audit/chains', 'how far each chain goes, by the ledger’s own account', (deps, { query }) =>
+    readChains(deps, query),
   ),
   get('/v1/audit/checkpoints', 'its signed checkpoints', (deps, { query }) => readCheckpoints(deps, query)),
 ];

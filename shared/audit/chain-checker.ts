@@ -26,7 +26,17 @@ interface Link {
 /** Takes entries in the order of their numbers and says what is wrong. Memory grows with the chains, not the entries. */
 export class ChainChecker {
   readonly #links = new Map<string, Link>();
+  /** Those that no entry has reached yet. */
+  readonly #ends: Map<string, ChainHead>;
   #entries = 0;
+
+  /**
+   * `ends`: how far the chains went by the ledger's own account when the reading began; without it, nobody can say whether the
+   * last entries are those that were written.
+   */
+  constructor(ends: readonly ChainHead[] = []) {
+    this.#ends = new Map(ends.map((end) => [end.chain, end]));
+  }
 
   /** Findings this entry brings to light. */
   take(entry: ChainedEntry): readonly ChainFinding[] {
@@ -84,7 +94,20 @@ export class ChainChecker {
         }
       }
     }
+    for (const { chain, place } of this.#ends.values()) {
+      findings.push({
+        kind: 'removed',
+        chain,
+        place,
+        message: `${named(chain)}: the end of the chain is missing; the ledger has written ${place} entries.`,
+      });
+    }
     return findings;
+  }
+
+  #isOtherEnd(entry: ChainedEntry): boolean {
+    const end = this.#ends.get(chainOf(entry));
+    return end?.place === entry.place && end.sha256Hex !== entry.sha256Hex;
   }
 
   #follow(chain: string): readonly ChainFinding[] {
@@ -98,7 +121,10 @@ export class ChainChecker {
         findings.push(found('changed', entry, 'is not what was written: its hash is another'));
       } else if (link.sha256Hex !== undefined && entry.previousSha256Hex !== link.sha256Hex) {
         findings.push(found('inserted', entry, 'does not follow the entry before it'));
+      } else if (this.#isOtherEnd(entry)) {
+        findings.push(found('changed', entry, 'is another than the one that the ledger says it wrote last'));
       }
+      if (this.#ends.get(chain)?.place === entry.place) this.#ends.delete(chain);
       this.#links.set(chain, { place: entry.place, sha256Hex: entry.sha256Hex, early: link.early });
     }
   }

@@ -3,7 +3,7 @@
  * without the ledger; and a table for people. Numbers of 64 bits are decimal strings, instants ISO 8601 in UTC.
  */
 
-import type { ChainedEntry, CrlListing, StoredCheckpoint } from '../ports/ledger/audit-chains.ts';
+import type { ChainedEntry, ChainHead, CrlListing, StoredCheckpoint } from '../ports/ledger/audit-chains.ts';
 import type { AuditEntry } from '../ports/ledger.ts';
 import { leaveTermsOf } from './leave.ts';
 
@@ -64,6 +64,11 @@ export interface CheckpointDocument {
   readonly statement: string;
   /** DER of CMS SignedData, base64; absent while it is not signed. */
   readonly signed?: string;
+}
+
+/** Where a chain ends by the ledger's own account. */
+export interface ChainEndDocument extends Omit<ChainHead, 'place'> {
+  readonly place: string;
 }
 
 const causeDocument = ({ at, ...cause }: AuditEntry['cause']): EntryDocument['cause'] => ({

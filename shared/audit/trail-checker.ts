@@ -1,7 +1,7 @@
 import type { Certificate } from '../pki/certificate.ts';
 import { DerError } from '../pki/der-reader.ts';
 import { readSignedText } from '../pki/signed-text-reader.ts';
-import type { ChainedEntry, StoredCheckpoint } from '../ports/ledger/audit-chains.ts';
+import type { ChainedEntry, ChainHead, StoredCheckpoint } from '../ports/ledger/audit-chains.ts';
 import { ChainChecker, type ChainFinding } from './chain-checker.ts';
 import { type Checkpoint, HeadsDigest, parseStatement, statementSha256Hex } from './checkpoint.ts';
 import { NO_ENTRY_SHA256_HEX } from './entry.ts';
@@ -38,7 +38,7 @@ export type TrustSigner = (
 
 /** A whole trail against its checkpoints: takes entries in the order of their numbers, says what is wrong as it shows. */
 export class TrailChecker {
-  readonly #chains = new ChainChecker();
+  readonly #chains: ChainChecker;
   readonly #checkpoints: readonly StoredCheckpoint[];
   readonly #trust: TrustSigner;
   #next = 0;
@@ -47,8 +47,9 @@ export class TrailChecker {
   #last: Checkpoint | undefined;
   #uncovered = 0;
 
-  /** All checkpoints there are, by number. */
-  constructor(checkpoints: readonly StoredCheckpoint[], trust: TrustSigner) {
+  /** All checkpoints there are, by number; `ends` as `ChainChecker` takes them. */
+  constructor(checkpoints: readonly StoredCheckpoint[], trust: TrustSigner, ends: readonly ChainHead[] = []) {
+    this.#chains = new ChainChecker(ends);
     this.#checkpoints = checkpoints;
     this.#trust = trust;
   }

@@ -106,6 +106,24 @@ describe('sealwright audit verify', () => {
     });
     await restore();
   });
+
+  it('finds the last entry of a chain changed and sealed anew, and the end of one cut off, by the ledger’s own account', async () => {
+    const restore = await world.save();
+    const last = 'id = (SELECT max(id) FROM audit)';
+    await asReplica(
+      world.database,
+      `UPDATE audit SET reason = 'nothing' WHERE ${last};
+       UPDATE audit SET sha256_hex = encode(sha256(convert_to(audit_text(audit), 'UTF8')), 'hex') WHERE ${last};
+       DELETE FROM audit WHERE id = (SELECT max(id) FROM audit WHERE user_id = '1');`,
+    );
+    const { exit, stdout } = await run('audit', 'verify');
+    expect(exit).toBe(1);
+    expect(stdout).toMatch(
+      /The common chain: entry \d+ \(.+\) is another than the one that the ledger says it wrote last\./,
+    );
+    expect(stdout).toMatch(/User 1: the end of the chain is missing; the ledger has written \d+ entries\./);
+    await restore();
+  });
 });
 
 describe('sealwright audit export', () => {

@@ -67,6 +67,18 @@ export const trailContract = (open: () => Promise<Database>): void => {
       expect(await heads(ids[2] ?? 0n)).toEqual(['1 2', '2 1']);
     });
 
+    it('end where the ledger says that they do, page by page', async () => {
+      for (const userId of ['2', '1', undefined, '1']) await ledger.audit(entry(userId));
+      const trail = await ledger.auditTrail({ limit: 10 });
+      const endOf = (chain: string) => {
+        const { place, sha256Hex } =
+          trail.findLast(({ userId = '' }) => userId === chain) ?? expect.unreachable();
+        return { chain, place, sha256Hex };
+      };
+      expect(await ledger.auditEnds({ limit: 2 })).toEqual([endOf(''), endOf('1')]);
+      expect(await ledger.auditEnds({ afterChain: '1', limit: 2 })).toEqual([endOf('2')]);
+    });
+
     it.each([
       `UPDATE audit SET reason = 'other'`,
       'DELETE FROM audit',

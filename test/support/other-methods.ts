@@ -35,6 +35,8 @@ export async function useOtherMethods(ledger: Ledger): Promise<void> {
 
 async function readMuch(ledger: Ledger): Promise<void> {
   await ledger.addressHistory({ limit: 5 });
+  await ledger.auditEnds({ limit: 5 });
+  await ledger.auditEnds({ afterChain: '1', limit: 5 });
   await ledger.backlog();
   await ledger.countCardKeys();
   await ledger.countImportedKeys();

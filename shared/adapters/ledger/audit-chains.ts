@@ -81,6 +81,13 @@ export const auditChains = (
 
     auditHeads: (lastEntryId) => readHeads(database, lastEntryId),
 
+    auditEnds: ({ afterChain, limit }) =>
+      database.query<ChainHead>(
+        `SELECT chain, place, sha256_hex AS "sha256Hex" FROM audit_chains
+          WHERE $1::text IS NULL OR chain > $1 ORDER BY chain LIMIT $2`,
+        [afterChain ?? null, limit],
+      ),
+
     crlListings: async (serialsHex) => {
       const rows = await database.query<ListingRow>(
         `SELECT leaf.serial_hex, leaf.issuer_id, revocation.revoked_at, crl.crl_number, crl.published_at

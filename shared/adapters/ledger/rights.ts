@@ -272,6 +272,7 @@ export const RIGHTS: Readonly<Record<LedgerUser, Readonly<Record<string, Rights>
       read: true,
       add: 'at user_id cause_source cause_id cause_event cause_actor step reason outcome details cause_at',
     },
+    audit_chains: { read: true },
     audit_checkpoints: { read: true },
     blocked_keys: { read: true },
     channels: { read: 'channel_id resource_id event expires_at retired_at' },

@@ -59,6 +59,11 @@ export interface AuditChains {
   settledAuditEntry(): Promise<bigint>;
   /** Newest entry, at or before an entry number, of each chain; by chain, compared octet by octet. */
   auditHeads(lastEntryId: bigint): AsyncIterable<ChainHead>;
+  /**
+   * Where each chain ends by the ledger's own account, which it keeps beside the entries; by chain, compared octet by octet. An
+   * entry that is written meanwhile moves an end on, never back.
+   */
+  auditEnds(filter: { afterChain?: string; limit: number }): Promise<readonly ChainHead[]>;
 
   /** Of those among these serials that are revoked. */
   crlListings(serialsHex: readonly string[]): Promise<readonly CrlListing[]>;

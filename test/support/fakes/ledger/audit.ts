@@ -24,7 +24,10 @@ function chained({ rows }: Memory): readonly ChainedEntry[] {
 
 export const audit = (
   memory: Memory,
-): Pick<Ledger, 'audit' | 'auditTrail' | 'auditEntriesOfStep' | 'settledAuditEntry' | 'auditHeads'> => ({
+): Pick<
+  Ledger,
+  'audit' | 'auditTrail' | 'auditEntriesOfStep' | 'settledAuditEntry' | 'auditHeads' | 'auditEnds'
+> => ({
   audit: async (entry) => insertAudit(memory, entry),
   auditTrail: async ({ userId, afterId = 0n, limit }) =>
     chained(memory)
@@ -34,12 +37,19 @@ export const audit = (
     chained(memory).filter((entry) => entry.step === step && userIds.includes(entry.userId ?? '')),
   settledAuditEntry: async () => BigInt(memory.rows.now.audit.length),
   async *auditHeads(lastEntryId) {
-    const heads = new Map<string, ChainHead>();
-    for (const entry of chained(memory)) {
-      const chain = chainOf(entry);
-      if (entry.id <= lastEntryId)
-        heads.set(chain, { chain, place: entry.place, sha256Hex: entry.sha256Hex });
-    }
-    yield* [...heads.values()].toSorted((left, right) => byText(left.chain, right.chain));
+    yield* headsUpTo(memory, lastEntryId);
   },
+  auditEnds: async ({ afterChain, limit }) =>
+    headsUpTo(memory, BigInt(memory.rows.now.audit.length))
+      .filter(({ chain }) => afterChain === undefined || byText(chain, afterChain) > 0)
+      .slice(0, limit),
 });
+
+function headsUpTo(memory: Memory, lastEntryId: bigint): readonly ChainHead[] {
+  const heads = new Map<string, ChainHead>();
+  for (const entry of chained(memory)) {
+    const chain = chainOf(entry);
+    if (entry.id <= lastEntryId) heads.set(chain, { chain, place: entry.place, sha256Hex: entry.sha256Hex });
+  }
+  return [...heads.values()].toSorted((left, right) => byText(left.chain, right.chain));
+}
