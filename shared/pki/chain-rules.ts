@@ -79,6 +79,14 @@ export const CHAIN_RULES = {
     fix: 'Renew it; if it is not valid yet, check the clock.',
     covers: ['not-before-skew'],
   },
+  'chain-extension-duplicate': {
+    severity: 'error',
+    sentence: 'No extension appears twice in a certificate.',
+    source: 'RFC 5280 §4.2',
+    scope: 'rfc',
+    fix: 'Have it issued anew: readers differ in which of the two they believe.',
+    covers: ['extension-duplicate'],
+  },
   'chain-issuer-ends-soon': {
     severity: 'warning',
     sentence: 'Every CA lives for at least another half a year.',
@@ -195,11 +203,20 @@ export const CHAIN_RULES = {
   },
   'gmail-ca-path-length-advice': {
     severity: 'warning',
-    sentence: 'A CA that issues users should have path length 0.',
+    sentence:
+      'A CA that issues users should have path length 0, and one between it and the root a path length at all.',
+    source: 'Google A.3 and A.4',
+    scope: 'google',
+    fix: 'Make the next CA with a path length that leaves room for the CAs below it and no more.',
+    covers: ['basic-constraints'],
+  },
+  'gmail-ca-subject-advice': {
+    severity: 'warning',
+    sentence: 'The name of a CA that issues users should show that it is a CA.',
     source: 'Google A.4',
     scope: 'google',
-    fix: 'Make the next issuing CA with path length 0.',
-    covers: ['basic-constraints'],
+    fix: 'Give the next issuing CA a common name such as "Acme S/MIME Issuing CA 1".',
+    covers: ['subject-ca'],
   },
   'gmail-ca-policy-advice': {
     severity: 'warning',
@@ -226,6 +243,41 @@ export const CHAIN_RULES = {
     scope: 'google',
     fix: 'Have it issued with public http:// addresses.',
     covers: ['url-scheme', 'url-host', 'url-parameters'],
+  },
+  'gmail-extension-not-critical': {
+    severity: 'error',
+    sentence:
+      'Policies, CRL addresses, access to issuer and OCSP, key identifiers and subjectAltName are not critical, a subjectAltName beside an empty subject aside.',
+    source: 'Google A.3 to A.5; RFC 5280 §4.2.1 and §4.2.2.1',
+    scope: 'google',
+    fix: 'Have it issued with the extension not marked critical.',
+    covers: ['extension-criticality'],
+  },
+  'gmail-critical-extension': {
+    severity: 'error',
+    sentence:
+      'No other extension is critical: only key usage, extended key usage and basicConstraints may be, and in a CA those that constrain names and policies.',
+    source: 'Google A.5; RFC 5280 §4.2; RFC 8550 §4.4',
+    scope: 'google',
+    fix: 'Have it issued without the extension, or with it not critical: readers refuse what they do not know.',
+    covers: ['extension-unexpected', 'extension-criticality'],
+  },
+  'gmail-policy-qualifier': {
+    severity: 'error',
+    sentence: 'The practice statement that a policy names is an http or https link.',
+    source: 'Google A.4 and A.5',
+    scope: 'google',
+    fix: 'Have it issued with such a link or without one.',
+    covers: ['policy-qualifier'],
+  },
+  'gmail-extensions-agree': {
+    severity: 'error',
+    sentence:
+      'A Netscape certificate type, where there is one, says exactly what basicConstraints and extended key usage say.',
+    source: 'Google A.1',
+    scope: 'google',
+    fix: 'Have it issued without that extension, which nothing needs any more.',
+    covers: [],
   },
   'gmail-leaf-validity': {
     severity: 'error',
@@ -277,6 +329,15 @@ export const CHAIN_RULES = {
     scope: 'google',
     fix: 'Have it issued with the user’s primary Gmail address as rfc822Name.',
     covers: ['subject-address-in-san', 'san-address', 'extension-missing'],
+  },
+  'gmail-leaf-not-before': {
+    severity: 'error',
+    sentence:
+      'A user certificate begins within 48 hours of its signing; when that was no certificate says, so this is broken for sure where it begins more than 48 hours from now.',
+    source: 'Google A.5',
+    scope: 'google',
+    fix: 'Have it issued to begin now; if it should have begun, check the clock.',
+    covers: ['not-before-skew'],
   },
   'gmail-leaf-names': {
     severity: 'error',

@@ -267,6 +267,7 @@ function profileFindings(
   });
 }
 
+const NOT_BEFORE_MS = 48 * 3_600_000;
 const HALF_A_YEAR_MS = 183 * 86_400_000;
 
 /** What must hold between a certificate and the path it stands in. */
@@ -297,6 +298,13 @@ function links(
   const { notBefore, notAfter } = certificate;
   note('chain-expired', notBefore.at <= now, () => `it begins ${notBefore.at.toISOString()}`);
   note('chain-expired', notAfter.at >= now, () => `it ended ${notAfter.at.toISOString()}`);
+  if (index === 0 && !member.isCa) {
+    note(
+      'gmail-leaf-not-before',
+      notBefore.at.getTime() - now.getTime() <= NOT_BEFORE_MS,
+      () => `it begins ${notBefore.at.toISOString()}`,
+    );
+  }
   if (index > 0 || expects === 'issuing') {
     const { keyUsage } = extensions;
     const critical = certificate.extensions.some(({ oid, critical }) => oid === '2.5.29.19' && critical);

@@ -3,6 +3,7 @@ import { signatureAlgorithmOf } from './algorithm.ts';
 import type { ChainMember, ChainRole } from './chain-path.ts';
 import type { ChainRuleId } from './chain-rules.ts';
 import { DerError, inside, readOid, readWhole } from './der-reader.ts';
+import { checkExtensions } from './lint-gmail-extensions.ts';
 import { type NameAttribute, readName } from './name.ts';
 import {
   ANY_POLICY,
@@ -34,7 +35,10 @@ export function lintRole(member: ChainMember, role: ChainRole): readonly RoleFin
     key === undefined ? 'a key that cannot be read' : describeKey(key),
   );
   if (role === 'root') checkRoot(member, note);
-  else checkIssued(member, role, note);
+  else {
+    checkIssued(member, role, note);
+    checkExtensions(member, role, note);
+  }
   if (role === 'issuing') checkIssuing(member, note);
   if (role === 'issuing' || role === 'intermediate') checkCaUsage(member, role, note);
   if (role === 'leaf') checkLeaf(member, key, note);
@@ -163,10 +167,11 @@ function checkIssuing(member: ChainMember, note: Note): void {
   note('gmail-ca-validity', validityMs <= 20 * YEAR_MS, () => years);
   note('gmail-ca-validity-advice', validityMs <= 10 * YEAR_MS || validityMs > 20 * YEAR_MS, () => years);
   checkPurpose('gmail-ca-purpose', member, note);
+  const names = attributesOf(member).filter(({ oid }) => CA_NAME_OIDS.includes(oid));
   note(
-    'gmail-ca-path-length-advice',
-    extensions.basicConstraints?.pathLength === 0,
-    () => `path length ${extensions.basicConstraints?.pathLength ?? 'unlimited'}`,
+    'gmail-ca-subject-advice',
+    names.some(({ value }) => SHOWS_A_CA.test(value)),
+    () => names.map(({ value }) => `"${value}"`).join(', ') || 'an empty name',
   );
   const policies = extensions.certificatePolicies ?? [];
   note(
@@ -175,6 +180,14 @@ function checkIssuing(member: ChainMember, note: Note): void {
     () => (policies.length === 0 ? 'no policy' : 'anyPolicy'),
   );
 }
+
+const CA_NAME_OIDS: readonly string[] = [
+  ATTRIBUTE_OIDS.commonName,
+  ATTRIBUTE_OIDS.organizationName,
+  ATTRIBUTE_OIDS.organizationalUnitName,
+];
+/** "Acme Users CA 2", "Acme SubCA", "Autorité de certification", "Acme Trust Services", "Zertifizierungsstelle". */
+const SHOWS_A_CA = /(^|[^a-z])((sub|root)?cas?|pki|issuing|issuer|trust|ac)([^a-z]|$)|certif|zertifi/i;
 
 function checkPurpose(rule: ChainRuleId, member: ChainMember, note: Note): void {
   const purposes = member.extensions.extKeyUsage;
@@ -204,9 +217,21 @@ function checkCaUsage(member: ChainMember, role: ChainRole, note: Note): void {
   const allowed: readonly KeyUsage[] = ['keyCertSign', 'cRLSign', 'digitalSignature'];
   const others = (usage ?? []).filter((use) => !allowed.includes(use));
   if (role === 'issuing') note('gmail-ca-key-usage', others.length === 0, () => others.join(' + '));
+  const pathLength = member.extensions.basicConstraints?.pathLength;
+  note(
+    'gmail-ca-path-length-advice',
+    role === 'issuing' ? pathLength === 0 : pathLength !== undefined,
+    () => `path length ${pathLength ?? 'unlimited'}`,
+  );
 }
 
-/** The page tolerates more than our profiles write. */
+/** What a user's key is for; the page tolerates more beside it than our profiles write. */
+const MAIN_LEAF_USES: readonly KeyUsage[] = [
+  'digitalSignature',
+  'nonRepudiation',
+  'keyEncipherment',
+  'keyAgreement',
+];
 const LEAF_USES: Readonly<Record<'rsa' | 'ec', readonly KeyUsage[]>> = {
   rsa: ['digitalSignature', 'nonRepudiation', 'keyEncipherment', 'dataEncipherment'],
   ec: ['digitalSignature', 'nonRepudiation', 'keyAgreement', 'encipherOnly', 'decipherOnly'],
@@ -237,7 +262,8 @@ function checkLeaf(member: ChainMember, key: PublicKey | undefined, note: Note):
   );
   note(
     'gmail-leaf-key-usage',
-    usage === undefined || (usage.length > 0 && usage.every((use) => allowed.includes(use))),
+    usage === undefined ||
+      (usage.some((use) => MAIN_LEAF_USES.includes(use)) && usage.every((use) => allowed.includes(use))),
     () => usage?.join(' + ') || 'an empty key usage',
   );
   checkPurpose('gmail-leaf-purpose', member, note);

@@ -12,12 +12,14 @@ import {
   time,
   utf8String,
 } from '../../shared/pki/der.ts';
+import { generateRsaKey } from '../../shared/pki/key.ts';
 import { type ChainLintOptions, type ChainReport, lintChain } from '../../shared/pki/lint-chain.ts';
 import { derToPem } from '../../shared/pki/pem.ts';
 import { certsOnlyPkcs7, gmailPkcs7Pem } from '../../shared/pki/pkcs7.ts';
 import { writePkcs12 } from '../../shared/pki/pkcs12.ts';
 import { RULES } from '../../shared/pki/rules.ts';
 import { signable } from '../../shared/pki/signable.ts';
+import { signerFromPkcs8 } from '../../shared/pki/signer.ts';
 import { assembleCertificate } from '../../shared/pki/tbs.ts';
 import {
   type ForeignChain,
@@ -132,6 +134,12 @@ describe('the chain linter, for a chain that cannot be used, says so in one sent
       ['no leaf', () => pem(ca.issuing.certificateDer, ca.root.certificateDer), ['chain-leaf-missing']],
       ['expired', () => pem(...chain()), ['chain-expired'], { now: new Date(NOW.getTime() + 366 * DAY) }],
       ['not valid yet', () => pem(...chain()), ['chain-expired'], { now: new Date(NOW.getTime() - DAY) }],
+      [
+        'not valid for another three days',
+        () => pem(...chain()),
+        ['chain-expired', 'gmail-leaf-not-before'],
+        { now: new Date(NOW.getTime() - 3 * DAY) },
+      ],
       ['another address', () => pem(...chain()), ['gmail-leaf-address'], { address: 'eve@acme.example' }],
       [
         'a private key of another certificate',
@@ -344,6 +352,94 @@ describe.skipIf(!opensslInstalled)('the chain linter, for a chain of another CA,
       ],
       ['an issuer for everything', issuingWith('extendedKeyUsage'), ['gmail-ca-purpose']],
       ['an issuer without a CRL address', issuingWith('crlDistributionPoints'), ['gmail-crl-point']],
+      [
+        'a critical policy',
+        leafWith('certificatePolicies', 'certificatePolicies = critical, 1.3.6.1.4.1.32473.2.1'),
+        ['gmail-extension-not-critical'],
+      ],
+      [
+        'a critical CRL address',
+        leafWith(
+          'crlDistributionPoints',
+          'crlDistributionPoints = critical, URI:http://crl.other.example/users.crl',
+        ),
+        ['gmail-extension-not-critical'],
+      ],
+      [
+        'a critical address of the issuer',
+        leafWith(
+          'authorityInfoAccess',
+          'authorityInfoAccess = critical, caIssuers;URI:http://crl.other.example/users.crt',
+        ),
+        ['gmail-extension-not-critical'],
+      ],
+      [
+        'a critical subjectAltName beside a subject',
+        leafWith('subjectAltName', 'subjectAltName = critical, email:bob@other.example'),
+        ['gmail-extension-not-critical'],
+      ],
+      [
+        'an issuer with a critical policy',
+        issuingWith('certificatePolicies', 'certificatePolicies = critical, 1.3.6.1.4.1.32473.2.1'),
+        ['gmail-extension-not-critical'],
+      ],
+      [
+        'a critical extension that nobody knows',
+        { leafExtensions: [...LEAF_EXTENSIONS, '1.3.6.1.4.1.32473.9 = critical, DER:0500'] },
+        ['gmail-critical-extension'],
+      ],
+      [
+        'constraints on names in a user certificate',
+        { leafExtensions: [...LEAF_EXTENSIONS, 'nameConstraints = critical, permitted;email:other.example'] },
+        ['gmail-critical-extension'],
+      ],
+      [
+        'an issuer with a critical extension that nobody knows',
+        { issuingExtensions: [...ISSUING_EXTENSIONS, '1.3.6.1.4.1.32473.9 = critical, DER:0500'] },
+        ['gmail-critical-extension'],
+      ],
+      [
+        'a practice statement that is no link',
+        {
+          leafExtensions: [
+            ...replaced(LEAF_EXTENSIONS, 'certificatePolicies', 'certificatePolicies = @policy'),
+            '[policy]',
+            'policyIdentifier = 1.3.6.1.4.1.32473.2.1',
+            'CPS.1 = ldap://other.example/cps',
+          ],
+        },
+        ['gmail-policy-qualifier'],
+      ],
+      [
+        'a Netscape type for servers',
+        { leafExtensions: [...LEAF_EXTENSIONS, 'nsCertType = server, email, client'] },
+        ['gmail-extensions-agree'],
+      ],
+      [
+        'a Netscape type without S/MIME',
+        { leafExtensions: [...LEAF_EXTENSIONS, 'nsCertType = client'] },
+        ['gmail-extensions-agree'],
+      ],
+      [
+        'a Netscape type of a CA in a user certificate',
+        { leafExtensions: [...LEAF_EXTENSIONS, 'nsCertType = email, client, emailCA'] },
+        ['gmail-extensions-agree'],
+      ],
+      [
+        'an issuer with a Netscape type of a user',
+        { issuingExtensions: [...ISSUING_EXTENSIONS, 'nsCertType = email, client'] },
+        ['gmail-extensions-agree'],
+      ],
+      [
+        'a Netscape type that is rubbish',
+        { leafExtensions: [...LEAF_EXTENSIONS, '2.16.840.1.113730.1.1 = DER:0500'] },
+        ['gmail-extensions-agree'],
+      ],
+      [
+        'a key for nothing but dataEncipherment',
+        leafWith('keyUsage', 'keyUsage = critical, dataEncipherment'),
+        ['gmail-leaf-key-usage'],
+      ],
     ];
 
   shown.push(...refused.flatMap(([, , rules]) => rules));
@@ -351,6 +447,55 @@ describe.skipIf(!opensslInstalled)('the chain linter, for a chain of another CA,
   test.each(refused)('refuses %s', (_what, options, rules) => {
     const report = foreign(options);
     expect(errors(report).toSorted()).toEqual(rules.toSorted());
+  });
+
+  const taken: readonly (readonly [string, Parameters<typeof foreignChain>[0]])[] = [
+    [
+      'a Netscape type that agrees, and extensions that are unknown and not critical',
+      {
+        leafExtensions: [...LEAF_EXTENSIONS, 'nsCertType = email, client', '1.3.6.1.4.1.32473.9 = DER:0500'],
+        issuingExtensions: [...ISSUING_EXTENSIONS, 'nsCertType = emailCA, sslCA'],
+      },
+    ],
+    [
+      'constraints on names in its issuer',
+      {
+        issuingExtensions: [
+          ...ISSUING_EXTENSIONS,
+          'nameConstraints = critical, permitted;email:other.example',
+        ],
+      },
+    ],
+    [
+      'a practice statement on https',
+      {
+        leafExtensions: [
+          ...replaced(LEAF_EXTENSIONS, 'certificatePolicies', 'certificatePolicies = @policy'),
+          '[policy]',
+          'policyIdentifier = 1.3.6.1.4.1.32473.2.1',
+          'CPS.1 = https://other.example/cps',
+        ],
+      },
+    ],
+    [
+      'a critical subjectAltName beside an empty subject',
+      {
+        leafSubject: '/',
+        leafExtensions: replaced(
+          LEAF_EXTENSIONS,
+          'subjectAltName',
+          'subjectAltName = critical, email:bob@other.example',
+        ),
+      },
+    ],
+    [
+      'an encrypting key that may encipher data too',
+      leafWith('keyUsage', 'keyUsage = critical, keyEncipherment, dataEncipherment'),
+    ],
+  ];
+
+  test.each(taken)('accepts %s', (_what, options) => {
+    expect(errors(foreign(options))).toEqual([]);
   });
 
   it('says less where our own rule says the same again', () => {
@@ -451,6 +596,21 @@ describe('the chain linter, for one thing changed in a chain of ours and signed 
       ['gmail-ca-path-length-advice'],
     ],
     [
+      'an issuing CA whose name could be anybody’s',
+      {
+        issuing: parts({ subject: named('Acme Mail') }),
+        leaf: parts({ issuer: named('Acme Mail') }),
+      },
+      ['gmail-ca-subject-advice'],
+    ],
+    [
+      'an extension that is there twice',
+      {
+        leaf: (tbsDer) => withMoreExtension(tbsDer, '2.5.29.37', false, sequence(oid('1.3.6.1.5.5.7.3.4'))),
+      },
+      ['chain-extension-duplicate'],
+    ],
+    [
       'an issuing CA without a policy',
       { issuing: (tbsDer) => withExtension(tbsDer, 'certificatePolicies', undefined) },
       ['gmail-ca-policy-advice'],
@@ -482,6 +642,24 @@ describe('the chain linter, for one thing changed in a chain of ours and signed 
     const report = lint(pem(...(await signedAgain(changed))));
     expect(chainRules(report)).toEqual(rules);
     expect(report.acceptable).toBe(rules.every((rule) => CHAIN_RULES[rule].severity === 'warning'));
+  });
+
+  it('names the rule: a CA above the issuing one that says nothing of a path length', async () => {
+    const above = await generateRsaKey(2048);
+    const tbsOf = (der: Uint8Array) => readCertificate(der).tbsDer;
+    const between = parts({ subject: named('Acme Policy CA'), spki: above.spkiDer });
+    const certificate = async (pathLength: readonly Uint8Array[]) => {
+      const tbs = constraints(booleanTrue(), ...pathLength)(between(tbsOf(ca.issuing.certificateDer)));
+      return assembleCertificate(tbs, 'sha384WithRSA', await ca.rootSigner.sign(signable(tbs)));
+    };
+    const lower = parts({ issuer: named('Acme Policy CA') })(tbsOf(ca.issuing.certificateDer));
+    const signer = signerFromPkcs8(above.pkcs8Der, { algorithm: 'sha384WithRSA' });
+    const issuing = assembleCertificate(lower, 'sha384WithRSA', await signer.sign(signable(lower)));
+    const rules = async (pathLength: readonly Uint8Array[]) =>
+      chainRules(lint(pem(leaf, issuing, await certificate(pathLength), ca.root.certificateDer)));
+    expect(await rules([])).toEqual(['gmail-ca-path-length-advice']);
+    expect(await rules([integer(1)])).toEqual([]);
+    expect(await rules([integer(0)])).toEqual(['chain-path-length']);
   });
 
   it('names the rule: a CA that nobody in the chain was issued by', async () => {
