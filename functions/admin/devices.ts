@@ -3,7 +3,6 @@
  * certification request, which proves possession and carries no secret. It is written down, and the one loop certifies it.
  */
 import { z } from 'zod';
-import { sharedWithKnownKeys } from '../../shared/authority/known-keys.ts';
 import type { DeviceKeyRecord, LeafRecord, UserLedger } from '../../shared/domain/records.ts';
 import {
   isRevocationReason,
@@ -12,6 +11,7 @@ import {
 } from '../../shared/domain/revocation-reason.ts';
 import { invalidInput, isSealwrightError, permanent, retryable } from '../../shared/errors.ts';
 import { type CertifiableKey, readCertificationRequest } from '../../shared/pki/certification-request.ts';
+import { sharedWithKnownKeys } from '../../shared/pki/known-keys.ts';
 import { INTENT_LIFETIME_MS } from '../../shared/plan/timing.ts';
 import type { Bus } from '../../shared/ports/bus.ts';
 import type { Clock } from '../../shared/ports/clock.ts';

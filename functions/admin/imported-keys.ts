@@ -6,10 +6,10 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { ActivePolicySource } from '../../shared/activation/active-policy.ts';
-import { sharedWithKnownKeys } from '../../shared/authority/known-keys.ts';
 import type { ImportedCertificate } from '../../shared/domain/imported-certificate.ts';
 import type { UserLedger, UserRecord, WrapProof } from '../../shared/domain/records.ts';
 import { invalidInput, isSealwrightError, permanent } from '../../shared/errors.ts';
+import { sharedWithKnownKeys } from '../../shared/pki/known-keys.ts';
 import {
   readOldCertificate,
   requireImportableKey,

@@ -8,13 +8,13 @@ import { invalidInput, isSealwrightError, permanent } from '../errors.ts';
 import { readIssuer } from '../pki/certificate.ts';
 import { chainMember } from '../pki/chain-path.ts';
 import { generateRsaKey } from '../pki/key.ts';
+import { sharedWithKnownKeys } from '../pki/known-keys.ts';
 import { buildLeaf } from '../pki/leaf.ts';
 import { type ChainFinding, chainFinding, errorsOf, lintChain } from '../pki/lint-chain.ts';
 import { derToPem } from '../pki/pem.ts';
 import { drawSerial } from '../pki/serial.ts';
 import type { Bucket } from '../ports/bucket.ts';
 import type { AuthorityDeps } from './deps.ts';
-import { sharedWithKnownKeys } from './known-keys.ts';
 import { objectName } from './publish-crl.ts';
 
 export interface IssuerChain {

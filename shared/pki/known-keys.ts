@@ -1,6 +1,13 @@
 /** What a key from outside is compared with, whichever way it comes in. */
-import { sharedAmong, type Weakness } from '../pki/weak-key.ts';
-import type { Ledger } from '../ports/ledger.ts';
+import { sharedAmong, type Weakness } from './weak-key.ts';
+
+/** Every public key (SubjectPublicKeyInfo, DER) that was ever to be certified, in pages; the ledger is one. */
+export interface KnownKeys {
+  knownPublicKeys(page: {
+    readonly after?: string;
+    readonly limit: number;
+  }): Promise<{ readonly spkisDer: readonly Uint8Array[]; readonly next?: string }>;
+}
 
 const KEYS_AT_ONCE = 2_000;
 
@@ -9,14 +16,14 @@ const KEYS_AT_ONCE = 2_000;
  * a hundred thousand; the very same key among them is no finding.
  */
 export const sharedWithKnownKeys = async (
-  ledger: Pick<Ledger, 'knownPublicKeys'>,
+  known: KnownKeys,
   spkiDer: Uint8Array,
-): Promise<Weakness | undefined> => await sharedAmong(spkiDer, knownKeys(ledger));
+): Promise<Weakness | undefined> => await sharedAmong(spkiDer, pagesOf(known));
 
-async function* knownKeys(ledger: Pick<Ledger, 'knownPublicKeys'>): AsyncGenerator<readonly Uint8Array[]> {
+async function* pagesOf(known: KnownKeys): AsyncGenerator<readonly Uint8Array[]> {
   let after: string | undefined;
   do {
-    const page = await ledger.knownPublicKeys({
+    const page = await known.knownPublicKeys({
       limit: KEYS_AT_ONCE,
       ...(after === undefined ? {} : { after }),
     });

@@ -7,11 +7,13 @@ import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest
 import { GMAIL_SCOPES, googleGmail } from '../../shared/adapters/gmail/google-gmail.ts';
 import { delegatedCredentials } from '../../shared/adapters/google/delegated-credentials.ts';
 import { cardFolder } from '../../shared/adapters/kacls/card-folder.ts';
+import { readRsaPublicKey } from '../../shared/pki/certificate.ts';
 import { buildCertificationRequest } from '../../shared/pki/certification-request.ts';
 import { derToPem } from '../../shared/pki/pem.ts';
 import { signerFromPkcs8 } from '../../shared/pki/signer.ts';
 import type { ReconcileDeps } from '../../shared/reconcile/context.ts';
 import { type Company, GMAIL_ACCOUNT, openCompany } from '../adapters/emulator-company.ts';
+import { rsaSpki } from '../pki/weak-moduli.ts';
 import { createWorld, DAY_MS, type Materials, makeMaterials, type World } from '../support/fakes/world.ts';
 import { policyOf, policyRule } from '../support/policy.ts';
 import { look } from './outcome.ts';
@@ -192,6 +194,20 @@ describe('somebody whose key is on a smart card', () => {
     const { user, keys } = await world.ledger.readUser(other);
     expect(user).toMatchObject({ state: 'blocked', reason: expect.stringContaining(`the user ${USER_ID}`) });
     expect(keys).toEqual([]);
+  });
+
+  test('never gets a key that shares its modulus with one that is known', async () => {
+    await makeKeyOnCard();
+    await look(deps);
+    const [known = expect.unreachable()] = (await state()).keys;
+    await wish(world, 'superseded');
+    const spkiDer = rsaSpki(readRsaPublicKey(known.spkiDer).modulus, 65_539n);
+    await look({ ...deps, cardKeys: { find: async () => ({ spkiDer, modulusBits: 2048 }) } });
+    expect((await state()).user).toMatchObject({
+      state: 'blocked',
+      reason: expect.stringContaining('same modulus'),
+    });
+    expect((await state()).keys).toHaveLength(1);
   });
 
   test('is told what to set where no folder is configured', async () => {

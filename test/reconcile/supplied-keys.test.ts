@@ -1,7 +1,9 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { permanent } from '../../shared/errors.ts';
+import { readRsaPublicKey } from '../../shared/pki/certificate.ts';
 import type { SuppliedKey } from '../../shared/ports/supplied-keys.ts';
 import type { ReconcileDeps } from '../../shared/reconcile/context.ts';
+import { rsaSpki } from '../pki/weak-moduli.ts';
 import {
   createWorld,
   KEY_SERVICE_URL,
@@ -92,5 +94,34 @@ describe('a rule whose keys are supplied', () => {
     const { suppliedKeys: _, ...without } = deps;
     await look(without);
     expect((await state()).user?.reason).toContain('SEALWRIGHT_KEY_FOLDER');
+  });
+
+  test('takes no key that shares its modulus or a prime with one that is known, and records nothing', async () => {
+    await look(deps);
+    const known = readRsaPublicKey(supplied?.spkiDer ?? new Uint8Array()).modulus;
+    await wish(world, 'superseded');
+    for (const [spkiDer, said] of [
+      [rsaSpki(known, 65_539n), 'same modulus'],
+      // The known modulus is a divisor of this one, as a shared prime would be.
+      [rsaSpki(known * 65_543n), 'shares a prime'],
+    ] as const) {
+      supplied = { spkiDer, modulusBits: 2048, wrappedKey: Buffer.from('shared').toString('base64') };
+      await look(deps);
+      const { user, keys, leaves } = await state();
+      expect(user).toMatchObject({ state: 'blocked', reason: expect.stringContaining(said) });
+      expect([keys.length, leaves.length]).toEqual([1, 1]);
+    }
+  });
+
+  test('takes no key of somebody else', async () => {
+    await look(deps);
+    const other = '100000000000000000009';
+    world.directory.put({ userId: other, primaryEmail: 'ben@acme.example' });
+    await look(deps, other);
+    expect((await world.ledger.readUser(other)).user).toMatchObject({
+      state: 'blocked',
+      reason: expect.stringContaining(`is that of the user ${USER_ID}`),
+    });
+    expect((await world.ledger.readUser(other)).keys).toEqual([]);
   });
 });

@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type { MakeKeyStep } from '../../domain/step.ts';
 import { permanent } from '../../errors.ts';
+import { sharedWithKnownKeys } from '../../pki/known-keys.ts';
 import type { StepContext, StepOutcome } from '../context.ts';
 
 /**
@@ -78,6 +79,21 @@ async function takeSuppliedKey(
     throw permanent(
       'supplied-key-unusable',
       `The key supplied for ${mailbox} was revoked as compromised; supply another one.`,
+    );
+  }
+  const other = await deps.ledger.otherHolderOfKey(spkiSha256Hex, facts.userId);
+  if (other !== undefined) {
+    throw permanent(
+      'supplied-key-unusable',
+      `The key supplied for ${mailbox} is that of the user ${other}; the files may be mixed up.`,
+    );
+  }
+  const weakness = await sharedWithKnownKeys(deps.ledger, spkiDer);
+  if (weakness !== undefined) {
+    throw permanent(
+      'supplied-key-unusable',
+      `The key supplied for ${mailbox} is weak, and nothing was recorded. ${weakness.sentence}`,
+      { details: { weakness: weakness.id } },
     );
   }
   const keyId = randomUUID();

@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type { TakeCardKeyStep } from '../../domain/step.ts';
 import { permanent } from '../../errors.ts';
+import { sharedWithKnownKeys } from '../../pki/known-keys.ts';
 import { liveLeaves } from '../../plan/holdings.ts';
 import type { StepContext, StepOutcome } from '../context.ts';
 
@@ -47,6 +48,14 @@ export async function takeCardKey(
     }
     made.keyIds.set(purpose, known.keyId);
     return { outcome: 'adopted', details: { keyId: known.keyId, purpose, spkiSha256Hex } };
+  }
+  const weakness = await sharedWithKnownKeys(deps.ledger, spkiDer);
+  if (weakness !== undefined) {
+    throw permanent(
+      'card-key-unusable',
+      `The card key handed over for ${mailbox} is weak, and nothing was recorded. ${weakness.sentence}`,
+      { details: { weakness: weakness.id } },
+    );
   }
   const keyId = randomUUID();
   await deps.ledger.recordKey(lease, {
