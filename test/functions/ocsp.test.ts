@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { createOcsp } from '../../functions/ocsp.ts';
 import { retryable } from '../../shared/errors.ts';
 import { sequence } from '../../shared/pki/der.ts';
@@ -373,6 +373,30 @@ describe('other people’s tools', () => {
     );
     expect(text).toContain('Verifying OCSP Response: Failure');
   });
+
+  it.runIf(installed('gpgsm') && installed('dirmngr') && installed('openssl'))(
+    'dirmngr of GnuPG 2.2 fetches the answer and does not find a signer that is named by its key, so that it takes nobody',
+    async (context) => {
+      if (!/gpgsm \(GnuPG\) 2\.2\./.test(tool({}).run('gpgsm', '--version').text))
+        context.skip('a newer gpgsm');
+      const box = tool(files());
+      box.run('mkdir', '-m', '700', 'home');
+      const print = box.run('openssl', 'x509', '-in', 'root.pem', '-noout', '-fingerprint', '-sha1').text;
+      box.write('home/trustlist.txt', `${/=([0-9A-F:]+)/.exec(print)?.[1]} S relax\n`);
+      box.write('home/dirmngr.conf', 'allow-ocsp\nlog-file dirmngr.log\nverbose\n');
+      onTestFinished(() => void box.run('gpgconf', '--homedir', 'home', '--kill', 'all'));
+      const gpgsm = (...words: readonly string[]) =>
+        run(box, 'gpgsm', '--homedir', 'home', '--batch', ...words);
+      for (const name of ['root', 'issuing', 'good', 'revoked'])
+        await gpgsm('--disable-crl-checks', '--import', `${name}.pem`);
+      const { text } = await gpgsm('--enable-ocsp', '--list-keys', '--with-validation');
+      expect(text.match(/\[checking the CRL failed: No public key\]/g)).toHaveLength(2);
+      // RFC 9919 §3.2.1 wants the signer named by its key, and 2.2 looks for none whose certificate comes with the answer.
+      expect(box.read('dirmngr.log').toString()).toMatch(
+        /status: success[\s\S]*responder certificate \{[0-9A-F]+\} not found/,
+      );
+    },
+  );
 
   it.runIf(installed('ocspclnt') && installed('certutil'))(
     'NSS ocspclnt, sent by the address in the certificate, takes the good and refuses the revoked',

@@ -1,7 +1,7 @@
 /**
  * Every kind of file that leaves, in the hands of programs that are not ours: each accepts the good one and refuses the bad
  * one, and where a program is known not to support something, that is shown. CRLs have `outside-tools-crl.test.ts`,
- * OCSP the last part of `test/functions/ocsp.test.ts`.
+ * OCSP the last part of `test/functions/ocsp.test.ts`; `outside-tools-kinds.test.ts` is the table of all kinds and programs.
  *
  * The tools know the machine's clock only, so this authority is of today.
  */

@@ -1,0 +1,189 @@
+/** One of every kind of file that leaves, good and bad, for programs that are not ours; the tools know the machine's clock only. */
+import { randomBytes } from 'node:crypto';
+import { makeRootCrl } from '../../shared/authority/root-crl.ts';
+import { madeOffline } from '../../shared/domain/recorded.ts';
+import type { LeafSubject } from '../../shared/domain/subject-template.ts';
+import { readCertificate } from '../../shared/pki/certificate.ts';
+import { buildCertificationRequest } from '../../shared/pki/certification-request.ts';
+import { buildCrl } from '../../shared/pki/crl.ts';
+import { makeIssuingCsr } from '../../shared/pki/csr.ts';
+import { issueCertificate, issueCrl } from '../../shared/pki/issue.ts';
+import { generateEcKey, generateRsaKey } from '../../shared/pki/key.ts';
+import { buildLeaf, type LeafRequest } from '../../shared/pki/leaf.ts';
+import { derToPem } from '../../shared/pki/pem.ts';
+import { certsOnlyPkcs7 } from '../../shared/pki/pkcs7.ts';
+import { encryptPrivateKeyPem } from '../../shared/pki/private-key.ts';
+import { AUDIT_SIGNER, type KeyKind, type LeafUse, leafProfileFor } from '../../shared/pki/profile.ts';
+import { drawSerial } from '../../shared/pki/serial.ts';
+import { buildAuditSigner } from '../../shared/pki/service-certificate.ts';
+import { signText } from '../../shared/pki/signed-text.ts';
+import { signerFromPkcs8 } from '../../shared/pki/signer.ts';
+import { sampleAuthority } from './sample-authority.ts';
+
+export const PASSWORD = 'correct horse';
+
+const SPONSOR: LeafSubject = {
+  template: {
+    country: 'DE',
+    organization: 'Acme GmbH',
+    organizationIdentifier: 'NTRDE-HRB123456',
+    givenName: '{givenName}',
+    surname: '{familyName}',
+    commonName: '{givenName} {familyName}',
+  },
+  givenName: 'Ana',
+  familyName: 'Ünal',
+};
+
+interface LeafKind {
+  readonly use?: LeafUse;
+  readonly key?: KeyKind;
+  readonly request?: Partial<LeafRequest>;
+}
+
+/** Every kind of user certificate: by use, by key, by subject, by address. */
+export const LEAF_KINDS = {
+  'dual-use-rsa': {},
+  'dual-use-ec': { key: 'ec' },
+  'signing-rsa': { use: 'signing' },
+  'signing-ec': { use: 'signing', key: 'ec' },
+  'encryption-rsa': { use: 'encryption' },
+  'encryption-ec': { use: 'encryption', key: 'ec' },
+  sponsor: { request: { subject: SPONSOR } },
+  'several-addresses': { request: { addresses: ['ana@acme.example', 'a.unal@acme.example', 'a@b.example'] } },
+  'international-domain': { request: { addresses: ['ana@bücher.example'] } },
+  'long-address': { request: { addresses: [`${'a'.repeat(60)}@${'b'.repeat(60)}.example`] } },
+} as const satisfies Record<string, LeafKind>;
+
+export type LeafKindName = keyof typeof LEAF_KINDS;
+export type Files = Readonly<Record<string, Uint8Array | string>>;
+
+const pem = (...ders: readonly Uint8Array[]) => ders.map((der) => derToPem('CERTIFICATE', der)).join('');
+/** The same with the last octet changed, which is the signature's. */
+const forged = (der: Uint8Array) =>
+  Uint8Array.from(der, (octet, at) => (at === der.length - 1 ? octet ^ 1 : octet));
+
+/** `urlBase` is where the CRLs will be fetched from. For each leaf kind there are `KIND.good.pem` and `KIND.revoked.pem`. */
+export async function outsideArtefacts(urlBase: string): Promise<Files> {
+  const now = new Date();
+  const ca = await sampleAuthority({ now, trial: true, urlBase });
+  const [ec, auditKey, device] = await Promise.all([
+    generateEcKey('P-256'),
+    generateEcKey('P-256'),
+    generateRsaKey(2048),
+  ]);
+  const issuer = {
+    ...ca.leafRequest().issuer,
+    crlUrl: `${urlBase}/issuing.crl`,
+    issuerUrl: `${urlBase}/issuing.cer`,
+  };
+  const above = [ca.issuing.certificateDer, ca.root.certificateDer] as const;
+  const files: Record<string, Uint8Array | string> = {
+    'root.pem': pem(above[1]),
+    'issuing.pem': pem(above[0]),
+    'root-key.pem': encryptPrivateKeyPem(ca.root.pkcs8Der, PASSWORD, randomBytes, 10_000),
+  };
+  const revoked: string[] = [];
+  let goodDer: Uint8Array = new Uint8Array();
+  for (const [name, kind] of Object.entries<LeafKind>(LEAF_KINDS)) {
+    const key = kind.key ?? 'rsa';
+    const profile = leafProfileFor(
+      kind.use ?? 'dual-use',
+      key,
+      kind.request?.subject === undefined ? 'mailbox' : 'sponsor',
+    );
+    for (const state of ['good', 'revoked']) {
+      const { tbsDer } = buildLeaf(
+        ca.leafRequest({
+          issuer,
+          profile,
+          spkiDer: key === 'ec' ? ec.spkiDer : ca.userKey.spkiDer,
+          addresses: [`${name}@acme.example`],
+          ...kind.request,
+        }),
+      );
+      const der = await issueCertificate({
+        tbsDer: madeOffline(tbsDer),
+        profile,
+        issuerCertificateDer: above[0],
+        signer: ca.issuingSigner,
+        signingTime: now,
+      });
+      if (state === 'revoked') revoked.push(readCertificate(der).serialHex);
+      else goodDer = der;
+      files[`${name}.${state}.pem`] = pem(der);
+      files[`${name}.${state}.chain.pem`] = pem(der, ...above);
+    }
+  }
+  const { tbsDer: crlTbs } = buildCrl({
+    issuerCertificateDer: above[0],
+    crlNumber: 3n,
+    now,
+    entries: revoked
+      .toSorted()
+      .map((serialHex) => ({ serialHex, reason: 'keyCompromise' as const, revokedAt: now })),
+  });
+  const crl = await issueCrl({
+    tbsDer: madeOffline(crlTbs),
+    issuerCertificateDer: above[0],
+    signer: ca.issuingSigner,
+    signingTime: now,
+  });
+  const rootRevoking = await makeRootCrl({
+    rootDer: above[1],
+    signer: ca.rootSigner,
+    previousDer: ca.root.crlDer,
+    now,
+    revoke: { certificateDer: above[0], reason: 'keyCompromise' },
+  });
+  const csr = await makeIssuingCsr(
+    { country: 'DE', organization: 'Acme GmbH', commonName: 'Acme S/MIME Issuing CA 2' },
+    ca.issuingSigner,
+  );
+  const deviceCsr = await buildCertificationRequest(
+    'Ana’s phone',
+    signerFromPkcs8(device.pkcs8Der, { algorithm: 'sha256WithRSA' }),
+  );
+  const audit = buildAuditSigner({
+    issuer,
+    spkiDer: auditKey.spkiDer,
+    subject: { country: 'DE', organization: 'Acme GmbH', commonName: 'Acme audit signer' },
+    serialHex: drawSerial(randomBytes),
+    now,
+    validityDays: 365,
+  });
+  const auditDer = await issueCertificate({
+    tbsDer: madeOffline(audit.tbsDer),
+    profile: AUDIT_SIGNER,
+    issuerCertificateDer: above[0],
+    signer: ca.issuingSigner,
+    signingTime: now,
+  });
+  const checkpoint = await signText({
+    text: 'Sealwright audit checkpoint, version 1\nnumber: 1\n',
+    signer: signerFromPkcs8(auditKey.pkcs8Der, { certificateDer: auditDer }),
+    signerCertificateDer: auditDer,
+    chainDer: [above[0]],
+    signingTime: now,
+  });
+  const changed = Buffer.from(checkpoint);
+  changed.write('2', changed.indexOf('number: 1') + 8);
+  return {
+    ...files,
+    'issuing.crl': crl,
+    'root.crl': ca.root.crlDer,
+    'crls.pem': [crl, ca.root.crlDer].map((der) => derToPem('X509 CRL', der)).join(''),
+    'root-revoking.crl': rootRevoking,
+    'pkcs7.pem': derToPem('PKCS7', certsOnlyPkcs7([goodDer, ...above])),
+    'pkcs7.bad.pem': derToPem('PKCS7', certsOnlyPkcs7([forged(goodDer), ...above])),
+    'ca.csr': derToPem('CERTIFICATE REQUEST', csr),
+    'ca.bad.csr': derToPem('CERTIFICATE REQUEST', forged(csr)),
+    'device.csr': derToPem('CERTIFICATE REQUEST', deviceCsr),
+    'device.bad.csr': derToPem('CERTIFICATE REQUEST', forged(deviceCsr)),
+    'audit.pem': pem(auditDer),
+    'checkpoint.p7': checkpoint,
+    'checkpoint.bad.p7': changed,
+    'bundle.pem': pem(goodDer, ...above),
+    'bundle.bad.pem': pem(goodDer, forged(above[0]), above[1]),
+  };
+}
