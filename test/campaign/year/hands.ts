@@ -83,6 +83,7 @@ export class Hands {
         SEALWRIGHT_CREDENTIALS: 'metadata-server',
         GCE_METADATA_HOST: `127.0.0.1:${this.#local.portBase}`,
         METADATA_SERVER_DETECTION: 'assume-present',
+        NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] ?? '',
       },
     });
     if (mayEndWith.some((code) => code === ended.exit)) return ended;

@@ -42,6 +42,8 @@ const AT_ONCE = 8;
 
 export async function runYear(options: YearOptions): Promise<YearResult> {
   const stateDir = mkdtempSync(join(tmpdir(), 'sealwright-year-'));
+  // Of the dozen processes that begin in a year only the first compiles what they all run.
+  process.env['NODE_COMPILE_CACHE'] ??= join(stateDir, 'compiled');
   const story = await beginStory({
     stateDir,
     databaseUrl: options.databaseUrl,
