@@ -27,6 +27,11 @@ interface CompiledRoute {
   readonly prefix: string;
 }
 
+interface Found {
+  readonly route: Route;
+  readonly params: Readonly<Record<string, string>>;
+}
+
 interface Outcome {
   readonly answer: Answer;
   readonly caller: Caller | undefined;
@@ -34,6 +39,8 @@ interface Outcome {
   readonly cut?: 'before' | 'after';
 }
 
+/** Addresses whose route is remembered: the same mailboxes and users are asked about again and again. */
+const MOST_REMEMBERED = 10_000;
 const DEFAULT_MAX_BODY_BYTES = 16 * 1024 * 1024;
 
 export function createEmulatorServer(parts: ServerParts): Server {
@@ -42,8 +49,9 @@ export function createEmulatorServer(parts: ServerParts): Server {
     pattern: new URLPattern({ pathname: route.path }),
     prefix: literalPrefix(route.path),
   }));
+  const find = remembered((verb: string, path: string) => findRoute(compiled, verb, path));
   return createServer((request, response) => {
-    serve(parts, compiled, request, response).catch((error: unknown) => {
+    serve(parts, find, request, response).catch((error: unknown) => {
       // Nothing above this line may throw; if it does, the client must still get an answer.
       process.stderr.write(`emulator: ${error instanceof Error ? error.stack : String(error)}\n`);
       if (!response.headersSent) response.writeHead(500);
@@ -54,7 +62,7 @@ export function createEmulatorServer(parts: ServerParts): Server {
 
 async function serve(
   parts: ServerParts,
-  compiled: readonly CompiledRoute[],
+  find: (verb: string, path: string) => Found | undefined,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -65,7 +73,7 @@ async function serve(
     send(response, { status: 400, body: invalidArgument('The address of the request is malformed.').body() });
     return;
   }
-  const found = find(compiled, verb, url);
+  const found = find(verb, url.pathname);
   const body = await readBody(request, parts.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES);
   if (body === 'gone') return;
   const outcome = await run(parts, found, { request, response, verb, url, body });
@@ -89,7 +97,7 @@ async function serve(
 
 async function run(
   parts: ServerParts,
-  found: { route: Route; params: Record<string, string> } | undefined,
+  found: Found | undefined,
   context: {
     request: IncomingMessage;
     response: ServerResponse;
@@ -154,15 +162,11 @@ async function run(
   }
 }
 
-function find(
-  compiled: readonly CompiledRoute[],
-  verb: string,
-  url: URL,
-): { route: Route; params: Record<string, string> } | undefined {
+function findRoute(compiled: readonly CompiledRoute[], verb: string, path: string): Found | undefined {
   for (const { route, pattern, prefix } of compiled) {
     if (route.verb !== '*' && route.verb !== verb) continue;
-    if (!url.pathname.startsWith(prefix)) continue;
-    const groups = pattern.exec({ pathname: url.pathname })?.pathname.groups;
+    if (!path.startsWith(prefix)) continue;
+    const groups = pattern.exec({ pathname: path })?.pathname.groups;
     if (groups === undefined) continue;
     const params: Record<string, string> = {};
     for (const [name, value] of Object.entries(groups)) {
@@ -171,6 +175,18 @@ function find(
     return { route, params };
   }
   return undefined;
+}
+
+/** Which route an address has never changes. */
+function remembered(find: (verb: string, path: string) => Found | undefined) {
+  const known = new Map<string, Found>();
+  return (verb: string, path: string): Found | undefined => {
+    const name = `${verb} ${path}`;
+    const found = known.get(name) ?? find(verb, path);
+    if (known.size >= MOST_REMEMBERED) known.clear();
+    if (found !== undefined) known.set(name, found);
+    return found;
+  };
 }
 
 /** Of a pattern, without the slash before a group, which may be optional together with it. */
