@@ -10,11 +10,10 @@ import { mutate, numbersFrom } from '../test/pki/mutations.ts';
 import { ocspRequests } from '../test/pki/parsers.ts';
 import { NOW } from '../test/pki/sample-authority.ts';
 import { ocspStand } from '../test/support/ocsp-stand.ts';
+import { fuzzing, fuzzRows, heapMb } from './fuzzed.ts';
+import { report } from './report.ts';
 
-const inputs = Number(process.argv[2] ?? 120_000);
-const seed = Number(process.argv[3] ?? 20_261_122);
-const HANG_MS = 1000;
-const GROWTH_MB = 16;
+const { inputs, seed } = fuzzing();
 
 const stand = await ocspStand({ now: NOW });
 await stand.answer('7f01', { kind: 'good' });
@@ -42,18 +41,19 @@ for (let input = 0; input < inputs; input += 1) {
   if (input === Math.floor(inputs / 10)) early = heapMb();
 }
 const growth = heapMb() - early;
-for (const crash of crashes.slice(0, 5)) console.log(crash);
-console.log(
-  JSON.stringify({
+for (const crash of crashes.slice(0, 5)) console.error(crash);
+const answers = Array.from(answered, ([said, count]) => `${count} ${said}`).join(', ');
+const good = report(
+  'Damaged OCSP requests',
+  fuzzRows({
     inputs,
-    seed,
-    answered: Object.fromEntries(answered),
     crashed: crashes.length,
-    slowestMs: Math.round(slowestMs),
-    heapGrowthMb: Number(growth.toFixed(1)),
+    slowestMs,
+    growthMb: growth,
+    note: `seed ${seed}; answered ${answers}`,
   }),
 );
-process.exitCode = crashes.length === 0 && slowestMs < HANG_MS && growth < GROWTH_MB ? 0 : 1;
+process.exitCode = good ? 0 : 1;
 
 async function ask(body: Buffer, posted: boolean): Promise<string> {
   const answer = await handle({
@@ -67,10 +67,4 @@ async function ask(body: Buffer, posted: boolean): Promise<string> {
   const { responseStatus } = readOcspResponse(answer.body);
   if (responseStatus === 2) throw new Error('internalError');
   return ['successful', 'malformedRequest', '', 'tryLater', '', '', 'unauthorized'][responseStatus] ?? '?';
-}
-
-/** Without `--expose-gc` the figure has whatever the collector has left lying about. */
-function heapMb(): number {
-  globalThis.gc?.();
-  return process.memoryUsage().heapUsed / 2 ** 20;
 }

@@ -17,7 +17,11 @@ const BENCHES = [
   'sweep',
   'ocsp',
   'join-storm',
+  'fuzz-pki',
+  'fuzz-ocsp',
 ] as const;
+/** A tenth of what each of these does by itself, `node --expose-gc bench/fuzz-….ts`. */
+const FUZZED_INPUTS = '12000';
 const OUT = 'bench-out';
 
 async function main(names: readonly string[]): Promise<number> {
@@ -39,7 +43,8 @@ async function main(names: readonly string[]): Promise<number> {
 /** Rejects when the benchmark fails without rows; one that misses a target has rows and says so in them. */
 function rowsOf(name: string): Promise<readonly BenchRow[]> {
   const file = join(import.meta.dirname, `${name}.ts`);
-  const child = spawn(process.execPath, [file, '--json'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const words = name.startsWith('fuzz-') ? ['--expose-gc', file, FUZZED_INPUTS] : [file];
+  const child = spawn(process.execPath, [...words, '--json'], { stdio: ['ignore', 'pipe', 'inherit'] });
   let output = '';
   child.stdout.on('data', (chunk: Buffer) => {
     output += chunk.toString();

@@ -11,7 +11,7 @@ export interface BenchRow {
   readonly peer: number;
   /** What the peer is, such as "openssl ca -gencrl". */
   readonly peerName: string;
-  readonly unit: 'ms' | 'per second' | 'per CPU second' | 'MB' | '|t|';
+  readonly unit: 'ms' | 'per second' | 'per CPU second' | 'MB' | '|t|' | 'inputs';
   /** What the ratio `ours / peer` should be, where there is a goal. */
   readonly target?: { readonly atMost: number } | { readonly atLeast: number };
   /** Anything else worth a line, such as peak memory. */

@@ -156,8 +156,19 @@ describe('issuing', () => {
     const outcome = await look({ ...world.deps, random: broken }, third);
     expect(outcome).toMatchObject({
       kind: 'stopped',
-      stops: [{ step: 'issue-leaf', error: { code: 'conflict' } }],
+      stops: [
+        {
+          step: 'issue-leaf',
+          error: {
+            code: 'conflict',
+            message: `The serial ${taken?.serialHex} exists already: draw another.`,
+          },
+        },
+      ],
     });
+    expect((await world.ledger.readUser(third)).leaves).toEqual([]);
+    expect((await world.ledger.readLeafIntent(taken?.serialHex ?? ''))?.userId).toBe(USER_ID);
+    expect(world.gmail.account(third).pairs).toEqual([]);
   });
 
   test('finishes what was intended, with the same serial and the same bytes', async () => {
