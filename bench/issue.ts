@@ -1,17 +1,22 @@
 /**
- * Certificates per second, ledger left out: build (with its lint), then lint, sign, compare, verify, against
- * the bare signature with the same key in the same run: `node bench/issue.ts [--quick] [--json]`. Further rows say where the
- * time goes. All of it is processor time, the signing thread's included, taken in turns of a tenth of a second: on a busy machine
- * the wall clock would measure the others.
+ * Certificates per second against the bare signature with the same key in the same run: `node bench/issue.ts [--quick] [--json]`.
+ * One issue is what the functions do: build and lint, commit the intent to the ledger, then what `sign` does with its serial: read
+ * the intent again, lint, sign, compare, verify, record. Further rows say where the time goes. No network between the two, no key
+ * generation, nothing of Gmail.
+ *
+ * The ledger is a PostgreSQL (`DATABASE_URL` with a schema of its own there, or a private cluster), else the embedded one, and the
+ * rows say which. All of it is wall time, as the ledger's is another process's: medians of each part over many issues, one after the
+ * other and in turns with the peer, so that a busy machine tells on both.
  *
  * Enough is what Gmail's quota can take: a hundred a second. There is no target, as the figure is the machine's.
  */
-
-import { createPrivateKey, createPublicKey, randomBytes, sign, verify } from 'node:crypto';
-import { madeOffline } from '../shared/domain/recorded.ts';
+import { createHash, createPrivateKey, createPublicKey, randomBytes, sign, verify } from 'node:crypto';
+import { openEmbeddedLedger, openPostgresLedger } from '../shared/adapters/ledger/open.ts';
+import { signLeafIntent } from '../shared/authority/sign.ts';
+import { addressesOf } from '../shared/domain/issuer-address.ts';
+import type { IssuerRecord } from '../shared/domain/records.ts';
 import { SIGNATURE_ALGORITHMS } from '../shared/pki/algorithm.ts';
 import { createAuthority } from '../shared/pki/authority.ts';
-import { issueCertificate } from '../shared/pki/issue.ts';
 import { generateRsaKey } from '../shared/pki/key.ts';
 import { buildLeaf } from '../shared/pki/leaf.ts';
 import { lintCertificate } from '../shared/pki/lint.ts';
@@ -19,25 +24,106 @@ import { EXAMPLE_POLICY_OID } from '../shared/pki/oids.ts';
 import { DUAL_USE_RSA } from '../shared/pki/profile.ts';
 import { drawSerial } from '../shared/pki/serial.ts';
 import { signerFromPkcs8 } from '../shared/pki/signer.ts';
+import type { Lease, Ledger } from '../shared/ports/ledger.ts';
+import { findPrograms, startCluster } from '../test/postgres/cluster.ts';
+import { makePlace } from '../test/postgres/place.ts';
 import { type BenchRow, median, report } from './report.ts';
 
 const QUICK = process.argv.includes('--quick');
-const TURN_MS = 100;
-const TURNS = QUICK ? 3 : 25;
+const ROUNDS = QUICK ? 2 : 12;
+/** Issues of one round. */
+const ROUND = 32;
+const AT_ONCE = 16;
+const GMAIL_PER_SECOND = 100;
 const ISSUERS = [
   { name: 'RSA-2048', modulusBits: 2048 },
   { name: 'RSA-4096', modulusBits: 4096 },
   { name: 'P-256', curve: 'P-256' },
   { name: 'P-384', curve: 'P-384' },
 ] as const;
+const clock = { now: () => new Date() };
 
-const rows: BenchRow[] = [];
-for (const issuer of ISSUERS) rows.push(...(await measure(issuer)));
-report('Issuing, without the ledger', rows);
+interface OpenLedger {
+  readonly name: string;
+  readonly ledger: Ledger;
+  readonly close: () => Promise<void>;
+}
 
-async function measure(issuer: (typeof ISSUERS)[number]): Promise<readonly BenchRow[]> {
+/** What gives out ledgers, each empty: an issuer is the only active one of its ledger. */
+function ledgers(): { readonly open: () => Promise<OpenLedger>; readonly end: () => void } {
+  const programs = findPrograms();
+  const given = process.env['DATABASE_URL'] ?? '';
+  if (given === '' && programs === undefined) {
+    return {
+      open: async () => {
+        const ledger = await openEmbeddedLedger({ clock });
+        return { name: 'the embedded ledger', ledger, close: () => ledger.close() };
+      },
+      end: () => undefined,
+    };
+  }
+  const cluster = given !== '' || programs === undefined ? undefined : startCluster(programs);
+  if (cluster !== undefined) process.env['DATABASE_URL'] = cluster.connectionString;
+  return {
+    open: async () => {
+      const place = await makePlace();
+      const { connectionString } = place;
+      const ledger = await openPostgresLedger({
+        ...{ clock, connectionString, migrate: true, maxConnections: AT_ONCE },
+      });
+      const close = async () => {
+        await ledger.close();
+        await place.remove();
+      };
+      return { name: 'PostgreSQL', ledger, close };
+    },
+    end: () => cluster?.remove(),
+  };
+}
+
+interface User {
+  readonly lease: Lease;
+  readonly userId: string;
+  readonly keyId: string;
+  readonly spkiDer: Uint8Array;
+}
+
+async function enrol(ledger: Ledger, userId: string): Promise<User> {
+  const { spkiDer } = await generateRsaKey(2048);
+  const lease = await ledger.acquireLease(`user:${userId}`, 3_600_000);
+  if (lease === undefined) throw new Error('The lease is not free.');
+  const keyId = `key-${userId}`;
+  await ledger.recordSighting(lease, { userId, primaryEmail: addressOf(userId), aliases: [] });
+  await ledger.recordKey(lease, {
+    ...{ keyId, userId, spkiDer, purpose: 'dual-use', modulusBits: 2048, proof: 'proven' },
+    spkiSha256Hex: createHash('sha256').update(spkiDer).digest('hex'),
+    keyServiceUrl: 'https://kacls.acme.example',
+    wrappedKey: 'blob',
+  });
+  return { lease, userId, keyId, spkiDer };
+}
+
+const addressOf = (userId: string) => `user${userId}@acme.example`;
+
+/** Milliseconds of each part, by issue. */
+type Part = 'build' | 'commit' | 'read' | 'record' | 'whole' | 'lint' | 'sign' | 'verify';
+type Times = Readonly<Record<Part, number[]>>;
+const noTimes = (): Times => ({
+  ...{ build: [], commit: [], read: [], record: [], whole: [], lint: [], sign: [], verify: [] },
+});
+
+async function timed<Result>(into: number[], work: () => Result | Promise<Result>): Promise<Result> {
+  const started = performance.now();
+  const result = await work();
+  into.push(performance.now() - started);
+  return result;
+}
+
+async function measure(
+  { ledger, name: ledgerName }: OpenLedger,
+  { name, ...keys }: (typeof ISSUERS)[number],
+): Promise<readonly BenchRow[]> {
   const now = new Date();
-  const { name, ...keys } = issuer;
   const authority = await createAuthority({
     country: 'DE',
     organization: 'Acme GmbH',
@@ -51,96 +137,145 @@ async function measure(issuer: (typeof ISSUERS)[number]): Promise<readonly Bench
     ...keys,
   });
   const { certificateDer, pkcs8Der } = authority.issuing;
+  const issuer: IssuerRecord = {
+    issuerId: 'issuing-1',
+    certificateDer,
+    chainDer: [authority.root.certificateDer],
+    keyVersion: 'projects/p/secrets/s/versions/1',
+    crlUrl: 'http://pki.acme.example/issuing.crl',
+    issuerUrl: 'http://pki.acme.example/issuing.cer',
+    state: 'active',
+  };
+  await ledger.recordIssuer(issuer);
+  for (const address of addressesOf(issuer)) {
+    const check = { ...address, sha256Hex: '0'.repeat(64), found: 'as expected' };
+    await ledger.recordAddressCheck(issuer.issuerId, check);
+  }
+  const users = await Promise.all(
+    Array.from({ length: AT_ONCE }, (_, index) => enrol(ledger, String(1000 + index))),
+  );
   const signer = signerFromPkcs8(pkcs8Der, { certificateDer });
-  const users = await Promise.all([1, 2, 3, 4].map(() => generateRsaKey(2048)));
-  let turn = 0;
-  const unsigned = () => {
-    turn += 1;
-    return buildLeaf({
-      issuer: {
-        certificateDer,
-        crlUrl: 'http://pki.acme.example/issuing.crl',
-        issuerUrl: 'http://pki.acme.example/issuing.cer',
-      },
-      spkiDer: users[turn % users.length]?.spkiDer ?? new Uint8Array(),
-      addresses: [`user${turn}@acme.example`],
-      serialHex: drawSerial(randomBytes),
-      now,
-      validityDays: 365,
-    }).tbsDer;
-  };
-  const issue = async () => {
-    await issueCertificate({
-      tbsDer: madeOffline(unsigned()),
-      profile: DUAL_USE_RSA,
-      issuerCertificateDer: certificateDer,
-      signer,
-      signingTime: now,
+  const times = noTimes();
+
+  const issue = async (user: User, into: Times | undefined) => {
+    const of = into ?? noTimes();
+    let reading = 0;
+    const reads = async <Result>(work: () => Promise<Result>): Promise<Result> => {
+      const started = performance.now();
+      const result = await work();
+      reading += performance.now() - started;
+      return result;
+    };
+    await timed(of.whole, async () => {
+      const unsigned = await timed(of.build, () =>
+        buildLeaf({
+          issuer,
+          spkiDer: user.spkiDer,
+          addresses: [addressOf(user.userId)],
+          serialHex: drawSerial(randomBytes),
+          now: new Date(),
+          validityDays: 365,
+        }),
+      );
+      const intent = { ...unsigned, issuerId: issuer.issuerId, userId: user.userId, keyId: user.keyId };
+      await timed(of.commit, () => ledger.recordLeafIntent(user.lease, intent));
+      await signLeafIntent(
+        {
+          clock,
+          ledger: {
+            ...ledger,
+            readLeafIntent: (serialHex) => reads(() => ledger.readLeafIntent(serialHex)),
+            readIssuer: (issuerId) => reads(() => ledger.readIssuer(issuerId)),
+            issuerAddresses: (issuerId) => reads(() => ledger.issuerAddresses(issuerId)),
+            recordSignedLeaf: (serialHex, leafDer) =>
+              timed(of.record, () => ledger.recordSignedLeaf(serialHex, leafDer)),
+          },
+          caKeys: { signerOf: async () => signer },
+        },
+        unsigned.serialHex,
+      );
     });
+    of.read.push(reading);
   };
+
   const key = createPrivateKey({ key: Buffer.from(pkcs8Der), format: 'der', type: 'pkcs8' });
-  const sample = unsigned();
+  const publicKey = createPublicKey(key);
+  const [user = await enrol(ledger, '1')] = users;
+  const sample = buildLeaf({
+    ...{ issuer, spkiDer: user.spkiDer, addresses: [addressOf(user.userId)], now, validityDays: 365 },
+    serialHex: drawSerial(randomBytes),
+  }).tbsDer;
   const { hash } = SIGNATURE_ALGORITHMS[signer.algorithm];
-  const bare = async () => {
-    sign(hash, sample, key);
-  };
-  const lint = async () => {
-    lintCertificate(sample, {
-      profile: DUAL_USE_RSA,
-      issuerCertificateDer: certificateDer,
-      signingTime: now,
-    });
-  };
-  const verifying = createPublicKey(key);
   const signature = sign(hash, sample, key);
-  const check = async () => {
-    verify(hash, sample, verifying, signature);
-  };
-  const build = async () => void unsigned();
-  const [ours, peer, built, linted, checked] = await inTurns([issue, bare, build, lint, check]);
-  const share = (what: string, rate: number): BenchRow => ({
+  const context = { profile: DUAL_USE_RSA, issuerCertificateDer: certificateDer, signingTime: now };
+  const together: number[] = [];
+  await issue(user, undefined);
+  for (let round = 0; round < ROUNDS; round += 1) {
+    for (let count = 0; count < ROUND; count += 1) {
+      await issue(user, times);
+      await timed(times.sign, () => sign(hash, sample, key));
+      await timed(times.lint, () => lintCertificate(sample, context));
+      await timed(times.verify, () => verify(hash, sample, publicKey, signature));
+    }
+    const all: number[] = [];
+    await timed(all, () =>
+      Promise.all(
+        users.map(async (one) => {
+          for (let count = 0; count < ROUND / 4; count += 1) await issue(one, undefined);
+        }),
+      ),
+    );
+    together.push((users.length * (ROUND / 4) * 1000) / (all[0] ?? Number.NaN));
+  }
+  const wholeMs = median(times.whole);
+  const rate = median(together);
+  const share = (what: string, ms: number): BenchRow => ({
     name: `of that, ${what}`,
-    ours: 1000 / rate,
-    peer: 1000 / ours,
+    ours: ms,
+    peer: wholeMs,
     peerName: 'the whole of one issue',
     unit: 'ms',
   });
+  const known = { ...times, whole: [] };
+  const parts = Object.values(known).reduce((sum, all) => sum + (all.length === 0 ? 0 : median(all)), 0);
   return [
     {
-      name: `issued under ${name}`,
-      ours,
-      peer,
+      name: `issued under ${name} over ${ledgerName}, one after the other`,
+      ours: 1000 / wholeMs,
+      peer: 1000 / median(times.sign),
       peerName: 'crypto.sign alone',
-      unit: 'per CPU second',
+      unit: 'per second',
     },
-    share('built and linted before it is recorded', built),
-    share('linted again before it is signed', linted),
-    share('signed', peer),
-    share('verified, once by the signer and once as a certificate', checked / 2),
+    {
+      name: `issued under ${name} over ${ledgerName}, ${AT_ONCE} at once`,
+      ours: rate,
+      peer: GMAIL_PER_SECOND,
+      peerName: 'what Gmail’s quota takes',
+      unit: 'per second',
+    },
+    share('built and linted before it is recorded', median(times.build)),
+    share('intent committed to the ledger', median(times.commit)),
+    share('intent, issuer and its addresses read again', median(times.read)),
+    share('linted again before it is signed', median(times.lint)),
+    share('signed', median(times.sign)),
+    share('verified, once by the signer and once as a certificate', 2 * median(times.verify)),
+    share('certificate recorded in the ledger', median(times.record)),
+    share('everything else', wholeMs - parts - median(times.verify)),
   ];
 }
 
-type Work = () => Promise<void>;
-type Rates = readonly [number, number, number, number, number];
-
-/** How often each is done in a second of processor time: medians of many short turns, one after the other. */
-async function inTurns(works: readonly [Work, Work, Work, Work, Work]): Promise<Rates> {
-  const figures = works.map((): number[] => []);
-  for (let turn = 0; turn < TURNS; turn += 1) {
-    for (const [index, work] of works.entries()) figures[index]?.push(await rate(work));
+const rows: BenchRow[] = [];
+const source = ledgers();
+try {
+  for (const issuer of ISSUERS) {
+    const opened = await source.open();
+    try {
+      rows.push(...(await measure(opened, issuer)));
+    } finally {
+      await opened.close();
+    }
   }
-  const [a = 0, b = 0, c = 0, d = 0, e = 0] = figures.map(median);
-  return [a, b, c, d, e];
+} finally {
+  source.end();
 }
-
-async function rate(work: Work): Promise<number> {
-  const started = process.cpuUsage();
-  let count = 0;
-  for (;;) {
-    await work();
-    count += 1;
-    const { user, system } = process.cpuUsage(started);
-    const spentMs = (user + system) / 1000;
-    if (spentMs >= TURN_MS) return (count * 1000) / spentMs;
-  }
-}
+report('Issuing', rows);
