@@ -6,6 +6,7 @@ import { makeRootCrl, publishRootCrl } from '../../shared/authority/root-crl.ts'
 import { type SetUpResult, setUpAuthority } from '../../shared/authority/set-up.ts';
 import { signCrlIntent } from '../../shared/authority/sign.ts';
 import { upkeep } from '../../shared/authority/upkeep.ts';
+import type { IssuerRecord } from '../../shared/domain/records.ts';
 import { readIssuer } from '../../shared/pki/certificate.ts';
 import { readCrl } from '../../shared/pki/crl-reader.ts';
 import { EXAMPLE_POLICY_OID } from '../../shared/pki/oids.ts';
@@ -195,6 +196,70 @@ describe('the health of a CA', () => {
     expect(first).toMatchObject({ id: 'key-unusable', severity: 'error', issuerId: made.issuer.issuerId });
     expect(first?.sentence).toContain('DESTROYED');
     expect(await ids({ secretState: async () => undefined })).toEqual([]);
+  });
+
+  it('says when the root’s CRL is not there at all', async () => {
+    const read = async () => undefined;
+    const [first] = await authorityHealth({ ...deps, bucket: { ...bucket, read } });
+    expect(first).toMatchObject({
+      id: 'root-crl-missing',
+      sentence: `Under ${made.rootCrlUrl}, where the root's CRL should be, there is nothing.`,
+    });
+  });
+
+  it('says which address was not right and why, until it was seen right again', async () => {
+    const failed = { failedAt: clock.now(), failure: 'it answered 301' };
+    const address = { kind: 'crl' as const, url: made.issuer.crlUrl };
+    const told = async (seenAt: Date | undefined) => {
+      const row = { ...address, ...failed, ...(seenAt === undefined ? {} : { seenAt }) };
+      return await authorityHealth({ ...deps, ledger: { ...ledger, issuerAddresses: async () => [row] } });
+    };
+    const [first] = await told(new Date(clock.now().getTime() - 1));
+    expect(first).toMatchObject({ id: 'address-failing', severity: 'error' });
+    expect(first?.sentence).toMatch(/^http.*\.crl, which .* was not right on .* UTC: it answered 301\.$/);
+    expect((await told(undefined)).map(({ id }) => id)).toContain('address-failing');
+    expect((await told(clock.now())).map(({ id }) => id)).not.toContain('address-failing');
+  });
+
+  const withIssuer = (changes: Partial<IssuerRecord>): Partial<HealthDeps> => ({
+    ledger: { ...ledger, issuers: async () => [{ ...made.issuer, ...changes }] },
+  });
+
+  it('says when a chain does not end at a root', async () => {
+    expect(await ids(withIssuer({ chainDer: [made.issuer.certificateDer] }))).toContain(
+      'error chain-incomplete',
+    );
+    expect(await ids(withIssuer({ chainDer: [] }))).toEqual(['error chain-incomplete']);
+  });
+
+  it('says when the key in Cloud KMS is another one than the certificate’s', async () => {
+    const keyVersion = 'projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1';
+    const kms = (spkiDer: Uint8Array): Partial<HealthDeps> => ({
+      ...withIssuer({ keyVersion }),
+      signingKeys: { publicKey: async () => ({ spkiDer, hash: 'sha256' as const }) },
+    });
+    expect(await ids(kms(readIssuer(made.rootDer).certificate.spkiDer))).toEqual([
+      'error key-of-another-issuer',
+    ]);
+    expect(await ids(kms(readIssuer(made.issuer.certificateDer).certificate.spkiDer))).toEqual([]);
+  });
+
+  it('says of an issuer that is retiring how many of its certificates have not ended', async () => {
+    const retiring = withIssuer({ state: 'retiring' });
+    const found = await authorityHealth({ ...deps, ...retiring });
+    expect(found.map(({ id }) => id)).toEqual(['issuer-missing', 'issuer-key-small', 'issuer-retiring']);
+    expect(found.at(-1)?.sentence).toContain('0 of its certificates have not ended');
+  });
+
+  it('says when the root ends before the longest certificate below it would', async () => {
+    const { notAfter } = readIssuer(made.rootDer).certificate;
+    const quiet = { ...ledger, issuers: async () => [{ ...made.issuer, state: 'prepared' as const }] };
+    const seen: boolean[] = [];
+    for (const days of [3 * 365 + 1, 3 * 365 - 1]) {
+      clock.set(new Date(notAfter.at.getTime() - days * DAY_MS));
+      seen.push((await ids({ ledger: quiet })).includes('warning root-ends'));
+    }
+    expect(seen).toEqual([false, true]);
   });
 
   it('says when this clock is behind what the ledger holds', async () => {
