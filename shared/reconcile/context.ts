@@ -60,12 +60,22 @@ export interface StepContext {
 /** What earlier steps of this plan made; `made` references resolve here. */
 export interface Made {
   readonly keyIds: Map<KeyPurpose, string>;
+  /** SubjectPublicKeyInfo of those keys, DER, by key id. */
+  readonly spkiDers: Map<string, Uint8Array>;
   readonly serials: Map<KeyPurpose, string>;
   /** Serials signed by this plan, whatever for. */
   readonly signed: Set<string>;
+  /** Gmail's ids of the pairs created, by serial. */
+  readonly keypairIds: Map<string, string>;
 }
 
-export const nothingMade = (): Made => ({ keyIds: new Map(), serials: new Map(), signed: new Set() });
+export const nothingMade = (): Made => ({
+  keyIds: new Map(),
+  spkiDers: new Map(),
+  serials: new Map(),
+  signed: new Set(),
+  keypairIds: new Map(),
+});
 
 /** How a step ended well. `adopted`: found done by somebody else or by an attempt whose answer was lost. */
 export interface StepOutcome {

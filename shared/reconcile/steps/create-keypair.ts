@@ -12,7 +12,7 @@ import { resolveLeaf } from './references.ts';
  * that already holds this leaf is adopted: an earlier answer may have been lost.
  */
 export async function createKeypair(step: CreateKeypairStep, context: StepContext): Promise<StepOutcome> {
-  const { deps, lease, facts, mailbox } = context;
+  const { deps, lease, facts, mailbox, made } = context;
   const serialHex = resolveLeaf(step.leaf, context);
   const ledger = await deps.ledger.readUser(facts.userId);
   const leaf = ledger.leaves.find((candidate) => candidate.serialHex === serialHex);
@@ -57,6 +57,7 @@ export async function createKeypair(step: CreateKeypairStep, context: StepContex
     );
   }
   await deps.ledger.recordKeypair(lease, { serialHex, keypairId });
+  made.keypairIds.set(serialHex, keypairId);
   return { outcome: created.kind === 'created' ? 'done' : 'adopted', details: { serialHex, keypairId } };
 }
 

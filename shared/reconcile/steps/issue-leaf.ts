@@ -8,7 +8,7 @@ import { leafProfileFor } from '../../pki/profile.ts';
 import { drawSerial } from '../../pki/serial.ts';
 import type { LeafIntent } from '../../ports/ledger.ts';
 import type { StepContext, StepOutcome } from '../context.ts';
-import { resolveKey } from './references.ts';
+import { resolveKey, spkiOf } from './references.ts';
 
 /** Two of 2^136 serials are never equal by chance; a third draw that collides means the random source is broken. */
 const SERIAL_DRAWS = 3;
@@ -20,11 +20,9 @@ const CLOCK_TOLERANCE_MS = 5 * 60_000;
  * failure after the commit leaves an intent that a later plan finishes or revokes.
  */
 export async function issueLeaf(step: IssueLeafStep, context: StepContext): Promise<StepOutcome> {
-  const { deps, facts, made } = context;
+  const { deps, made } = context;
   const keyId = resolveKey(step.key, context);
-  const key = (await deps.ledger.readUser(facts.userId)).keys.find((candidate) => candidate.keyId === keyId);
-  if (key === undefined)
-    throw new Error(`The ledger does not know the key ${keyId} of user ${facts.userId}.`);
+  const spkiDer = await spkiOf(keyId, context);
   const issuer = await readyIssuer(context);
   const leaf = await commitIntent(
     context,
@@ -32,7 +30,7 @@ export async function issueLeaf(step: IssueLeafStep, context: StepContext): Prom
     (serialHex) =>
       buildLeaf({
         issuer,
-        spkiDer: key.spkiDer,
+        spkiDer,
         addresses: step.addresses,
         serialHex,
         now: deps.clock.now(),

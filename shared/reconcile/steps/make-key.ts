@@ -34,6 +34,7 @@ export async function makeKey(step: MakeKeyStep, context: StepContext): Promise<
       ...(step.wishId === undefined ? {} : { wishId: step.wishId }),
     });
     made.keyIds.set(step.purpose, keyId);
+    made.spkiDers.set(keyId, spkiDer);
     return { outcome: 'done', details: { keyId, purpose: step.purpose, spkiSha256Hex, proof } };
   } finally {
     pkcs8Der.fill(0);

@@ -16,8 +16,24 @@ export function resolveLeaf(reference: LeafReference, { made }: StepContext): st
   return serialHex;
 }
 
+/** The public half of a key, DER: as the step that made it left it, or else as the ledger has it. */
+export async function spkiOf(keyId: string, { deps, facts, made }: StepContext): Promise<Uint8Array> {
+  const known = made.spkiDers.get(keyId);
+  if (known !== undefined) return known;
+  const { keys } = await deps.ledger.readUser(facts.userId);
+  const key = keys.find((candidate) => candidate.keyId === keyId);
+  if (key === undefined)
+    throw new Error(`The ledger does not know the key ${keyId} of user ${facts.userId}.`);
+  return key.spkiDer;
+}
+
 /** Gmail's id of the pair that holds this leaf, as recorded when it was created or adopted. */
-export async function recordedKeypairId({ deps, facts }: StepContext, serialHex: string): Promise<string> {
+export async function recordedKeypairId(
+  { deps, facts, made }: StepContext,
+  serialHex: string,
+): Promise<string> {
+  const created = made.keypairIds.get(serialHex);
+  if (created !== undefined) return created;
   const ledger = await deps.ledger.readUser(facts.userId);
   const keypairId = ledger.keypairs.find((keypair) => keypair.serialHex === serialHex)?.keypairId;
   if (keypairId === undefined) {
