@@ -25,15 +25,13 @@ export async function activate(
   if (issuer.state === 'active') return {};
   await assertCrlPublic(deps, issuer);
   assertVerified(issuerId, addressesOf(issuer), await deps.ledger.issuerAddresses(issuerId));
-  const done = await deps.ledger.activateIssuer(issuerId);
-  await deps.ledger.audit({
+  return await deps.ledger.activateIssuer(issuerId, (done) => ({
     cause: { source: 'admin', eventId: issuerId, event: 'ca-activate' },
     step: 'issuer-activated',
     reason: 'An issuer was made the active one with "sealwright ca".',
     outcome: 'done',
     details: { issuerId, retiring: done.retiring ?? null },
-  });
-  return done;
+  }));
 }
 
 async function assertCrlPublic(

@@ -126,7 +126,7 @@ export interface RootCrlPublication {
 /**
  * Puts a new CRL of one of our roots where its issuing CAs say it is. Throws `settings-invalid` for a CRL of nobody's,
  * `publication-refused` for one that may not follow the published one, `storage-unavailable`, `storage-precondition`.
- * Publishing the same bytes again is done already.
+ * Publishing the same bytes again is done already, and a line of the trail all the same: the first may have stopped before its own.
  */
 export async function publishRootCrl(
   deps: Pick<AuthorityDeps, 'clock' | 'ledger' | 'bucket'>,
@@ -150,7 +150,18 @@ export async function publishRootCrl(
     entries: crl.entries.size,
     nextUpdate: crl.nextUpdate ?? crl.thisUpdate,
   };
-  if (published !== undefined && sameBytes(published.bytes, crlDer)) return answer;
+  const audit = (outcome: 'done' | 'already') =>
+    deps.ledger.audit({
+      cause: { source: 'admin', eventId: name, event: 'ca-root-crl' },
+      step: 'root-crl-published',
+      reason: 'A CRL of the root was published with "sealwright ca root-crl".',
+      outcome,
+      details: { crlNumber: String(answer.crlNumber), entries: answer.entries },
+    });
+  if (published !== undefined && sameBytes(published.bytes, crlDer)) {
+    await audit('already');
+    return answer;
+  }
   if (published !== undefined) {
     const ends = new Map(
       issuers.map(({ certificateDer }) => {
@@ -176,12 +187,6 @@ export async function publishRootCrl(
       'storage-unavailable',
       `The CRL was written but is not what the bucket holds under ${name}.`,
     );
-  await deps.ledger.audit({
-    cause: { source: 'admin', eventId: name, event: 'ca-root-crl' },
-    step: 'root-crl-published',
-    reason: 'A CRL of the root was published with "sealwright ca root-crl".',
-    outcome: 'done',
-    details: { crlNumber: String(answer.crlNumber), entries: answer.entries },
-  });
+  await audit('done');
   return answer;
 }

@@ -8,15 +8,15 @@ import { authorityHealth, type HealthDeps } from './health.ts';
  */
 export async function upkeep(deps: HealthDeps & { readonly log: Log }): Promise<void> {
   for (const { issuerId, state } of await deps.ledger.issuers()) {
-    if (state !== 'retiring' || !(await deps.ledger.retireIssuer(issuerId))) continue;
-    await deps.ledger.audit({
+    if (state !== 'retiring') continue;
+    const isRetired = await deps.ledger.retireIssuer(issuerId, {
       cause: { source: 'due', eventId: issuerId, event: 'upkeep' },
       step: 'issuer-retired',
       reason: 'Its last certificate has ended, and a CRL made after that was published.',
       outcome: 'done',
       details: { issuerId },
     });
-    deps.log.info('issuer-retired', { issuerId });
+    if (isRetired) deps.log.info('issuer-retired', { issuerId });
   }
   for (const finding of await authorityHealth(deps)) {
     if (finding.severity === 'info') continue;

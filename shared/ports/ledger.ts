@@ -205,8 +205,8 @@ export interface Ledger
 
   // --- keys, leaves, keypairs ---------------------------------------------------------------------------------
   recordKey(lease: Lease, key: NewUserKey): Promise<void>;
-  /** Of a wrapped key; one on a smart card has nothing to prove. */
-  recordProof(keyId: string, proof: WrapProof): Promise<void>;
+  /** Of a wrapped key; one on a smart card has nothing to prove. `audit` is written with the proof or not at all. */
+  recordProof(keyId: string, proof: WrapProof, audit?: AuditEntry): Promise<void>;
   /**
    * Commits serial and to-be-signed bytes together. A serial that exists is a `conflict`: draw another. A key that was
    * revoked for compromise is refused with `key-blocked` (permanent).

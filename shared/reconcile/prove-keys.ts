@@ -8,7 +8,7 @@ import { isSealwrightError, type SealwrightError } from '../errors.ts';
 import type { RandomBytes } from '../pki/serial.ts';
 import type { KeyProving } from '../ports/key-proving.ts';
 import type { KeyToProve } from '../ports/ledger/key-proofs.ts';
-import type { Ledger } from '../ports/ledger.ts';
+import type { AuditEntry, Ledger } from '../ports/ledger.ts';
 import type { Log } from '../ports/log.ts';
 
 export interface ProveDeps {
@@ -55,22 +55,23 @@ export async function proveKeys(deps: ProveDeps, run: ProveRun): Promise<Proofs>
   const failed: Proofs['failed'][number][] = [];
   for (const key of keys) {
     const reason = await whyUnproven(deps, run, key);
-    if (reason === undefined) {
-      await deps.ledger.recordProof(key.keyId, 'proven');
-      proven += 1;
-    } else {
-      const { keyId, userId, primaryEmail: user } = key;
-      deps.log.error('wrapped-key-unproven', { keyId, userId, message: reason });
-      failed.push({ keyId, userId, user, reason });
-    }
-    await deps.ledger.audit({
+    const line: AuditEntry = {
       userId: key.userId,
       cause: { source: 'admin', eventId: key.keyId, event: 'keys-prove', actor: run.admin },
       step: 'prove-key',
       reason: reason ?? `${keyServiceUrl} opened the wrapped key and decrypted a sample with it.`,
       outcome: reason === undefined ? 'done' : 'failed',
       details: { keyId: key.keyId, spkiSha256Hex: key.spkiSha256Hex },
-    });
+    };
+    if (reason === undefined) {
+      await deps.ledger.recordProof(key.keyId, 'proven', line);
+      proven += 1;
+    } else {
+      const { keyId, userId, primaryEmail: user } = key;
+      deps.log.error('wrapped-key-unproven', { keyId, userId, message: reason });
+      failed.push({ keyId, userId, user, reason });
+      await deps.ledger.audit(line);
+    }
   }
   const last = keys.length === KEYS_PER_RUN ? keys.at(-1)?.keyId : undefined;
   return { proven, failed, ...(last === undefined ? {} : { next: last }) };

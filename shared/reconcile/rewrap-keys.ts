@@ -10,7 +10,7 @@ import type { Ledger } from '../ports/ledger.ts';
 import type { Log } from '../ports/log.ts';
 
 export interface RewrapDeps {
-  readonly ledger: Pick<Ledger, 'keysToRewrap' | 'recordRewrapped' | 'recordUnreadable' | 'audit'>;
+  readonly ledger: Pick<Ledger, 'keysToRewrap' | 'recordRewrapped' | 'recordUnreadable'>;
   readonly keyRewrapping: KeyRewrapping;
   readonly log: Log;
 }
@@ -71,8 +71,7 @@ async function rewrapOne(
     return undefined;
   }
   if (newer.kekId === key.kekId) return newer.kekId;
-  await deps.ledger.recordRewrapped(key.keyId, newer.wrappedKey);
-  await deps.ledger.audit({
+  await deps.ledger.recordRewrapped(key.keyId, newer.wrappedKey, {
     userId: key.userId,
     cause: { source: 'due', eventId: run.eventId, event: 'key-encryption-key-rotated' },
     step: 'rewrap-key',

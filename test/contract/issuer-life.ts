@@ -111,6 +111,20 @@ export const issuerLifeContract = ({ speaksSql, start }: LedgerKind): void => {
       expect((await ledger.activeIssuer())?.issuerId).toBe('b');
     });
 
+    it('takes over and is retired with a line of the trail each, once', async () => {
+      const lineOf = (step: string) => ({
+        ...{ cause: { source: 'admin', eventId: 'a', event: 'test' } as const, step },
+        ...{ reason: 'It was time.', outcome: 'done' as const },
+      });
+      await ledger.recordIssuer(issuer('a', 'active'));
+      await ledger.recordIssuer(issuer('b', 'prepared'));
+      for (const _time of [1, 2])
+        await ledger.activateIssuer('b', ({ retiring }) => lineOf(`${retiring} goes`));
+      for (const _time of [1, 2]) await ledger.retireIssuer('a', lineOf('gone'));
+      const steps = (await ledger.auditTrail({ limit: 10 })).map(({ step }) => step);
+      expect(steps).toEqual(['a goes', 'gone']);
+    });
+
     it('that is the first becomes active with none before it', async () => {
       await ledger.recordIssuer(issuer('a', 'prepared'));
       expect(await ledger.activeIssuer()).toBeUndefined();

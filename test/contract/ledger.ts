@@ -618,9 +618,14 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
     it('gains proof later', async () => {
       const lease = await enter('1');
       await ledger.recordKey(lease, { ...keyOf('1', 'a'), proof: 'unproven' });
-      await ledger.recordProof('a', 'proven');
+      const line = {
+        ...{ userId: '1', cause: { source: 'admin', eventId: 'a', event: 'test' } as const },
+        ...{ step: 'prove-key', reason: 'It opened.', outcome: 'done' as const },
+      };
+      await ledger.recordProof('a', 'proven', line);
       expect((await ledger.readUser('1')).keys[0]?.proof).toBe('proven');
-      expect(await rejection(ledger.recordProof('b', 'proven'))).toEqual(permanently('not-found'));
+      expect(await rejection(ledger.recordProof('b', 'proven', line))).toEqual(permanently('not-found'));
+      expect(await ledger.auditTrail({ userId: '1', limit: 10 })).toMatchObject([line]);
     });
 
     it('that is refused does not show its wrapped form in the error', async () => {

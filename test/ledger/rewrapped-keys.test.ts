@@ -64,7 +64,13 @@ describe('the ledger, after a key-encryption key was rotated', () => {
   it('keeps the blob that Gmail has beside the newer one, which counts from then on', async () => {
     const old = await record('a', blob('kek/1'));
     const newer = blob('kek/2');
-    await ledger.recordRewrapped('a', newer);
+    const line = {
+      ...{ userId: '1', cause: { source: 'due', eventId: 'a', event: 'test' } as const },
+      ...{ step: 'rewrap-key', reason: 'It was old.', outcome: 'done' as const },
+    };
+    await ledger.recordRewrapped('a', newer, line);
+    await expect(ledger.recordRewrapped('a', 'b3BhcXVl', line)).rejects.toMatchObject({ code: 'conflict' });
+    expect(await ledger.auditTrail({ userId: '1', limit: 10 })).toMatchObject([line]);
     expect(await keyIds()).toEqual([]);
     expect((await ledger.readUser('1')).keys.map(({ wrappedKey }) => wrappedKey)).toEqual([newer]);
     expect(await ledger.newerWrappedKey(digest('a'), old)).toBe(newer);

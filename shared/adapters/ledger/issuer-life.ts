@@ -3,6 +3,7 @@ import type { IssuerRecord } from '../../domain/records.ts';
 import { permanent } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { IssuerLife, IssuerRequest } from '../../ports/ledger/issuer-life.ts';
+import { insertAudit } from './audit.ts';
 import { optional } from './columns.ts';
 import type { Database } from './database.ts';
 
@@ -30,7 +31,7 @@ export const issuerLife = (database: Database, clock: Clock): IssuerLife => ({
     return new Map(rows.map(({ issuer_id, state }) => [issuer_id, state]));
   },
 
-  activateIssuer: (issuerId) =>
+  activateIssuer: (issuerId, audit) =>
     database.transaction(async (queries) => {
       // Locked in one order by everybody, so that two who activate at once take turns.
       const rows = await queries.query<{ issuer_id: string; state: string }>(
@@ -48,20 +49,27 @@ export const issuerLife = (database: Database, clock: Clock): IssuerLife => ({
       const before = rows.find((row) => row.state === 'active')?.issuer_id;
       await queries.query(`UPDATE issuers SET state = 'retiring' WHERE state = 'active'`);
       await queries.query(`UPDATE issuers SET state = 'active' WHERE issuer_id = $1`, [issuerId]);
-      return before === undefined ? {} : { retiring: before };
+      const done = before === undefined ? {} : { retiring: before };
+      if (audit !== undefined) await insertAudit(queries, clock.now(), audit(done));
+      return done;
     }),
 
-  retireIssuer: async (issuerId) => {
-    await database.query(
-      `UPDATE issuers AS issuer SET state = 'retired'
+  retireIssuer: async (issuerId, audit) => {
+    await database.transaction(async (queries) => {
+      const now = clock.now();
+      const retired = await queries.query(
+        `UPDATE issuers AS issuer SET state = 'retired'
         WHERE issuer_id = $1 AND state = 'retiring'
           AND NOT EXISTS (SELECT 1 FROM leaves WHERE issuer_id = $1 AND not_after >= $2)
           AND NOT EXISTS (
             SELECT 1 FROM leaves AS leaf JOIN revocations USING (serial_hex)
              WHERE leaf.issuer_id = $1
-               AND NOT EXISTS (SELECT 1 FROM last_entries WHERE serial_hex = leaf.serial_hex))`,
-      [issuerId, clock.now()],
-    );
+               AND NOT EXISTS (SELECT 1 FROM last_entries WHERE serial_hex = leaf.serial_hex))
+         RETURNING issuer_id`,
+        [issuerId, now],
+      );
+      if (retired.length > 0 && audit !== undefined) await insertAudit(queries, now, audit);
+    });
     const [row] = await database.query<{ state: string }>('SELECT state FROM issuers WHERE issuer_id = $1', [
       issuerId,
     ]);

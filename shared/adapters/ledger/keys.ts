@@ -4,6 +4,7 @@ import { permanent } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { CardKeyRows } from '../../ports/ledger/card-keys.ts';
 import type { Ledger } from '../../ports/ledger.ts';
+import { insertAudit } from './audit.ts';
 import { optional, sameBytes } from './columns.ts';
 import type { Database } from './database.ts';
 import { HELD, leaseLost, leaseParameters, userSubject } from './leases.ts';
@@ -129,11 +130,13 @@ export const keys = (
     return row?.user_id;
   },
 
-  recordProof: async (keyId, proof) => {
-    const rows = await database.query('UPDATE user_keys SET proof = $2 WHERE key_id = $1 RETURNING key_id', [
-      keyId,
-      proof,
-    ]);
-    if (rows.length === 0) throw permanent('not-found', `The ledger has no key ${keyId}.`);
-  },
+  recordProof: (keyId, proof, audit) =>
+    database.transaction(async (queries) => {
+      const rows = await queries.query('UPDATE user_keys SET proof = $2 WHERE key_id = $1 RETURNING key_id', [
+        keyId,
+        proof,
+      ]);
+      if (rows.length === 0) throw permanent('not-found', `The ledger has no key ${keyId}.`);
+      if (audit !== undefined) await insertAudit(queries, clock.now(), audit);
+    }),
 });

@@ -2,6 +2,7 @@
 import { permanent } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { RewrappedKeys, WrappedKeyCount } from '../../ports/ledger/rewrapped-keys.ts';
+import { insertAudit } from './audit.ts';
 import { optional } from './columns.ts';
 import type { Database } from './database.ts';
 
@@ -49,17 +50,19 @@ export const rewrappedKeys = (database: Database, clock: Clock): RewrappedKeys =
     }));
   },
 
-  recordRewrapped: async (keyId, wrappedKey) => {
+  recordRewrapped: async (keyId, wrappedKey, audit) => {
     await database.transaction(async (queries) => {
+      const now = clock.now();
       const rows = await queries.query(
         `INSERT INTO rewrapped_keys (key_id, wrapped_key, rewrapped_at)
          SELECT $1, $2, $3 WHERE kek_id_of($2) IS NOT NULL RETURNING key_id`,
-        [keyId, wrappedKey, clock.now()],
+        [keyId, wrappedKey, now],
       );
       if (rows.length === 0) {
         throw permanent('conflict', `The newer form of the key ${keyId} is no blob of our own key service.`);
       }
       await queries.query('DELETE FROM unreadable_keys WHERE key_id = $1', [keyId]);
+      if (audit !== undefined) await insertAudit(queries, now, audit);
     });
   },
 

@@ -3,6 +3,7 @@
  * retired when nothing it signed is alive any more.
  */
 import type { IssuerRecord } from '../../domain/records.ts';
+import type { AuditEntry } from '../ledger.ts';
 
 /** A key made for an issuer whose certificate another CA is asked for. */
 export interface IssuerRequest {
@@ -31,11 +32,18 @@ export interface IssuerLife {
   issuerStates(): Promise<ReadonlyMap<string, IssuerRecord['state']>>;
   /**
    * Makes a prepared issuer the active one; whichever was active is retiring from then on. One transaction. Answers the
-   * one that retires. Doing it again is done already. Throws `conflict` for an issuer that is not prepared.
+   * one that retires. Doing it again is done already. `audit` says the line that is written with the change or not at all.
+   * Throws `conflict` for an issuer that is not prepared.
    */
-  activateIssuer(issuerId: string): Promise<{ readonly retiring?: string }>;
-  /** Retires a retiring issuer that has nothing alive and nothing left to list; answers whether it is retired now. */
-  retireIssuer(issuerId: string): Promise<boolean>;
+  activateIssuer(
+    issuerId: string,
+    audit?: (done: { readonly retiring?: string }) => AuditEntry,
+  ): Promise<{ readonly retiring?: string }>;
+  /**
+   * Retires a retiring issuer that has nothing alive and nothing left to list; answers whether it is retired now. `audit` is
+   * written with the change or not at all.
+   */
+  retireIssuer(issuerId: string, audit?: AuditEntry): Promise<boolean>;
   issuerHoldings(issuerId: string): Promise<IssuerHoldings>;
   /**
    * Users whose Gmail certificate is of this issuer: signed or intended, neither revoked nor ended, and the newest of those

@@ -2,7 +2,8 @@ import { recordedPartsInLedger } from '../../../../shared/domain/recorded.ts';
 import type { IssuerRecord } from '../../../../shared/domain/records.ts';
 import { permanent } from '../../../../shared/errors.ts';
 import type { CrlLedger } from '../../../../shared/ports/ledger/crls.ts';
-import type { CrlIntent, CrlRecord, Ledger, StoredCrl } from '../../../../shared/ports/ledger.ts';
+import type { AuditEntry, CrlIntent, CrlRecord, Ledger, StoredCrl } from '../../../../shared/ports/ledger.ts';
+import { insertAudit } from './audit.ts';
 import { holdLease, issuerSubject } from './leases.ts';
 import { byText, type CrlRow, type Memory, present } from './rows.ts';
 
@@ -29,8 +30,12 @@ function recordIssuer({ rows, clock }: Memory, issuer: IssuerRecord): void {
   if (known === undefined) issuerRecordedAt.set(issuer.issuerId, clock.now());
 }
 
-function activateIssuer({ rows }: Memory, issuerId: string): { retiring?: string } {
-  const { issuers } = rows.now;
+function activateIssuer(
+  memory: Memory,
+  issuerId: string,
+  audit: Parameters<Ledger['activateIssuer']>[1],
+): { retiring?: string } {
+  const { issuers } = memory.rows.now;
   const issuer = issuers.get(issuerId);
   if (issuer?.state === 'active') return {};
   if (issuer?.state !== 'prepared')
@@ -41,7 +46,9 @@ function activateIssuer({ rows }: Memory, issuerId: string): { retiring?: string
   const before = [...issuers.values()].find(({ state }) => state === 'active');
   if (before !== undefined) issuers.set(before.issuerId, { ...before, state: 'retiring' });
   issuers.set(issuerId, { ...issuer, state: 'active' });
-  return before === undefined ? {} : { retiring: before.issuerId };
+  const done = before === undefined ? {} : { retiring: before.issuerId };
+  if (audit !== undefined) insertAudit(memory, audit(done));
+  return done;
 }
 
 function holdings({ rows, clock }: Memory, issuerId: string): Awaited<ReturnType<Ledger['issuerHoldings']>> {
@@ -84,15 +91,17 @@ function holdersUnder({ rows, clock }: Memory, issuerId: string): readonly strin
   return [...new Set(holders.map(({ userId }) => userId))].toSorted(byText);
 }
 
-function retireIssuer(memory: Memory, issuerId: string): boolean {
+function retireIssuer(memory: Memory, issuerId: string, audit?: AuditEntry): boolean {
   const { issuers, leaves, revocations, lastEntries } = memory.rows.now;
   const issuer = issuers.get(issuerId);
   const unlisted = [...leaves.values()].some(
     (leaf) =>
       leaf.issuerId === issuerId && revocations.has(leaf.serialHex) && !lastEntries.has(leaf.serialHex),
   );
-  if (issuer?.state === 'retiring' && holdings(memory, issuerId).live === 0 && !unlisted)
+  if (issuer?.state === 'retiring' && holdings(memory, issuerId).live === 0 && !unlisted) {
     issuers.set(issuerId, { ...issuer, state: 'retired' });
+    if (audit !== undefined) insertAudit(memory, audit);
+  }
   return issuers.get(issuerId)?.state === 'retired';
 }
 
@@ -154,8 +163,8 @@ export const issuers = (
         recorded(left.issuerId) - recorded(right.issuerId) || byText(left.issuerId, right.issuerId),
     );
   },
-  activateIssuer: async (issuerId) => activateIssuer(memory, issuerId),
-  retireIssuer: async (issuerId) => retireIssuer(memory, issuerId),
+  activateIssuer: async (issuerId, audit) => activateIssuer(memory, issuerId, audit),
+  retireIssuer: async (issuerId, audit) => retireIssuer(memory, issuerId, audit),
   issuerHoldings: async (issuerId) => holdings(memory, issuerId),
   holdersUnder: async (issuerId) => holdersUnder(memory, issuerId),
   recordIssuerRequest: async (request) => {

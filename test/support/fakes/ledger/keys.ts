@@ -1,6 +1,7 @@
 import type { KeypairRecord } from '../../../../shared/domain/records.ts';
 import { permanent } from '../../../../shared/errors.ts';
 import type { Ledger } from '../../../../shared/ports/ledger.ts';
+import { insertAudit } from './audit.ts';
 import { holdLease, holdUserLease, userSubject } from './leases.ts';
 import { byText, type Memory, refuseUnless } from './rows.ts';
 
@@ -84,12 +85,13 @@ export const keys = (
     )
       throw permanent('conflict', `The ledger already has another key ${key.keyId}: draw another key id.`);
   },
-  recordProof: async (keyId, proof) => {
+  recordProof: async (keyId, proof, audit) => {
     const { keys: rows } = memory.rows.now;
     const known = rows.get(keyId);
     if (known === undefined) throw permanent('not-found', `The ledger has no key ${keyId}.`);
     if (known.card !== undefined) throw permanent('conflict', `The key ${keyId} is on a smart card.`);
     rows.set(keyId, { ...known, proof });
+    if (audit !== undefined) insertAudit(memory, audit);
   },
   countCardKeys: async () =>
     [...memory.rows.now.keys.values()].filter(({ card }) => card !== undefined).length,
