@@ -5,8 +5,8 @@ import type { Lease } from '../ports/ledger.ts';
 import type { ReconcileDeps } from './context.ts';
 
 /**
- * Writes down what an admin should know, and tells what is new: a line in the log under the notice's kind, which alerts
- * watch, and one in the audit trail.
+ * Tells an admin what is new (a line in the log under the notice's kind, which alerts watch, and one in the audit trail), and
+ * writes down what was told. In this order: whatever stops in between, a notice may be told twice and is never kept untold.
  */
 export async function tell(
   { deps, lease, cause }: { readonly deps: ReconcileDeps; readonly lease: Lease; readonly cause: Cause },
@@ -17,8 +17,8 @@ export async function tell(
   if (found === undefined || ledger.user === undefined) return;
   // What is open is what was found is by far the most frequent case, and needs no write.
   const open = new Set(ledger.notices.filter(({ kind }) => found.kinds.includes(kind)).map(({ key }) => key));
-  if (open.size === found.notices.length && found.notices.every(({ key }) => open.has(key))) return;
-  const fresh = await deps.ledger.recordNotices(lease, { userId, ...found });
+  const fresh = found.notices.filter(({ key }) => !open.has(key));
+  if (fresh.length === 0 && open.size === found.notices.length) return;
   for (const { key, kind, message } of fresh) {
     deps.log.warning(kind, { eventId: cause.eventId, userId, notice: key, reason: message });
     await deps.ledger.audit({
@@ -30,4 +30,5 @@ export async function tell(
       details: { kind },
     });
   }
+  await deps.ledger.recordNotices(lease, { userId, ...found });
 }

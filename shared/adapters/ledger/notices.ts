@@ -38,14 +38,13 @@ export const notices = (database: Database, clock: Clock): Notices => ({
           WHERE user_id = $1 AND kind = ANY($2) AND resolved_at IS NULL AND notice_key <> ALL($3)`,
         [told.userId, told.kinds, told.notices.map(({ key }) => key), now],
       );
-      const fresh = await queries.query<{ notice_key: string }>(
+      await queries.query(
         `INSERT INTO notices AS known (user_id, notice_key, kind, message, since)
          SELECT $1, notice_key, kind, message, $5
            FROM unnest($2::text[], $3::text[], $4::text[]) AS told (notice_key, kind, message)
          ON CONFLICT (user_id, notice_key) DO UPDATE SET
            message = excluded.message, since = excluded.since, resolved_at = NULL
-           WHERE known.resolved_at IS NOT NULL
-         RETURNING notice_key`,
+           WHERE known.resolved_at IS NOT NULL`,
         [
           told.userId,
           told.notices.map(({ key }) => key),
@@ -54,7 +53,5 @@ export const notices = (database: Database, clock: Clock): Notices => ({
           now,
         ],
       );
-      const keys = new Set(fresh.map((row) => row.notice_key));
-      return told.notices.filter(({ key }) => keys.has(key));
     }),
 });

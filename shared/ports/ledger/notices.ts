@@ -5,8 +5,7 @@ import type { Lease } from '../ledger.ts';
 export interface Notices {
   /**
    * Makes the open notices of these kinds exactly `notices`: new ones are written, those that are over are marked
-   * resolved and kept. Notices of other kinds stay as they are, because nobody looked. Answers the ones that were not
-   * open before, which is when somebody should be told.
+   * resolved and kept. Notices of other kinds stay as they are, because nobody looked.
    */
   recordNotices(
     lease: Lease,
@@ -15,5 +14,5 @@ export interface Notices {
       readonly kinds: readonly NoticeKind[];
       readonly notices: readonly Notice[];
     },
-  ): Promise<readonly Notice[]>;
+  ): Promise<void>;
 }

@@ -212,13 +212,12 @@ export const users = (
       if (row.userId === userId && kinds.includes(row.kind) && !isTold)
         rows.set(place, { ...row, isOver: true });
     }
-    return notices.filter((notice) => {
+    for (const notice of notices) {
       const place = `${userId} ${notice.key}`;
       const known = rows.get(place);
-      if (known?.isOver === false) return false;
+      if (known?.isOver === false) continue;
       const kind = known?.kind ?? notice.kind;
       rows.set(place, { ...notice, kind, userId, since: memory.clock.now(), isOver: false });
-      return true;
-    });
+    }
   },
 });
