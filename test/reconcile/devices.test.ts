@@ -8,7 +8,6 @@ import { decodeExtensions } from '../../shared/pki/extensions-reader.ts';
 import { generateEcKey, generateRsaKey } from '../../shared/pki/key.ts';
 import { surround } from '../support/fakes/calls.ts';
 import { createWorld, type Materials, makeMaterials, type World } from '../support/fakes/world.ts';
-import { crashEverywhere } from './crash-campaign.ts';
 import { failing, look, named } from './outcome.ts';
 import { JOIN, USER_ID, wish } from './workflows.ts';
 
@@ -68,30 +67,6 @@ describe('a device’s key that an admin asked to certify', () => {
     const [leaf] = await deviceLeaves();
     const { decoded } = decodeExtensions(readCertificate(leaf?.leafDer ?? new Uint8Array()).extensions);
     expect(decoded.keyUsage).toEqual(['digitalSignature', 'keyAgreement']);
-  });
-
-  test('gets one certificate wherever the process dies on the way', async () => {
-    const { spkiDer } = await generateEcKey('P-256');
-    const { clean, crashes } = await crashEverywhere(
-      materials,
-      {
-        name: 'a certificate for a device',
-        prepare: async (other) => {
-          await JOIN.prepare(other);
-          await look(other.deps);
-          await other.ledger.recordDeviceKey({
-            userId: USER_ID,
-            device: 'Ana’s phone',
-            spkiDer,
-            spkiSha256Hex: createHash('sha256').update(spkiDer).digest('hex'),
-            requestedBy: 'admin@acme.example',
-          });
-        },
-      },
-      { ledger: 'pglite' },
-    );
-    expect(clean.leaves).toHaveLength(2);
-    expect(crashes).toBeGreaterThan(4);
   });
 
   test('loses it with everything else when its user departs, with the same reason', async () => {

@@ -1,9 +1,10 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { isSealwrightError } from '../../shared/errors.ts';
 import type { Lease } from '../../shared/ports/ledger.ts';
+import { changesSomething } from '../crash/effects.ts';
 import { type PortCall, surround } from '../support/fakes/calls.ts';
 import { createWorld, type Materials, makeMaterials, type World } from '../support/fakes/world.ts';
-import { changesSomething, look, named } from './outcome.ts';
+import { look, named } from './outcome.ts';
 import { shapeOf } from './shape.ts';
 import { JOIN, LEAVE, REKEY, USER_ID } from './workflows.ts';
 

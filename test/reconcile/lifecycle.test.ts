@@ -13,7 +13,6 @@ import {
   type World,
 } from '../support/fakes/world.ts';
 import { policyOf, policyRule } from '../support/policy.ts';
-import { crashEverywhere } from './crash-campaign.ts';
 import { failing, look, named, revocationsOf, rowOf } from './outcome.ts';
 import { shapeOf } from './shape.ts';
 import { ADDRESS, JOIN, NEW_ADDRESS, USER_ID, wish } from './workflows.ts';
@@ -87,14 +86,6 @@ describe('split keys', () => {
       gmailPairs: ['leaf 1 enabled', 'leaf 2 enabled', 'leaf 3 enabled'],
     });
     expect(await revocationsOf(world)).toEqual([undefined, undefined, undefined]);
-  });
-
-  test('end as two keys wherever the process dies on the way', { timeout: 60_000 }, async () => {
-    const { clean, crashes } = await crashEverywhere(materials, JOIN, {
-      changes: { policy: under({ profile: 'split' }).policy },
-    });
-    expect(clean).toMatchObject({ keys: 2, identities: { [ADDRESS]: 'leaf 1 and leaf 2' } });
-    expect(crashes).toBeGreaterThan(20);
   });
 });
 

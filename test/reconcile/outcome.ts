@@ -29,30 +29,6 @@ export const named =
   (call: PortCall): boolean =>
     call.method === method;
 
-/** Calls that change nothing anybody could find later. */
-const READS = new Set([
-  'presence',
-  'readUser',
-  'readIssuer',
-  'issuers',
-  'liveLeavesNaming',
-  'laterHolders',
-  'resolve',
-  'activeIssuer',
-  'latestCrl',
-  'latestPublishedCrl',
-  'readCrl',
-  'departuresSince',
-  'currentStop',
-  'renewLease',
-  'listKeypairs',
-  'listIdentities',
-  'generateKey',
-]);
-
-/** True for a call after which something is other than before it. */
-export const changesSomething = ({ method }: Pick<PortCall, 'method'>): boolean => !READS.has(method);
-
 /** What each port throws, in its own words. */
 export const PASSING: Readonly<Record<string, SealwrightError>> = {
   ledger: retryable('ledger-unavailable', 'The database is away.'),
@@ -61,6 +37,9 @@ export const PASSING: Readonly<Record<string, SealwrightError>> = {
   keyService: retryable('key-service-unavailable', 'The key service is away.'),
   signing: retryable('signing-unavailable', 'The function that signs is away.'),
   bus: retryable('bus-unavailable', 'Pub/Sub is away.'),
+  bucket: retryable('storage-unavailable', 'The bucket is away.'),
+  secrets: retryable('secrets-unavailable', 'Secret Manager is away.'),
+  deadLetters: retryable('bus-unavailable', 'Pub/Sub is away.'),
 };
 
 export const LASTING: Readonly<Record<string, SealwrightError>> = {

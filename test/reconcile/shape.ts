@@ -27,13 +27,21 @@ export interface Shape {
 export async function shapeOf(world: World, userId = USER_ID): Promise<Shape> {
   const ledger = await world.ledger.readUser(userId);
   const account = world.gmail.account(userId);
-  const place = new Map(ledger.leaves.map((leaf, index) => [leaf.serialHex, `leaf ${index + 1}`]));
+  const imported = ledger.imported ?? [];
+  const place = new Map([
+    ...ledger.leaves.map((leaf, index) => [leaf.serialHex, `leaf ${index + 1}`] as const),
+    ...imported.map((one, index) => [one.importId, `import ${index + 1}`] as const),
+  ]);
+  const certificates = [
+    ...ledger.leaves.map(({ serialHex, leafDer }) => ({ name: place.get(serialHex), der: leafDer })),
+    ...imported.map(({ importId, chainDer: [der] }) => ({ name: place.get(importId), der })),
+  ];
   const leafOfPair = new Map(
     account.pairs.map((pair) => {
-      const leaf = ledger.leaves.find(
-        ({ leafDer }) => leafDer !== undefined && Buffer.compare(leafDer, pair.leafDer) === 0,
+      const held = certificates.find(
+        ({ der }) => der !== undefined && Buffer.compare(der, pair.leafDer) === 0,
       );
-      return [pair.keypairId, place.get(leaf?.serialHex ?? '') ?? 'foreign'];
+      return [pair.keypairId, held?.name ?? 'foreign'];
     }),
   );
   return {

@@ -1,7 +1,8 @@
 import type { DeadLetter, DeadLetters } from '../../../shared/ports/dead-letters.ts';
+import { type Saved, savedLists } from './state.ts';
 
 /** Dead letters in memory; whatever is published again is kept. */
-export interface KeptDeadLetters extends DeadLetters {
+export interface KeptDeadLetters extends DeadLetters, Saved {
   readonly letters: DeadLetter[];
   readonly republished: DeadLetter[];
 }
@@ -10,6 +11,7 @@ export function keptDeadLetters(): KeptDeadLetters {
   const letters: DeadLetter[] = [];
   const republished: DeadLetter[] = [];
   return {
+    save: savedLists(letters, republished),
     letters,
     republished,
     look: async (limit) => ({ letters: letters.slice(0, limit), more: letters.length > limit }),

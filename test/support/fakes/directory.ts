@@ -42,14 +42,16 @@ export function fakeDirectory(clock: ManualClock): FakeDirectory {
   const users = stateCell({
     living: new Map<string, DirectoryUser>(),
     deleted: new Map<string, DirectoryUser & { readonly deletedAt: Date }>(),
+    channels: new Map<string, WatchChannel & { token: string; address: string }>(),
   });
-  const channels = new Map<string, WatchChannel & { token: string; address: string }>();
   const members = new Map<string, Set<string>>();
   const has = (user: DirectoryUser, address: string) =>
     user.primaryEmail === address || user.aliases.includes(address);
   return {
     save: users.save,
-    openChannels: channels,
+    get openChannels() {
+      return users.now.channels;
+    },
     members,
     put(changes) {
       const { deletedAt: _, ...deleted } = users.now.deleted.get(changes.userId) ?? {};
@@ -140,11 +142,11 @@ export function fakeDirectory(clock: ManualClock): FakeDirectory {
         resourceId: `resource-of-${channelId}`,
         expiresAt: new Date(clock.now().getTime() + ttlMs),
       };
-      channels.set(channelId, { ...channel, token, address });
+      users.now.channels.set(channelId, { ...channel, token, address });
       return channel;
     },
     async stopChannel({ channelId }) {
-      channels.delete(channelId);
+      users.now.channels.delete(channelId);
     },
   };
 }

@@ -1,8 +1,9 @@
 import { permanent } from '../../../shared/errors.ts';
 import type { Secrets } from '../../../shared/ports/secrets.ts';
+import { type Saved, stateCell } from './state.ts';
 
 /** Secret Manager in memory. */
-export interface FakeSecrets extends Secrets {
+export interface FakeSecrets extends Secrets, Saved {
   /** Puts this payload under a version's full name. */
   put(version: string, payload: Uint8Array): void;
   destroy(version: string): void;
@@ -12,32 +13,35 @@ export interface FakeSecrets extends Secrets {
 }
 
 export function fakeSecrets(): FakeSecrets {
-  const payloads = new Map<string, Uint8Array | 'destroyed'>();
+  const cell = stateCell(new Map<string, Uint8Array | 'destroyed'>());
   let reads = 0;
+  let last = 0;
   return {
+    save: cell.save,
     put: (version, payload) => {
-      payloads.set(version, Uint8Array.from(payload));
+      cell.now.set(version, Uint8Array.from(payload));
     },
     destroy: (version) => {
-      payloads.set(version, 'destroyed');
+      cell.now.set(version, 'destroyed');
     },
     get versions() {
-      return [...payloads.keys()];
+      return [...cell.now.keys()];
     },
     get reads() {
       return reads;
     },
     read: async (version) => {
       reads += 1;
-      const payload = payloads.get(version);
+      const payload = cell.now.get(version);
       if (payload === undefined) throw permanent('secret-missing', `There is no ${version}.`);
       if (payload === 'destroyed') throw permanent('secret-unreadable', `${version} is destroyed.`);
       return Uint8Array.from(payload);
     },
     add: async (secret, payload) => {
-      const number = [...payloads.keys()].filter((name) => name.startsWith(`${secret}/versions/`)).length + 1;
-      const version = `${secret}/versions/${number}`;
-      payloads.set(version, Uint8Array.from(payload));
+      // A version's number is never given again, whatever is put back.
+      last += 1;
+      const version = `${secret}/versions/${last}`;
+      cell.now.set(version, Uint8Array.from(payload));
       return version;
     },
   };

@@ -21,3 +21,13 @@ export function stateCell<T>(initial: T): StateCell<T> {
   };
   return cell;
 }
+
+/** `save` of a fake whose state is lists that others hold too: they are filled anew, not replaced. */
+export const savedLists =
+  (...lists: readonly unknown[][]): Saved['save'] =>
+  () => {
+    const copies = lists.map((list) => [...list]);
+    return () => {
+      for (const [at, list] of lists.entries()) list.splice(0, list.length, ...(copies[at] ?? []));
+    };
+  };

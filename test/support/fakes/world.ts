@@ -22,8 +22,16 @@ import type { IssuerRecord } from '../../../shared/domain/records.ts';
 import { permanent } from '../../../shared/errors.ts';
 import { readTbsCertificate } from '../../../shared/pki/certificate.ts';
 import type { RandomBytes } from '../../../shared/pki/serial.ts';
+import type { Bucket } from '../../../shared/ports/bucket.ts';
+import type { Bus } from '../../../shared/ports/bus.ts';
+import type { DeadLetters } from '../../../shared/ports/dead-letters.ts';
+import type { Directory } from '../../../shared/ports/directory.ts';
+import type { Gmail } from '../../../shared/ports/gmail.ts';
 import type { KeyProving } from '../../../shared/ports/key-proving.ts';
+import type { KeyRewrapping } from '../../../shared/ports/key-rewrapping.ts';
+import type { KeyService } from '../../../shared/ports/key-service.ts';
 import type { Ledger } from '../../../shared/ports/ledger.ts';
+import type { Secrets } from '../../../shared/ports/secrets.ts';
 import type { Signing } from '../../../shared/ports/signing.ts';
 import type { ReconcileDeps } from '../../../shared/reconcile/context.ts';
 import {
@@ -113,17 +121,47 @@ export interface World {
   publishCrl(): Promise<void>;
   /** The same dependencies with `around` standing around each call to a port. */
   surrounded(around: Around): ReconcileDeps;
+  /** Everything that code under test acts with, `around` standing around each call to a port; those of `sign` too. */
+  through(around: Around): Ports;
   expireLeases(): Promise<void>;
   /** Keeps the whole state; the function it answers puts it back. */
   save(): Promise<() => Promise<void>>;
   close(): Promise<void>;
 }
 
+/** What functions and commands are made from. */
+export type Ports = Pick<
+  World,
+  | 'clock'
+  | 'log'
+  | 'random'
+  | 'keyProving'
+  | 'deps'
+  | 'crlDeps'
+  | 'ocspDeps'
+  | 'checkpointDeps'
+  | 'readinessDeps'
+  | 'publicWeb'
+  | 'signing'
+> & {
+  readonly ledger: Ledger;
+  readonly directory: Directory;
+  readonly gmail: Gmail;
+  readonly keyService: KeyService;
+  readonly keyRewrapping: KeyRewrapping;
+  readonly bus: Bus;
+  readonly bucket: Bucket;
+  readonly secrets: Secrets;
+  readonly deadLetters: DeadLetters;
+};
+
 export interface WorldOptions {
   /** OCSP address of the issuer; none unless given. */
   readonly ocspUrl?: string;
   /** Whether the issuer's addresses were found right. Default true. */
   readonly ready?: boolean;
+  /** Whether there is a CA. Default true. */
+  readonly ca?: boolean;
   /**
    * `pglite` (default): the real one. `memory`: in maps, a hundred times as fast, without SQL behind it. `twins`: the real
    * one, which throws wherever the one in memory would have answered something else.
@@ -138,7 +176,7 @@ export async function createWorld(
   { authority, pool }: Materials,
   options: WorldOptions = {},
 ): Promise<World> {
-  const { ocspUrl, ready = true } = options;
+  const { ocspUrl, ready = true, ca = true } = options;
   const clock = manualClock(START);
   const { ledger, database, wishStates, saveRows, expireAll } = await ledgerFor(clock, options);
   const directory = fakeDirectory(clock);
@@ -154,17 +192,21 @@ export async function createWorld(
     : pinnedCaKeys({ secrets, signingKeys: noSigningKeys, clock });
   const serviceKeys = secretManagerServiceKeys(secrets, clock);
   const signedBySerial = new Map<string, Set<string>>();
-  const signing: Signing = {
-    signLeaf: (serialHex) =>
-      signLeafIntent({ clock, ledger, caKeys: witnessed(caKeys, signedBySerial) }, serialHex),
-    signCrl: (issuerId, crlNumber) => signCrlIntent({ clock, ledger, caKeys }, issuerId, crlNumber),
-    signOcspSigner: (serialHex) => signOcspSignerIntent({ clock, ledger, caKeys, serviceKeys }, serialHex),
-    signOcspBatch: async (batchId) => {
-      await signOcspBatch({ clock, ledger, caKeys, serviceKeys }, batchId);
-    },
-    signAuditSigner: (serialHex) => signAuditSignerIntent({ clock, ledger, caKeys, serviceKeys }, serialHex),
-    signCheckpoint: (number) => signCheckpointIntent({ clock, ledger, caKeys, serviceKeys }, number),
+  const signingOver = (itsLedger: Ledger): Signing => {
+    const sign = { clock, ledger: itsLedger, caKeys, serviceKeys };
+    return {
+      signLeaf: (serialHex) =>
+        signLeafIntent({ ...sign, caKeys: witnessed(caKeys, signedBySerial) }, serialHex),
+      signCrl: (issuerId, crlNumber) => signCrlIntent(sign, issuerId, crlNumber),
+      signOcspSigner: (serialHex) => signOcspSignerIntent(sign, serialHex),
+      signOcspBatch: async (batchId) => {
+        await signOcspBatch(sign, batchId);
+      },
+      signAuditSigner: (serialHex) => signAuditSignerIntent(sign, serialHex),
+      signCheckpoint: (number) => signCheckpointIntent(sign, number),
+    };
   };
+  const signing = signingOver(ledger);
   const issuer: IssuerRecord = {
     issuerId: ISSUER_ID,
     certificateDer: authority.issuing.certificateDer,
@@ -175,8 +217,8 @@ export async function createWorld(
     ...(ocspUrl === undefined ? {} : { ocspUrl }),
     state: 'active',
   };
-  await ledger.recordIssuer(issuer);
-  for (const address of ready ? addressesOf(issuer) : []) {
+  if (ca) await ledger.recordIssuer(issuer);
+  for (const address of ca && ready ? addressesOf(issuer) : []) {
     await ledger.recordAddressCheck(ISSUER_ID, {
       ...address,
       sha256Hex: '0'.repeat(64),
@@ -231,7 +273,24 @@ export async function createWorld(
   const publish = async () => {
     await publishCrl(crlDeps, issuer, { eventId: 'test', event: 'schedule' });
   };
-  await publish();
+  if (ca) await publish();
+  const deadLetters = keptDeadLetters();
+  const keyProving: KeyProving = {
+    decryptSample: async () => {
+      throw permanent('key-service-refused', 'No admin may.', { details: { httpStatus: 403 } });
+    },
+  };
+  const surrounded: World['surrounded'] = (around) => ({
+    ...deps,
+    ledger: surround('ledger', ledger, around),
+    directory: surround('directory', directory, around),
+    gmail: surround('gmail', gmail, around),
+    keyService: surround('keyService', keyService, around),
+    keyRewrapping: surround('keyService', keyService, around),
+    signing: surround('signing', signing, around),
+    bus: surround('bus', bus, around),
+    generateKey: surround('keys', { generateKey: deps.generateKey }, around).generateKey,
+  });
   return {
     clock,
     database,
@@ -242,7 +301,7 @@ export async function createWorld(
     keyService,
     keyRewrapping: keyService,
     bus,
-    deadLetters: keptDeadLetters(),
+    deadLetters,
     bucket,
     secrets,
     caKeys,
@@ -251,11 +310,7 @@ export async function createWorld(
     issuer,
     authority,
     pool,
-    keyProving: {
-      decryptSample: async () => {
-        throw permanent('key-service-refused', 'No admin may.', { details: { httpStatus: 403 } });
-      },
-    },
+    keyProving,
     random: deps.random,
     deps,
     crlDeps,
@@ -266,22 +321,33 @@ export async function createWorld(
     readinessDeps,
     signedBySerial,
     publishCrl: publish,
-    surrounded: (around) => ({
-      ...deps,
-      ledger: surround('ledger', ledger, around),
-      directory: surround('directory', directory, around),
-      gmail: surround('gmail', gmail, around),
-      keyService: surround('keyService', keyService, around),
-      keyRewrapping: surround('keyService', keyService, around),
-      signing: surround('signing', signing, around),
-      bus: surround('bus', bus, around),
-      generateKey: surround('keys', { generateKey: deps.generateKey }, around).generateKey,
-    }),
+    surrounded,
+    through: (around) => {
+      const outer = surrounded(around);
+      const inner = surround('signing', signingOver(outer.ledger), around);
+      const parts = {
+        ledger: outer.ledger,
+        signing: inner,
+        bucket: surround('bucket', bucket, around),
+        secrets: surround('secrets', secrets, around),
+      };
+      return {
+        ...outer,
+        ...parts,
+        ...{ clock, log },
+        ...{ keyProving, publicWeb, deadLetters: surround('deadLetters', deadLetters, around) },
+        deps: { ...outer, signing: inner },
+        crlDeps: { ...crlDeps, ...parts },
+        ocspDeps: { ...ocspDeps, ...parts },
+        checkpointDeps: { ...checkpointDeps, ...parts },
+        readinessDeps: { ...readinessDeps, ledger: outer.ledger },
+      };
+    },
     expireLeases: expireAll,
     save: async () => {
       const at = clock.now();
       const rows = await saveRows();
-      const others = [directory.save(), gmail.save(), bucket.save(), pool.save()];
+      const others = [directory, gmail, bucket, secrets, bus, deadLetters, pool].map((fake) => fake.save());
       return async () => {
         clock.set(at);
         for (const restore of others) restore();
@@ -352,7 +418,7 @@ async function ledgerFor(
 const nothingThere = async (): Promise<never> => {
   throw new Error('There is no database behind a ledger in memory.');
 };
-const noDatabase: Database = {
+export const noDatabase: Database = {
   query: nothingThere,
   transaction: nothingThere,
   bytes: nothingThere,
