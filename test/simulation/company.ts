@@ -1,5 +1,7 @@
 /** What may happen to the company while the system is at work. Drawn from the seed; some of it tells nobody. */
 import { activate } from '../../shared/authority/activate.ts';
+import type { HeldDeparture } from '../../shared/domain/held.ts';
+import { EMPTY_SELECTION } from '../../shared/domain/place.ts';
 import type { Policy } from '../../shared/domain/policy.ts';
 import { isSealwrightError } from '../../shared/errors.ts';
 import { heldSetDigest } from '../../shared/plan/held-set.ts';
@@ -16,11 +18,21 @@ const GROUP = 'vip@acme.example';
 const rules = { ...DEPARTURES, grace: { ...DEPARTURES.grace, suspendMs: 2 * DAY_MS } };
 const guard = { minimumPerHour: 2, shareOfCovered: 0.05, maximumPerHour: 200 };
 
-const policy = (changes: Parameters<typeof policyRule>[0], path = '/Staff'): Policy =>
+/** Their departures wait for a human, however few depart. */
+const PROTECTED: Partial<Policy> = {
+  protected: { ...EMPTY_SELECTION, superAdmins: false, users: ['103', '104'] },
+};
+
+const policy = (
+  changes: Parameters<typeof policyRule>[0],
+  path = '/Staff',
+  more: Partial<Policy> = {},
+): Policy =>
   policyOf(
     [
       policyRule({
         ...{ ...rules, name: 'vip', modulusBits: 2048, keyServiceUrl: KEY_SERVICE_URL },
+        observeOnly: changes?.observeOnly === true,
         scope: { kind: 'group', address: GROUP, groupId: GROUP },
       }),
       policyRule({
@@ -28,17 +40,35 @@ const policy = (changes: Parameters<typeof policyRule>[0], path = '/Staff'): Pol
         ...changes,
       }),
     ],
-    { guard, defaults: rules },
+    { guard, defaults: rules, ...more },
   );
 
+/** Under the last one nothing is done for anybody. */
 export const POLICIES: readonly Policy[] = [
   policy({}),
   policy({ keyServiceUrl: 'https://kacls-2.acme.example' }),
   policy({ aliases: 'at-once' }),
-  policy({ onLeave: { identity: 'delete', keypair: 'disable' } }),
-  policy({}, '/Staff/Legal'),
+  policy({ onLeave: { identity: 'delete', keypair: 'disable' } }, '/Staff', PROTECTED),
+  policy({}, '/Staff/Legal', PROTECTED),
   policy({ renewKey: 'same', validityDays: 60 }),
+  policy({ profile: 'split' }),
+  policy(
+    { profile: 'split', aliases: 'at-once', keyServiceUrl: 'https://kacls-2.acme.example' },
+    '/Staff',
+    PROTECTED,
+  ),
+  policy(
+    {
+      onSuspend: { identity: 'delete', keypair: 'disable' },
+      onArchive: { identity: 'keep', keypair: 'keep' },
+    },
+    '/Staff',
+    PROTECTED,
+  ),
+  policy({ observeOnly: true }),
 ];
+
+export const isObserved = ({ rules: all }: Policy): boolean => all.every(({ observeOnly }) => observeOnly);
 
 export interface Company {
   readonly world: World;
@@ -186,12 +216,15 @@ async function rollIssuer({ world, log }: Company): Promise<void> {
   }
 }
 
+/** Answers the departures that were decided on. */
 export async function decideHeldSets(
   { world, log }: Company,
   decision: 'approved' | 'dismissed',
-): Promise<void> {
+): Promise<readonly HeldDeparture[]> {
+  const decided: HeldDeparture[] = [];
   for (const { setId } of await world.ledger.heldSets({ state: 'open' })) {
     log(`held set ${setId} ${decision}`);
+    decided.push(...((await world.ledger.readHeldSet(setId))?.departures ?? []));
     await world.ledger.decideHeldSet(
       setId,
       (set) => ({ setId, decision, by: 'admin@acme.example', digest: heldSetDigest(set), paceMs: 1000 }),
@@ -203,4 +236,5 @@ export async function decideHeldSets(
       }),
     );
   }
+  return decided;
 }

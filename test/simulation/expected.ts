@@ -1,5 +1,8 @@
 /** What everybody should have come to once faults have stopped: judged from the directory alone, far more simply than planned. */
+import type { DepartureStep, HeldDeparture } from '../../shared/domain/held.ts';
 import type { Policy, PolicyRule } from '../../shared/domain/policy.ts';
+import { pairsOfUse } from '../support/fakes/gmail.ts';
+import { isObserved, USERS } from './company.ts';
 import { assertGmailAgrees, type Sight, Violated } from './invariants.ts';
 
 export interface Ending {
@@ -21,9 +24,10 @@ export function ruleOf({ policy, sight }: Ending, userId: string): PolicyRule | 
   );
 }
 
-/** Throws `Violated` unless this person is where they should be. */
+/** Throws `Violated` unless this person is where they should be. Under a rule that only observes anywhere is right. */
 export function assertArrived(ending: Ending, userId: string): void {
   const { sight, switchedOff } = ending;
+  if (isObserved(ending.policy)) return;
   const user = sight.directory.living(userId);
   const rule = ruleOf(ending, userId);
   const isCovered = user !== undefined && rule !== undefined && !user.suspended;
@@ -39,17 +43,22 @@ export function assertArrived(ending: Ending, userId: string): void {
 function assertServed({ sight, nowMs }: Ending, userId: string, rule: PolicyRule): void {
   const rows = sight.rows();
   const row = rows.users.get(userId);
-  const address = sight.directory.living(userId)?.primaryEmail ?? '';
+  if (waitsForSomebodyKept(sight, userId)) return;
+  const { primaryEmail: address = '', aliases = [] } = sight.directory.living(userId) ?? {};
   if (row?.state !== 'ready') throw new Violated(`${userId} is ${row?.state} and not ready: ${row?.reason}`);
-  if (!sight.gmail.account(userId).identities.has(address))
-    throw new Violated(`${userId} has no identity ${address}.`);
+  const use = sight.gmail.account(userId).identities.get(address);
+  if (use === undefined) throw new Violated(`${userId} has no identity ${address}.`);
+  if (use.kind !== (rule.profile === 'split' ? 'split' : 'dual'))
+    throw new Violated(
+      `${userId} has an identity of ${use.kind} keys under a rule of profile ${rule.profile}.`,
+    );
   assertGmailAgrees(sight, userId, nowMs);
   const openWish = [...rows.wishes.values()].find((wish) => wish.userId === userId && wish.state === 'open');
   if (openWish !== undefined) throw new Violated(`${userId} is ready and a re-key is still open.`);
   const inUse = [...rows.leaves.values()].some(
     (leaf) =>
       leaf.userId === userId &&
-      leaf.addresses[0] === address &&
+      namesAll(leaf.addresses, [address, ...(rule.aliases === 'at-once' ? aliases : [])]) &&
       leaf.state === 'signed' &&
       !rows.revocations.has(leaf.serialHex) &&
       rows.keys.get(leaf.keyId)?.keyServiceUrl === rule.keyServiceUrl,
@@ -57,10 +66,39 @@ function assertServed({ sight, nowMs }: Ending, userId: string, rule: PolicyRule
   if (!inUse) throw new Violated(`${userId} has no certificate for ${address} under ${rule.keyServiceUrl}.`);
 }
 
+const namesAll = (named: readonly string[], wanted: readonly string[]): boolean =>
+  named[0] === wanted[0] && wanted.every((address) => named.includes(address));
+
+/** By an admin's word, or until there is one. */
+const isKept = ({ rows }: Sight, userId: string): boolean =>
+  rows().departures.some(
+    (one) => one.userId === userId && one.isStanding && (one.state === 'held' || one.state === 'dismissed'),
+  );
+
+/** Whoever has an address now that a kept certificate of somebody else still names gets none for it, and says so. */
+function waitsForSomebodyKept(sight: Sight, userId: string): boolean {
+  const { users, leaves, revocations } = sight.rows();
+  const row = users.get(userId);
+  const address = sight.directory.living(userId)?.primaryEmail ?? '';
+  const isNamed = [...leaves.values()].some(
+    (leaf) =>
+      leaf.userId !== userId &&
+      leaf.addresses.includes(address) &&
+      !revocations.has(leaf.serialHex) &&
+      isKept(sight, leaf.userId),
+  );
+  return isNamed && row?.nextAction === 'wait-for-address' && ['pending', 'blocked'].includes(row.state);
+}
+
 function assertGone({ sight, nowMs }: Ending, userId: string, mailboxAnswers: boolean): void {
   const rows = sight.rows();
   const row = rows.users.get(userId);
   if (row === undefined) return;
+  if (isKept(sight, userId)) {
+    if (row.state !== 'leaving')
+      throw new Violated(`${userId} is kept by an admin's word and is ${row.state}: ${row.reason}`);
+    return;
+  }
   const ends = mailboxAnswers || sight.directory.living(userId) === undefined ? ['out'] : ['out', 'leaving'];
   if (!ends.includes(row.state)) throw new Violated(`${userId} is ${row.state} and not out: ${row.reason}`);
   for (const leaf of rows.leaves.values()) {
@@ -70,10 +108,60 @@ function assertGone({ sight, nowMs }: Ending, userId: string, mailboxAnswers: bo
 }
 
 /** Whoever left with a foreign pair in use keeps it: what we did not make is not ours to delete. */
-function assertNoIdentity({ sight }: Ending, userId: string): void {
+function assertNoIdentity({ sight, policy }: Ending, userId: string): void {
+  const keepsArchived = policy.rules.some(({ onArchive }) => onArchive.identity === 'keep');
+  if (isKept(sight, userId) || (keepsArchived && sight.directory.living(userId)?.archived === true)) return;
   const rows = sight.rows();
   const ours = new Set([...rows.keypairs.values()].map(({ keypairId }) => keypairId));
   for (const [address, use] of sight.gmail.account(userId).identities)
-    if (use.kind === 'dual' && ours.has(use.keypairId))
+    if (pairsOfUse(use).some((keypairId) => ours.has(keypairId)))
       throw new Violated(`${userId} is gone and the identity ${address} is still there.`);
+}
+
+/** Of a departure that an admin dismissed: what of it was there to be taken. */
+export interface Dismissal {
+  readonly userId: string;
+  readonly there: readonly DepartureStep[];
+}
+
+const isThere = ({ rows, gmail }: Sight, userId: string, { kind, target }: DepartureStep): boolean => {
+  const { identities, pairs } = gmail.account(userId);
+  switch (kind) {
+    case 'revoke-leaf':
+      return !rows().revocations.has(target);
+    case 'delete-identity':
+      return identities.has(target);
+    case 'disable-keypair':
+      return pairs.some(({ keypairId, enabled }) => keypairId === target && enabled);
+    default:
+      return kind satisfies never;
+  }
+};
+
+export const dismissalOf = (sight: Sight, { userId, steps }: HeldDeparture): Dismissal => ({
+  userId,
+  there: steps.filter((step) => isThere(sight, userId, step)),
+});
+
+/** What an admin decided not to take is there still: nothing happens any more that could take it otherwise. */
+export function assertKept(sight: Sight, { userId, there }: Dismissal): void {
+  const gone = there.find((step) => !isThere(sight, userId, step));
+  if (gone !== undefined)
+    throw new Violated(`The departure of ${userId} was dismissed, and ${gone.kind} took ${gone.target}.`);
+}
+
+/** Everything that looks could give or take, in words. */
+export const holdingsOf = ({ rows, gmail }: Sight): string => {
+  const { keys, leaves, revocations } = rows();
+  const accounts = USERS.map((userId) => {
+    const { pairs, identities } = gmail.account(userId);
+    return [userId, pairs.map(({ keypairId, enabled }) => [keypairId, enabled]), [...identities]];
+  });
+  return JSON.stringify([[...keys.keys()], [...leaves.keys()], [...revocations.keys()], accounts]);
+};
+
+/** Under a policy that only observes nobody is given or loses anything. */
+export function assertUntouched(sight: Sight, before: string): void {
+  const now = holdingsOf(sight);
+  if (now !== before) throw new Violated(`The policy only observes, and ${before} became ${now}.`);
 }

@@ -2,6 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Policy } from '../../shared/domain/policy.ts';
 import { madeOffline } from '../../shared/domain/recorded.ts';
 import { buildCrl } from '../../shared/pki/crl.ts';
 import { issueCrl } from '../../shared/pki/issue.ts';
@@ -15,8 +16,15 @@ import {
   makeMaterials,
   type World,
 } from '../support/fakes/world.ts';
-import { POLICIES } from './company.ts';
-import { assertArrived, type Ending } from './expected.ts';
+import { isObserved, POLICIES } from './company.ts';
+import {
+  assertArrived,
+  assertKept,
+  assertUntouched,
+  dismissalOf,
+  type Ending,
+  holdingsOf,
+} from './expected.ts';
 import {
   assertForeseen,
   assertGmailAgrees,
@@ -189,6 +197,76 @@ describe('the checkers find', () => {
     );
     const moved = { ...ending(), policy: elsewhere ?? expect.unreachable() };
     expect(() => assertArrived(moved, ANA)).toThrow(/has no certificate for a-101@acme.example under/);
+  });
+
+  test('somebody whose identity is of another kind of keys than the rule wants, or whose certificate lacks an alias', () => {
+    const [split, named] = [
+      POLICIES.find(({ rules }) => rules.some(({ profile }) => profile === 'split')),
+      POLICIES.find(({ rules }) =>
+        rules.some(({ aliases, profile }) => aliases === 'at-once' && profile !== 'split'),
+      ),
+    ];
+    const under = (policy: Policy = expect.unreachable()) => ({ ...ending(), policy });
+    expect(() => assertArrived(under(split), ANA)).toThrow(
+      /identity of dual keys under a rule of profile split/,
+    );
+    assertArrived(under(named), ANA);
+    world.directory.put({ userId: ANA, aliases: ['alias@acme.example'] });
+    expect(() => assertArrived(under(named), ANA)).toThrow(/has no certificate for a-101@acme.example/);
+  });
+
+  test('somebody who lost what an admin had decided not to take, or who is kept and called gone', async () => {
+    world.directory.put({ userId: BEN, orgUnitPath: '/Contractors' });
+    const steps = [
+      { kind: 'revoke-leaf', target: leafOf(BEN).serialHex, revocationReason: 'affiliationChanged' },
+      { kind: 'delete-identity', target: 'a-102@acme.example' },
+      { kind: 'disable-keypair', target: world.gmail.account(BEN).pairs[0]?.keypairId ?? '' },
+    ] as const;
+    const departure = {
+      ...{ setId: 1n, userId: BEN, primaryEmail: 'a-102@acme.example', steps, heldAt: world.clock.now() },
+      ...{ state: 'dismissed' as const, isStanding: true },
+    };
+    const dismissal = dismissalOf(sight, departure);
+    assertKept(sight, dismissal);
+    rows().departures.push(departure);
+    expect(() => assertArrived(ending(), BEN)).toThrow(/kept by an admin's word and is ready/);
+    const user = rows().users.get(BEN) ?? expect.unreachable();
+    rows().users.set(BEN, { ...user, state: 'leaving' });
+    assertArrived(ending(), BEN);
+    const took = (kind: string) => () => expect(() => assertKept(sight, dismissal)).toThrow(`${kind} took`);
+    world.gmail.disablePairsByHand(BEN);
+    took('disable-keypair')();
+    world.gmail.deleteIdentityByHand(BEN);
+    took('delete-identity')();
+    await revoke(BEN);
+    took('revoke-leaf')();
+  });
+
+  test('whoever waits for an address of somebody who is kept, unless they say so', () => {
+    const [address] = leafOf(BEN).addresses;
+    rows().departures.push({
+      ...{ setId: 1n, userId: BEN, primaryEmail: address ?? '', steps: [], heldAt: world.clock.now() },
+      ...{ state: 'held', isStanding: true },
+    });
+    world.directory.put({ userId: BEN, primaryEmail: 'moved@acme.example' });
+    world.directory.put({ userId: ANA, primaryEmail: address ?? '' });
+    expect(() => assertArrived(ending(), ANA)).toThrow(/no identity/);
+    const user = rows().users.get(ANA) ?? expect.unreachable();
+    rows().users.set(ANA, { ...user, state: 'pending', nextAction: 'wait-for-address' });
+    assertArrived(ending(), ANA);
+    rows().departures.length = 0;
+    expect(() => assertArrived(ending(), ANA)).toThrow(/pending and not ready/);
+  });
+
+  test('anything given or taken under a policy that only observes', async () => {
+    const policy = POLICIES.find(isObserved) ?? expect.unreachable();
+    const before = holdingsOf(sight);
+    await look({ ...world.deps, policy }, ANA);
+    assertUntouched(sight, before);
+    world.directory.put({ userId: BEN, orgUnitPath: '/Contractors' });
+    assertArrived({ ...ending(), policy }, BEN);
+    world.gmail.disablePairsByHand(BEN);
+    expect(() => assertUntouched(sight, before)).toThrow(/only observes/);
   });
 
   test('somebody whom nothing brings on: not ready, not out, without identity, with a re-key that stays open', async () => {

@@ -11,20 +11,30 @@ import { ProcessDied } from '../support/fakes/calls.ts';
 import { memoryDatabase } from '../support/fakes/ledger/ledger.ts';
 import { drawnKeyDetector } from '../support/fakes/plain-keys.ts';
 import { createWorld, type Materials, START, type World } from '../support/fakes/world.ts';
+import { call, pushOf } from '../support/invocation.ts';
 import {
   adminActs,
   type Company,
   decideHeldSets,
+  isObserved,
   NEXT_ISSUER_ID,
   POLICIES,
   somethingHappens,
   USERS,
 } from './company.ts';
-import { assertArrived, type Ending } from './expected.ts';
+import {
+  assertArrived,
+  assertKept,
+  assertUntouched,
+  type Dismissal,
+  dismissalOf,
+  type Ending,
+  holdingsOf,
+} from './expected.ts';
 import { assertNoPlainKey, type Sight, Violated, type Watch, watch } from './invariants.ts';
 import { type Dice, dice } from './random.ts';
 import { type Scheduler, scheduler, type Worker } from './scheduler.ts';
-import { call, type Functions, hintMessage, type MakeFunctions, pushOf, system } from './system.ts';
+import { type Functions, hintMessage, type MakeFunctions, system } from './system.ts';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
@@ -40,6 +50,12 @@ export interface Report {
   readonly faults: number;
   readonly leaves: number;
   readonly revocations: number;
+  /** Answers that came, or did not, after half a minute. */
+  readonly timeouts: number;
+  /** People whose departure the admin dismissed in the end and who keep what they have. */
+  readonly kept: number;
+  /** Whether the policy in the end only observes. */
+  readonly observed: number;
 }
 
 interface Message {
@@ -63,6 +79,9 @@ interface Run {
   workers: number;
   busy: number;
   logLines: number;
+  kept: number;
+  /** What the admin does with everything that is held, once faults have stopped. */
+  readonly admin: 'approves' | 'dismisses';
   broken?: unknown;
 }
 
@@ -104,7 +123,7 @@ async function begin(seed: string, materials: SimulationMaterials): Promise<Run>
     ...{
       world,
       random,
-      policy: random.one(POLICIES),
+      policy: random.one(POLICIES.filter((policy) => !isObserved(policy))),
       switchedOff: new Set(),
       log: gates.note,
     },
@@ -118,10 +137,14 @@ async function begin(seed: string, materials: SimulationMaterials): Promise<Run>
   const sight = { rows, gmail: world.gmail, directory: world.directory, bucket: world.bucket };
   const run: Run = {
     ...{ world, random, scheduler: gates, company, queue, sight, watch: watch(sight), holdsPlainKey },
-    ...{ workers: 0, busy: 0, logLines: 0 },
+    ...{ workers: 0, busy: 0, logLines: 0, kept: 0, admin: random.percent(50) ? 'dismisses' : 'approves' },
     functions: system(world, {
       ...{ random, scheduler: gates, rows, faultPercent: 3, holdsPlainKey },
-      ...{ bus: busOf(() => run), policy: () => company.policy },
+      ...{
+        bus: busOf(() => run),
+        policy: () => company.policy,
+        pass: (waitMs) => world.clock.advance(waitMs),
+      },
     }),
   };
   return run;
@@ -282,8 +305,10 @@ async function inPeace(run: Run): Promise<void> {
   while (await gates.step()) check(run);
   await gates.settle();
   await world.ledger.recordResume({ by: 'admin@acme.example', paceMs: 1000 });
+  const before = isObserved(company.policy) ? holdingsOf(run.sight) : undefined;
+  const dismissed = new Map<string, Dismissal>();
   for (let round = 0; round < ROUNDS; round += 1) {
-    await decideHeldSets(company, 'approved');
+    await decideAll(run, dismissed);
     // Where one of four is missing no read is whole; an admin says that the numbers are right.
     const cause = { eventId: `admin-${round}`, event: ACCEPT_SHRUNK };
     await world.ledger.requestSweep({ scope: EVERYBODY, cause });
@@ -297,14 +322,24 @@ async function inPeace(run: Run): Promise<void> {
     world.clock.advance(ROUND_MS);
   }
   const ending: Ending = {
-    ...{
-      sight: run.sight,
-      policy: company.policy,
-      switchedOff: company.switchedOff,
-    },
+    ...{ sight: run.sight, policy: company.policy, switchedOff: company.switchedOff },
     nowMs: world.clock.now().getTime(),
   };
+  if (before !== undefined) assertUntouched(run.sight, before);
   for (const userId of USERS) assertArrived(ending, userId);
+  for (const dismissal of dismissed.values()) assertKept(run.sight, dismissal);
+  run.kept = dismissed.size;
+}
+
+/** Of somebody whose departure was dismissed more than once the first counts: what was there then is to be there in the end. */
+async function decideAll({ company, admin, sight }: Run, dismissed: Map<string, Dismissal>): Promise<void> {
+  if (admin === 'approves') {
+    await decideHeldSets(company, 'approved');
+    return;
+  }
+  for (const departure of await decideHeldSets(company, 'dismissed'))
+    if (departure.state === 'held' && !dismissed.has(departure.userId))
+      dismissed.set(departure.userId, dismissalOf(sight, departure));
 }
 
 /** One message after the other, everything checked after each. */
@@ -330,7 +365,7 @@ async function deliverAll(run: Run): Promise<void> {
   }
 }
 
-function reportOf({ scheduler: { trace }, sight }: Run): Report {
+function reportOf({ scheduler: { trace }, sight, company, kept }: Run): Report {
   const rows = sight.rows();
   const count = (mark: string) => trace.filter((line) => line.includes(mark)).length;
   return {
@@ -340,5 +375,8 @@ function reportOf({ scheduler: { trace }, sight }: Run): Report {
     faults: count(' fails: ') + count(' loses its answer') + count(' is truncated'),
     leaves: rows.leaves.size,
     revocations: rows.revocations.size,
+    timeouts: count(' in vain'),
+    kept,
+    observed: isObserved(company.policy) ? 1 : 0,
   };
 }

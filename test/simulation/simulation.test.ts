@@ -27,7 +27,10 @@ describe('the system under simulation', () => {
   test(`keeps its promises in ${runs} runs (seeds from ${first} on)`, {
     timeout: 60_000 + runs * 4_000,
   }, async () => {
-    const total = { steps: 0, deaths: 0, faults: 0, leaves: 0, revocations: 0 };
+    const total = {
+      ...{ steps: 0, deaths: 0, faults: 0, timeouts: 0, leaves: 0, revocations: 0 },
+      ...{ kept: 0, observed: 0 },
+    };
     const failures: string[] = [];
     for (let seed = first; seed < first + runs; seed += 1) {
       let report: Report;
@@ -41,7 +44,9 @@ describe('the system under simulation', () => {
       for (const key of Object.keys(total) as (keyof typeof total)[]) total[key] += report[key];
     }
     expect(failures.join('\n\n')).toBe('');
-    for (const count of Object.values(total)) expect(count).toBeGreaterThan(0);
+    // Of a few seeds none may come to each.
+    for (const [what, count] of Object.entries(runs < 100 ? {} : total))
+      expect(count, what).toBeGreaterThan(0);
     console.info(JSON.stringify({ runs, ...total, cpuMs: process.cpuUsage().user / 1000 }));
   });
 

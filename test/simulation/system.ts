@@ -11,38 +11,24 @@ import type { HttpHandler } from '../../functions/wire/http.ts';
 import type { CaKeys } from '../../shared/authority/ca-keys.ts';
 import type { Hint } from '../../shared/domain/hint.ts';
 import type { Policy } from '../../shared/domain/policy.ts';
-import { isSealwrightError, permanent, retryable } from '../../shared/errors.ts';
+import { isSealwrightError, retryable } from '../../shared/errors.ts';
 import { type Parts, whole } from '../../shared/pki/crl-parts.ts';
 import { signableParts } from '../../shared/pki/signable.ts';
 import type { Signer } from '../../shared/pki/signer.ts';
 import type { Bus } from '../../shared/ports/bus.ts';
-import type { IdTokenVerifier } from '../../shared/ports/id-tokens.ts';
 import type { Signing } from '../../shared/ports/signing.ts';
 import { seededRandom } from '../pki/sample-authority.ts';
 import { type PortCall, surround } from '../support/fakes/calls.ts';
 import type { Rows } from '../support/fakes/ledger/rows.ts';
 import type { World } from '../support/fakes/world.ts';
+import { BEHIND_IAM, call } from '../support/invocation.ts';
 import { inForce } from '../support/policy.ts';
 import { drawFault, truncated } from './faults.ts';
 import { assertForeseen, assertNoPlainKey } from './invariants.ts';
 import type { Dice } from './random.ts';
 import type { Scheduler, Worker } from './scheduler.ts';
 
-const AUDIENCE = 'https://function.acme.example/';
-const CALLER = 'caller@acme.iam.gserviceaccount.com';
 const LEASE_MS = 60_000;
-
-/** Behind Cloud Run the signature is gone from a token, and only its claims are read. */
-const TOKEN = [{ alg: 'RS256' }, { aud: AUDIENCE, email: CALLER, email_verified: true }, 'stripped']
-  .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
-  .join('.');
-
-const callers = { behindIam: true, audience: AUDIENCE, emails: [CALLER] };
-const idTokens: IdTokenVerifier = {
-  verify: async () => {
-    throw permanent('unauthenticated', 'Nobody verifies tokens here.');
-  },
-};
 
 export interface Settings {
   readonly random: Dice;
@@ -54,6 +40,8 @@ export interface Settings {
   /** Where hints and requests for a CRL go. */
   readonly bus: Bus;
   readonly policy: () => Policy;
+  /** So much time passes while somebody waits in vain. */
+  readonly pass: (waitMs: number) => void;
 }
 
 export type Functions = Readonly<
@@ -73,13 +61,15 @@ export function system(world: World, settings: Settings): MakeFunctions {
     const directory = through('directory', world.directory);
     const bus = through('bus', settings.bus);
     const sign = createSign({
-      ...{ clock: world.clock, ledger, caKeys, serviceKeys: world.serviceKeys },
-      ...{ callers, idTokens, log: world.log },
+      ...{ clock: world.clock, ledger, serviceKeys: world.serviceKeys },
+      // A signer is one look into Secret Manager.
+      caKeys: through('secrets', caKeys),
+      ...{ ...BEHIND_IAM, log: world.log },
     });
     const signing = through('signing', inProcess(sign, world.signing));
     const { clock, log } = world;
     const policies = { current: () => inForce(settings.policy()).current() };
-    const common = { clock, ledger, log, callers, idTokens };
+    const common = { clock, ledger, log, ...BEHIND_IAM };
     const readiness = { ...world.readinessDeps, ledger };
     return {
       sign,
@@ -109,7 +99,7 @@ export function system(world: World, settings: Settings): MakeFunctions {
 }
 
 async function atGate(
-  { random, scheduler, faultPercent, holdsPlainKey }: Settings,
+  { random, scheduler, faultPercent, holdsPlainKey, pass }: Settings,
   worker: Worker,
   call: PortCall,
   perform: () => Promise<unknown>,
@@ -119,7 +109,8 @@ async function atGate(
   await scheduler.pass(worker, what);
   const fault = scheduler.isCalm ? undefined : drawFault(random, call, faultPercent);
   if (fault?.moment === 'before') {
-    scheduler.note(`${worker.name} ${what} fails: ${fault.error.code}`);
+    scheduler.note(`${worker.name} ${what} fails: ${fault.error.code}${inVain(fault.waitMs)}`);
+    pass(fault.waitMs);
     throw fault.error;
   }
   const answer = await perform();
@@ -129,25 +120,14 @@ async function atGate(
     return truncated(random, answer as Parameters<typeof truncated>[1]);
   }
   if (fault?.moment === 'after') {
-    scheduler.note(`${worker.name} ${what} loses its answer: ${fault.error.code}`);
+    scheduler.note(`${worker.name} ${what} loses its answer: ${fault.error.code}${inVain(fault.waitMs)}`);
+    pass(fault.waitMs);
     throw fault.error;
   }
   return answer;
 }
 
-/** One more invocation of a handler. */
-export const call = (handler: HttpHandler, path = '/', body: object | '' = '') =>
-  handler({
-    method: 'POST',
-    path,
-    query: new URLSearchParams(),
-    headers: { authorization: `Bearer ${TOKEN}` },
-    body: Buffer.from(body === '' ? '' : JSON.stringify(body)),
-  });
-
-export const pushOf = (messageId: string, data: object): object => ({
-  message: { messageId, data: Buffer.from(JSON.stringify(data)).toString('base64') },
-});
+const inVain = (waitMs: number): string => (waitMs === 0 ? '' : ` after ${waitMs / 1000} s in vain`);
 
 export const hintMessage = (hint: Hint): object => ({ version: 1, ...hint });
 
