@@ -179,3 +179,18 @@ export function needsGmail(facts: Facts, policy: Policy): boolean {
   const leaver = leaverOf(standing);
   return needsGmailToLeave(leaver) && facts.now.getTime() >= leaver.dueAt.getTime();
 }
+
+/**
+ * True for somebody who is out and has since left in another way, at whose end policy takes something in Gmail that nobody has
+ * looked at: whoever was deleted and is undeleted outside every rule, or was suspended for good and then moved away. A grace period
+ * in between would have made them leave; this is for where there is none, or it is long over.
+ */
+export function leavesOnceMore(facts: Facts, policy: Policy): boolean {
+  const { user, keypairs } = facts.ledger;
+  if (user?.state !== 'out' || keypairs.length === 0) return false;
+  const standing = standingOf(facts, policy);
+  if (standing.kind !== 'outside' && standing.kind !== 'suspended') return false;
+  const leaver = leaverOf(standing);
+  const isOver = facts.now.getTime() >= leaver.dueAt.getTime();
+  return isOver && standing.since.getTime() > user.since.getTime() && needsGmailToLeave(leaver);
+}

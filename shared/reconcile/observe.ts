@@ -6,9 +6,10 @@ import type { Place } from '../domain/place.ts';
 import type { UserLedger } from '../domain/records.ts';
 import { isSealwrightError, type SealwrightError } from '../errors.ts';
 import type { Facts } from '../plan/facts.ts';
-import { needsGmail } from '../plan/plan.ts';
+import { leavesOnceMore, needsGmail } from '../plan/plan.ts';
 import { ruleDigest } from '../plan/rule-digest.ts';
 import { type Standing, standingOf } from '../plan/standing.ts';
+import { plus } from '../plan/timing.ts';
 import type { Lease } from '../ports/ledger.ts';
 import { addressClaims, printedAddresses } from './claims.ts';
 import type { ReconcileDeps } from './context.ts';
@@ -125,7 +126,14 @@ async function recordSighting(
   });
   // A sighting changes the row and ends an absence; whatever else came meanwhile asked for another look.
   const { absence: _over, ...others } = ledger;
-  return { ...others, user: recorded };
+  const seen: UserLedger = { ...others, user: recorded };
+  if (!leavesOnceMore(factsOf(user.userId, now, presence, place, seen), deps.policy)) return seen;
+  // Before Gmail is asked: this process may die in the middle, and nobody looks again at whoever is out.
+  const leaving = { state: 'leaving', reason: 'They were out and left once more, in another way.' } as const;
+  const resume = { nextAction: 'resume', nextActionAt: plus(now, deps.leaseMs) };
+  const { failures } = recorded;
+  await deps.ledger.recordState(lease, { userId: user.userId, failures, ...leaving, ...resume });
+  return { ...seen, user: { ...recorded, ...leaving, ...resume, since: now } };
 }
 
 /** While a rule cannot be judged, what was known of somebody's leaving stays as it is. */

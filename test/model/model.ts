@@ -59,6 +59,8 @@ export interface Person {
   taken: { identity: boolean; pairs: boolean };
   /** Whether somebody changed that in Gmail by hand. */
   handled: { identity: boolean; pairs: boolean };
+  /** When they came to be out. */
+  outMs: number;
   /** When they were last brought to what should hold. */
   settledMs: number;
   readonly leaves: ModelLeaf[];
@@ -108,6 +110,7 @@ export const newModel = (
         wish: false,
         taken: { identity: false, pairs: false },
         handled: { identity: false, pairs: false },
+        outMs: 0,
         settledMs: nowMs,
         leaves: [],
         inUse: [],
@@ -208,8 +211,9 @@ function leave(
   const atMs = dueMs > person.settledMs ? dueMs : model.nowMs;
   for (const leaf of person.leaves) revoke(leaf, atMs, leaf.dueMs === undefined ? reason : 'superseded');
   person.wish = false;
-  if (person.state === 'out') return;
   const takes = terms.identity === 'delete' || terms.keypair === 'disable';
+  // Once is enough, but whoever is out and then leaves in another way goes by the terms of that, too.
+  if (person.state === 'out' && (beganMs <= person.outMs || !takes)) return;
   if (takes && (!person.encryption || person.suspended)) {
     person.state = 'leaving';
     return;
@@ -217,6 +221,7 @@ function leave(
   person.taken.identity ||= terms.identity === 'delete';
   person.taken.pairs ||= terms.keypair === 'disable';
   person.state = 'out';
+  person.outMs = model.nowMs;
 }
 
 function issue(model: Model, person: Person, rule: PolicyRule): void {

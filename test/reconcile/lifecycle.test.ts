@@ -12,7 +12,7 @@ import {
   makeMaterials,
   type World,
 } from '../support/fakes/world.ts';
-import { policyOf, policyRule } from '../support/policy.ts';
+import { DEPARTURES, policyOf, policyRule } from '../support/policy.ts';
 import { failing, look, named, revocationsOf, rowOf } from './outcome.ts';
 import { shapeOf } from './shape.ts';
 import { ADDRESS, JOIN, NEW_ADDRESS, USER_ID, wish } from './workflows.ts';
@@ -287,5 +287,57 @@ describe('whoever left scope and was deleted within the grace period', () => {
     await look(world.deps);
     expect(await rowOf(world)).toMatchObject({ state: 'out' });
     expect([...world.gmail.account(USER_ID).identities.keys()]).toEqual([]);
+  });
+});
+
+describe('whoever is out and leaves once more in another way, without a grace period', () => {
+  const atOnce = () =>
+    under({
+      grace: { ...DEPARTURES.grace, leaveMs: 0, suspendMs: 0 },
+      onSuspend: { identity: 'keep', keypair: 'keep' },
+    });
+  const put = (changes: { orgUnitPath?: string; suspended?: boolean }) =>
+    world.directory.put({ userId: USER_ID, primaryEmail: ADDRESS, ...changes });
+  const identities = () => [...world.gmail.account(USER_ID).identities.keys()];
+  beforeEach(async () => {
+    await JOIN.prepare(world);
+    await look(world.deps);
+    world.clock.advance(HOUR_MS);
+  });
+
+  test('loses the identity that came back with a deleted account', async () => {
+    put({ orgUnitPath: '/Contractors' });
+    world.directory.remove(USER_ID);
+    await look(atOnce());
+    world.clock.advance(HOUR_MS);
+    put({});
+    await look(atOnce());
+    expect([await rowOf(world), identities()]).toMatchObject([{ state: 'out' }, []]);
+  });
+
+  test('loses the identity that was kept while suspended, once Gmail lets anybody in', async () => {
+    put({ suspended: true });
+    await look(atOnce());
+    expect([await rowOf(world), identities()]).toMatchObject([{ state: 'out' }, [ADDRESS]]);
+    world.clock.advance(HOUR_MS);
+    put({ orgUnitPath: '/Contractors' });
+    await look(atOnce());
+    expect([await rowOf(world), identities()]).toMatchObject([{ state: 'leaving' }, [ADDRESS]]);
+    world.clock.advance(HOUR_MS);
+    put({ suspended: false });
+    await look(atOnce());
+    expect([await rowOf(world), identities()]).toMatchObject([{ state: 'out' }, []]);
+  });
+
+  test('is looked at in Gmail once, and not at every look from then on', async () => {
+    put({ suspended: true });
+    await look(atOnce());
+    world.clock.advance(HOUR_MS);
+    put({ suspended: false, orgUnitPath: '/Contractors' });
+    await look(atOnce());
+    world.gmail.setEnabled(USER_ID, false);
+    world.clock.advance(HOUR_MS);
+    await look(atOnce());
+    expect(await rowOf(world)).toMatchObject({ state: 'out' });
   });
 });
