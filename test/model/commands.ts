@@ -10,10 +10,12 @@ import {
   compromise,
   DAY_MS,
   HOUR_MS,
+  hasShared,
   type Model,
   type Person,
   personOf,
   type RuleName,
+  SHARED,
   settle,
 } from './model.ts';
 import {
@@ -21,7 +23,7 @@ import {
   expectAgreement,
   expectListed,
   GROUP,
-  look,
+  lookAt,
   pass,
   type Real,
   rollIssuer,
@@ -41,15 +43,19 @@ interface Happening {
   readonly userId?: string;
   readonly possible?: (person: Person, model: Model) => boolean;
   readonly inModel: (person: Person, model: Model) => void;
-  readonly inReal: (real: Real, userId: string, person: Person) => Promise<void> | void;
+  /** Before the model is told. */
+  readonly inReal: (real: Real, userId: string, person: Person, model: Model) => Promise<void> | void;
   /** Nobody is looked at but those who are due; whoever it is about, or everybody, unless told. */
   readonly isTime?: true;
+  /** Others are looked at after it, too. */
+  readonly concernsOthers?: boolean;
 }
 
 /** A command made of what happens on both sides; a minute passes before it, so that no two things happen at once. */
-function command({ name, userId, possible, inModel, inReal, isTime }: Happening): Command {
+function command({ name, userId, possible, inModel, inReal, isTime, concernsOthers }: Happening): Command {
   const about = userId ?? USERS[0];
-  const seen = userId === undefined ? USERS : [userId];
+  const others = USERS.filter((other) => other !== userId);
+  const seen = userId === undefined ? USERS : concernsOthers === true ? [userId, ...others] : [userId];
   return {
     check: (model) => model.done < model.longest && (possible?.(personOf(model, about), model) ?? true),
     toString: () => (userId === undefined ? name : `${userId} ${name}`),
@@ -58,10 +64,10 @@ function command({ name, userId, possible, inModel, inReal, isTime }: Happening)
       await pass(real, MINUTE_MS);
       model.nowMs += MINUTE_MS;
       const whom = personOf(model, about);
-      await inReal(real, about, whom);
+      await inReal(real, about, whom, model);
       inModel(whom, model);
-      if (isTime !== true) for (const other of seen) await look(real, other);
-      for (const person of model.people.values()) settle(model, person);
+      if (isTime !== true) await lookAt(real, seen);
+      settle(model);
       await expectAgreement(real, model);
       if (isTime === true) await expectListed(real, model);
     },
@@ -69,6 +75,59 @@ function command({ name, userId, possible, inModel, inReal, isTime }: Happening)
 }
 
 const present = (person: Person) => person.presence === 'present';
+/** Whoever is there may have any name; the deleted keep theirs. */
+const mayHave =
+  (...names: readonly string[]) =>
+  (person: Person, model: Model) =>
+    present(person) && (!names.includes(SHARED) || holderBeside(model, person)?.presence !== 'deleted');
+
+const holderBeside = (model: Model, person: Person): Person | undefined =>
+  [...model.people.values()].find((one) => one !== person && hasShared(one));
+
+interface Names {
+  readonly name: string;
+  readonly aliases: readonly string[];
+}
+
+/** What is left to whoever has the shared address taken from them. */
+const withoutShared = ({ name, aliases }: Names): Names =>
+  name === SHARED
+    ? { name: 'a', aliases: aliases.filter((alias) => alias !== 'a') }
+    : { name, aliases: aliases.filter((alias) => alias !== SHARED) };
+
+/** Other names for somebody; the shared one is taken from whoever had it. */
+const named = (
+  userId: string,
+  what: string,
+  wanted: readonly string[],
+  change: (person: Person) => Names,
+): Command => {
+  const isShared = wanted.includes(SHARED);
+  const holder = (model: Model, person: Person) => (isShared ? holderBeside(model, person) : undefined);
+  return command({
+    name: what,
+    userId,
+    possible: mayHave(...wanted),
+    concernsOthers: isShared,
+    inModel: (person, model) => {
+      const before = holder(model, person);
+      if (before !== undefined) Object.assign(before, withoutShared(before));
+      Object.assign(person, change(person));
+    },
+    inReal: ({ world }, _, person, model) => {
+      const put = (whose: string, { name, aliases }: Names) =>
+        world.directory.put({
+          userId: whose,
+          primaryEmail: addressOf(whose, name),
+          aliases: aliases.map((alias) => addressOf(whose, alias)),
+        });
+      const before = holder(model, person);
+      if (before !== undefined) put(before.userId, withoutShared(before));
+      put(userId, change(person));
+    },
+  });
+};
+
 const known = (person: Person) => present(person) && person.state !== 'none';
 
 export const join = (userId: string): Command =>
@@ -98,40 +157,21 @@ export const move = (userId: string, unit: string): Command =>
   });
 
 /** The former primary address becomes an alias, as Google has it; the new one may have been one. */
-export const rename = (userId: string, name: string): Command => {
-  const aliasesAfter = (person: Person): readonly string[] =>
-    person.name === name
-      ? person.aliases
-      : [...person.aliases.filter((alias) => alias !== name), person.name];
-  return command({
-    name: `is renamed to ${name}`,
-    userId,
-    possible: present,
-    inModel: (person) => {
-      person.aliases = aliasesAfter(person);
-      person.name = name;
-    },
-    inReal: ({ world }, _, person) => {
-      const aliases = aliasesAfter(person).map((alias) => addressOf(userId, alias));
-      world.directory.put({ userId, primaryEmail: addressOf(userId, name), aliases });
-    },
-  });
-};
+export const rename = (userId: string, name: string): Command =>
+  named(userId, `is renamed to ${name}`, [name], (person) => ({
+    name,
+    aliases:
+      person.name === name
+        ? person.aliases
+        : [...person.aliases.filter((alias) => alias !== name), person.name],
+  }));
 
 /** Those of `names` that are not the primary address. */
 export const alias = (userId: string, ...names: readonly string[]): Command =>
-  command({
-    name: `has the aliases ${names.join(' ')}`,
-    userId,
-    possible: present,
-    inModel: (person) => {
-      person.aliases = names.filter((name) => name !== person.name);
-    },
-    inReal: ({ world }, _, person) => {
-      const aliases = names.filter((name) => name !== person.name).map((name) => addressOf(userId, name));
-      world.directory.put({ userId, aliases });
-    },
-  });
+  named(userId, `has the aliases ${names.join(' ')}`, names, ({ name }) => ({
+    name,
+    aliases: names.filter((one) => one !== name),
+  }));
 
 export const suspend = (userId: string, suspended: boolean): Command =>
   command({
@@ -357,8 +397,8 @@ export const anyCommand: fc.Arbitrary<Command>[] = [
   fc
     .tuple(someone, fc.constantFrom('/Staff', '/Staff/Legal', '/Contractors'))
     .map(([who, unit]) => move(who, unit)),
-  fc.tuple(someone, fc.constantFrom('a', 'b', 'c')).map(([who, name]) => rename(who, name)),
-  fc.tuple(someone, fc.subarray(['a', 'b', 'c'])).map(([who, names]) => alias(who, ...names)),
+  fc.tuple(someone, fc.constantFrom('a', 'b', SHARED)).map(([who, name]) => rename(who, name)),
+  fc.tuple(someone, fc.subarray(['a', 'b', SHARED])).map(([who, names]) => alias(who, ...names)),
   fc.tuple(someone, fc.boolean()).map(([who, on]) => suspend(who, on)),
   fc.tuple(someone, fc.boolean()).map(([who, on]) => archive(who, on)),
   someone.map(remove),

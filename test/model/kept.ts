@@ -19,7 +19,7 @@ import {
   undelete,
   wait,
 } from './commands.ts';
-import { DAY_MS, HOUR_MS } from './model.ts';
+import { DAY_MS, HOUR_MS, SHARED } from './model.ts';
 
 export const KEPT: readonly { readonly what: string; readonly commands: readonly Command[] }[] = [
   {
@@ -117,6 +117,27 @@ export const KEPT: readonly { readonly what: string; readonly commands: readonly
       setRule('vip', { aliases: 'no', profile: 'dual-use' }),
       wait(31 * DAY_MS),
       wait(31 * DAY_MS),
+    ],
+  },
+  {
+    what: 'an address that goes from one to another while the certificate that names it overlaps, and back',
+    commands: [
+      join('101'),
+      join('102'),
+      rename('101', SHARED),
+      rename('101', 'a'),
+      alias('101'),
+      rename('102', SHARED),
+      group('101', true),
+      alias('102'),
+      rename('102', 'a'),
+      alias('102'),
+      alias('101', SHARED),
+      setRule('vip', { aliases: 'next' }),
+      alias('101'),
+      switchEncryption('102', false),
+      rename('102', SHARED),
+      wait(73 * HOUR_MS),
     ],
   },
 ];

@@ -125,7 +125,15 @@ export const personOf = (model: Model, userId: string): Person => {
   return person;
 };
 
-export const addressOf = (userId: string, name: string): string => `${name}-${userId}@acme.example`;
+/** An address that goes from one to another; all others are somebody's own. */
+export const SHARED = 'office';
+
+export const addressOf = (userId: string, name: string): string =>
+  name === SHARED ? 'office@acme.example' : `${name}-${userId}@acme.example`;
+
+/** The deleted keep theirs. */
+export const hasShared = ({ presence, name, aliases }: Person): boolean =>
+  presence !== 'absent' && [name, ...aliases].includes(SHARED);
 
 const hasEnded = ({ endMs }: ModelLeaf, atMs: number): boolean => endMs !== undefined && endMs <= atMs;
 
@@ -146,12 +154,25 @@ const ruleFor = (model: Model, { inGroup, unit }: Person): RuleName | undefined 
   return `${unit}/`.startsWith(`${model.scope}/`) ? 'staff' : undefined;
 };
 
-/** Brings a person to what should hold now. */
-export function settle(model: Model, person: Person): void {
-  revokeDue(model, person);
-  bring(model, person);
-  revokeDue(model, person);
-  person.settledMs = model.nowMs;
+/** Brings everybody to what should hold now. */
+export function settle(model: Model): void {
+  for (const person of model.people.values()) {
+    revokeDue(model, person);
+    giveUp(model, person);
+    bring(model, person);
+    revokeDue(model, person);
+    person.settledMs = model.nowMs;
+  }
+}
+
+/** Nobody has a certificate for an address that somebody else has, whatever else is to become of it. */
+function giveUp(model: Model, person: Person): void {
+  const holder = [...model.people.values()].find(hasShared);
+  if (holder === undefined || holder === person) return;
+  for (const leaf of person.leaves) {
+    if (!leaf.addresses.includes(addressOf(person.userId, SHARED))) continue;
+    revoke(leaf, model.nowMs, leaf.dueMs === undefined ? 'affiliationChanged' : 'superseded');
+  }
 }
 
 function revokeDue(model: Model, person: Person): void {

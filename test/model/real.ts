@@ -94,10 +94,14 @@ export async function rollIssuer(real: Real): Promise<void> {
   await activate({ ledger, clock }, NEXT_ISSUER_ID);
 }
 
-/** One look at somebody, as an event would bring it about. */
-export const look = async ({ deps }: Real, userId: string): Promise<void> => {
-  await reconcile(deps, userId, CAUSE);
-};
+/** A look at each, as an event would bring it about, and at whomever such a look asks for. */
+export async function lookAt({ deps, world }: Real, userIds: readonly string[]): Promise<void> {
+  for (const userId of userIds) {
+    await reconcile(deps, userId, CAUSE);
+    for (let hint = world.bus.hints.shift(); hint !== undefined; hint = world.bus.hints.shift())
+      if ('userId' in hint) await reconcile(deps, hint.userId, hint.cause);
+  }
+}
 
 /** Lets time pass as the schedules do: whoever is due is looked at when they are due, and the CRL is kept fresh. */
 export async function pass(real: Real, milliseconds: number): Promise<void> {
@@ -122,7 +126,11 @@ async function lookAtDue(real: Real): Promise<void> {
     const published = await ledger.latestPublishedCrl(issuer.issuerId);
     if ((published?.nextUpdate.getTime() ?? 0) - clock.now().getTime() < DAY_MS) await publish(real, issuer);
   }
-  for (const { userId } of await real.world.ledger.dueUsers(100)) await look(real, userId);
+  const due = await real.world.ledger.dueUsers(100);
+  await lookAt(
+    real,
+    due.map(({ userId }) => userId),
+  );
 }
 
 async function publish(real: Real, issuer: IssuerRecord): Promise<void> {
