@@ -156,6 +156,10 @@ describe('the DER reader', () => {
     ['a UTCTime with an offset', `1711${Buffer.from('261122100000+0100').toString('hex')}`, readTime],
     ['a GeneralizedTime with fractions', `1811${Buffer.from('20261122100000.5Z').toString('hex')}`, readTime],
     ['the 30th of February', `170d${Buffer.from('260230100000Z').toString('hex')}`, readTime],
+    ['the 13th month', `170d${Buffer.from('261322100000Z').toString('hex')}`, readTime],
+    ['the 25th hour', `170d${Buffer.from('261122240000Z').toString('hex')}`, readTime],
+    ['the 61st minute', `170d${Buffer.from('261122106000Z').toString('hex')}`, readTime],
+    ['a leap second', `170d${Buffer.from('261231235960Z').toString('hex')}`, readTime],
     ['a text where a time should be', '0c00', readTime],
   ] as const)('refuses %s', (_what, bytes, read) => {
     expect(() => read(element(hex(bytes)))).toThrow(DerError);
