@@ -243,11 +243,19 @@ async function inTurns<T>(items: readonly T[], work: (item: T) => Promise<void>)
 
 const TICKS_A_SECOND = 100;
 
+/** What /proc says of a process after its name; undefined where there is no /proc, or no such process any more. */
+function statOf(pid: string): readonly string[] | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ');
+  } catch {
+    return undefined;
+  }
+}
+
 /** Processor time of a process, with that of children it has waited for; undefined where it cannot be known. */
-function cpuSecondsOf(pid: number): number | undefined {
-  const file = `/proc/${pid}/stat`;
-  if (!existsSync(file)) return undefined;
-  const fields = readFileSync(file, 'utf8').split(') ')[1]?.split(' ') ?? [];
+function cpuSecondsOf(pid: number | string): number | undefined {
+  const fields = statOf(String(pid));
+  if (fields === undefined) return undefined;
   const ticks = [11, 12, 13, 14].reduce((sum, index) => sum + Number(fields[index]), 0);
   return ticks / TICKS_A_SECOND;
 }
@@ -257,14 +265,7 @@ function postgresSeconds(databaseUrl: string): number {
   const folder = new URL(databaseUrl).searchParams.get('host') ?? '';
   const file = join(folder, 'data', 'postmaster.pid');
   if (!existsSync(file)) return 0;
-  const pid = Number(readFileSync(file, 'utf8').split('\n')[0]);
-  const backends = readdirSync('/proc').filter((name) => {
-    const stat = join('/proc', name, 'stat');
-    return (
-      /^\d+$/.test(name) &&
-      existsSync(stat) &&
-      readFileSync(stat, 'utf8').split(') ')[1]?.split(' ')[1] === String(pid)
-    );
-  });
-  return [pid, ...backends.map(Number)].reduce((sum, one) => sum + (cpuSecondsOf(one) ?? 0), 0);
+  const [pid = ''] = readFileSync(file, 'utf8').split('\n');
+  const backends = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && statOf(name)?.[1] === pid);
+  return [pid, ...backends].reduce((sum, one) => sum + (cpuSecondsOf(one) ?? 0), 0);
 }
