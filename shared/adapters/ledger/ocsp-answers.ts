@@ -10,7 +10,7 @@ import { permanent } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { OcspLedger, OcspSubject } from '../../ports/ledger/ocsp.ts';
 import { optional } from './columns.ts';
-import { consistently, type Database, type Queries } from './database.ts';
+import type { Database } from './database.ts';
 import { readSigner } from './service-signers.ts';
 
 interface SubjectRow {
@@ -46,19 +46,6 @@ const SUBJECTS = `
    WHERE leaf.state = 'signed' OR revocation.serial_hex IS NOT NULL
   UNION ALL
   SELECT issuer_id, serial_hex, not_after, null, null, null FROM ocsp_signers WHERE state = 'signed'`;
-
-const readSubjects = async (
-  queries: Queries,
-  issuerId: string,
-  serialsHex: readonly string[],
-): Promise<readonly OcspSubject[]> =>
-  (
-    await queries.query<SubjectRow>(
-      `SELECT serial_hex, not_after, reason, revoked_at, invalidity_date FROM (${SUBJECTS}) AS subject
-        WHERE issuer_id = $1 AND serial_hex = ANY($2)`,
-      [issuerId, serialsHex],
-    )
-  ).map(subjectOf);
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
@@ -114,7 +101,14 @@ export const ocspAnswers = (database: Database, clock: Clock): Reading => ({
       )
     ).map(subjectOf),
 
-  readOcspSubjects: (issuerId, serialsHex) => readSubjects(database, issuerId, serialsHex),
+  readOcspSubjects: async (issuerId, serialsHex) =>
+    (
+      await database.query<SubjectRow>(
+        `SELECT serial_hex, not_after, reason, revoked_at, invalidity_date FROM (${SUBJECTS}) AS subject
+          WHERE issuer_id = $1 AND serial_hex = ANY($2)`,
+        [issuerId, serialsHex],
+      )
+    ).map(subjectOf),
 
   oldestOcspAnswer: async (issuerId) => {
     const [row] = await database.query<{ this_update: Date; next_update: Date }>(
@@ -126,79 +120,93 @@ export const ocspAnswers = (database: Database, clock: Clock): Reading => ({
   },
 });
 
+interface BatchRow extends Omit<SubjectRow, 'serial_hex' | 'not_after'> {
+  readonly issuer_id: string;
+  readonly signer_serial_hex: string;
+  readonly signed_at: Date | null;
+  /** Null in the one row of a batch whose intents are gone because it was signed. */
+  readonly serial_hex: string | null;
+  readonly hash: CertIdHash;
+  readonly tbs_der: Uint8Array;
+  /** Null where the ledger knows nothing that an answer may be given about. */
+  readonly not_after: Date | null;
+}
+
+/** Each method in one statement, or two: every certificate that is issued goes through all of them. */
 export const ocspBatches = (database: Database, clock: Clock): Writing => ({
-  recordOcspBatch: ({ issuerId, signerSerialHex, intents }) =>
-    database.transaction(async (queries) => {
-      const [batch] = await queries.query<{ batch_id: bigint }>(
-        `INSERT INTO ocsp_batches (issuer_id, signer_serial_hex, answers, intended_at) VALUES ($1, $2, $3, $4)
-         RETURNING batch_id`,
-        [issuerId, signerSerialHex, intents.length, clock.now()],
-      );
-      if (batch === undefined) throw new Error('bug: an INSERT answered no row');
-      await queries.query(
-        `INSERT INTO ocsp_intents (batch_id, serial_hex, hash, tbs_der)
-         SELECT $1, serial_hex, hash, decode(tbs, 'hex')
-           FROM jsonb_to_recordset($2::jsonb) AS intent (serial_hex text, hash text, tbs text)`,
-        [
-          batch.batch_id,
-          JSON.stringify(
-            intents.map(({ serialHex, hash, tbsDer }) => ({ serial_hex: serialHex, hash, tbs: hex(tbsDer) })),
-          ),
-        ],
-      );
-      return batch.batch_id;
-    }),
+  recordOcspBatch: async ({ issuerId, signerSerialHex, intents }) => {
+    const [batch] = await database.query<{ batch_id: bigint }>(
+      `WITH batch AS (
+         INSERT INTO ocsp_batches (issuer_id, signer_serial_hex, answers, intended_at) VALUES ($1, $2, $3, $4)
+         RETURNING batch_id
+       ), intended AS (
+         INSERT INTO ocsp_intents (batch_id, serial_hex, hash, tbs_der)
+         SELECT batch_id, serial_hex, hash, decode(tbs, 'hex')
+           FROM batch, jsonb_to_recordset($5::jsonb) AS intent (serial_hex text, hash text, tbs text)
+       )
+       SELECT batch_id FROM batch`,
+      [
+        issuerId,
+        signerSerialHex,
+        intents.length,
+        clock.now(),
+        JSON.stringify(
+          intents.map(({ serialHex, hash, tbsDer }) => ({ serial_hex: serialHex, hash, tbs: hex(tbsDer) })),
+        ),
+      ],
+    );
+    if (batch === undefined) throw new Error('bug: an INSERT answered no row');
+    return batch.batch_id;
+  },
 
-  readOcspBatch: (batchId) =>
-    consistently(database, async (queries) => {
-      const [batch] = await queries.query<{
-        issuer_id: string;
-        signer_serial_hex: string;
-        signed_at: Date | null;
-      }>('SELECT issuer_id, signer_serial_hex, signed_at FROM ocsp_batches WHERE batch_id = $1', [batchId]);
-      if (batch === undefined) return undefined;
-      const signer = await readSigner(queries, 'ocsp_signers', batch.signer_serial_hex);
-      if (signer === undefined) throw new Error('bug: a batch names a signer that is not there');
-      const intents = await queries.query<{ serial_hex: string; hash: CertIdHash; tbs_der: Uint8Array }>(
-        'SELECT serial_hex, hash, tbs_der FROM ocsp_intents WHERE batch_id = $1 ORDER BY serial_hex, hash',
-        [batchId],
-      );
-      const subjects = await readSubjects(queries, batch.issuer_id, [
-        ...new Set(intents.map((intent) => intent.serial_hex)),
-      ]);
-      const bySerial = new Map(subjects.map((subject) => [subject.serialHex, subject]));
-      return {
-        batchId,
-        issuerId: batch.issuer_id,
-        signer,
-        isSigned: batch.signed_at !== null,
-        intents: intents.map((intent) => ({
-          serialHex: intent.serial_hex,
-          hash: intent.hash,
-          tbsDer: recordedInLedger(intent.tbs_der),
-          ...optional('subject', bySerial.get(intent.serial_hex) ?? null),
-        })),
-      };
-    }),
+  readOcspBatch: async (batchId) => {
+    // One snapshot for the intents and for what is known of each serial: `sign` compares the two.
+    const rows = await database.query<BatchRow>(
+      `SELECT batch.issuer_id, batch.signer_serial_hex, batch.signed_at, intent.serial_hex, intent.hash, intent.tbs_der,
+              subject.not_after, subject.reason, subject.revoked_at, subject.invalidity_date
+         FROM ocsp_batches AS batch
+         LEFT JOIN ocsp_intents AS intent USING (batch_id)
+         LEFT JOIN LATERAL (SELECT * FROM (${SUBJECTS}) AS known
+                             WHERE known.issuer_id = batch.issuer_id AND known.serial_hex = intent.serial_hex) AS subject
+                ON true
+        WHERE batch_id = $1 ORDER BY intent.serial_hex, intent.hash`,
+      [batchId],
+    );
+    const [batch] = rows;
+    if (batch === undefined) return undefined;
+    const signer = await readSigner(database, 'ocsp_signers', batch.signer_serial_hex);
+    if (signer === undefined) throw new Error('bug: a batch names a signer that is not there');
+    return {
+      batchId,
+      issuerId: batch.issuer_id,
+      signer,
+      isSigned: batch.signed_at !== null,
+      intents: rows.flatMap(({ serial_hex: serialHex, not_after: notAfter, ...row }) =>
+        serialHex === null
+          ? []
+          : [
+              {
+                serialHex,
+                hash: row.hash,
+                tbsDer: recordedInLedger(row.tbs_der),
+                ...(notAfter === null
+                  ? {}
+                  : { subject: subjectOf({ ...row, serial_hex: serialHex, not_after: notAfter }) }),
+              },
+            ],
+      ),
+    };
+  },
 
-  recordSignedOcspBatch: (batchId, answers) =>
-    database.transaction(async (queries) => {
-      const [batch] = await queries.query<{ issuer_id: string }>(
-        'UPDATE ocsp_batches SET signed_at = $2 WHERE batch_id = $1 AND signed_at IS NULL RETURNING issuer_id',
-        [batchId, clock.now()],
-      );
-      if (batch === undefined) {
-        const known = await queries.query('SELECT 1 AS found FROM ocsp_batches WHERE batch_id = $1', [
-          batchId,
-        ]);
-        if (known.length > 0) return 0;
-        throw permanent('intent-mismatch', `The ledger has no batch ${batchId} of OCSP answers.`);
-      }
-      const taken = await queries.query(
-        `INSERT INTO ocsp_answers AS known (issuer_id, serial_hex, hash, status, this_update, next_update, not_after,
+  recordSignedOcspBatch: async (batchId, answers) => {
+    const [counts] = await database.query<{ signed: number; taken: number }>(
+      `WITH batch AS (
+         UPDATE ocsp_batches SET signed_at = $2 WHERE batch_id = $1 AND signed_at IS NULL RETURNING issuer_id
+       ), taken AS (
+         INSERT INTO ocsp_answers AS known (issuer_id, serial_hex, hash, status, this_update, next_update, not_after,
                                             answer_der, batch_id)
-         SELECT $1, serial_hex, hash, status, this_update, next_update, not_after, decode(answer, 'hex'), $2
-           FROM jsonb_to_recordset($3::jsonb) AS signed (serial_hex text, hash text, status text,
+         SELECT batch.issuer_id, serial_hex, hash, status, this_update, next_update, not_after, decode(answer, 'hex'), $1
+           FROM batch, jsonb_to_recordset($3::jsonb) AS signed (serial_hex text, hash text, status text,
                 this_update timestamptz, next_update timestamptz, not_after timestamptz, answer text)
           WHERE status = 'revoked' OR NOT EXISTS (SELECT 1 FROM revocations WHERE serial_hex = signed.serial_hex)
          ON CONFLICT (issuer_id, serial_hex, hash) DO UPDATE SET
@@ -206,24 +214,30 @@ export const ocspBatches = (database: Database, clock: Clock): Writing => ({
            not_after = excluded.not_after, answer_der = excluded.answer_der, batch_id = excluded.batch_id
           WHERE known.this_update <= excluded.this_update
             AND (known.status = 'good' OR excluded.status = 'revoked')
-         RETURNING serial_hex`,
-        [
-          batch.issuer_id,
-          batchId,
-          JSON.stringify(
-            answers.map((answer) => ({
-              serial_hex: answer.serialHex,
-              hash: answer.hash,
-              status: answer.status,
-              this_update: answer.thisUpdate,
-              next_update: answer.nextUpdate,
-              not_after: answer.notAfter,
-              answer: hex(answer.answerDer),
-            })),
-          ),
-        ],
-      );
-      await queries.query('DELETE FROM ocsp_intents WHERE batch_id = $1', [batchId]);
-      return taken.length;
-    }),
+         RETURNING serial_hex
+       ), over AS (
+         DELETE FROM ocsp_intents WHERE batch_id = $1 AND EXISTS (SELECT FROM batch)
+       )
+       SELECT (SELECT count(*) FROM batch)::int AS signed, (SELECT count(*) FROM taken)::int AS taken`,
+      [
+        batchId,
+        clock.now(),
+        JSON.stringify(
+          answers.map((answer) => ({
+            serial_hex: answer.serialHex,
+            hash: answer.hash,
+            status: answer.status,
+            this_update: answer.thisUpdate,
+            next_update: answer.nextUpdate,
+            not_after: answer.notAfter,
+            answer: hex(answer.answerDer),
+          })),
+        ),
+      ],
+    );
+    if (counts !== undefined && counts.signed > 0) return counts.taken;
+    const known = await database.query('SELECT 1 AS found FROM ocsp_batches WHERE batch_id = $1', [batchId]);
+    if (known.length > 0) return 0;
+    throw permanent('intent-mismatch', `The ledger has no batch ${batchId} of OCSP answers.`);
+  },
 });
