@@ -10,6 +10,7 @@ import { type Calendar, calendarOf } from './year/calendar.ts';
 import {
   checkAudit,
   checkCrlHistory,
+  checkHealth,
   checkNothingHeld,
   checkOldMail,
   checkPerson,
@@ -229,6 +230,13 @@ describe('the checks of the whole company', () => {
       'p001 reads another text than was sent.',
     ]);
     expect(await opening(refuse, 'out')).toEqual([]);
+  });
+
+  it('find a CA that is not well', () => {
+    expect(checkHealth({ exit: 0, stdout: '{"healthy":true}' })).toEqual([]);
+    expect(checkHealth({ exit: 1, stdout: 'ERROR   crl-late: The CRL of issuing-1 has ended.' })).toEqual([
+      'The CA is not well: ERROR   crl-late: The CRL of issuing-1 has ended.',
+    ]);
   });
 
   it('find an audit trail that does not verify, and a day without a checkpoint', () => {

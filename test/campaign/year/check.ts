@@ -201,6 +201,12 @@ export async function checkOldMail<Mail extends { readonly to: string; readonly 
   return problems;
 }
 
+/** The CA is well. `ended`: how `ca health` ended, which is with 1 for an error. */
+export const checkHealth = (ended: {
+  readonly exit: number | string;
+  readonly stdout: string;
+}): readonly string[] => (ended.exit === 0 ? [] : [`The CA is not well: ${ended.stdout.slice(0, 2_000)}`]);
+
 /** The audit trail verifies, under a checkpoint for each day. `verified`: how `audit verify --json` ended. */
 export function checkAudit(
   verified: { readonly exit: number | string; readonly stdout: string },

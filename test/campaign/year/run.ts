@@ -9,6 +9,7 @@ import {
   type CrlSighting,
   checkAudit,
   checkCrlHistory,
+  checkHealth,
   checkNothingHeld,
   checkOldMail,
   checkPerson,
@@ -130,7 +131,7 @@ class Year {
       problems.push(...(await this.#firstIssuer(underFirst, ending.now)));
       problems.push(...(await this.#openOldMail(expected)));
       problems.push(...checkNothingHeld(await this.#hands.company.heldSets()));
-      await this.#hands.sealwright(['ca', 'health']).catch((error: unknown) => problems.push(String(error)));
+      problems.push(...checkHealth(await this.#hands.sealwright(['ca', 'health'], [0, 1])));
       const audit = await this.#verifyAudit(problems);
       const { user, system } = process.cpuUsage(cpu);
       this.#noteCpu();
