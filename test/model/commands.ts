@@ -352,7 +352,8 @@ export const wait = (milliseconds: number): Command =>
 
 const someone = fc.constantFrom(...USERS);
 const someRule = fc.constantFrom<RuleName>('vip', 'staff');
-const someTime = fc.constantFrom(HOUR_MS, 25 * HOUR_MS, 73 * HOUR_MS, 31 * DAY_MS);
+/** The longest is shorter than the time between two renewals: the model brings people to what should hold after it, and once. */
+const someTime = fc.constantFrom(HOUR_MS, 25 * HOUR_MS, 73 * HOUR_MS, 31 * DAY_MS, 45 * DAY_MS);
 const someTerms = fc.record<DepartureTerms>({
   identity: fc.constantFrom('delete', 'keep'),
   keypair: fc.constantFrom('keep', 'disable'),
@@ -369,6 +370,9 @@ const anyPolicyChange: readonly fc.Arbitrary<Command>[] = [
   fc
     .tuple(someRule, fc.constantFrom('dual-use' as const, 'split' as const))
     .map(([name, profile]) => setRule(name, { profile })),
+  fc
+    .tuple(someRule, fc.constantFrom('new' as const, 'same' as const))
+    .map(([name, renewKey]) => setRule(name, { renewKey })),
   fc.tuple(someRule, fc.constantFrom(365, 90)).map(([name, validityDays]) => setRule(name, { validityDays })),
   fc
     .tuple(

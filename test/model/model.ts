@@ -20,12 +20,15 @@ export type Rules = Readonly<Record<RuleName, PolicyRule>>;
 
 export interface ModelLeaf {
   readonly purpose: KeyPurpose;
+  /** Which of the user's keys it is over, in the order in which they were made. */
+  readonly keyNumber: number;
   /** The primary one first. */
   readonly addresses: readonly string[];
   readonly service: string | undefined;
   readonly validityDays: number;
   /** The issuer that was active when it was issued. */
   readonly isUnderNext: boolean;
+  /** Whether its key was made because somebody asked for a re-key. */
   readonly answersWish: boolean;
   /** It was issued after this. */
   readonly afterMs: number;
@@ -253,17 +256,22 @@ function issue(model: Model, person: Person, rule: PolicyRule): void {
     !person.wish &&
     leaf.revoked === undefined &&
     leaf.dueMs === undefined &&
-    (leaf.renewMs === undefined || leaf.renewMs > model.nowMs) &&
+    // Its renewal fell due since, or was not possible then and is now.
+    !hasEnded(leaf, Math.min(model.nowMs, Math.max(leaf.renewMs ?? 0, person.settledMs))) &&
     leaf.addresses[0] === wanted[0] &&
     (rule.aliases !== 'at-once' || (!loses(leaf) && leaf.addresses.length === wanted.length)) &&
     leaf.service === rule.keyServiceUrl;
   const purposes: readonly KeyPurpose[] = rule.profile === 'split' ? ['signing', 'encryption'] : ['dual-use'];
   const inUse = purposes.map((purpose) => {
-    const known = person.leaves.findLast((leaf) => leaf.purpose === purpose && fits(leaf));
+    const fitting = person.leaves.filter((leaf) => leaf.purpose === purpose && fits(leaf));
+    const known = fitting.findLast(({ renewMs = Number.POSITIVE_INFINITY }) => renewMs > model.nowMs);
     if (known !== undefined) return known;
+    const kept = rule.renewKey === 'same' ? fitting.at(-1) : undefined;
     const made: ModelLeaf = {
       ...{ purpose, addresses: wanted, service: rule.keyServiceUrl, validityDays: rule.validityDays },
-      ...{ isUnderNext: model.hasRolled, answersWish: person.wish, afterMs: person.settledMs },
+      ...{ isUnderNext: model.hasRolled, afterMs: person.settledMs },
+      answersWish: kept?.answersWish ?? person.wish,
+      keyNumber: kept?.keyNumber ?? person.leaves.length,
     };
     person.leaves.push(made);
     return made;
@@ -273,11 +281,11 @@ function issue(model: Model, person: Person, rule: PolicyRule): void {
   person.taken = { identity: false, pairs: false };
   const overlapMs = rule.grace.supersededMs;
   if (overlapMs === undefined) return;
-  for (const [index, leaf] of person.leaves.entries()) {
+  for (const leaf of person.leaves) {
     if (inUse.includes(leaf) || leaf.revoked || leaf.dueMs !== undefined || hasEnded(leaf, model.nowMs))
       continue;
     const current = inUse.find(({ purpose }) => purpose === leaf.purpose) ?? inUse[0];
-    const isRekeyed = current?.answersWish === true && index < person.leaves.indexOf(current);
+    const isRekeyed = current?.answersWish === true && leaf.keyNumber < current.keyNumber;
     if (leaf.addresses[0] !== wanted[0] || isRekeyed || (rule.aliases === 'at-once' && loses(leaf)))
       leaf.dueMs = model.nowMs + overlapMs;
   }

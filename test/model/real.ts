@@ -180,8 +180,18 @@ function compareLeaves(ledger: UserLedger, model: Model, person: Person, purpose
   const predicted = person.leaves.filter((leaf) => leaf.purpose === purpose);
   same(
     `The certificates of ${person.userId} (${purpose})`,
-    system.map(({ addresses, revocation }) => `${addresses} ${revocation?.reason ?? 'good'}`).join('\n'),
-    predicted.map(({ addresses, revoked }) => `${addresses} ${revoked ?? 'good'}`).join('\n'),
+    system
+      .map(({ addresses, keyId, revocation }) => {
+        const first = system.findIndex((leaf) => leaf.keyId === keyId);
+        return `${addresses} over the key of ${first}: ${revocation?.reason ?? 'good'}`;
+      })
+      .join('\n'),
+    predicted
+      .map(({ addresses, keyNumber, revoked }) => {
+        const first = predicted.findIndex((leaf) => leaf.keyNumber === keyNumber);
+        return `${addresses} over the key of ${first}: ${revoked ?? 'good'}`;
+      })
+      .join('\n'),
   );
   for (const [index, { serialHex, notAfter }] of system.entries()) {
     const leaf = predicted[index];
