@@ -9,7 +9,7 @@ import { buildCrl } from '../../shared/pki/crl.ts';
 import { makeIssuingCsr } from '../../shared/pki/csr.ts';
 import { issueCertificate, issueCrl } from '../../shared/pki/issue.ts';
 import { generateEcKey, generateRsaKey } from '../../shared/pki/key.ts';
-import { buildLeaf, type LeafRequest } from '../../shared/pki/leaf.ts';
+import { buildLeaf, type LeafIssuer, type LeafRequest } from '../../shared/pki/leaf.ts';
 import { derToPem } from '../../shared/pki/pem.ts';
 import { certsOnlyPkcs7 } from '../../shared/pki/pkcs7.ts';
 import { encryptPrivateKeyPem } from '../../shared/pki/private-key.ts';
@@ -18,7 +18,7 @@ import { drawSerial } from '../../shared/pki/serial.ts';
 import { buildAuditSigner } from '../../shared/pki/service-certificate.ts';
 import { signText } from '../../shared/pki/signed-text.ts';
 import { signerFromPkcs8 } from '../../shared/pki/signer.ts';
-import { sampleAuthority } from './sample-authority.ts';
+import { type SampleAuthority, sampleAuthority } from './sample-authority.ts';
 
 export const PASSWORD = 'correct horse';
 
@@ -35,10 +35,12 @@ const SPONSOR: LeafSubject = {
   familyName: 'Ünal',
 };
 
-interface LeafKind {
+export interface LeafKind {
   readonly use?: LeafUse;
   readonly key?: KeyKind;
   readonly request?: Partial<LeafRequest>;
+  /** Below the CA whose files begin with this; default: the RSA one, whose files begin with nothing. */
+  readonly ca?: 'ec-';
 }
 
 /** Every kind of user certificate: by use, by key, by subject, by address. */
@@ -52,6 +54,7 @@ export const LEAF_KINDS = {
   sponsor: { request: { subject: SPONSOR } },
   'several-addresses': { request: { addresses: ['ana@acme.example', 'a.unal@acme.example', 'a@b.example'] } },
   'international-domain': { request: { addresses: ['ana@bücher.example'] } },
+  'below-ec-ca': { key: 'ec', ca: 'ec-' },
   'long-address': { request: { addresses: [`${'a'.repeat(60)}@${'b'.repeat(60)}.example`] } },
 } as const satisfies Record<string, LeafKind>;
 
@@ -63,29 +66,28 @@ const pem = (...ders: readonly Uint8Array[]) => ders.map((der) => derToPem('CERT
 const forged = (der: Uint8Array) =>
   Uint8Array.from(der, (octet, at) => (at === der.length - 1 ? octet ^ 1 : octet));
 
-/** `urlBase` is where the CRLs will be fetched from. For each leaf kind there are `KIND.good.pem` and `KIND.revoked.pem`. */
-export async function outsideArtefacts(urlBase: string): Promise<Files> {
-  const now = new Date();
-  const ca = await sampleAuthority({ now, trial: true, urlBase });
-  const [ec, auditKey, device] = await Promise.all([
-    generateEcKey('P-256'),
-    generateEcKey('P-256'),
-    generateRsaKey(2048),
-  ]);
-  const issuer = {
-    ...ca.leafRequest().issuer,
-    crlUrl: `${urlBase}/issuing.crl`,
-    issuerUrl: `${urlBase}/issuing.cer`,
-  };
+interface Made {
+  readonly files: Files;
+  readonly goodDer: Uint8Array;
+}
+
+/** A CA's certificates, its CRLs, and the leaves below it. */
+async function leavesAndCrls(
+  ca: SampleAuthority,
+  issuer: LeafIssuer,
+  prefix: '' | 'ec-',
+  now: Date,
+): Promise<Made> {
+  const ec = await generateEcKey('P-256');
   const above = [ca.issuing.certificateDer, ca.root.certificateDer] as const;
   const files: Record<string, Uint8Array | string> = {
-    'root.pem': pem(above[1]),
-    'issuing.pem': pem(above[0]),
-    'root-key.pem': encryptPrivateKeyPem(ca.root.pkcs8Der, PASSWORD, randomBytes, 10_000),
+    [`${prefix}root.pem`]: pem(above[1]),
+    [`${prefix}issuing.pem`]: pem(above[0]),
   };
   const revoked: string[] = [];
   let goodDer: Uint8Array = new Uint8Array();
   for (const [name, kind] of Object.entries<LeafKind>(LEAF_KINDS)) {
+    if ((kind.ca ?? '') !== prefix) continue;
     const key = kind.key ?? 'rsa';
     const profile = leafProfileFor(
       kind.use ?? 'dual-use',
@@ -129,6 +131,38 @@ export async function outsideArtefacts(urlBase: string): Promise<Files> {
     signer: ca.issuingSigner,
     signingTime: now,
   });
+  return {
+    goodDer,
+    files: {
+      ...files,
+      [`${prefix}issuing.crl`]: crl,
+      [`${prefix}root.crl`]: ca.root.crlDer,
+      [`${prefix}crls.pem`]: [crl, ca.root.crlDer].map((der) => derToPem('X509 CRL', der)).join(''),
+    },
+  };
+}
+
+/**
+ * `urlBase` is where the CRLs will be fetched from; `/ec/` in an address is `ec-` in the name. For each leaf kind there are
+ * `KIND.good.pem` and `KIND.revoked.pem`.
+ */
+export async function outsideArtefacts(urlBase: string): Promise<Files> {
+  const now = new Date();
+  const [ca, ecCa, auditKey, device] = await Promise.all([
+    sampleAuthority({ now, trial: true, urlBase }),
+    sampleAuthority({ now, trial: true, urlBase: `${urlBase}/ec`, curve: 'P-384' }),
+    generateEcKey('P-256'),
+    generateRsaKey(2048),
+  ]);
+  const issuerOf = (of: SampleAuthority, base: string): LeafIssuer => ({
+    certificateDer: of.issuing.certificateDer,
+    crlUrl: `${base}/issuing.crl`,
+    issuerUrl: `${base}/issuing.cer`,
+  });
+  const issuer = issuerOf(ca, urlBase);
+  const above = [ca.issuing.certificateDer, ca.root.certificateDer] as const;
+  const { files, goodDer } = await leavesAndCrls(ca, issuer, '', now);
+  const belowEc = await leavesAndCrls(ecCa, issuerOf(ecCa, `${urlBase}/ec`), 'ec-', now);
   const rootRevoking = await makeRootCrl({
     rootDer: above[1],
     signer: ca.rootSigner,
@@ -170,9 +204,8 @@ export async function outsideArtefacts(urlBase: string): Promise<Files> {
   changed.write('2', changed.indexOf('number: 1') + 8);
   return {
     ...files,
-    'issuing.crl': crl,
-    'root.crl': ca.root.crlDer,
-    'crls.pem': [crl, ca.root.crlDer].map((der) => derToPem('X509 CRL', der)).join(''),
+    ...belowEc.files,
+    'root-key.pem': encryptPrivateKeyPem(ca.root.pkcs8Der, PASSWORD, randomBytes, 10_000),
     'root-revoking.crl': rootRevoking,
     'pkcs7.pem': derToPem('PKCS7', certsOnlyPkcs7([goodDer, ...above])),
     'pkcs7.bad.pem': derToPem('PKCS7', certsOnlyPkcs7([forged(goodDer), ...above])),

@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished, test } from 
 import {
   type Files,
   LEAF_KINDS,
+  type LeafKind,
   type LeafKindName,
   outsideArtefacts,
   PASSWORD,
@@ -51,7 +52,7 @@ let files: Files;
 let site: Server;
 beforeAll(async () => {
   site = createServer((request, response) => {
-    const bytes = files[request.url?.slice(1) ?? ''];
+    const bytes = files[request.url?.slice(1).replaceAll('/', '-') ?? ''];
     response.statusCode = bytes === undefined ? 404 : 200;
     response.end(bytes);
   });
@@ -62,22 +63,33 @@ afterAll(() => site.close());
 
 const run = (command: string, ...words: readonly string[]) => tool(files).run(command, ...words);
 
+/** Whose files begin with what, of the two CAs. */
+const caOf = (kind: LeafKindName): string => {
+  const { ca }: LeafKind = LEAF_KINDS[kind];
+  return ca ?? '';
+};
+
 /** An NSS database that trusts the root for mail and for signing anything. */
-function nss() {
+function nss(ca = '') {
   const box = tool(files);
   box.run('mkdir', 'db');
   box.run('certutil', '-N', '-d', 'sql:db', '--empty-password');
-  box.run('certutil', '-A', '-d', 'sql:db', '-n', 'root', '-t', ',C,C', '-i', 'root.pem');
-  box.run('certutil', '-A', '-d', 'sql:db', '-n', 'issuing', '-t', ',,', '-i', 'issuing.pem');
+  box.run('certutil', '-A', '-d', 'sql:db', '-n', 'root', '-t', ',C,C', '-i', `${ca}root.pem`);
+  box.run('certutil', '-A', '-d', 'sql:db', '-n', 'issuing', '-t', ',,', '-i', `${ca}issuing.pem`);
   return (command: string, ...words: readonly string[]) => box.run(command, '-d', 'sql:db', ...words);
 }
 
-/** A gpgsm home that trusts the root; it fetches CRLs where the certificates say. */
+/** A gpgsm home that trusts both roots; it fetches CRLs where the certificates say. */
 function gpgsm() {
   const box = tool(files);
   box.run('mkdir', '-m', '700', 'home');
-  const print = box.run('openssl', 'x509', '-in', 'root.pem', '-noout', '-fingerprint', '-sha1').text;
-  box.write('home/trustlist.txt', `${/=([0-9A-F:]+)/.exec(print)?.[1]} S relax\n`);
+  const prints = ['root.pem', 'ec-root.pem'].map(
+    (root) => box.run('openssl', 'x509', '-in', root, '-noout', '-fingerprint', '-sha1').text,
+  );
+  box.write(
+    'home/trustlist.txt',
+    prints.map((print) => `${/=([0-9A-F:]+)/.exec(print)?.[1]} S relax\n`).join(''),
+  );
   onTestFinished(() => void box.run('gpgconf', '--homedir', 'home', '--kill', 'all'));
   return (...words: readonly string[]) => box.runAside('gpgsm', '--homedir', 'home', '--batch', ...words);
 }
@@ -88,10 +100,7 @@ const SIGNS = { openssl: 'smimesign', nss: 'S' };
 const RECEIVES = { openssl: 'smimeencrypt', nss: 'R' };
 
 function purposesOf(kind: LeafKindName) {
-  const { use = 'dual-use', key = 'rsa' } = LEAF_KINDS[kind] as {
-    readonly use?: string;
-    readonly key?: string;
-  };
+  const { use = 'dual-use', key = 'rsa' }: LeafKind = LEAF_KINDS[kind];
   return {
     good: use === 'dual-use' ? [SIGNS, RECEIVES] : [use === 'signing' ? SIGNS : RECEIVES],
     wrong: use === 'dual-use' ? [] : [use === 'signing' ? RECEIVES : SIGNS],
@@ -100,10 +109,11 @@ function purposesOf(kind: LeafKindName) {
 }
 
 function opensslJudgesLeaf(kind: LeafKindName): void {
+  const ca = caOf(kind);
   const verify = (state: string, purpose: string) =>
     run(
-      ...(['openssl', 'verify', '-purpose', purpose, '-crl_check_all', '-CRLfile', 'crls.pem'] as const),
-      ...['-CAfile', 'root.pem', '-untrusted', 'issuing.pem', `${kind}.${state}.pem`],
+      ...(['openssl', 'verify', '-purpose', purpose, '-crl_check_all', '-CRLfile', `${ca}crls.pem`] as const),
+      ...['-CAfile', `${ca}root.pem`, '-untrusted', `${ca}issuing.pem`, `${kind}.${state}.pem`],
     );
   const { good, wrong, isEc } = purposesOf(kind);
   for (const { openssl: purpose } of good) {
@@ -122,8 +132,15 @@ function gnutlsJudgesLeaf(kind: LeafKindName): void {
   const verify = (state: string) =>
     /Chain verification output: .*/.exec(
       run(
-        ...(['certtool', '--verify', '--load-ca-certificate', 'root.pem', '--load-crl', 'crls.pem'] as const),
-        ...['--infile', `${kind}.${state}.chain.pem`, '--verify-purpose', '1.3.6.1.5.5.7.3.4'],
+        ...(['certtool', '--verify', '--load-ca-certificate', `${caOf(kind)}root.pem`] as const),
+        ...[
+          '--load-crl',
+          `${caOf(kind)}crls.pem`,
+          '--infile',
+          `${kind}.${state}.chain.pem`,
+          '--verify-purpose',
+          '1.3.6.1.5.5.7.3.4',
+        ],
       ).text,
     )?.[0];
   expect(verify('good')).toContain('Verified. The certificate is trusted.');
@@ -131,11 +148,11 @@ function gnutlsJudgesLeaf(kind: LeafKindName): void {
 }
 
 function nssJudgesLeaf(kind: LeafKindName): void {
-  const ask = nss();
+  const ask = nss(caOf(kind));
   for (const state of ['good', 'revoked'])
     ask('certutil', '-A', '-n', state, '-t', ',,', '-i', `${kind}.${state}.pem`);
   for (const crl of ['issuing.crl', 'root.crl'])
-    expect(ask('crlutil', '-I', '-i', crl, '-t', '1').status).toBe(0);
+    expect(ask('crlutil', '-I', '-i', `${caOf(kind)}${crl}`, '-t', '1').status).toBe(0);
   const verify = (name: string, usage: string) => ask('certutil', '-V', '-e', '-n', name, '-u', usage);
   const { good, wrong, isEc } = purposesOf(kind);
   for (const { nss: usage } of good) {
@@ -169,11 +186,12 @@ async function verdictsOfAll(): Promise<ReadonlyMap<string, string>> {
 /** What gpgsm says in the end of each user's certificate of a file; that of a CA is left out. */
 async function gpgsmVerdicts(...kinds: readonly string[]): Promise<readonly string[]> {
   const ask = gpgsm();
-  await ask('--disable-crl-checks', '--import', 'root.pem', 'issuing.pem', ...kinds);
+  const cas = ['root.pem', 'issuing.pem', 'ec-root.pem', 'ec-issuing.pem'];
+  await ask('--disable-crl-checks', '--import', ...cas, ...kinds);
   const { text } = await ask('--list-keys', '--with-validation');
   return text
     .split(/^ +ID: /m)
-    .slice(3)
+    .slice(cas.length + 1)
     .map((of) => [...of.matchAll(/^ +\[((?:certificate|checking) .*)\]$/gm)].at(-1)?.[1] ?? 'nothing');
 }
 
