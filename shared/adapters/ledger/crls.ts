@@ -6,7 +6,7 @@ import type { RevocationReason } from '../../domain/revocation-reason.ts';
 import { permanent, type SealwrightError } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { CrlLedger, CrlRecord } from '../../ports/ledger/crls.ts';
-import { optional, sameBytes } from './columns.ts';
+import { optional, sameBytes, wholeMs } from './columns.ts';
 import type { Database, Queries } from './database.ts';
 import { issuerSubject, underLease } from './leases.ts';
 
@@ -40,8 +40,6 @@ interface RevokedRow {
   readonly not_after_ms: number;
 }
 
-const ms = (column: string) => `(extract(epoch FROM ${column}) * 1000)::float8`;
-
 const noSuchCrl = (issuerId: string, crlNumber: bigint): SealwrightError =>
   permanent('intent-mismatch', `The ledger has no intent for CRL ${crlNumber} of issuer ${issuerId}.`, {
     details: { issuerId, crlNumber: String(crlNumber) },
@@ -50,8 +48,8 @@ const noSuchCrl = (issuerId: string, crlNumber: bigint): SealwrightError =>
 export const crls = (database: Database, clock: Clock): CrlLedger => ({
   revokedLeaves: async (issuerId, page) => {
     const rows = await database.query<RevokedRow>(
-      `SELECT serial_hex, reason, ${ms('revoked_at')} AS revoked_ms, ${ms('invalidity_date')} AS invalidity_ms,
-              ${ms('not_after')} AS not_after_ms
+      `SELECT serial_hex, reason, ${wholeMs('revoked_at')} AS revoked_ms, ${wholeMs('invalidity_date')} AS invalidity_ms,
+              ${wholeMs('not_after')} AS not_after_ms
          FROM crl_entries WHERE issuer_id = $1 AND serial_hex > $2 ORDER BY serial_hex LIMIT $3`,
       [issuerId, page?.afterSerialHex ?? '', page?.limit ?? null],
     );
