@@ -8,6 +8,7 @@ import type { LeafRecord } from '../../shared/domain/records.ts';
 import { isSealwrightError, retryable } from '../../shared/errors.ts';
 import { mortal, type PortCall, ProcessDied } from '../support/fakes/calls.ts';
 import { isForeign, pairsOfUse } from '../support/fakes/gmail.ts';
+import { keyPoolOfPairs } from '../support/fakes/key-pool.ts';
 import {
   createWorld,
   DAY_MS,
@@ -88,7 +89,7 @@ const history = fc.array(fc.tuple(fc.constantFrom(...USERS), event, disturbance)
 
 let materials: Materials;
 beforeAll(async () => {
-  materials = await makeMaterials();
+  materials = { ...(await makeMaterials()), pool: await keyPoolOfPairs(45) };
 });
 
 async function happen(world: World, userId: string, what: Event): Promise<void> {
