@@ -15,10 +15,11 @@ import { readCertificationRequest } from '../../../shared/pki/certification-requ
 import { readCrl } from '../../../shared/pki/crl-reader.ts';
 import { EXAMPLE_POLICY_OID } from '../../../shared/pki/oids.ts';
 import { drawSerial } from '../../../shared/pki/serial.ts';
+import { USER_ID } from '../../reconcile/workflows.ts';
 import { noSigningKeys } from '../../support/fakes/signing-keys.ts';
 import { DAY_MS, HOUR_MS, ISSUER_ID, MINUTE_MS, type Ports, type World } from '../../support/fakes/world.ts';
 import { BEHIND_IAM, call } from '../../support/invocation.ts';
-import { type CrashMaterials, look, OTHER_ID, type Workflow } from '../workflow.ts';
+import { type CrashMaterials, look, type Workflow } from '../workflow.ts';
 import { rolled } from './keys.ts';
 import { joined } from './people.ts';
 
@@ -204,10 +205,8 @@ const PUBLISHED: readonly Workflow[] = [
     world: { ledger: 'pglite', ocspUrl: OCSP_URL },
     prepare: async (world) => {
       await joined(world);
-      world.directory.put({ userId: OTHER_ID, primaryEmail: 'ben@acme.example' });
-      await look(world, {}, OTHER_ID);
-      world.directory.remove(OTHER_ID);
-      await look(world, {}, OTHER_ID);
+      world.directory.remove(USER_ID);
+      await look(world);
       world.clock.advance(HOUR_MS);
     },
     run: scheduled,
