@@ -58,6 +58,8 @@ export interface Lease {
   readonly subject: string;
   readonly holder: string;
   readonly fence: bigint;
+  /** Whoever had it before never gave it back: they died, or slept past its end. */
+  readonly takenOver?: true;
 }
 
 /** One line of the audit trail. Never carries a key, a token or a wrapped key. */

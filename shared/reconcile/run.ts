@@ -40,6 +40,7 @@ export async function reconcile(deps: ReconcileDeps, userId: string, cause: Caus
   if (lease === undefined) return { kind: 'busy' };
   using heartbeat = beat(deps, lease);
   try {
+    if (lease.takenOver === true) await tellInterrupted(deps, userId, cause);
     let outcome: RunOutcome;
     do {
       outcome = await look(deps, lease, userId, cause);
@@ -50,6 +51,17 @@ export async function reconcile(deps: ReconcileDeps, userId: string, cause: Caus
     await giveBack(deps, lease, error);
     throw error;
   }
+}
+
+/**
+ * A step's line follows its effect, so whoever dies between the two leaves an effect that nothing tells of: a look that finds it
+ * done does nothing. The trail says at least that there may be one, and when.
+ */
+async function tellInterrupted(deps: ReconcileDeps, userId: string, cause: Cause): Promise<void> {
+  if ((await deps.ledger.readUser(userId)).user === undefined) return;
+  const reason =
+    'An earlier look at this user ended in the middle, or lost its lease: the last thing it did may have no line of its own.';
+  await deps.ledger.audit({ userId, cause, step: 'look-interrupted', reason, outcome: 'failed' });
 }
 
 /** After a failure the event is delivered again, which is one more look too: a request for one is answered by that. */

@@ -171,6 +171,18 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       expect((await take('user:1', elsewhere)).fence).toBe(2n);
     });
 
+    it('says that it was taken over from somebody who never gave it back, and is as good as any', async () => {
+      const first = await take('user:1');
+      expect(first.takenOver).toBeUndefined();
+      await expire(first);
+      const second = await take('user:1', elsewhere);
+      expect(second.takenOver).toBe(true);
+      await elsewhere.renewLease(second, LEASE_MS);
+      expect(await ledger.releaseLease(first)).toBe('released');
+      expect(await elsewhere.releaseLease(second)).toBe('released');
+      expect((await take('user:1')).takenOver).toBeUndefined();
+    });
+
     it('does not expire when the product clock jumps', async () => {
       const lease = await take('user:1');
       advance(21 * DAY_MS);

@@ -95,6 +95,7 @@ export async function crashEverywhere(materials: CrashMaterials, workflow: Workf
     await disturbed(undisturbed.around);
     const steps = new Set(world.log.of('step-ended').map(({ fields }) => fields['step'] as StepKind));
     const clean = await end();
+    const told = await linesOf(world);
 
     const deaths = deathsOf(undisturbed.calls);
     for (const death of deaths) {
@@ -104,6 +105,7 @@ export async function crashEverywhere(materials: CrashMaterials, workflow: Workf
       await expect(disturbed(process.around), where).rejects.toThrow(ProcessDied);
       await goOn();
       expect(await end(), where).toEqual(clean);
+      expectTold(told, await linesOf(world), where);
       const leaving = process.calls.filter(({ port }) => port !== 'keyService').map(({ args }) => args);
       expect(holdsPlainKey(leaving), `${where}: a plain key left the process`).toBe(false);
     }
@@ -139,6 +141,33 @@ async function endOf(world: World, { end }: Workflow): Promise<End> {
   for (const { user } of await world.ledger.users())
     if (user !== undefined) users[user.userId] = await shapeOf(world, user.userId);
   return { users, ...(end === undefined ? {} : { more: await end(world) }) };
+}
+
+/** Each user’s trail: the kinds of step, and other things that have a line, in their order. */
+type Lines = ReadonlyMap<string, readonly string[]>;
+
+async function linesOf(world: World): Promise<Lines> {
+  const lines = new Map<string, string[]>();
+  for (const { userId = '', step } of await world.ledger.auditTrail({ limit: 1000 }))
+    lines.set(userId, [...(lines.get(userId) ?? []), step]);
+  return lines;
+}
+
+/** A step's line follows its effect, so the last one may be lost with the process; then the trail says that one may be. */
+function expectTold(clean: Lines, found: Lines, where: string): void {
+  for (const [userId, steps] of clean) {
+    const left = [...(found.get(userId) ?? [])];
+    const lost = steps.filter((step) => {
+      const at = left.indexOf(step);
+      if (at !== -1) left.splice(at, 1);
+      return at === -1;
+    });
+    if (lost.length === 0 || userId === '') continue;
+    expect(lost, `${where}: of ${userId} the trail lacks`).toHaveLength(1);
+    expect(left, `${where}: the trail of ${userId} lacks ${lost} and does not say so`).toContain(
+      'look-interrupted',
+    );
+  }
 }
 
 function expectEachSerialSignedOnce(world: World): void {

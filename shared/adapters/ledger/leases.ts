@@ -119,7 +119,9 @@ export const leases = (
          VALUES ($1, $2, 1, now() + $3 * interval '1 millisecond')
          ON CONFLICT (subject) DO UPDATE SET (holder, fence, expires_at, look_again) = (
            SELECT
-             CASE WHEN free THEN excluded.holder ELSE held.holder END,
+             CASE WHEN NOT free THEN held.holder
+                  WHEN held.holder IS NULL THEN excluded.holder
+                  ELSE excluded.holder || '/over' END,
              CASE WHEN free THEN held.fence + 1 ELSE held.fence END,
              CASE WHEN free THEN excluded.expires_at ELSE held.expires_at END,
              CASE WHEN free THEN false ELSE held.look_again OR $4 END
@@ -127,8 +129,11 @@ export const leases = (
          RETURNING holder, fence`,
         [subject, holder, durationMs, subject.startsWith(USER)],
       );
+      // A lease that was taken over says so in its holder's name: what stood in the row before, no statement answers.
       const row = rows[0];
-      return row?.holder === holder ? { subject, holder, fence: row.fence } : undefined;
+      if (row?.holder === holder) return { subject, holder, fence: row.fence };
+      if (row?.holder !== `${holder}/over`) return undefined;
+      return { subject, holder: row.holder, fence: row.fence, takenOver: true };
     },
 
     renewLease: async (lease, durationMs) => {

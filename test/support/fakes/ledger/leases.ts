@@ -75,8 +75,10 @@ export function leases(memory: Memory): Pick<Ledger, 'acquireLease' | 'renewLeas
         return undefined;
       }
       const fence = (held?.fence ?? 0n) + 1n;
-      rows.now.leases.set(subject, { holder, fence, expiresMs: nowMs() + durationMs, lookAgain: false });
-      return { subject, holder, fence };
+      const isOver = held?.holder !== undefined;
+      const name = isOver ? `${holder}/over` : holder;
+      rows.now.leases.set(subject, { holder: name, fence, expiresMs: nowMs() + durationMs, lookAgain: false });
+      return { subject, holder: name, fence, ...(isOver ? { takenOver: true } : {}) };
     },
     renewLease: async (lease, durationMs) => {
       const row = ownRow(memory, lease, true);
