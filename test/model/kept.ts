@@ -140,4 +140,15 @@ export const KEPT: readonly { readonly what: string; readonly commands: readonly
       wait(73 * HOUR_MS),
     ],
   },
+  {
+    what: 'a re-key under split keys that lets the old one run out, until policy has it revoked after all',
+    commands: [
+      join('101'),
+      setGrace('staff', { supersededMs: undefined }),
+      setRule('staff', { profile: 'split' }),
+      rekey('101', 'superseded'),
+      setGrace('staff', { supersededMs: 2 * HOUR_MS }),
+      wait(25 * HOUR_MS),
+    ],
+  },
 ];
