@@ -18,14 +18,8 @@ import { signable } from '../pki/signable.ts';
 import type { Signer } from '../pki/signer.ts';
 import type { AuthorityDeps } from './deps.ts';
 import { type IssuingKey, type IssuingKeyPlace, issuingKey, storedKey } from './issuing-key.ts';
-import {
-  assertCanIssue,
-  assertSharesNothing,
-  checkedChain,
-  issuerIdOf,
-  newIssuer,
-  prepareIssuer,
-} from './new-issuer.ts';
+import { assertClockIsRight, assertIssuingKeyIsNew } from './issuing-key-checks.ts';
+import { assertCanIssue, checkedChain, issuerIdOf, newIssuer, prepareIssuer } from './new-issuer.ts';
 import { rootOf } from './root-crl.ts';
 
 /** `pkiUrl`: public address of the bucket, such as `http://pki.acme.example/`. `keySecret`: `projects/P/secrets/S`. */
@@ -38,9 +32,10 @@ export async function importIssuer(
     readonly pkiUrl: string;
   },
 ): Promise<IssuerRecord> {
+  await assertClockIsRight(deps);
   const spkiDer = publicKeyOf(request.pkcs8Der);
   const chain = checkedChain(request.certificatesDer, spkiDer, deps.clock.now());
-  await assertSharesNothing(deps, spkiDer);
+  await assertIssuingKeyIsNew(deps, spkiDer, issuerIdOf(chain.certificateDer));
   const key = storedKey(deps, request.keySecret, request.pkcs8Der);
   try {
     // The key really signs: a damaged one must not be stored. The text is nothing that a CA would sign.
@@ -75,8 +70,10 @@ export async function requestIssuer(
   deps: AuthorityDeps,
   request: { readonly subject: CaSubject; readonly key: IssuingKeyPlace },
 ): Promise<IssuerAsked> {
+  await assertClockIsRight(deps);
   const key = await issuingKey(deps, request.key);
   try {
+    await assertIssuingKeyIsNew(deps, key.signer.spkiDer);
     const csrDer = await makeIssuingCsr(request.subject, key.signer);
     const keyVersion = await key.store();
     const spkiSha256Hex = sha256Hex(key.signer.spkiDer);
@@ -92,12 +89,14 @@ export async function installIssuer(
   deps: AuthorityDeps,
   request: { readonly certificatesDer: readonly Uint8Array[]; readonly pkiUrl: string },
 ): Promise<IssuerRecord> {
+  await assertClockIsRight(deps);
   for (const der of request.certificatesDer) {
     const { spkiDer } = readIssuer(der).certificate;
     const asked = await deps.ledger.readIssuerRequest(sha256Hex(spkiDer));
     if (asked === undefined) continue;
     const chain = checkedChain(request.certificatesDer, spkiDer, deps.clock.now());
     const issuer = newIssuer(chain, asked.keyVersion, request.pkiUrl);
+    await assertIssuingKeyIsNew(deps, spkiDer, issuer.issuerId);
     await assertCanIssue(deps, issuer);
     await prepareIssuer(deps, issuer);
     return issuer;
@@ -125,10 +124,12 @@ export async function rollIssuer(deps: AuthorityDeps, request: RollRequest): Pro
       'issuer-missing',
       'There is no active issuer to follow: make a CA with "sealwright ca init".',
     );
+  await assertClockIsRight(deps);
   const { rootCrlUrl, rootUrl, policyOids } = inherited(before, request.root.certificateDer);
   const now = deps.clock.now();
   const key = await issuingKey(deps, request.key);
   try {
+    await assertIssuingKeyIsNew(deps, key.signer.spkiDer);
     const certificateDer = await makeIssuing({
       root: request.root,
       subject: nextSubject(before, await deps.ledger.issuers()),

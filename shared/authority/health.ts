@@ -12,6 +12,7 @@ import { sameBytes } from '../pki/der-reader.ts';
 import { readPublicKey } from '../pki/public-key.ts';
 import type { SigningKeys } from '../ports/signing-keys.ts';
 import type { AuthorityDeps } from './deps.ts';
+import { clockIsBehind } from './issuing-key-checks.ts';
 import { objectName } from './publish-crl.ts';
 import { ROOT_CRL_ALARM_MS, rootOf } from './root-crl.ts';
 
@@ -95,15 +96,13 @@ const noIssuer = (living: number): HealthFinding => ({
 });
 
 async function clockFindings({ clock, ledger }: HealthDeps): Promise<HealthFinding[]> {
-  const latest = await ledger.latestInstant();
-  const now = clock.now();
-  // A few minutes are nothing: clocks differ.
-  if (latest === undefined || latest.getTime() - now.getTime() < 5 * 60_000) return [];
+  const latest = await clockIsBehind({ clock, ledger });
+  if (latest === undefined) return [];
   return [
     {
       id: 'clock-behind',
       severity: 'error',
-      sentence: `This clock says ${now.toISOString()}, and the ledger holds something of ${latest.toISOString()}.`,
+      sentence: `This clock says ${clock.now().toISOString()}, and the ledger holds something of ${latest.toISOString()}.`,
       fix: 'Set the clock of this machine right; what is signed now would be refused or dated wrongly.',
     },
   ];

@@ -8,7 +8,6 @@ import { invalidInput, isSealwrightError, permanent } from '../errors.ts';
 import { readIssuer } from '../pki/certificate.ts';
 import { chainMember } from '../pki/chain-path.ts';
 import { generateRsaKey } from '../pki/key.ts';
-import { sharedWithKnownKeys } from '../pki/known-keys.ts';
 import { buildLeaf } from '../pki/leaf.ts';
 import { type ChainFinding, chainFinding, errorsOf, lintChain } from '../pki/lint-chain.ts';
 import { derToPem } from '../pki/pem.ts';
@@ -93,15 +92,6 @@ export function checkedChain(
     );
   }
   return { certificateDer, chainDer: sorted.slice(1) };
-}
-
-/** Refuses a key that shares a number with any that was ever to be certified here. Throws `settings-invalid`, as `checkedChain`. */
-export async function assertSharesNothing(
-  deps: Pick<AuthorityDeps, 'ledger'>,
-  spkiDer: Uint8Array,
-): Promise<void> {
-  const weakness = await sharedWithKnownKeys(deps.ledger, spkiDer);
-  if (weakness !== undefined) throw refusedBy(chainFinding('chain-weak-key', weakness.sentence), 1);
 }
 
 /** What an admin should hear first: that it is no CA says more than that its key usage is incomplete. */

@@ -123,7 +123,12 @@ const states = async () =>
   Object.fromEntries((await deps.ledger.issuers()).map(({ issuerId, state }) => [issuerId, state]));
 
 /** A user with a signed leaf of the issuer. */
-async function enrol(userId: string, issuer: IssuerRecord, validityDays = 365): Promise<string> {
+async function enrol(
+  userId: string,
+  issuer: IssuerRecord,
+  validityDays = 365,
+  spkiSha256Hex = Buffer.from(userId.padEnd(32)).toString('hex'),
+): Promise<string> {
   const lease = await deps.ledger.acquireLease(`user:${userId}`, 60_000);
   if (lease === undefined) throw new Error('The lease is not free.');
   const key = userKey;
@@ -131,7 +136,7 @@ async function enrol(userId: string, issuer: IssuerRecord, validityDays = 365): 
   await deps.ledger.recordKey(lease, {
     keyId: `key-${userId}`,
     userId,
-    spkiSha256Hex: Buffer.from(userId.padEnd(32)).toString('hex'),
+    spkiSha256Hex,
     spkiDer: key.spkiDer,
     modulusBits: 2048,
     keyServiceUrl: 'https://kacls.acme.example/v1',
@@ -417,6 +422,60 @@ describe('the next issuing CA under our own root', () => {
       key: { keySecret: SECRET, modulusBits: MODULUS_BITS },
     });
     await expect(enrol('ana', next)).rejects.toMatchObject({ code: 'issuer-not-ready' });
+  });
+
+  const rolling = (own: Awaited<ReturnType<typeof ownCa>>, key?: RsaKey) =>
+    rollIssuer(key === undefined ? deps : { ...deps, generateKey: async () => key }, {
+      root: { certificateDer: own.rootDer, signer: own.rootSigner },
+      key: { keySecret: SECRET, modulusBits: MODULUS_BITS },
+    });
+
+  it('does not get the key of an issuer that is there, and nothing is written', async () => {
+    const own = await ownCa();
+    const before = await nothingWritten();
+    const { spkiDer } = readIssuer(own.issuer.certificateDer).certificate;
+    const key = pool.keys.find((one) => Buffer.compare(one.spkiDer, spkiDer) === 0) ?? expect.unreachable();
+    expect(await refusal(rolling(own, { ...key, pkcs8Der: Uint8Array.from(key.pkcs8Der) }))).toEqual({
+      rule: 'key-of-another-issuer',
+      message: expect.stringContaining(`is the key of issuer ${own.issuer.issuerId} (active)`),
+    });
+    expect(await nothingWritten()).toEqual(before);
+  });
+
+  it('does not get a key that was revoked for compromise, and nothing is written', async () => {
+    const own = await ownCa();
+    const serialHex = await enrol('ana', own.issuer, 365, sha256Hex(userKey.spkiDer));
+    const lease = (await deps.ledger.acquireLease('user:ana', 60_000)) ?? expect.unreachable();
+    await deps.ledger.recordRevocation(lease, { serialHex, reason: 'keyCompromise' });
+    const before = await nothingWritten();
+    expect(await refusal(rolling(own, { ...userKey, pkcs8Der: Uint8Array.from(userKey.pkcs8Der) }))).toEqual({
+      rule: 'key-blocked',
+      message: expect.stringContaining(`revoked for compromise at ${clock.now().toISOString()} with`),
+    });
+    expect(await nothingWritten()).toEqual(before);
+  });
+
+  it('is not made by a clock that is behind the ledger, whichever way it comes, and nothing is written', async () => {
+    const own = await ownCa();
+    const before = await nothingWritten();
+    clock.set(new Date(clock.now().getTime() - DAY_MS));
+    const key = { keySecret: SECRET, modulusBits: MODULUS_BITS };
+    const subject = { country: 'DE', organization: 'Acme GmbH', commonName: 'Acme CA' };
+    const { pkcs8Der } = await pool.generateKey(MODULUS_BITS);
+    for (const attempt of [
+      rolling(own),
+      requestIssuer(deps, { subject, key }),
+      installIssuer(deps, { certificatesDer: [own.rootDer], pkiUrl: PKI }),
+      importIssuer(deps, { certificatesDer: [own.rootDer], pkcs8Der, keySecret: SECRET, pkiUrl: PKI }),
+    ])
+      expect(await refusal(attempt)).toEqual({
+        rule: 'clock-behind',
+        message: expect.stringMatching(
+          /clock says .* and the ledger holds something of .*: set the clock right/,
+        ),
+      });
+    expect(await nothingWritten()).toEqual(before);
+    expect(await deps.ledger.openIssuerRequests()).toEqual([]);
   });
 
   it('is refused under another root, and nothing is written', async () => {

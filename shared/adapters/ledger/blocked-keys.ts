@@ -1,4 +1,4 @@
-/** Keys that were revoked for compromise (a trigger writes them down), and all public keys there ever were. */
+/** Keys that were revoked for compromise (a trigger writes them down), and the public keys of users and devices. */
 import type { BlockedKeyRows } from '../../ports/ledger/blocked-keys.ts';
 import type { Database } from './database.ts';
 

@@ -10,7 +10,7 @@ export interface BlockedKeyRows {
   /** Blocked in the transaction that revokes a leaf for `keyCompromise`, whoever revokes it; never unblocked. */
   readBlockedKey(spkiSha256Hex: string): Promise<BlockedKey | undefined>;
   /**
-   * Every public key (SubjectPublicKeyInfo, DER) that was ever to be certified, in pages: `next` is absent on the last one.
+   * Every public key (SubjectPublicKeyInfo, DER) of a user or a device that was ever to be certified, in pages: `next` is absent on the last one.
    * For finding out whether a new key shares a prime with one of them.
    */
   knownPublicKeys(page: {
