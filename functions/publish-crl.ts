@@ -25,9 +25,10 @@ export interface PublishCrlFunctionDeps extends PublishCrlDeps {
 /**
  * A Pub/Sub push naming an issuer publishes that one, unless what is public says everything already; an empty body (the
  * schedule) publishes every living issuer's. CRL, OCSP answers and the look at the public addresses each go on when another
- * failed, and one issuer that fails does not keep the others' from going out. What another run is at just now the schedule leaves
- * to that run: should it fail, `due` or the message behind it asks again. A message comes again itself, because that run may
- * have read the list before the revocation that the message is about.
+ * failed, and one issuer that fails does not keep the others' from going out. No CRL waits for the answers of the issuer before,
+ * of which there may be tens of thousands; the CRLs go out one after the other, since each may have a million entries. What
+ * another run is at just now the schedule leaves to that run: should it fail, `due` or the message behind it asks again. A message
+ * comes again itself, because that run may have read the list before the revocation that the message is about.
  */
 export function createPublishCrl(deps: PublishCrlFunctionDeps): HttpHandler {
   return async (call) => {
@@ -36,6 +37,7 @@ export function createPublishCrl(deps: PublishCrlFunctionDeps): HttpHandler {
     if (request === undefined) return { status: 204 };
     const published: object[] = [];
     const { attempting, failures, underWay } = attempts(deps, request);
+    const answered: Promise<void>[] = [];
     for (const issuer of await issuersToPublish(deps, request)) {
       const attempt = attempting(issuer.issuerId);
       const isAsked = request.issuerId !== undefined;
@@ -44,9 +46,13 @@ export function createPublishCrl(deps: PublishCrlFunctionDeps): HttpHandler {
         const { crlNumber, entries } = await publishCrl(deps, issuer, request);
         published.push({ issuerId: issuer.issuerId, crlNumber: String(crlNumber), entries });
       });
-      await attempt('ocsp-not-published', () => publishAnswers(deps, issuer));
-      await attempt('addresses-not-checked', () => lookAtAddresses(deps, issuer, isAsked));
+      answered.push(
+        attempt('ocsp-not-published', () => publishAnswers(deps, issuer)).then(() =>
+          attempt('addresses-not-checked', () => lookAtAddresses(deps, issuer, isAsked)),
+        ),
+      );
     }
+    await Promise.all(answered);
     // A message about one issuer is in a hurry; the schedule has the time.
     if (request.issuerId === undefined) {
       await attempting()('audit-checkpoint-failed', async () => {

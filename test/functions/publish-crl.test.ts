@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createPublishCrl } from '../../functions/publish-crl.ts';
 import type { IssuerRecord } from '../../shared/domain/records.ts';
 import { permanent } from '../../shared/errors.ts';
@@ -56,7 +56,10 @@ const inFreshWorlds = (): void => {
   afterEach(() => served.close());
 };
 
-function start(around: Around = (_call, perform) => perform()): Promise<Served> {
+function start(
+  around: Around = (_call, perform) => perform(),
+  readiness = world.readinessDeps,
+): Promise<Served> {
   const { crlDeps, clock, log } = world;
   const deps = {
     ...crlDeps,
@@ -64,7 +67,7 @@ function start(around: Around = (_call, perform) => perform()): Promise<Served> 
     ledger: surround('ledger', world.ledger, around),
     signing: surround('signing', world.signing, around),
     bucket: surround('bucket', world.bucket, around),
-    readiness: world.readinessDeps,
+    readiness,
     ocsp: world.ocspDeps,
   };
   return serveHandler(createPublishCrl(deps), log);
@@ -156,6 +159,28 @@ describe('publish-crl, called by the schedule,', () => {
     expect(world.log.of('crl-under-way')).toMatchObject([{ fields: { issuerId: SECOND } }]);
     expect(world.log.of('ocsp-not-published')).toEqual([]);
     expect(await send(requested(SECOND))).toMatchObject(refusal(409, 'lease-held'));
+  });
+
+  it('lets no issuer’s CRL wait until the one before is answered for and looked at', async () => {
+    await secondIssuer();
+    const { publicWeb, ...others } = world.readinessDeps;
+    const looking = await start(undefined, {
+      ...others,
+      publicWeb: {
+        get: (url) => publicWeb.get(url),
+        post: (...request) => publicWeb.post(...request),
+        getParts: async (url) => {
+          await vi.waitFor(() => expect(publicCrl('issuing-2.crl')?.crlNumber).toBe(1n));
+          return await publicWeb.getParts(url);
+        },
+      },
+    });
+    try {
+      expect((await send(undefined, looking)).status).toBe(200);
+      expect(world.log.of('addresses-not-checked')).toEqual([]);
+    } finally {
+      await looking.close();
+    }
   });
 
   it('publishes the others’ when one issuer’s fails, and fails itself', async () => {
