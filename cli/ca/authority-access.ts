@@ -76,7 +76,7 @@ export interface Activation {
   readonly reason?: string;
 }
 
-const LOOKS_UNTIL_ASKED_AGAIN = 8;
+const LOOKS_UNTIL_ASKED_AGAIN = 2;
 
 /**
  * Lets a prepared issuer take over: at once where there is none before it, else when its first CRL is public and its addresses
@@ -106,7 +106,7 @@ export async function takeOver(
           reason = error.message;
         }
         if (performance.now() >= giveUpAt) return { state: 'prepared', reason };
-        // An address that was fetched too early (a responder keeps its list of issuers for a while) is fetched again.
+        // An address that was fetched too early (a responder keeps its list of issuers for a second or more) is fetched again.
         if (look % LOOKS_UNTIL_ASKED_AGAIN === 0) await deps.bus.requestCrl(issuer.issuerId);
         await new Promise((resolve) => setTimeout(resolve, pollMs));
       }
