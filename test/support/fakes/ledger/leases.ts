@@ -77,7 +77,12 @@ export function leases(memory: Memory): Pick<Ledger, 'acquireLease' | 'renewLeas
       const fence = (held?.fence ?? 0n) + 1n;
       const isOver = held?.holder !== undefined;
       const name = isOver ? `${holder}/over` : holder;
-      rows.now.leases.set(subject, { holder: name, fence, expiresMs: nowMs() + durationMs, lookAgain: false });
+      rows.now.leases.set(subject, {
+        holder: name,
+        fence,
+        expiresMs: nowMs() + durationMs,
+        lookAgain: false,
+      });
       return { subject, holder: name, fence, ...(isOver ? { takenOver: true } : {}) };
     },
     renewLease: async (lease, durationMs) => {
