@@ -1,5 +1,6 @@
 import type { LeafReference, Plan, Step, StepChain, StepKind } from '../domain/step.ts';
 import { isSealwrightError, permanent, type SealwrightError } from '../errors.ts';
+import { departureSteps } from '../plan/guard.ts';
 import { goesOnUnderStop, whyStopped } from '../plan/stop.ts';
 import { auditEntry } from './audit-entry.ts';
 import type { StepContext, StepOutcome } from './context.ts';
@@ -55,10 +56,12 @@ export interface Stop {
 
 /**
  * Applies a plan: the certificate chain, then the Gmail chain, each until its own first failure. A Gmail step that
- * needs what a stopped certificate chain did not make is not begun. Bugs (anything that is no `SealwrightError`) and
- * a lost lease end everything at once.
+ * needs what a stopped certificate chain did not make is not begun. Bugs (anything that is no `SealwrightError`; a
+ * departure that nobody judged is one) and a lost lease end everything at once.
  */
 export async function apply(plan: Plan, context: StepContext): Promise<readonly Stop[]> {
+  if (!context.isJudged && departureSteps(plan).length > 0)
+    throw new Error(`A departure of user ${plan.userId} that nobody judged; nothing was begun.`);
   const certificateStop = await applyChain(plan, 'certificate', context, () => true);
   const gmailStop = await applyChain(
     plan,

@@ -6,6 +6,7 @@ import type { UserRecord, UserState } from '../domain/records.ts';
 import type { Verdict } from '../domain/step.ts';
 import { isSealwrightError, type SealwrightError } from '../errors.ts';
 import type { Facts } from '../plan/facts.ts';
+import { withoutDepartures } from '../plan/guard.ts';
 import { planFor } from '../plan/plan.ts';
 import { withoutCardKeysWanted } from '../plan/rules/notices.ts';
 import { underStop } from '../plan/stop.ts';
@@ -111,6 +112,7 @@ async function look(deps: ReconcileDeps, lease: Lease, userId: string, cause: Ca
       facts,
       mailbox,
       made: nothingMade(),
+      isJudged: true,
       ...(approval === undefined ? {} : { approval }),
     };
     await comeBack(deps, lease, facts, plan.verdict);
@@ -181,6 +183,8 @@ async function passOver(deps: ReconcileDeps, { presence, userId }: Facts, cause:
 /**
  * The directory would not say who this is. Revocations that were decided or reported before need no directory and go
  * on; otherwise nothing is known to have changed, and what is written down is why nobody looked and when somebody will.
+ * Departures wait for the directory: whether an account is protected only it can say, and who has gained an address is
+ * certified for it only afterwards.
  * Without a row there is nowhere to write it: then the event must come again.
  */
 async function unseen(
@@ -197,8 +201,10 @@ async function unseen(
   const { user } = facts.ledger;
   if (user === undefined) throw error;
   const stops: Stop[] = [{ chain: 'certificate', step: 'read-directory', error }];
-  const context = { deps, lease, cause, facts, mailbox: user.primaryEmail, made: nothingMade() };
-  const plan = underStop(planFor(facts, deps.policy), await deps.ledger.currentStop());
+  const mailbox = user.primaryEmail;
+  const context = { deps, lease, cause, facts, mailbox, made: nothingMade(), isJudged: false };
+  const whole = planFor(facts, deps.policy);
+  const plan = underStop(withoutDepartures(whole, error.message), await deps.ledger.currentStop());
   stops.push(...(await apply(plan, context)));
   await tell(context, facts, plan.notices);
   const kept = user.state === 'leaving' || user.state === 'out' ? user.state : undefined;

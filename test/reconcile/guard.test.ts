@@ -1,6 +1,12 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Policy } from '../../shared/domain/policy.ts';
 import { heldSetDigest } from '../../shared/plan/held-set.ts';
+import { planFor } from '../../shared/plan/plan.ts';
+import { apply } from '../../shared/reconcile/apply.ts';
+import { nothingMade, type ReconcileDeps } from '../../shared/reconcile/context.ts';
+import { observe } from '../../shared/reconcile/observe.ts';
 import {
+  CAUSE,
   createWorld,
   HOUR_MS,
   type Materials,
@@ -8,7 +14,7 @@ import {
   POLICY,
   type World,
 } from '../support/fakes/world.ts';
-import { look, revocationsOf, rowOf } from './outcome.ts';
+import { failing, look, named, PASSING, revocationsOf, rowOf } from './outcome.ts';
 
 let materials: Materials;
 let world: World;
@@ -192,5 +198,77 @@ describe('the guard, in the loop,', () => {
     await look(strict(), '2');
     await look(strict(), '3');
     expect((await rowOf(world, '3'))?.reason).toContain('Held: 1 users departed');
+  });
+});
+
+describe('an address that went to somebody else, while the directory does not answer,', () => {
+  const ADDRESS = 'user-1@acme.example';
+  const away = PASSING['directory'] ?? expect.unreachable();
+  const blind = (deps: ReconcileDeps): ReconcileDeps => ({
+    ...deps,
+    directory: world.surrounded(failing(away, named('presence'))).directory,
+  });
+
+  /** User 1 is in their grace period, and user 2, whom the ledger has seen since, has the address. */
+  const handOver = async (): Promise<void> => {
+    await joinAll('1');
+    world.directory.put({ userId: '1', primaryEmail: 'moved@acme.example', orgUnitPath: '/Contractors' });
+    world.directory.put({ userId: '2', primaryEmail: ADDRESS });
+    await look(world.deps, '2');
+    expect(await rowOf(world, '2')).toMatchObject({ nextAction: 'wait-for-address' });
+  };
+
+  const none = { minimumPerHour: 0, shareOfCovered: 0, maximumPerHour: 200 };
+  const PROTECTED = { ...POLICY, protected: { ...POLICY.protected, users: ['moved@acme.example'] } };
+  const CASES: readonly (readonly [string, Policy, () => Promise<void>])[] = [
+    ['was not judged yet', POLICY, async () => undefined],
+    ['is past the limit', { ...POLICY, guard: none }, async () => undefined],
+    [
+      'is held',
+      { ...POLICY, guard: none },
+      async () => {
+        await look({ ...world.deps, policy: { ...POLICY, guard: none } }, '1');
+        expect(await rowOf(world, '1')).toMatchObject({ departure: 'held' });
+      },
+    ],
+    [
+      'was dismissed',
+      { ...POLICY, guard: none },
+      async () => {
+        await look({ ...world.deps, policy: { ...POLICY, guard: none } }, '1');
+        await decideOnly('dismissed');
+        expect(await rowOf(world, '1')).toMatchObject({ departure: 'dismissed' });
+      },
+    ],
+    ['is of a protected account', PROTECTED, async () => undefined],
+  ];
+
+  test.each(CASES)('costs nobody a certificate whose departure %s', async (_what, policy, before) => {
+    await handOver();
+    await before();
+    await expect(look(blind({ ...world.deps, policy }), '1')).rejects.toBe(away);
+    expect(await revocationsOf(world, '1')).toEqual([undefined]);
+    expect(await rowOf(world, '1')).toMatchObject({ nextAction: 'retry-read-directory' });
+  });
+
+  test('is taken from its former holder once the directory answers, and certified for the new one', async () => {
+    await handOver();
+    await expect(look(blind(world.deps), '1')).rejects.toBe(away);
+    await look(world.deps, '1');
+    expect(await revocationsOf(world, '1')).toEqual(['affiliationChanged']);
+    await look(world.deps, '2');
+    expect(await rowOf(world, '2')).toMatchObject({ state: 'ready' });
+  });
+
+  test('costs nobody a certificate whose departure nobody judged, whoever would apply it', async () => {
+    await handOver();
+    const lease = (await world.ledger.acquireLease('user:1', 60_000)) ?? expect.unreachable();
+    const presence = { kind: 'absent', userId: '1' } as const;
+    const { facts } = await observe(world.deps, lease, CAUSE, presence);
+    const plan = planFor(facts, POLICY);
+    expect(plan.steps).toMatchObject([{ kind: 'revoke-leaf', departure: true }]);
+    const context = { deps: world.deps, lease, cause: CAUSE, facts, mailbox: ADDRESS, made: nothingMade() };
+    await expect(apply(plan, { ...context, isJudged: false })).rejects.toThrow('nobody judged');
+    expect(await revocationsOf(world, '1')).toEqual([undefined]);
   });
 });

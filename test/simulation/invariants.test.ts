@@ -10,6 +10,7 @@ import { look } from '../reconcile/outcome.ts';
 import { type MemoryDatabase, memoryDatabase } from '../support/fakes/ledger/ledger.ts';
 import { drawnKeyDetector } from '../support/fakes/plain-keys.ts';
 import {
+  CAUSE,
   createWorld,
   KEY_SERVICE_URL,
   type Materials,
@@ -176,6 +177,26 @@ describe('the checkers find', () => {
   test('two certificates of two people that name one address', () => {
     rows().leaves.set('7f', { ...leafOf(BEN), serialHex: '7f', addresses: leafOf(ANA).addresses });
     expect(() => seen.check()).toThrow(/both name a-101@acme.example/);
+  });
+
+  test('a certificate lost by a departure that was held, or that nobody asked the guard about', async () => {
+    const lease = (await world.ledger.acquireLease(`user:${ANA}`, 60_000)) ?? expect.unreachable();
+    const { serialHex } = leafOf(ANA);
+    const line = (step: string, outcome: 'intended' | 'refused' | 'done', details = {}) =>
+      ({ userId: ANA, cause: CAUSE, step, outcome, reason: 'They left.', details }) as const;
+    const audit = line('revoke-leaf', 'done', { serialHex, departure: true });
+    await world.ledger.recordRevocation(lease, { serialHex, reason: 'superseded', audit });
+    const lost = new RegExp(`lost ${serialHex} by a departure that nobody let through`);
+    expect(() => watch(sight).check()).toThrow(lost);
+    const ruledThenLost = async (outcome: 'intended' | 'refused') => {
+      await world.ledger.audit(line('guard', outcome));
+      await world.ledger.audit(audit);
+    };
+    rows().audit.length = 0;
+    await ruledThenLost('intended');
+    watch(sight).check();
+    await ruledThenLost('refused');
+    expect(() => watch(sight).check()).toThrow(lost);
   });
 
   test.each(['hex', 'base64', 'base64url'] as const)(

@@ -46,6 +46,7 @@ export interface Watch {
 export function watch(sight: Sight): Watch {
   const revoked = new Map<string, Revocation>();
   const published = new Map<string, { bytes: Uint8Array; number: bigint; serials: ReadonlySet<string> }>();
+  const rulings: Rulings = { read: 0, last: new Map() };
   return {
     revoked,
     check: () => {
@@ -53,8 +54,28 @@ export function watch(sight: Sight): Watch {
       assertStaysRevoked(rows, revoked);
       assertCrlsGrow(sight, published);
       assertOneHolder(rows);
+      assertJudged(rows, rulings);
     },
   };
+}
+
+interface Rulings {
+  /** How far the audit trail has been read. */
+  read: number;
+  /** What the guard last said of each user. */
+  readonly last: Map<string, string>;
+}
+
+/** Nobody loses a certificate by a departure that the guard did not let through and no admin approved. */
+function assertJudged({ audit }: Rows, rulings: Rulings): void {
+  const { last } = rulings;
+  for (; rulings.read < audit.length; rulings.read += 1) {
+    const { userId = '', step, outcome, details = {} } = audit[rulings.read] ?? { step: '', outcome: '' };
+    if (step === 'guard') last.set(userId, outcome);
+    if (step !== 'revoke-leaf' || outcome !== 'done' || details['departure'] !== true) continue;
+    if (details['heldSet'] === undefined && last.get(userId) !== 'intended')
+      throw new Violated(`${userId} lost ${details['serialHex']} by a departure that nobody let through.`);
+  }
 }
 
 function assertStaysRevoked(rows: Rows, seen: Map<string, Revocation>): void {
