@@ -53,5 +53,6 @@ export const gmailPace = (settings: Settings, ledger: Ledger): Pace =>
     unitsPerMinute: settings.SEALWRIGHT_GMAIL_UNITS_PER_MINUTE,
     // The reads and writes of one new user.
     unitsPerBooking: Math.min(500, settings.SEALWRIGHT_GMAIL_UNITS_PER_MINUTE / 60),
+    hasUserQuotas: true,
     code: 'gmail-unavailable',
   });

@@ -13,7 +13,7 @@ import { isThrottling } from './retry.ts';
 export interface Pace {
   /** Waits until these units may be spent. Throws the pace's code (retryable) where that would take too long. */
   take(units: number): Promise<void>;
-  /** To be told of every failure: where Google throttles, everybody waits. */
+  /** To be told of every failure: where Google throttles the project, everybody waits. */
   failed(failure: GoogleCallFailure): Promise<void>;
 }
 
@@ -24,6 +24,8 @@ export interface PaceOptions {
   readonly unitsPerMinute: number;
   /** Booked at once. */
   readonly unitsPerBooking: number;
+  /** `userRateLimitExceeded` speaks of one mailbox's own quota: whoever works on it backs off, and nobody else waits. */
+  readonly hasUserQuotas?: boolean;
   /** Of the error where the wait would be too long. */
   readonly code: ErrorCode;
   readonly sleep: (milliseconds: number) => Promise<void>;
@@ -77,6 +79,7 @@ export function googlePace(options: PaceOptions): Pace {
     },
     failed: async (failure) => {
       if (!isThrottling(failure)) return;
+      if (options.hasUserQuotas === true && failure.reasons.includes('userRateLimitExceeded')) return;
       const waitMs = Math.min(failure.retryAfterMs ?? HOLD_MS, LONGEST_HOLD_MS);
       await ledger.holdPace(pace, waitMs + (burstUnits * 60_000) / spread.unitsPerMinute);
       credit = { units: 0, fromMs: 0 };

@@ -18,12 +18,13 @@ function stand() {
     },
     holdPace: async (pace, ms) => void next.set(pace, Math.max(next.get(pace) ?? 0, nowMs + ms)),
   };
-  const instance = (unitsPerMinute: number, unitsPerBooking = 1): Pace =>
+  const instance = (unitsPerMinute: number, unitsPerBooking = 1, hasUserQuotas = false): Pace =>
     googlePace({
       ledger,
       pace: 'directory',
       unitsPerMinute,
       unitsPerBooking,
+      hasUserQuotas,
       code: 'directory-unavailable',
       sleep: async (ms) => {
         nowMs += ms;
@@ -98,5 +99,17 @@ describe('a quota that several instances spend together', () => {
     await other.take(1);
     expect(now()).toBeGreaterThanOrEqual(waitMs);
     expect(now()).toBeLessThan(waitMs + 500);
+  });
+
+  it('lets nobody else wait after one mailbox has spent its own quota, and everybody after the project has', async () => {
+    const { instance, now } = stand();
+    const [one, other] = [instance(600, 1, true), instance(600, 1, true)];
+    await one.take(1);
+    await one.failed(refusal({ httpStatus: 429, reasons: ['userRateLimitExceeded'], retryAfterMs: 7_000 }));
+    await other.take(1);
+    expect(now()).toBeLessThan(500);
+    await one.failed(refusal({ httpStatus: 403, reasons: ['rateLimitExceeded'], retryAfterMs: 7_000 }));
+    await other.take(1);
+    expect(now()).toBeGreaterThanOrEqual(7_000);
   });
 });
