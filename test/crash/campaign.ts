@@ -138,8 +138,10 @@ function nameOf(calls: readonly PortCall[], call: number): string {
 
 async function endOf(world: World, { end }: Workflow): Promise<End> {
   const users: Record<string, Shape> = {};
-  for (const { user } of await world.ledger.users())
-    if (user !== undefined) users[user.userId] = await shapeOf(world, user.userId);
+  for (const ledger of await world.ledger.users()) {
+    const userId = ledger.user?.userId;
+    if (userId !== undefined) users[userId] = await shapeOf(world, userId, ledger);
+  }
   return { users, ...(end === undefined ? {} : { more: await end(world) }) };
 }
 

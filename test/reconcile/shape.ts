@@ -1,4 +1,4 @@
-import type { UserState } from '../../shared/domain/records.ts';
+import type { UserLedger, UserState } from '../../shared/domain/records.ts';
 import { pairsOfUse } from '../support/fakes/gmail.ts';
 import type { World } from '../support/fakes/world.ts';
 import { USER_ID } from './workflows.ts';
@@ -24,8 +24,9 @@ export interface Shape {
   readonly wishes: readonly string[];
 }
 
-export async function shapeOf(world: World, userId = USER_ID): Promise<Shape> {
-  const ledger = await world.ledger.readUser(userId);
+/** `read`: what the ledger says of them, where somebody has it already. */
+export async function shapeOf(world: World, userId = USER_ID, read?: UserLedger): Promise<Shape> {
+  const ledger = read ?? (await world.ledger.readUser(userId));
   const account = world.gmail.account(userId);
   const imported = ledger.imported ?? [];
   const place = new Map([
