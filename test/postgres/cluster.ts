@@ -59,8 +59,8 @@ const serverAccount = (): Account | undefined => {
 /** What makes a server survive a crash of the machine; this one is thrown away with everything in it. */
 const NOTHING_TO_LOSE = ['fsync=off', 'full_page_writes=off'];
 
-/** Makes and starts a cluster with the programs in `programs`. */
-export const startCluster = (programs: string): Cluster => {
+/** Makes and starts a cluster with the programs in `programs`. `more`: settings, such as `jit=off`. */
+export const startCluster = (programs: string, more: readonly string[] = []): Cluster => {
   const account = serverAccount();
   // Short, because the path of a Unix socket may have about 100 bytes.
   const folder = mkdtempSync(join(tmpdir(), 'sealwright-pg-'));
@@ -83,7 +83,7 @@ export const startCluster = (programs: string): Cluster => {
   try {
     if (account !== undefined) chownSync(folder, account.uid, account.gid);
     run('initdb', ['-D', data, '-U', 'sealwright', '-A', 'trust', '-E', 'UTF8', '--no-locale', '--no-sync']);
-    const settings = [`listen_addresses=`, 'max_connections=150', ...NOTHING_TO_LOSE].map(
+    const settings = [`listen_addresses=`, 'max_connections=150', ...NOTHING_TO_LOSE, ...more].map(
       (one) => `-c ${one}`,
     );
     const options = [`-k ${folder}`, ...settings].join(' ');
