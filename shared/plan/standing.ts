@@ -81,14 +81,17 @@ export function protectionIn(facts: Facts, policy: Policy): string | undefined {
 /** A deleted account is in no unit and no group: only those named by address or id stay protected. */
 const undefinedPlace = { unitIds: [], groupIds: new Set<string>(), vanishedIds: new Set<string>() };
 
-/** Whether the rule in force for the user only observes: the covering one, or the one they leave. */
-export function isObserveOnly(standing: Standing, facts: Facts, policy: Policy): boolean {
+/** The rule in force for the user where it only observes: the covering one, or the one they leave. */
+export function observingRule(standing: Standing, facts: Facts, policy: Policy): PolicyRule | undefined {
   const rule =
     standing.kind === 'covered' || standing.kind === 'suspended'
       ? standing.rule
       : lastRule(policy, facts.ledger.user?.ruleName);
-  return rule?.observeOnly === true;
+  return rule?.observeOnly === true ? rule : undefined;
 }
+
+export const isObserveOnly = (standing: Standing, facts: Facts, policy: Policy): boolean =>
+  observingRule(standing, facts, policy) !== undefined;
 
 /**
  * The rule that wants certificates for this user: the one that covers them, or covered them last while nobody can say

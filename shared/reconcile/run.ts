@@ -2,14 +2,16 @@ import { readPlace } from '../activation/places.ts';
 import type { DirectoryPresence } from '../domain/directory-user.ts';
 import type { Cause } from '../domain/hint.ts';
 import type { Place } from '../domain/place.ts';
+import type { PolicyRule } from '../domain/policy.ts';
 import type { UserRecord, UserState } from '../domain/records.ts';
-import type { Verdict } from '../domain/step.ts';
+import type { Plan, Verdict } from '../domain/step.ts';
 import { isSealwrightError, type SealwrightError } from '../errors.ts';
 import type { Facts } from '../plan/facts.ts';
 import { withoutDepartures } from '../plan/guard.ts';
 import { planFor } from '../plan/plan.ts';
 import { withoutCardKeysWanted } from '../plan/rules/notices.ts';
-import { underStop } from '../plan/stop.ts';
+import { observingRule, standingOf } from '../plan/standing.ts';
+import { goesOnUnderStop, underStop } from '../plan/stop.ts';
 import { plus, slowRetryMs } from '../plan/timing.ts';
 import type { Lease } from '../ports/ledger.ts';
 import { apply, type Stop } from './apply.ts';
@@ -18,7 +20,7 @@ import { judgePlan } from './judge.ts';
 import { leaveBegun } from './leave.ts';
 import { lookAt } from './look-at.ts';
 import { observe } from './observe.ts';
-import { recordObserved } from './observe-only.ts';
+import { doneUnderObserve, recordObserved, toldUnderObserve } from './observe-only.ts';
 import { tell } from './tell.ts';
 
 /** `busy`: somebody else works on this user and has been asked to look once more. */
@@ -90,12 +92,16 @@ async function look(deps: ReconcileDeps, lease: Lease, userId: string, cause: Ca
     }
     const { facts, gmailFailure } = await observe(deps, lease, cause, presence, place);
     const whole = planFor(facts, deps.policy);
-    if (whole.observeOnly === true) {
+    const observing = observingRule(standingOf(facts, deps.policy), facts, deps.policy);
+    const wanted = observing === undefined ? whole : await observedPart(deps, facts, whole, observing);
+    if (observing !== undefined && wanted.steps.length === 0) {
       const verdict = await recordObserved(deps, facts, cause, whole);
       await settle(deps, lease, cause, facts, verdict);
+      await tell({ deps, lease, cause }, facts, wanted.notices);
       return { kind: 'converged', verdict };
     }
-    const { plan, approval } = await judgePlan(deps, lease, cause, facts, whole);
+    const { plan, approval } =
+      observing === undefined ? await judgePlan(deps, lease, cause, facts, wanted) : { plan: wanted };
     if (plan.steps.length === 0 && gmailFailure === undefined) {
       await settle(deps, lease, cause, facts, plan.verdict);
       await tell({ deps, lease, cause }, facts, plan.notices);
@@ -115,7 +121,7 @@ async function look(deps: ReconcileDeps, lease: Lease, userId: string, cause: Ca
       isJudged: true,
       ...(approval === undefined ? {} : { approval }),
     };
-    await comeBack(deps, lease, facts, plan.verdict);
+    if (observing === undefined) await comeBack(deps, lease, facts, plan.verdict);
     const stops: Stop[] = [...(await apply(plan, context))];
     // A stop that came in the middle: the next round writes down that the user waits for its end.
     if (stops.some(({ error }) => error.code === 'stopped')) continue;
@@ -133,6 +139,12 @@ async function look(deps: ReconcileDeps, lease: Lease, userId: string, cause: Ca
     }
   }
   throw new Error(`The plan for user ${userId} did not settle in ${MAX_ROUNDS} rounds.`);
+}
+
+/** What is done under a rule that only observes; while everything is stopped, of that only what goes on then too. */
+async function observedPart(deps: ReconcileDeps, facts: Facts, whole: Plan, rule: PolicyRule): Promise<Plan> {
+  const wanted = { ...doneUnderObserve(facts, whole, rule), notices: toldUnderObserve(whole.notices) };
+  return underStop(wanted, wanted.steps.length === 0 ? undefined : await deps.ledger.currentStop());
 }
 
 /**
@@ -204,11 +216,20 @@ async function unseen(
   const mailbox = user.primaryEmail;
   const context = { deps, lease, cause, facts, mailbox, made: nothingMade(), isJudged: false };
   const whole = planFor(facts, deps.policy);
-  const plan = underStop(withoutDepartures(whole, error.message), await deps.ledger.currentStop());
+  const kept = withoutDepartures(whole, error.message);
+  const allowed =
+    whole.observeOnly === true
+      ? {
+          ...kept,
+          steps: kept.steps.filter(goesOnUnderStop),
+          notices: toldUnderObserve(whole.notices),
+        }
+      : kept;
+  const plan = underStop(allowed, await deps.ledger.currentStop());
   stops.push(...(await apply(plan, context)));
   await tell(context, facts, plan.notices);
-  const kept = user.state === 'leaving' || user.state === 'out' ? user.state : undefined;
-  return await stop(deps, lease, userId, user, stops, kept);
+  const state = user.state === 'leaving' || user.state === 'out' ? user.state : undefined;
+  return await stop(deps, lease, userId, user, stops, state);
 }
 
 /** Records what stopped and when it is tried again. `state` is the user's; undefined lets the worst failure decide. */

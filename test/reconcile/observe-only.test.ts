@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createWorld, DAY_MS, makeMaterials, POLICY, type World } from '../support/fakes/world.ts';
-import { look, rowOf } from './outcome.ts';
+import { failing, look, named, PASSING, revocationsOf, rowOf } from './outcome.ts';
 
 let world: World;
 beforeAll(async () => {
@@ -52,5 +52,61 @@ describe('a rule that only observes', () => {
   it('acts as soon as the rule does', async () => {
     await look(world.deps, '2');
     expect((await world.ledger.readUser('2')).leaves[0]?.revocation?.reason).toBe('affiliationChanged');
+  });
+});
+
+describe('under a rule that only observes, somebody who was served before', () => {
+  const away = PASSING['directory'] ?? expect.unreachable();
+  const blind = () => ({ ...world.surrounded(failing(away, named('presence'))), policy: observing().policy });
+  const rekey = (userId: string, reason: 'keyCompromise' | 'superseded') =>
+    world.ledger.recordRekeyJob({
+      requestedBy: 'admin@acme.example',
+      reason,
+      users: [{ userId, primaryEmail: `user-${userId}@acme.example` }],
+    });
+  const serve = async (userId: string) => {
+    await world.publishCrl();
+    world.directory.put({ userId });
+    await look(world.deps, userId);
+  };
+
+  it('keeps a replaced certificate whose overlap has ended while the directory does not answer', async () => {
+    await serve('3');
+    await rekey('3', 'superseded');
+    await look(world.deps, '3');
+    expect((await world.ledger.readUser('3')).leaves.some(({ retirement }) => retirement)).toBe(true);
+    world.clock.advance(60 * DAY_MS);
+    await expect(look(blind(), '3')).rejects.toBe(away);
+    expect(await revocationsOf(world, '3')).toEqual([undefined, undefined]);
+  });
+
+  it('loses a compromised certificate at once, gets no other, and the job ends saying why', async () => {
+    await serve('4');
+    const { jobId } = await rekey('4', 'keyCompromise');
+    await look(observing(), '4');
+    expect(await revocationsOf(world, '4')).toEqual(['keyCompromise']);
+    expect((await world.ledger.readUser('4')).openWishes).toEqual([]);
+    expect(JSON.stringify(await world.ledger.readJob(jobId))).toContain('only observes');
+    expect((await rowOf(world, '4'))?.reason).toContain('Would be done: make-key');
+    await look(world.deps, '4');
+    expect(await revocationsOf(world, '4')).toEqual(['keyCompromise', undefined]);
+    expect((await rowOf(world, '4'))?.state).toBe('ready');
+  });
+
+  it('loses it also while the directory does not answer', async () => {
+    await serve('5');
+    await rekey('5', 'keyCompromise');
+    await expect(look(blind(), '5')).rejects.toBe(away);
+    expect(await revocationsOf(world, '5')).toEqual(['keyCompromise']);
+  });
+
+  it('is warned about when the certificate ends', async () => {
+    await serve('6');
+    const { leaves } = await world.ledger.readUser('6');
+    const { notAfter } = leaves[0] ?? expect.unreachable();
+    world.clock.set(new Date(notAfter.getTime() - 7 * DAY_MS));
+    await look(observing(), '6');
+    const { notices } = await world.ledger.readUser('6');
+    expect(notices).toMatchObject([{ kind: 'certificate-expiring', key: expect.stringMatching(/7$/) }]);
   });
 });

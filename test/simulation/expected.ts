@@ -157,7 +157,11 @@ export const holdingsOf = ({ rows, gmail }: Sight): string => {
     const { pairs, identities } = gmail.account(userId);
     return [userId, pairs.map(({ keypairId, enabled }) => [keypairId, enabled]), [...identities]];
   });
-  return JSON.stringify([[...keys.keys()], [...leaves.keys()], [...revocations.keys()], accounts]);
+  // A compromise that was reported is revoked under whatever rule.
+  const taken = [...revocations].flatMap(([serialHex, { reason }]) =>
+    reason === 'keyCompromise' ? [] : serialHex,
+  );
+  return JSON.stringify([[...keys.keys()], [...leaves.keys()], taken, accounts]);
 };
 
 /** Under a policy that only observes nobody is given or loses anything. */
