@@ -72,6 +72,7 @@ function state({ user, trail }: ExplainFacts): readonly string[] {
     ...(user.leftScopeAt === undefined ? [] : [`Out of scope since ${at(user.leftScopeAt)}.`]),
     ...(user.suspendedAt === undefined ? [] : [`Suspended since ${at(user.suspendedAt)}.`]),
     ...(begun === undefined ? [] : [`Leaving began with ${because(begun.cause)}: ${sentence(begun.reason)}`]),
+    ...(user.state === 'leaving' || user.state === 'out' ? identitiesLeft(trail) : []),
     ...(user.failures === 0 ? [] : [`The last ${user.failures} looks in a row could not be finished.`]),
     ...(last === undefined
       ? []
@@ -79,6 +80,21 @@ function state({ user, trail }: ExplainFacts): readonly string[] {
           `The last thing done was ${last.step} (${last.outcome}) at ${at(last.at)}, because of ${because(last.cause)}.`,
         ]),
   ];
+}
+
+/** Of each address that ever had an identity: whether we deleted it, and when. */
+function identitiesLeft(trail: readonly ChainedEntry[]): readonly string[] {
+  const last = new Map<string, ChainedEntry>();
+  for (const entry of trail) {
+    const address = entry.details?.['address'];
+    const isAct = entry.step === 'set-identity' || entry.step === 'delete-identity';
+    if (isAct && entry.outcome !== 'failed' && typeof address === 'string') last.set(address, entry);
+  }
+  return [...last].map(([address, { step, at: when }]) =>
+    step === 'delete-identity'
+      ? `The identity of ${address} was deleted at ${at(when)}.`
+      : `The identity of ${address} was set at ${at(when)} and has not been deleted since.`,
+  );
 }
 
 /** The entry that began the departure under way: whoever came back in between has no such date any more, or a later one. */
@@ -158,13 +174,14 @@ function over(facts: ExplainFacts, leaf: LeafRecord): string {
   if (leaf.revocation !== undefined) {
     const entry = entryOf(facts, leaf, 'revoke-leaf');
     const why = entry === undefined ? '' : ` after ${whatLedTo(facts, entry)}: ${sentence(entry.reason)}`;
-    return `${named} was revoked at ${at(leaf.revocation.revokedAt)} as ${leaf.revocation.reason}${why || '.'} ${listed(facts, leaf)}`;
+    return `${named} was revoked at ${at(leaf.revocation.revokedAt)} as ${leaf.revocation.reason}${why || '.'} ${listed(facts, leaf)}${pairLeft(facts, leaf)}`;
   }
-  if (leaf.notAfter.getTime() <= facts.now.getTime()) return `${named} ran out at ${at(leaf.notAfter)}.`;
+  if (leaf.notAfter.getTime() <= facts.now.getTime())
+    return `${named} ran out at ${at(leaf.notAfter)}.${pairLeft(facts, leaf)}`;
   if (leaf.retirement !== undefined) {
-    return `${named} is replaced and will be revoked as ${leaf.retirement.reason} at ${at(leaf.retirement.dueAt)}.`;
+    return `${named} is replaced and will be revoked as ${leaf.retirement.reason} at ${at(leaf.retirement.dueAt)}.${pairLeft(facts, leaf)}`;
   }
-  return `${named} is replaced and runs out at ${at(leaf.notAfter)}.`;
+  return `${named} is replaced and runs out at ${at(leaf.notAfter)}.${pairLeft(facts, leaf)}`;
 }
 
 /** The event, and the grace period between it and the revocation, so that nobody reads that as a delay. */
@@ -177,6 +194,15 @@ function whatLedTo({ trail }: ExplainFacts, entry: ChainedEntry): string {
   return begun === undefined
     ? `${because(entry.cause)} and ${grace}`
     : `${because(begun.cause)} and ${grace}`;
+}
+
+/** What became of the pair, as far as we did it: old mail opens with one that stays enabled. */
+function pairLeft({ ledger }: ExplainFacts, leaf: LeafRecord): string {
+  const pair = ledger.keypairs.find(({ serialHex }) => serialHex === leaf.serialHex);
+  if (pair?.keypairId === undefined) return '';
+  return pair.disabled === undefined
+    ? ` Gmail was given it as key pair ${pair.keypairId}, which was left enabled.`
+    : ` Gmail was given it as key pair ${pair.keypairId}, disabled since ${at(pair.disabled.at)} (${pair.disabled.because}).`;
 }
 
 function listed({ listings }: ExplainFacts, leaf: LeafRecord): string {

@@ -47,7 +47,7 @@ async function explained(name: string): Promise<string> {
   return stdout
     .replaceAll(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ/g, 'INSTANT')
     .replaceAll(/\b0?[0-9a-f]{36}\b/g, 'SERIAL')
-    .replaceAll(/key pair [\w-]+\./g, 'key pair ID.');
+    .replaceAll(/key pair [\w-]+([.,])/g, 'key pair ID$1');
 }
 
 describe('sealwright explain', () => {
@@ -77,7 +77,7 @@ describe('sealwright explain', () => {
     });
     await look('rekey');
     expect(await explained('1')).toMatch(
-      /Earlier certificates\n {2}SERIAL, from INSTANT for ben@acme\.example, is replaced and will be revoked as superseded at INSTANT\./,
+      /Earlier certificates\n {2}SERIAL, from INSTANT for ben@acme\.example, is replaced and will be revoked as superseded at INSTANT\. Gmail was given it as key pair ID, which was left enabled\./,
     );
   });
 
@@ -89,7 +89,10 @@ describe('sealwright explain', () => {
     expect(before).toContain('ben@acme.example (user id 1) is out since INSTANT');
     expect(before).toContain('The directory lists the account among the deleted.');
     expect(before).toMatch(
-      /was revoked at INSTANT as cessationOfOperation after the audit log entry DELETE_USER by admin@acme\.example \(insert-7\) at INSTANT: The account was deleted\. No public CRL of \S+ lists it yet\./,
+      /was revoked at INSTANT as cessationOfOperation after the audit log entry DELETE_USER by admin@acme\.example \(insert-7\) at INSTANT: The account was deleted\. No public CRL of \S+ lists it yet\. Gmail was given it as key pair ID, which was left enabled\./,
+    );
+    expect(before).toContain(
+      'The identity of ben@acme.example was set at INSTANT and has not been deleted since.',
     );
     world.clock.advance(1_000);
     await world.publishCrl();
