@@ -18,7 +18,14 @@ const grace = z.object({
   seconds: z.number(),
   secondsToRevocation: z.number(),
   secondsToCrl: z.number().exactOptional(),
-  begunBy: z.object({ entry: number, cause }).exactOptional(),
+});
+
+const held = z.object({
+  set: number,
+  seconds: z.number(),
+  approvedAt: z.iso.datetime(),
+  secondsToRevocation: z.number(),
+  secondsToCrl: z.number().exactOptional(),
 });
 
 export const entryDocument: z.ZodType<EntryDocument> = z.object({
@@ -42,7 +49,10 @@ export const entryDocument: z.ZodType<EntryDocument> = z.object({
       crlPublishedAt: z.string().exactOptional(),
       secondsFromEvent: z.number().exactOptional(),
       secondsFromEventToCrl: z.number().exactOptional(),
+      eventTimeFrom: z.enum(['source', 'directory', 'first-look']).exactOptional(),
+      begunBy: z.object({ entry: number, cause }).exactOptional(),
       grace: grace.exactOptional(),
+      held: held.exactOptional(),
     })
     .exactOptional(),
 });

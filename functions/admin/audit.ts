@@ -1,5 +1,5 @@
 import { type ChainEndDocument, checkpointDocument, entryDocument } from '../../shared/audit/document.ts';
-import { beginningOf, leaveTermsOf } from '../../shared/audit/leave.ts';
+import { wayOut } from '../../shared/audit/leave.ts';
 import { LEAVE_BEGUN } from '../../shared/domain/leave.ts';
 import { invalidInput, permanent } from '../../shared/errors.ts';
 import type { ChainedEntry, CrlListing } from '../../shared/ports/ledger/audit-chains.ts';
@@ -10,7 +10,13 @@ import { pageSize } from './page-size.ts';
 export interface AdminAuditDeps {
   readonly ledger: Pick<
     Ledger,
-    'auditTrail' | 'auditEntriesOfStep' | 'auditEnds' | 'crlListings' | 'checkpoints' | 'userIdOfAddress'
+    | 'auditTrail'
+    | 'auditEntriesOfStep'
+    | 'auditEnds'
+    | 'crlListings'
+    | 'checkpoints'
+    | 'heldSets'
+    | 'userIdOfAddress'
   >;
 }
 
@@ -27,7 +33,11 @@ export async function readAudit(deps: AdminAuditDeps, query: URLSearchParams): P
     ...(userId === null ? {} : { userId }),
     ...(afterId === undefined ? {} : { afterId }),
   });
-  const [listings, begun] = await Promise.all([listingsOf(deps, entries), begunOf(deps, entries)]);
+  const [listings, begun, sets] = await Promise.all([
+    listingsOf(deps, entries),
+    begunOf(deps, entries),
+    setsOf(deps, entries),
+  ]);
   const last = entries.at(-1)?.id;
   return {
     status: 200,
@@ -37,7 +47,7 @@ export async function readAudit(deps: AdminAuditDeps, query: URLSearchParams): P
         return entryDocument(
           entry,
           listings.get(serialRevokedBy(entry) ?? ''),
-          beginningOf(entry, beginnings),
+          wayOut(entry, beginnings, sets),
         );
       }),
       ...(entries.length === limit && last !== undefined ? { next: String(last) } : {}),
@@ -55,17 +65,27 @@ async function listingsOf(
   return new Map(listings.map((listing) => [listing.serialHex, listing]));
 }
 
-/** By user, of those whose grace period ended with one of these entries: its beginning may be pages before. */
+/** By user, of those who depart with one of these entries: what began that, and what held it, may be pages before. */
 async function begunOf(
   deps: AdminAuditDeps,
   entries: readonly ChainedEntry[],
 ): Promise<ReadonlyMap<string, readonly ChainedEntry[]>> {
   const leavers = entries
-    .filter((entry) => serialRevokedBy(entry) !== undefined && leaveTermsOf(entry) !== undefined)
+    .filter((entry) => serialRevokedBy(entry) !== undefined && entry.details?.['departure'] === true)
     .flatMap(({ userId }) => userId ?? []);
   if (leavers.length === 0) return new Map();
-  const begun = await deps.ledger.auditEntriesOfStep(LEAVE_BEGUN, [...new Set(leavers)]);
-  return Map.groupBy(begun, ({ userId }) => userId ?? '');
+  const userIds = [...new Set(leavers)];
+  const [begun, judged] = await Promise.all([
+    deps.ledger.auditEntriesOfStep(LEAVE_BEGUN, userIds),
+    deps.ledger.auditEntriesOfStep('guard', userIds),
+  ]);
+  return Map.groupBy([...begun, ...judged], ({ userId }) => userId ?? '');
+}
+
+/** Asked only where something was done under an approval: there are few sets, and fewer pages that need them. */
+async function setsOf(deps: AdminAuditDeps, entries: readonly ChainedEntry[]) {
+  if (entries.every(({ details }) => details?.['heldSet'] === undefined)) return [];
+  return await deps.ledger.heldSets({ state: 'any' });
 }
 
 function serialRevokedBy({ step, outcome, details }: ChainedEntry): string | undefined {

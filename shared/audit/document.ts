@@ -5,7 +5,7 @@
 
 import type { ChainedEntry, ChainHead, CrlListing, StoredCheckpoint } from '../ports/ledger/audit-chains.ts';
 import type { AuditEntry } from '../ports/ledger.ts';
-import { leaveTermsOf } from './leave.ts';
+import { leaveTermsOf, type WayOut } from './leave.ts';
 
 /** Where a revocation became public, and how long it took. */
 export interface RevocationPublished {
@@ -15,15 +15,27 @@ export interface RevocationPublished {
   readonly crlNumber?: string;
   readonly crlPublishedAt?: string;
   /**
-   * From what happened in the directory (or the admin's order) to the revocation, with the grace period between the two; absent
-   * where the source did not say when it was.
+   * From what happened in the directory (or the admin's order) to the revocation, with a grace period and the time it was held
+   * between the two; absent where nobody said when it was and nobody leaves.
    */
   readonly secondsFromEvent?: number;
   /** From the same to the CRL. */
   readonly secondsFromEventToCrl?: number;
+  /** Of a leaver: who said when the event was. */
+  readonly eventTimeFrom?: EventTimeSource;
+  /** What began the departure, where that is another entry: the revocation's own cause is then only what carried it out. */
+  readonly begunBy?: DepartureBegun;
   /** What policy put between the event and the revocation; absent where the departure had no grace period. */
   readonly grace?: GraceServed;
+  /** What the guard put between them; absent where it let the departure through. */
+  readonly held?: HeldServed;
 }
+
+/**
+ * `source`: the event's own source. `directory`: the day of deletion that the directory shows. `first-look`: nobody said, so that the
+ * seconds count from when Sealwright first saw them leave, and the event was earlier.
+ */
+export type EventTimeSource = 'source' | 'directory' | 'first-look';
 
 /** A grace period that ended with a revocation. What is over `seconds` is the delay that is ours. */
 export interface GraceServed {
@@ -34,12 +46,23 @@ export interface GraceServed {
   readonly secondsToRevocation: number;
   /** From the end to the CRL; absent while none lists it. */
   readonly secondsToCrl?: number;
-  /** What began it; absent where the trail has no entry of that. */
-  readonly begunBy?: GraceBegun;
 }
 
-/** From the entry `leave-begun`. */
-export interface GraceBegun {
+/** Time in which a departure waited for an admin. What comes after it is the delay that is ours. */
+export interface HeldServed {
+  /** The set that was approved. */
+  readonly set: string;
+  /** From the guard's first refusal to the approval. */
+  readonly seconds: number;
+  readonly approvedAt: string;
+  /** From the approval to the revocation. */
+  readonly secondsToRevocation: number;
+  /** From the approval to the CRL; absent while none lists it. */
+  readonly secondsToCrl?: number;
+}
+
+/** From the entry `leave-begun`, or from the guard's refusal where there is none. */
+export interface DepartureBegun {
   /** Its number. */
   readonly entry: string;
   readonly cause: EntryDocument['cause'];
@@ -76,11 +99,11 @@ const causeDocument = ({ at, ...cause }: AuditEntry['cause']): EntryDocument['ca
   ...(at === undefined ? {} : { at: at.toISOString() }),
 });
 
-/** `begun` is the entry with which the departure began that this one carries out (`beginningOf`). */
+/** `way` is what came between the event and the departure that this entry carries out (`wayOut`). */
 export function entryDocument(
   chained: ChainedEntry,
   listing: CrlListing | undefined,
-  begun?: ChainedEntry,
+  way: WayOut = {},
 ): EntryDocument {
   const { id, at, cause, place, ...entry } = chained;
   return {
@@ -90,54 +113,78 @@ export function entryDocument(
     at: at.toISOString(),
     cause: causeDocument(cause),
     place: String(place),
-    ...(listing === undefined ? {} : { revocation: published(chained, listing, begun) }),
+    ...(listing === undefined ? {} : { revocation: published(chained, listing, way) }),
   };
 }
 
 const secondsBetween = (from: Date, to: Date): number => (to.getTime() - from.getTime()) / 1000;
 
-function published(
-  entry: ChainedEntry,
-  listing: CrlListing,
-  begun: ChainedEntry | undefined,
-): RevocationPublished {
+function published(entry: ChainedEntry, listing: CrlListing, way: WayOut): RevocationPublished {
   const { serialHex, issuerId, revokedAt, crl } = listing;
-  const eventAt = (begun ?? entry).cause.at;
-  const grace = graceServed(entry, listing, begun);
-  const secondsSince = (instant: Date): number | undefined =>
-    eventAt === undefined ? undefined : secondsBetween(eventAt, instant);
-  const secondsFromEvent = secondsSince(revokedAt);
-  const secondsFromEventToCrl = crl === undefined ? undefined : secondsSince(crl.publishedAt);
+  const event = eventOf(entry, way);
   return {
     serialHex,
     issuerId,
     ...(crl === undefined
       ? {}
       : { crlNumber: String(crl.crlNumber), crlPublishedAt: crl.publishedAt.toISOString() }),
-    ...(secondsFromEvent === undefined ? {} : { secondsFromEvent }),
-    ...(secondsFromEventToCrl === undefined ? {} : { secondsFromEventToCrl }),
-    ...(grace === undefined ? {} : { grace }),
+    ...(event === undefined ? {} : { secondsFromEvent: secondsBetween(event.at, revokedAt) }),
+    ...(event === undefined || crl === undefined
+      ? {}
+      : { secondsFromEventToCrl: secondsBetween(event.at, crl.publishedAt) }),
+    ...(event?.from === undefined ? {} : { eventTimeFrom: event.from }),
+    ...(way.begun === undefined
+      ? {}
+      : { begunBy: { entry: String(way.begun.id), cause: causeDocument(way.begun.cause) } }),
+    ...optionally('grace', graceServed(entry, listing)),
+    ...optionally('held', heldServed(listing, way)),
   };
 }
 
-function graceServed(
+const optionally = <K extends string, T>(name: K, value: T | undefined): { readonly [P in K]?: T } =>
+  (value === undefined ? {} : { [name]: value }) as { readonly [P in K]?: T };
+
+/** When what led to a revocation happened. Somebody who does not leave has no time but what the source said. */
+function eventOf(
   entry: ChainedEntry,
-  { revokedAt, crl }: CrlListing,
-  begun: ChainedEntry | undefined,
-): GraceServed | undefined {
+  { begun }: WayOut,
+): { readonly at: Date; readonly from?: EventTimeSource } | undefined {
+  const said = (begun ?? entry).cause.at;
+  if (entry.details?.['departure'] !== true) return said === undefined ? undefined : { at: said };
+  if (said !== undefined) return { at: said, from: 'source' };
   const terms = leaveTermsOf(entry);
-  if (terms === undefined) return undefined;
+  const deletedAt = terms?.leaving === 'deleted' ? new Date(terms.leavingSince) : undefined;
+  // The first of 1970 is what a deletion has that the directory gave no day.
+  if (deletedAt !== undefined && deletedAt.getTime() > 0) return { at: deletedAt, from: 'directory' };
+  return { at: (begun ?? entry).at, from: 'first-look' };
+}
+
+/** To the revocation and to the CRL, from when nothing but our own work was between. */
+const delaySince = (instant: Date, { revokedAt, crl }: CrlListing) => ({
+  secondsToRevocation: secondsBetween(instant, revokedAt),
+  ...(crl === undefined ? {} : { secondsToCrl: secondsBetween(instant, crl.publishedAt) }),
+});
+
+function graceServed(entry: ChainedEntry, listing: CrlListing): GraceServed | undefined {
+  const terms = leaveTermsOf(entry);
+  if (terms === undefined || terms.graceEndsAt === terms.leavingSince) return undefined;
   const end = new Date(terms.graceEndsAt);
   return {
     endedAt: terms.graceEndsAt,
     seconds: secondsBetween(new Date(terms.leavingSince), end),
-    secondsToRevocation: secondsBetween(end, revokedAt),
-    ...(crl === undefined ? {} : { secondsToCrl: secondsBetween(end, crl.publishedAt) }),
-    ...(begun === undefined
-      ? {}
-      : { begunBy: { entry: String(begun.id), cause: causeDocument(begun.cause) } }),
+    ...delaySince(end, listing),
   };
 }
+
+const heldServed = (listing: CrlListing, { held }: WayOut): HeldServed | undefined =>
+  held === undefined
+    ? undefined
+    : {
+        set: held.setId,
+        seconds: secondsBetween(held.from, held.until),
+        approvedAt: held.until.toISOString(),
+        ...delaySince(held.until, listing),
+      };
 
 export const checkpointDocument = (checkpoint: StoredCheckpoint): CheckpointDocument => ({
   kind: 'checkpoint',
@@ -179,13 +226,18 @@ const COLUMNS: readonly (readonly [string, (entry: EntryDocument) => string | nu
   ['first_crl_at', ({ revocation }) => revocation?.crlPublishedAt],
   ['seconds_event_to_revocation', ({ revocation }) => revocation?.secondsFromEvent],
   ['seconds_event_to_crl', ({ revocation }) => revocation?.secondsFromEventToCrl],
-  ['grace_begun_by_entry', ({ revocation }) => revocation?.grace?.begunBy?.entry],
-  ['grace_begun_by_event', ({ revocation }) => revocation?.grace?.begunBy?.cause.event],
-  ['grace_begun_by_event_id', ({ revocation }) => revocation?.grace?.begunBy?.cause.eventId],
-  ['grace_begun_by_actor', ({ revocation }) => revocation?.grace?.begunBy?.cause.actor],
+  ['event_time_from', ({ revocation }) => revocation?.eventTimeFrom],
+  ['begun_by_entry', ({ revocation }) => revocation?.begunBy?.entry],
+  ['begun_by_event', ({ revocation }) => revocation?.begunBy?.cause.event],
+  ['begun_by_event_id', ({ revocation }) => revocation?.begunBy?.cause.eventId],
+  ['begun_by_actor', ({ revocation }) => revocation?.begunBy?.cause.actor],
   ['grace_seconds', ({ revocation }) => revocation?.grace?.seconds],
   ['seconds_grace_to_revocation', ({ revocation }) => revocation?.grace?.secondsToRevocation],
   ['seconds_grace_to_crl', ({ revocation }) => revocation?.grace?.secondsToCrl],
+  ['held_set', ({ revocation }) => revocation?.held?.set],
+  ['held_seconds', ({ revocation }) => revocation?.held?.seconds],
+  ['seconds_approval_to_revocation', ({ revocation }) => revocation?.held?.secondsToRevocation],
+  ['seconds_approval_to_crl', ({ revocation }) => revocation?.held?.secondsToCrl],
   ['details', ({ details }) => (details === undefined ? undefined : JSON.stringify(details))],
   ['place', ({ place }) => place],
   ['sha256', ({ sha256Hex }) => sha256Hex],

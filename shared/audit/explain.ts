@@ -6,7 +6,7 @@ import type { Cause } from '../domain/hint.ts';
 import { LEAVE_BEGUN } from '../domain/leave.ts';
 import type { KeypairRecord, LeafRecord, UserKeyRecord, UserLedger, UserRecord } from '../domain/records.ts';
 import type { ChainedEntry, CrlListing } from '../ports/ledger/audit-chains.ts';
-import { beginningOf, leaveTermsOf } from './leave.ts';
+import { leaveTermsOf, wayOut } from './leave.ts';
 
 export interface ExplainFacts {
   readonly now: Date;
@@ -184,16 +184,18 @@ function over(facts: ExplainFacts, leaf: LeafRecord): string {
   return `${named} is replaced and runs out at ${at(leaf.notAfter)}.${pairLeft(facts, leaf)}`;
 }
 
-/** The event, and the grace period between it and the revocation, so that nobody reads that as a delay. */
+/** The event, and what lay between it and the revocation (approval, grace period), so that nobody reads that as a delay. */
 function whatLedTo({ trail }: ExplainFacts, entry: ChainedEntry): string {
+  const { begun } = wayOut(entry, trail, []);
+  const { approvedBy, heldSet } = entry.details ?? {};
+  const approval =
+    approvedBy === undefined ? '' : ` and the approval of held set ${heldSet} by ${String(approvedBy)}`;
+  const cause = `${because((begun ?? entry).cause)}${approval}`;
   const terms = leaveTermsOf(entry);
-  if (terms === undefined) return because(entry.cause);
-  const begun = beginningOf(entry, trail);
+  if (terms === undefined || terms.graceEndsAt === terms.leavingSince) return cause;
   const late = (entry.at.getTime() - new Date(terms.graceEndsAt).getTime()) / 1000;
   const grace = `the grace period that ran from ${at(new Date(terms.leavingSince))} to ${at(new Date(terms.graceEndsAt))}, ${late.toFixed(1)} s before the revocation`;
-  return begun === undefined
-    ? `${because(entry.cause)} and ${grace}`
-    : `${because(begun.cause)} and ${grace}`;
+  return `${cause} and ${grace}`;
 }
 
 /** What became of the pair, as far as we did it: old mail opens with one that stays enabled. */

@@ -5,16 +5,16 @@ import type { Facts } from '../plan/facts.ts';
 import { leaverOf } from '../plan/leaver.ts';
 import { isObserveOnly, type Standing, standingOf } from '../plan/standing.ts';
 import type { AuditEntry } from '../ports/ledger.ts';
+import type { ReconcileDeps } from './context.ts';
 
 type Leaving = Extract<Standing, { kind: 'suspended' | 'outside' | 'deleted' }>;
 
-/** Somebody with a grace period between the event and its effect; undefined for everybody else, those who go at once too. */
-function leavingWithGrace(standing: Standing): Leaving | undefined {
+function leavingOf(standing: Standing): Leaving | undefined {
   switch (standing.kind) {
     case 'suspended':
     case 'outside':
     case 'deleted':
-      return standing.graceMs > 0 ? standing : undefined;
+      return standing;
     default:
       return undefined;
   }
@@ -26,46 +26,65 @@ const termsOf = (standing: Leaving): LeaveTerms => ({
   graceEndsAt: leaverOf(standing).dueAt.toISOString(),
 });
 
-/**
- * The line of the trail with which a departure begins, for whoever has something to lose; undefined when none begins with this
- * look. `before` is what the ledger said before the look.
- */
-export function leaveBegun(before: Facts, policy: Policy, cause: Cause): AuditEntry | undefined {
-  const standing = leavingWithGrace(standingOf(before, policy));
-  if (standing === undefined || isObserveOnly(standing, before, policy)) return undefined;
+/** The line with which a departure begins, for whoever has something to lose. */
+function beginning(facts: Facts, policy: Policy, cause: Cause): AuditEntry | undefined {
+  const standing = leavingOf(standingOf(facts, policy));
+  if (standing === undefined || isObserveOnly(standing, facts, policy)) return undefined;
+  if (facts.ledger.leaves.length === 0) return undefined;
   const leaver = leaverOf(standing);
-  const over = before.now.getTime() >= leaver.dueAt.getTime();
-  if (over || before.ledger.leaves.length === 0 || wasLeaving(before, standing)) return undefined;
+  const ends = standing.graceMs > 0 ? `; the grace period ends at ${leaver.dueAt.toISOString()}` : '';
   return {
-    userId: before.userId,
+    userId: facts.userId,
     cause,
     step: LEAVE_BEGUN,
-    reason: `${leaver.reason}; the grace period ends at ${leaver.dueAt.toISOString()}.`,
+    reason: `${leaver.reason}${ends}.`,
     outcome: 'done',
     details: { ...termsOf(standing) },
   };
 }
 
-/** Whether an earlier look already wrote down that they leave, and leave like this. */
-function wasLeaving({ ledger: { user } }: Facts, standing: Leaving): boolean {
-  switch (standing.kind) {
-    case 'outside':
-      return user?.leftScopeAt !== undefined;
-    case 'suspended':
-      // Who is outside and suspended leaves as somebody outside: suspension decides from when they are back in scope.
-      return user?.suspendedAt !== undefined && user.leftScopeAt === undefined;
-    case 'deleted':
-      return user?.state === 'leaving' && user.reason.startsWith(leaverOf(standing).reason);
-    default:
-      return standing satisfies never;
-  }
+/**
+ * The line of the trail with which the departure of somebody who is present begins; undefined when none begins with this look.
+ * `before` is what the ledger said before the look. Written before anything else is known: whether they go at once is for
+ * the grace period, the guard and the stop switch to say, and the next look has another cause.
+ */
+export function leaveBegun(before: Facts, policy: Policy, cause: Cause): AuditEntry | undefined {
+  return wasLeaving(before, standingOf(before, policy)) ? undefined : beginning(before, policy, cause);
+}
+
+/** Whether an earlier look already saw them leave, and leave like this. */
+function wasLeaving({ ledger: { user } }: Facts, { kind }: Standing): boolean {
+  if (kind === 'outside') return user?.leftScopeAt !== undefined;
+  // Who is outside and suspended leaves as somebody outside: suspension decides from when they are back in scope.
+  return kind === 'suspended' && user?.suspendedAt !== undefined && user.leftScopeAt === undefined;
 }
 
 /**
- * Of a step that carries a departure out after its grace period: what ties it to the entry with which that began. Undefined for
+ * The same for a deleted account that has something left when the look ends: policy gives it a grace period, the guard holds it,
+ * everything is stopped, or a step failed. No sighting says whether an earlier look wrote it, so the trail is asked.
+ */
+export async function deletionBegun(
+  { ledger, policy }: Pick<ReconcileDeps, 'ledger' | 'policy'>,
+  facts: Facts,
+  cause: Cause,
+): Promise<AuditEntry | undefined> {
+  if (facts.presence.kind !== 'deleted') return undefined;
+  if (facts.ledger.leaves.every(({ revocation }) => revocation !== undefined)) return undefined;
+  const entry = beginning(facts, policy, cause);
+  if (entry === undefined) return undefined;
+  const { details: { leaving, leavingSince } = {} } = entry;
+  const written = await ledger.auditEntriesOfStep(LEAVE_BEGUN, [facts.userId]);
+  const isWritten = written.some(
+    ({ details }) => details?.['leaving'] === leaving && details?.['leavingSince'] === leavingSince,
+  );
+  return isWritten ? undefined : entry;
+}
+
+/**
+ * Of a step that carries a departure out: what ties it to the entry with which that began. Undefined for
  * every other step, also one that takes something from a leaver for another reason.
  */
 export function leaveTerms(facts: Facts, policy: Policy, reason: string): LeaveTerms | undefined {
-  const standing = leavingWithGrace(standingOf(facts, policy));
+  const standing = leavingOf(standingOf(facts, policy));
   return standing === undefined || reason !== `${leaverOf(standing).reason}.` ? undefined : termsOf(standing);
 }

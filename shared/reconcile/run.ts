@@ -13,11 +13,11 @@ import { withoutCardKeysWanted } from '../plan/rules/notices.ts';
 import { observingRule, standingOf } from '../plan/standing.ts';
 import { goesOnUnderStop, underStop } from '../plan/stop.ts';
 import { plus, slowRetryMs } from '../plan/timing.ts';
-import type { Lease } from '../ports/ledger.ts';
+import type { AuditEntry, Lease } from '../ports/ledger.ts';
 import { apply, type Stop } from './apply.ts';
 import { nothingMade, type ReconcileDeps } from './context.ts';
 import { judgePlan } from './judge.ts';
-import { leaveBegun } from './leave.ts';
+import { deletionBegun } from './leave.ts';
 import { lookAt } from './look-at.ts';
 import { observe } from './observe.ts';
 import { doneUnderObserve, recordObserved, toldUnderObserve } from './observe-only.ts';
@@ -135,7 +135,16 @@ async function look(deps: ReconcileDeps, lease: Lease, userId: string, cause: Ca
         presence.kind === 'deleted' ||
         facts.ledger.user?.leftScopeAt !== undefined ||
         facts.ledger.user?.suspendedAt !== undefined;
-      return await stop(deps, lease, userId, facts.ledger.user, stops, leaving ? 'leaving' : undefined);
+      const begun = await deletionBegun(deps, facts, cause);
+      return await stop(
+        deps,
+        lease,
+        userId,
+        facts.ledger.user,
+        stops,
+        leaving ? 'leaving' : undefined,
+        begun,
+      );
     }
   }
   throw new Error(`The plan for user ${userId} did not settle in ${MAX_ROUNDS} rounds.`);
@@ -176,7 +185,7 @@ async function settle(
 ): Promise<void> {
   if (facts.ledger.user === undefined) return await passOver(deps, facts, cause);
   // Of those who are present the sighting has written it.
-  const audit = facts.presence.kind === 'deleted' ? leaveBegun(facts, deps.policy, cause) : undefined;
+  const audit = await deletionBegun(deps, facts, cause);
   await deps.ledger.recordState(lease, {
     userId: facts.userId,
     failures: verdict.waits === true ? facts.ledger.user.failures + 1 : 0,
@@ -240,6 +249,7 @@ async function stop(
   user: UserRecord | undefined,
   stops: readonly Stop[],
   state: UserState | undefined,
+  audit?: AuditEntry,
 ): Promise<RunOutcome> {
   const [first] = stops;
   const worst = stops.find(({ error }) => error.kind === 'retryable') ?? first;
@@ -253,7 +263,10 @@ async function stop(
     nextAction: `retry-${worst.step}`,
     nextActionAt: plus(deps.clock.now(), delayMs),
   };
-  if (user !== undefined) await deps.ledger.recordState(lease, { userId, failures, ...verdict });
+  if (user !== undefined) {
+    const begun = audit === undefined ? {} : { audit };
+    await deps.ledger.recordState(lease, { userId, failures, ...verdict, ...begun });
+  }
   if (retryable) throw worst.error;
   return { kind: 'stopped', verdict, stops };
 }

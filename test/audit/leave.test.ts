@@ -116,8 +116,9 @@ describe('the trail of a user who leaves with a grace period', () => {
             seconds: graceSeconds,
             secondsToRevocation: 5,
             secondsToCrl: 35,
-            begunBy: { entry: begun?.['id'], cause },
           },
+          eventTimeFrom: 'source',
+          begunBy: { entry: begun?.['id'], cause },
         },
       });
 
@@ -126,10 +127,10 @@ describe('the trail of a user who leaves with a grace period', () => {
       const column = (name: string) => row[header.split(',').indexOf(name)];
       expect({
         toRevocation: column('seconds_event_to_revocation'),
-        event: column('grace_begun_by_event'),
-        eventId: column('grace_begun_by_event_id'),
-        actor: column('grace_begun_by_actor'),
-        entry: column('grace_begun_by_entry'),
+        event: column('begun_by_event'),
+        eventId: column('begun_by_event_id'),
+        actor: column('begun_by_actor'),
+        entry: column('begun_by_entry'),
         grace: column('grace_seconds'),
         late: column('seconds_grace_to_revocation'),
         lateInCrl: column('seconds_grace_to_crl'),

@@ -122,8 +122,21 @@ describe('the beginning of a departure', () => {
     expect(revoked === undefined ? undefined : beginningOf(revoked, entries)).toEqual(entries[0]);
   });
 
-  test('is not written of who goes at once, who has nothing to lose, and who is only observed', async () => {
-    const atOnce = under({ grace: { ...DEPARTURES.grace, leaveMs: 0 } });
+  test('is written of who goes at once too, except of a deletion, whose revocation says the same', async () => {
+    await look('joined');
+    move('/Elsewhere');
+    await look('moved', under({ grace: { ...DEPARTURES.grace, leaveMs: 0 } }));
+    expect(await rowOf(world)).toMatchObject({ state: 'out' });
+    expect(await begun()).toEqual(['outside moved']);
+    move('/Staff');
+    await look('back');
+    world.directory.remove(USER_ID);
+    await look('deleted');
+    expect(await rowOf(world)).toMatchObject({ state: 'out' });
+    expect(await begun()).toEqual(['outside moved']);
+  });
+
+  test('is not written of who has nothing to lose, and who is only observed', async () => {
     move('/Elsewhere');
     await look('stranger');
     move('/Staff');
@@ -136,11 +149,6 @@ describe('the beginning of a departure', () => {
     await look('joined');
     world.directory.put({ userId: USER_ID, suspended: true });
     await look('observed', under({ observeOnly: true }));
-    world.directory.put({ userId: USER_ID, suspended: false });
-    await look('restored');
-    move('/Elsewhere');
-    await look('at-once', atOnce);
-    expect(await rowOf(world)).toMatchObject({ state: 'out' });
     expect(await begun()).toEqual([]);
   });
 });
