@@ -6,7 +6,12 @@ import {
   type EntryDocument,
   entryOf,
 } from '../../shared/audit/document.ts';
-import { TrailChecker, type TrailFinding, type TrailReport } from '../../shared/audit/trail-checker.ts';
+import {
+  type KnownCheckpoint,
+  TrailChecker,
+  type TrailFinding,
+  type TrailReport,
+} from '../../shared/audit/trail-checker.ts';
 import type { StoredCheckpoint } from '../../shared/ports/ledger/audit-chains.ts';
 import { AdminClient } from '../admin/client.ts';
 import { CONNECTION_FLAGS, CONNECTION_NOTE, connectionOf } from '../admin/connection.ts';
@@ -34,11 +39,23 @@ export const auditVerify: Command = {
       placeholder: 'FILE',
       help: "the root certificate, PEM: checkpoints' signers must lead to it",
     },
+    checkpoint: {
+      kind: 'text',
+      repeatable: true,
+      placeholder: 'NUMBER:SHA256',
+      help: 'a checkpoint kept elsewhere, as the log line audit-checkpoint-signed has it: the trail must contain it',
+    },
+    at: {
+      kind: 'text',
+      placeholder: 'INSTANT',
+      help: 'when the trail was read, ISO 8601, to judge whether its last checkpoint is too old; of the live trail: now',
+    },
     ...CONNECTION_FLAGS,
   },
   notes: [
     'Computes every hash again on this machine and checks every checkpoint: it believes neither ledger nor admin API.',
     'Ends with 1 when something was changed. Entries after the last checkpoint are chained but not signed yet; of the live trail they are held against how far each chain goes by the ledger’s own account.',
+    'A trail set back to an earlier checkpoint shows by its age: older than two days is a finding (for a copy with --at). What was set back within two days shows only with --checkpoint.',
     'Without --root it takes any signer that comes with its issuer: then it finds damage, but not a trail forged as a whole.',
     CONNECTION_NOTE,
   ],
@@ -46,9 +63,15 @@ export const auditVerify: Command = {
     const rootFile = call.text('root');
     const trust = trustUpTo(rootFile === undefined ? undefined : readRoot(rootFile));
     const file = call.text('file');
+    const known = call.texts('checkpoint').map(knownCheckpoint);
+    const readAt = instantOf(call.text('at')) ?? (file === undefined ? new Date() : undefined);
     const trail = file === undefined ? await liveTrail(call) : await fileTrail(file);
     const ends = trail.ends.map((end) => ({ ...end, place: BigInt(end.place) }));
-    const checker = new TrailChecker(trail.checkpoints.map(storedCheckpoint), trust, ends);
+    const checker = new TrailChecker(trail.checkpoints.map(storedCheckpoint), trust, {
+      ends,
+      known,
+      ...(readAt === undefined ? {} : { readAt }),
+    });
     const findings: TrailFinding[] = [];
     await withProgress(
       call.terminal,
@@ -61,6 +84,22 @@ export const auditVerify: Command = {
     return outcome(checker.report(), findings, rootFile !== undefined);
   },
 };
+
+function knownCheckpoint(text: string): KnownCheckpoint {
+  const [, number, sha256Hex] = /^([1-9]\d{0,17}):([0-9a-f]{64})$/i.exec(text) ?? [];
+  if (number === undefined || sha256Hex === undefined)
+    throw new UsageError(
+      `--checkpoint "${text}" is not NUMBER:SHA256: give the checkpoint's number, a colon and the 64 hexadecimal digits of its statement.`,
+    );
+  return { number: BigInt(number), sha256Hex: sha256Hex.toLowerCase() };
+}
+
+function instantOf(text: string | undefined): Date | undefined {
+  if (text === undefined) return undefined;
+  const at = new Date(text);
+  if (/^\d{4}-\d\d-\d\d/.test(text) && !Number.isNaN(at.getTime())) return at;
+  throw new UsageError(`--at "${text}" is no instant: write it like 2026-11-20T09:00:00Z.`);
+}
 
 interface Trail {
   readonly checkpoints: readonly CheckpointDocument[];

@@ -11,12 +11,39 @@ export type TrailFinding =
   | {
       /**
        * `broken`: its text, its signature or its place among the others is wrong. `differs`: the entries up to its last
-       * one are not those it was signed over. `unsigned`: it never got its signature.
+       * one are not those it was signed over. `unsigned`: it never got its signature. `other`: it is not the one of that number
+       * that was kept elsewhere. `missing`: one that was kept elsewhere is not here. `old`: the newest one that holds is
+       * older than `CHECKPOINT_OLD_MS`, or none holds and an entry is.
        */
-      readonly kind: 'checkpoint-broken' | 'checkpoint-differs' | 'checkpoint-unsigned';
+      readonly kind:
+        | 'checkpoint-broken'
+        | 'checkpoint-differs'
+        | 'checkpoint-unsigned'
+        | 'checkpoint-other'
+        | 'checkpoint-missing'
+        | 'checkpoint-old';
       readonly number: bigint;
       readonly message: string;
     };
+
+/** Two days: one is made each day, and a schedule may fail for a while. */
+export const CHECKPOINT_OLD_MS = 2 * 86_400_000;
+
+/** A checkpoint as somebody kept it out of the reach of whoever owns the ledger. */
+export interface KnownCheckpoint {
+  readonly number: bigint;
+  /** Of its statement, lower-case hex. */
+  readonly sha256Hex: string;
+}
+
+/** What a trail is held against beside itself. */
+export interface TrailOutside {
+  /** As `ChainChecker` takes them. */
+  readonly ends?: readonly ChainHead[];
+  readonly known?: readonly KnownCheckpoint[];
+  /** When the trail was read, by the clock of who verifies; absent: nothing is too old. */
+  readonly readAt?: Date;
+}
 
 export interface TrailReport {
   readonly entries: number;
@@ -46,10 +73,13 @@ export class TrailChecker {
   #held = 0;
   #last: Checkpoint | undefined;
   #uncovered = 0;
+  #firstAt: Date | undefined;
+  readonly #outside: TrailOutside;
 
-  /** All checkpoints there are, by number; `ends` as `ChainChecker` takes them. */
-  constructor(checkpoints: readonly StoredCheckpoint[], trust: TrustSigner, ends: readonly ChainHead[] = []) {
-    this.#chains = new ChainChecker(ends);
+  /** All checkpoints there are, by number. */
+  constructor(checkpoints: readonly StoredCheckpoint[], trust: TrustSigner, outside: TrailOutside = {}) {
+    this.#chains = new ChainChecker(outside.ends ?? []);
+    this.#outside = outside;
     this.#checkpoints = checkpoints;
     this.#trust = trust;
   }
@@ -57,12 +87,56 @@ export class TrailChecker {
   take(entry: ChainedEntry): readonly TrailFinding[] {
     const findings = [...this.#judgeUpTo(entry.id), ...this.#chains.take(entry)];
     this.#uncovered += 1;
+    this.#firstAt ??= entry.at;
     return findings;
   }
 
   end(): readonly TrailFinding[] {
     const rest = this.#chains.end();
-    return [...this.#judgeUpTo(undefined), ...rest];
+    return [...this.#judgeUpTo(undefined), ...rest, ...this.#missing(), ...this.#old()];
+  }
+
+  /** Checkpoints that were kept elsewhere and are other ones here, or are here no more. */
+  #missing(): readonly TrailFinding[] {
+    const here = new Map(this.#checkpoints.map((one) => [one.number, statementSha256Hex(one.statement)]));
+    return (this.#outside.known ?? []).flatMap(({ number, sha256Hex }): readonly TrailFinding[] => {
+      const found = here.get(number);
+      if (found === sha256Hex) return [];
+      return found === undefined
+        ? [
+            {
+              kind: 'checkpoint-missing',
+              number,
+              message: `Checkpoint ${number} was made and is not here: the trail is older than it, or was set back to before it.`,
+            },
+          ]
+        : [
+            {
+              kind: 'checkpoint-other',
+              number,
+              message: `Checkpoint ${number} is another one than the one given: its statement has SHA-256 ${found}. The trail was made anew.`,
+            },
+          ];
+    });
+  }
+
+  /** A trail that was set back ends in a checkpoint like any other; but no newer one comes. */
+  #old(): readonly TrailFinding[] {
+    const { readAt } = this.#outside;
+    const newest = this.#last?.at ?? this.#firstAt;
+    if (readAt === undefined || newest === undefined) return [];
+    if (readAt.getTime() - newest.getTime() <= CHECKPOINT_OLD_MS) return [];
+    const what =
+      this.#last === undefined
+        ? `No checkpoint holds, and the first entry is of ${newest.toISOString()}`
+        : `The last checkpoint that holds, ${this.#last.number}, is of ${newest.toISOString()}`;
+    return [
+      {
+        kind: 'checkpoint-old',
+        number: this.#last?.number ?? 0n,
+        message: `${what}, more than two days before ${readAt.toISOString()}: either none was made since (audit-checkpoint-failed in the log of publish-crl), or the trail was set back. Compare the log's last audit-checkpoint-signed with --checkpoint.`,
+      },
+    ];
   }
 
   report(): TrailReport {

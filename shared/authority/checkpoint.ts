@@ -7,7 +7,7 @@ import { HeadsDigest, parseStatement, statementOf, statementSha256Hex } from '..
 import { NO_ENTRY_SHA256_HEX } from '../audit/entry.ts';
 import type { IssuerRecord } from '../domain/records.ts';
 import { buildAuditSigner } from '../pki/service-certificate.ts';
-import type { AuditChains } from '../ports/ledger/audit-chains.ts';
+import type { AuditChains, StoredCheckpoint } from '../ports/ledger/audit-chains.ts';
 import type { Ledger } from '../ports/ledger.ts';
 import type { Log } from '../ports/log.ts';
 import type { Signing } from '../ports/signing.ts';
@@ -52,7 +52,7 @@ async function keepUnderLease(deps: CheckpointDeps, issuer: IssuerRecord): Promi
   const last = await deps.ledger.latestCheckpoint();
   if (last !== undefined && last.signedDer === undefined) {
     await deps.signing.signCheckpoint(last.number);
-    deps.log.info('audit-checkpoint-signed', { number: String(last.number) });
+    tell(deps, last);
     return;
   }
   const at = deps.clock.now();
@@ -79,12 +79,19 @@ async function keepUnderLease(deps: CheckpointDeps, issuer: IssuerRecord): Promi
     signerSerialHex: signer.serialHex,
   });
   await deps.signing.signCheckpoint(number);
-  deps.log.info('audit-checkpoint-signed', {
+  tell(deps, { number, lastEntryId, statement });
+}
+
+/** An anchor outside the ledger: its owner can remove the newest checkpoints, and not this line of the log. */
+const tell = (
+  { log }: CheckpointDeps,
+  { number, lastEntryId, statement }: Pick<StoredCheckpoint, 'number' | 'lastEntryId' | 'statement'>,
+): void =>
+  log.info('audit-checkpoint-signed', {
     number: String(number),
     lastEntryId: String(lastEntryId),
-    chains,
+    statementSha256Hex: statementSha256Hex(statement),
   });
-}
 
 /** A year, because it can be revoked; replaced a month before its end. */
 const auditSignerKind = ({ ledger, signing, auditKeySecret }: CheckpointDeps): ServiceSignerKind => ({

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { TrailChecker, type TrustSigner } from '../../shared/audit/trail-checker.ts';
+import { TrailChecker, type TrailOutside, type TrustSigner } from '../../shared/audit/trail-checker.ts';
 import { keepCheckpoints } from '../../shared/authority/checkpoint.ts';
 import { derToPem } from '../../shared/pki/pem.ts';
 import { openssl, opensslInstalled } from '../pki/openssl.ts';
@@ -38,8 +38,8 @@ const byOurIssuer: TrustSigner = (signer) =>
     ? undefined
     : 'a stranger signed it';
 
-async function verify(trust: TrustSigner = byOurIssuer) {
-  const checker = new TrailChecker(await world.ledger.checkpoints({ limit: 100 }), trust);
+async function verify(trust: TrustSigner = byOurIssuer, outside: TrailOutside = {}) {
+  const checker = new TrailChecker(await world.ledger.checkpoints({ limit: 100 }), trust, outside);
   const entries = await world.ledger.auditTrail({ limit: 1_000 });
   const findings = [...entries.flatMap((entry) => checker.take(entry)), ...checker.end()];
   return { findings: findings.map(({ kind }) => kind), report: checker.report() };
@@ -145,6 +145,35 @@ describe('against its checkpoints, a trail', () => {
     await keepCheckpoints(world.checkpointDeps);
     await asSuperuser(sql);
     expect((await verify()).findings).toEqual(['checkpoint-differs']);
+  });
+
+  it('set back to an earlier checkpoint is found out by its age, and at once by a later one that the log has', async () => {
+    await note('1');
+    await keepCheckpoints(world.checkpointDeps);
+    world.clock.advance(DAY_MS);
+    await note('1');
+    await keepCheckpoints(world.checkpointDeps);
+    const logged = world.log.of('audit-checkpoint-signed').map(({ fields }) => ({
+      number: BigInt(String(fields?.['number'])),
+      sha256Hex: String(fields?.['statementSha256Hex']),
+    }));
+    expect(logged.map(({ number }) => number)).toEqual([1n, 2n]);
+    const readIn = (ms: number): TrailOutside => ({ readAt: new Date(world.clock.now().getTime() + ms) });
+    expect((await verify(byOurIssuer, { ...readIn(2 * DAY_MS), known: logged })).findings).toEqual([]);
+    await asSuperuser(`DELETE FROM audit WHERE id > (SELECT last_entry_id FROM audit_checkpoints WHERE number = 1);
+                       DELETE FROM audit_checkpoints WHERE number = 2;`);
+    expect((await verify(byOurIssuer, readIn(DAY_MS))).findings).toEqual([]);
+    expect((await verify(byOurIssuer, readIn(DAY_MS + 1))).findings).toEqual(['checkpoint-old']);
+    expect((await verify(byOurIssuer, { known: logged })).findings).toEqual(['checkpoint-missing']);
+    await asSuperuser('DELETE FROM audit_checkpoints');
+    expect((await verify(byOurIssuer, readIn(DAY_MS + 1))).findings).toEqual(['checkpoint-old']);
+  });
+
+  it('made anew with checkpoints of its own is found out by one that was kept', async () => {
+    await note('1');
+    await keepCheckpoints(world.checkpointDeps);
+    const kept = { number: 1n, sha256Hex: '0'.repeat(64) };
+    expect((await verify(byOurIssuer, { known: [kept] })).findings).toEqual(['checkpoint-other']);
   });
 
   it('is found out when a checkpoint is removed, replaced, or signed by a stranger', async () => {

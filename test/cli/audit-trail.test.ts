@@ -26,6 +26,9 @@ const file = (name: string, content: string) => {
 };
 
 const run = (...words: readonly string[]) => sealwright(words, environment);
+/** The live trail, by the clock of this world. */
+const verify = (...words: readonly string[]) =>
+  run('audit', 'verify', '--at', world.clock.now().toISOString(), ...words);
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'sealwright-audit-'));
@@ -59,7 +62,7 @@ afterAll(async () => {
 describe('sealwright audit verify', () => {
   it('checks every entry and every checkpoint up to the root, and says so', async () => {
     const root = file('root.pem', derToPem('CERTIFICATE', world.authority.root.certificateDer));
-    const { exit, stdout } = await run('audit', 'verify', '--root', root);
+    const { exit, stdout } = await verify('--root', root);
     expect(exit).toBe(0);
     expect(stdout).toContain('Nothing was changed, removed or inserted.');
     expect(stdout).toMatch(/Checkpoints +2 hold; the last is number 2 /);
@@ -67,9 +70,9 @@ describe('sealwright audit verify', () => {
   });
 
   it('says when nobody vouches for the signers, and refuses a root that is none', async () => {
-    expect((await run('audit', 'verify')).stdout).toContain('nobody vouches for: give --root');
+    expect((await verify()).stdout).toContain('nobody vouches for: give --root');
     const leaf = file('issuing.pem', derToPem('CERTIFICATE', world.issuer.certificateDer));
-    const refused = await run('audit', 'verify', '--root', leaf);
+    const refused = await verify('--root', leaf);
     expect([refused.exit, refused.stderr]).toEqual([2, expect.stringContaining('is no root')]);
   });
 
@@ -87,7 +90,7 @@ describe('sealwright audit verify', () => {
       curve: 'P-256',
     });
     const root = file('stranger.pem', derToPem('CERTIFICATE', strangers.root.certificateDer));
-    const { exit, stdout } = await run('audit', 'verify', '--root', root);
+    const { exit, stdout } = await verify('--root', root);
     expect(exit).toBe(1);
     expect(stdout).toContain('Checkpoint 2: its signer does not lead to the root given.');
   });
@@ -95,12 +98,12 @@ describe('sealwright audit verify', () => {
   it('ends with 1 and names what was changed, for people and for programs', async () => {
     const restore = await world.save();
     await asReplica(world.database, `UPDATE audit SET reason = 'nothing' WHERE step = 'revoke-leaf'`);
-    const { exit, stdout } = await run('audit', 'verify');
+    const { exit, stdout } = await verify();
     expect(exit).toBe(1);
     expect(stdout).toMatch(
       /1 finding:\n {2}User 1: entry \d+ \(revoke-leaf, place \d+\) is not what was written/,
     );
-    expect(JSON.parse((await run('audit', 'verify', '--json')).stdout)).toMatchObject({
+    expect(JSON.parse((await verify('--json')).stdout)).toMatchObject({
       intact: false,
       findings: [{ kind: 'changed', chain: '1' }],
     });
@@ -116,13 +119,55 @@ describe('sealwright audit verify', () => {
        UPDATE audit SET sha256_hex = encode(sha256(convert_to(audit_text(audit), 'UTF8')), 'hex') WHERE ${last};
        DELETE FROM audit WHERE id = (SELECT max(id) FROM audit WHERE user_id = '1');`,
     );
-    const { exit, stdout } = await run('audit', 'verify');
+    const { exit, stdout } = await verify();
     expect(exit).toBe(1);
     expect(stdout).toMatch(
       /The common chain: entry \d+ \(.+\) is another than the one that the ledger says it wrote last\./,
     );
     expect(stdout).toMatch(/User 1: the end of the chain is missing; the ledger has written \d+ entries\./);
     await restore();
+  });
+});
+
+describe('sealwright audit verify, of a trail that was set back,', () => {
+  const setBack = `DELETE FROM audit WHERE id > (SELECT last_entry_id FROM audit_checkpoints WHERE number = 1);
+     DELETE FROM audit_checkpoints WHERE number = 2;
+     DELETE FROM audit_chains;
+     INSERT INTO audit_chains (chain, place, sha256_hex)
+       SELECT DISTINCT ON (coalesce(user_id, '')) coalesce(user_id, ''), place, sha256_hex FROM audit
+        ORDER BY coalesce(user_id, ''), place DESC;`;
+  const checkpoint = () => {
+    const { fields } = world.log.of('audit-checkpoint-signed').at(-1) ?? {};
+    return `${String(fields?.['number'])}:${String(fields?.['statementSha256Hex'])}`;
+  };
+
+  it('ends with 1 once its last checkpoint is two days old, and at once with the checkpoint that was logged', async () => {
+    expect((await verify('--checkpoint', checkpoint())).exit).toBe(0);
+    const restore = await world.save();
+    await asReplica(world.database, setBack);
+    expect((await verify()).exit).toBe(0);
+    const missing = await verify('--checkpoint', checkpoint());
+    expect([missing.exit, missing.stdout]).toEqual([
+      1,
+      expect.stringContaining('Checkpoint 2 was made and is not here'),
+    ]);
+    const later = new Date(world.clock.now().getTime() + 2 * DAY_MS).toISOString();
+    const old = await run('audit', 'verify', '--at', later);
+    expect([old.exit, old.stdout]).toEqual([1, expect.stringContaining('or the trail was set back')]);
+    const copy = file('set-back.jsonl', (await run('audit', 'export')).stdout);
+    await restore();
+    const ofCopy = (...words: readonly string[]) => sealwright(['audit', 'verify', '--file', copy, ...words]);
+    expect((await ofCopy()).exit).toBe(0);
+    expect((await ofCopy('--at', later)).exit).toBe(1);
+    expect((await ofCopy('--checkpoint', checkpoint())).exit).toBe(1);
+  });
+
+  it.each([
+    ['--checkpoint', '2', 'is not NUMBER:SHA256'],
+    ['--at', 'yesterday', 'is no instant'],
+  ])('refuses %s %s', async (flag, value, said) => {
+    const refused = await run('audit', 'verify', flag, value);
+    expect([refused.exit, refused.stderr]).toEqual([2, expect.stringContaining(said)]);
   });
 });
 

@@ -219,7 +219,9 @@ class Year {
 
   async #verifyAudit(problems: string[]): Promise<{ auditEntries: number; checkpoints: number }> {
     const root = join(this.#story.stateDir, 'offline', 'trust', 'root.pem');
-    const verified = await this.#hands.sealwright(['audit', 'verify', '--root', root, '--json'], [0, 1]);
+    const at = (await this.#hands.company.now()).toISOString();
+    const words = ['audit', 'verify', '--root', root, '--at', at, '--json'];
+    const verified = await this.#hands.sealwright(words, [0, 1]);
     const document = JSON.parse(verified.stdout) as Record<string, unknown>;
     const checkpoints = Number(document['checkpoints']);
     problems.push(...checkAudit(verified, checkpoints, this.#options.days));
