@@ -4,6 +4,7 @@
  * that. Nothing here touches Gmail; the loop does it, and checks once more.
  */
 import { z } from 'zod';
+import type { ActivePolicySource } from '../../shared/activation/active-policy.ts';
 import type { UserLedger } from '../../shared/domain/records.ts';
 import { invalidInput, isSealwrightError, permanent, type SealwrightError } from '../../shared/errors.ts';
 import {
@@ -20,6 +21,7 @@ import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { Log } from '../../shared/ports/log.ts';
 import type { HttpAnswer } from '../wire/http.ts';
 import { bodyOf } from './body.ts';
+import { refuseUnderObserve } from './observed.ts';
 
 export interface KeypairRequestDeps {
   readonly clock: Clock;
@@ -32,6 +34,7 @@ export interface KeypairRequestDeps {
     | 'readKeypairRequest'
     | 'keypairRequests'
   >;
+  readonly policies: ActivePolicySource;
   readonly bus: Pick<Bus, 'publishHints'>;
   readonly log: Log;
 }
@@ -78,6 +81,11 @@ export async function requestKeypairChange(
       { details: { field: 'keypair' } },
     );
   }
+  const { policy } = await deps.policies.current();
+  refuseUnderObserve(
+    policy.rules.find(({ name }) => name === user.ruleName),
+    user.primaryEmail,
+  );
   const { keypairId, serialHex } = pair;
   const about = {
     userId: user.userId,

@@ -18,6 +18,7 @@ import type { Directory } from '../../shared/ports/directory.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { Log } from '../../shared/ports/log.ts';
 import type { HttpAnswer } from '../wire/http.ts';
+import { refuseUnderObserve } from './observed.ts';
 
 export interface RekeyDeps {
   readonly directory: Pick<
@@ -112,7 +113,7 @@ export async function requestRekey(deps: RekeyDeps, admin: string, body: unknown
   const targets =
     wanted.users === undefined
       ? await usersUnder(deps, wanted.orgUnit ?? '/', await among(deps, wanted))
-      : await namedUsers(deps, wanted.users);
+      : await namedUsers(deps, wanted.users, wanted.reason);
   if (targets.length === 0) throw permanent('not-found', 'Nobody covered by the policy fits this request.');
   if (wanted.dryRun) {
     return {
@@ -199,7 +200,11 @@ async function announce(
 }
 
 /** Every name must be somebody the policy covers: a typo must not become a job that silently does less. */
-async function namedUsers(deps: RekeyDeps, names: readonly string[]): Promise<readonly Target[]> {
+async function namedUsers(
+  deps: RekeyDeps,
+  names: readonly string[],
+  reason: RevocationReason,
+): Promise<readonly Target[]> {
   const { policy } = await deps.policies.current();
   const targets = new Map<string, Target>();
   for (const name of names) {
@@ -210,7 +215,8 @@ async function namedUsers(deps: RekeyDeps, names: readonly string[]): Promise<re
         details: { field: 'users' },
       });
     const { user } = presence;
-    if (!isCovered(policy, user, await readPlace(deps.directory, policy, user))) {
+    const place = await readPlace(deps.directory, policy, user);
+    if (!isCovered(policy, user, place)) {
       throw invalidInput(
         'malformed-request',
         `${name} is not covered by the policy (org unit ${user.orgUnitPath}).`,
@@ -219,6 +225,7 @@ async function namedUsers(deps: RekeyDeps, names: readonly string[]): Promise<re
         },
       );
     }
+    if (reason !== 'keyCompromise') refuseUnderObserve(ruleCovering(policy, user, place), name);
     targets.set(user.userId, user);
   }
   return [...targets.values()];

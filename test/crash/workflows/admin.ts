@@ -274,7 +274,7 @@ const requests = async ({ ledger }: Pick<World, 'ledger'>) =>
 /** Each request is one of its own: an admin who heard nothing looks first whether theirs is there. */
 const disable = async (ports: Ports) => {
   if ((await requests(ports)).length > 0) return;
-  await requestKeypairChange(ports, ADMIN, {
+  await requestKeypairChange(adminDeps(ports), ADMIN, {
     ...{ kind: 'disable', user: ADDRESS, keypair: await oldPairOf(ports) },
     reason: 'the mail is archived elsewhere',
   });
@@ -284,13 +284,20 @@ const obliterate = async (ports: Ports) => {
   const keypair = await oldPairOf(ports);
   const noLegalHold = 'no legal hold exists, says the legal department';
   if (!(await requests(ports)).some((asked) => asked.startsWith('obliterate')))
-    await requestKeypairChange(ports, ADMIN, { kind: 'obliterate', user: ADDRESS, keypair, noLegalHold });
+    await requestKeypairChange(adminDeps(ports), ADMIN, {
+      kind: 'obliterate',
+      user: ADDRESS,
+      keypair,
+      noLegalHold,
+    });
   const asked = (await ports.ledger.keypairRequests({ open: true })).find(
     ({ state }) => state === 'requested',
   );
   const statement = obliterationStatement(await ports.ledger.readUser(USER_ID), keypair);
   if (asked === undefined || statement === undefined) return;
-  await confirmKeypairRequest(ports, OTHER_ADMIN, asked.requestId, { statement: statementDigest(statement) });
+  await confirmKeypairRequest(adminDeps(ports), OTHER_ADMIN, asked.requestId, {
+    statement: statementDigest(statement),
+  });
 };
 
 const PAIRS: readonly Workflow[] = [
