@@ -3,8 +3,9 @@
  * what the Reports API knows and the log sink did not bring.
  */
 
-import { isOcspCurrent } from '../shared/authority/pre-sign.ts';
+import { isOcspCurrent, isRefreshBehind } from '../shared/authority/pre-sign.ts';
 import { isCurrent } from '../shared/authority/publish-crl.ts';
+import type { IssuerRecord } from '../shared/domain/records.ts';
 import type { Bus } from '../shared/ports/bus.ts';
 import type { Clock } from '../shared/ports/clock.ts';
 import type { IdTokenVerifier } from '../shared/ports/id-tokens.ts';
@@ -22,7 +23,12 @@ export interface DueDeps {
   readonly clock: Clock;
   readonly ledger: Pick<
     Ledger,
-    'dueUsers' | 'issuers' | 'latestPublishedCrl' | 'hasUnlistedRevocations' | 'ocspSubjects'
+    | 'dueUsers'
+    | 'issuers'
+    | 'latestPublishedCrl'
+    | 'hasUnlistedRevocations'
+    | 'ocspSubjects'
+    | 'oldestOcspAnswer'
   > &
     RewrapDeps['ledger'] &
     FreshnessLedger;
@@ -39,17 +45,20 @@ export interface DueDeps {
 
 /** A rotation is noticed this soon; one that is under way goes on every minute. */
 const ROTATION_LOOK_MS = 10 * 60_000;
+/** The same of OCSP answers that no run of publish-crl got to. */
+const REFRESH_LOOK_MS = 10 * 60_000;
 /** Hints at most this many users a minute; the rest are still due a minute later. */
 const USERS_PER_RUN = 1_000;
 
 export function createDue(deps: DueDeps): HttpHandler {
   const followRotation = rotationFollower(deps);
+  const followRefresh = refreshFollower(deps);
   return async (call) => {
     await authenticateCaller(call.headers, deps.callers, deps.idTokens);
     const eventId = `due-${deps.clock.now().toISOString()}`;
     const chores = [
       hintDueUsers(deps, eventId),
-      requestLateCrls(deps),
+      requestLateCrls(deps, followRefresh),
       keepChannels(deps.channels),
       followRotation(eventId),
       deps.reports === undefined ? undefined : readReports(deps.reports),
@@ -99,11 +108,32 @@ async function hintDueUsers(deps: DueDeps, eventId: string): Promise<number> {
   return due.length;
 }
 
-/** A revocation whose own request was lost, by a crash between the two, is in CRL and OCSP within minutes all the same. */
-async function requestLateCrls(deps: DueDeps): Promise<void> {
+/** Whether old answers are left, asked every ten minutes, or every minute while there are any. */
+function refreshFollower(deps: DueDeps): (issuer: IssuerRecord) => Promise<boolean> {
+  const nextLookMs = new Map<string, number>();
+  return async (issuer) => {
+    const nowMs = deps.clock.now().getTime();
+    if (nowMs < (nextLookMs.get(issuer.issuerId) ?? 0)) return false;
+    const isBehind = await isRefreshBehind(deps, issuer);
+    nextLookMs.set(issuer.issuerId, isBehind ? 0 : nowMs + REFRESH_LOOK_MS);
+    return isBehind;
+  };
+}
+
+/**
+ * A revocation whose own request was lost, by a crash between the two, is in CRL and OCSP within minutes all the same; and OCSP answers
+ * that are old because there are more than the schedule's runs have time for are made anew by runs of their own.
+ */
+async function requestLateCrls(
+  deps: DueDeps,
+  isRefreshBehindOf: (issuer: IssuerRecord) => Promise<boolean>,
+): Promise<void> {
   for (const issuer of await deps.ledger.issuers()) {
     if (issuer.state === 'retired') continue;
-    const isPublic = (await isCurrent(deps, issuer.issuerId)) && (await isOcspCurrent(deps, issuer));
+    const isPublic =
+      (await isCurrent(deps, issuer.issuerId)) &&
+      (await isOcspCurrent(deps, issuer)) &&
+      !(await isRefreshBehindOf(issuer));
     if (!isPublic) await deps.bus.requestCrl(issuer.issuerId);
   }
 }

@@ -1,7 +1,13 @@
 /** Schedule, and soon after each revocation → publish the CRL. Signs through `sign`. */
 import { type CheckpointDeps, keepCheckpoints } from '../shared/authority/checkpoint.ts';
+import { currentSigner, isOcspCurrent } from '../shared/authority/pre-sign.ts';
 import { isCurrent, type PublishCrlDeps, publishCrl } from '../shared/authority/publish-crl.ts';
-import { type PublishOcspDeps, publishOcsp } from '../shared/authority/publish-ocsp.ts';
+import {
+  type PublishOcspDeps,
+  publishRevoked,
+  refreshOcsp,
+  type Time,
+} from '../shared/authority/publish-ocsp.ts';
 import { checkAddresses, type ReadinessDeps } from '../shared/authority/readiness.ts';
 import { upkeep } from '../shared/authority/upkeep.ts';
 import { addressesOf, unverified } from '../shared/domain/issuer-address.ts';
@@ -18,51 +24,70 @@ export interface PublishCrlFunctionDeps extends PublishCrlDeps {
   /** Absent where the audit trail gets no checkpoints. */
   readonly checkpoints?: CheckpointDeps;
   readonly readiness: ReadinessDeps;
+  /** Milliseconds on a clock that only goes forward. Default `performance.now`. */
+  readonly elapsedMs?: () => number;
   readonly callers: CallerRule;
   readonly idTokens: IdTokenVerifier;
 }
 
 /**
+ * OCSP answers are made anew until this long after a run began; the rest is left to the next, which `due` asks for while there is
+ * any. The function ends at 300 s (terraform/functions.tf), and a batch takes about a second. A message is in a hurry: there are
+ * two instances, and the next revocation wants one.
+ */
+export const REFRESH_UNTIL_MS = { scheduled: 200_000, asked: 20_000 } as const;
+
+/**
  * A Pub/Sub push naming an issuer publishes that one, unless what is public says everything already; an empty body (the
- * schedule) publishes every living issuer's. CRL, OCSP answers and the look at the public addresses each go on when another
- * failed, and one issuer that fails does not keep the others' from going out. No CRL waits for the answers of the issuer before,
- * of which there may be tens of thousands; the CRLs go out one after the other, since each may have a million entries. What
+ * schedule) publishes every living issuer's. First whatever a revocation waits for, of all issuers; then the CA's upkeep and the
+ * audit trail's checkpoint; and last, for as long as there is time, the OCSP answers that are only old. CRL, OCSP answers and the look
+ * at the public addresses each go on when another failed, and one issuer that fails does not keep the others' from going out. No CRL
+ * waits for the answers of the issuer before; the CRLs go out one after the other, since each may have a million entries. What
  * another run is at just now the schedule leaves to that run: should it fail, `due` or the message behind it asks again. A message
  * comes again itself, because that run may have read the list before the revocation that the message is about.
  */
 export function createPublishCrl(deps: PublishCrlFunctionDeps): HttpHandler {
+  const { elapsedMs = () => performance.now() } = deps;
   return async (call) => {
     await authenticateCaller(call.headers, deps.callers, deps.idTokens);
     const request = understand(deps, call.body);
     if (request === undefined) return { status: 204 };
+    const isAsked = request.issuerId !== undefined;
+    const endMs = elapsedMs() + REFRESH_UNTIL_MS[isAsked ? 'asked' : 'scheduled'];
+    const time = { elapsedMs, hasTime: () => elapsedMs() < endMs };
     const published: object[] = [];
     const { attempting, failures, underWay } = attempts(deps, request);
     const answered: Promise<void>[] = [];
+    const old: IssuerRecord[] = [];
     for (const issuer of await issuersToPublish(deps, request)) {
       const attempt = attempting(issuer.issuerId);
-      const isAsked = request.issuerId !== undefined;
       await attempt('crl-not-published', async () => {
         if (isAsked && (await isCurrent(deps, issuer.issuerId))) return;
         const { crlNumber, entries } = await publishCrl(deps, issuer, request);
         published.push({ issuerId: issuer.issuerId, crlNumber: String(crlNumber), entries });
       });
       answered.push(
-        attempt('ocsp-not-published', () => publishAnswers(deps, issuer)).then(() =>
-          attempt('addresses-not-checked', () => lookAtAddresses(deps, issuer, isAsked)),
-        ),
+        attempt('ocsp-not-published', async () => {
+          if (await answering(deps, issuer, publishRevoked, time)) old.push(issuer);
+        }).then(() => attempt('addresses-not-checked', () => lookAtAddresses(deps, issuer, isAsked))),
       );
     }
     await Promise.all(answered);
     // A message about one issuer is in a hurry; the schedule has the time.
-    if (request.issuerId === undefined) {
+    if (!isAsked) {
+      await attempting()('upkeep-failed', () => upkeep(deps));
       await attempting()('audit-checkpoint-failed', async () => {
         if (deps.checkpoints !== undefined) await keepCheckpoints(deps.checkpoints);
       });
-      await upkeep(deps);
+    }
+    for (const issuer of old) {
+      await attempting(issuer.issuerId)('ocsp-not-published', async () => {
+        await answering(deps, issuer, refreshOcsp, time);
+      });
     }
     if (failures.length > 0) throw failures[0];
     const [other] = underWay;
-    if (other !== undefined && request.issuerId !== undefined) return comeAgain(other);
+    if (other !== undefined && isAsked) return comeAgain(other);
     return { status: 200, body: { published } };
   };
 }
@@ -96,8 +121,27 @@ const comeAgain = ({ code, message, retryAfterMs = 0 }: SealwrightError): HttpAn
   body: { error: { code: 409, status: 'ABORTED', message, details: [{ reason: code }] } },
 });
 
-async function publishAnswers({ ocsp }: PublishCrlFunctionDeps, issuer: IssuerRecord): Promise<void> {
-  if (ocsp !== undefined && issuer.ocspUrl !== undefined) await publishOcsp(ocsp, issuer);
+/**
+ * Answers whether it was done, and not left to another run that is at the same answers: which is no reason to come again
+ * once none about a revocation is missing.
+ */
+async function answering(
+  { ocsp }: PublishCrlFunctionDeps,
+  issuer: IssuerRecord,
+  work: (deps: PublishOcspDeps, issuer: IssuerRecord, time: Time) => Promise<void>,
+  time: Time,
+): Promise<boolean> {
+  if (ocsp === undefined || issuer.ocspUrl === undefined) return false;
+  try {
+    await work(ocsp, issuer, time);
+    return true;
+  } catch (error) {
+    if (!isSealwrightError(error) || error.code !== 'lease-held') throw error;
+    const signer = currentSigner(await ocsp.ledger.ocspSigners(issuer.issuerId));
+    if (signer === undefined || !(await isOcspCurrent(ocsp, issuer))) throw error;
+    ocsp.log.info('ocsp-under-way', { issuerId: issuer.issuerId, message: error.message });
+    return false;
+  }
 }
 
 /** On the schedule always; when asked about one issuer only while it may not issue yet. */

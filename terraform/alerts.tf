@@ -11,11 +11,11 @@ locals {
     "revocation_status" = {
       title     = "CRL or OCSP is not as it should be"
       condition = "A CRL or OCSP answer is old, or a public address is wrong"
-      filter    = "severity>=ERROR AND jsonPayload.event=(\"ca-finding\" OR \"crl-not-published\" OR \"ocsp-not-published\" OR \"ocsp-answers-old\" OR \"ocsp-answer-stale\" OR \"audit-checkpoint-failed\" OR \"public-address-wrong\")"
+      filter    = "severity>=ERROR AND jsonPayload.event=(\"ca-finding\" OR \"crl-not-published\" OR \"ocsp-not-published\" OR \"ocsp-answers-old\" OR \"ocsp-answer-stale\" OR \"audit-checkpoint-failed\" OR \"upkeep-failed\" OR \"public-address-wrong\")"
       labels    = {}
       closes    = "86400s"
       every     = "3600s"
-      text      = "ca-finding: what sealwright ca health says, such as a CRL that has used half of its life. ocsp-answers-old: the same of OCSP answers. audit-checkpoint-failed: the audit trail got no signed checkpoint; if the message speaks of intent-mismatch, somebody changed it. public-address-wrong: an address printed into certificates does not give what it should; failure says what. Issuing goes on where the address was right once."
+      text      = "ca-finding: what sealwright ca health says, such as a CRL that has used half of its life. ocsp-answers-old: the same of OCSP answers. audit-checkpoint-failed: the audit trail got no signed checkpoint; if the message speaks of intent-mismatch, somebody changed it. upkeep-failed: nobody looked for ca-finding. public-address-wrong: an address printed into certificates does not give what it should; failure says what. Issuing goes on where the address was right once."
     }
     # What `sealwright ca health` would say, looked at every six hours: the root's CRL sixty days before it ends above all.
     "ca_finding" = {

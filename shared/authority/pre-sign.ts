@@ -20,20 +20,31 @@ const HOUR_MS = 3_600_000;
 
 /**
  * An answer is good for three days and made anew once it is a day old, so with a run of publish-crl every six hours there
- * are never less than 42 hours left, where SMBR 4.9.10 ask for 8. Past half its life it is an alarm.
+ * are never less than 42 hours left, where SMBR 4.9.10 ask for 8. What the schedule did not get to in its time is asked for by `due`
+ * an hour after it should have been; past half its life it is an alarm.
  */
 export const OCSP_ANSWER = {
   validMs: 72 * HOUR_MS,
   renewAfterMs: 24 * HOUR_MS,
+  askAfterMs: 31 * HOUR_MS,
   alarmAfterMs: 36 * HOUR_MS,
 } as const;
 
-/** Answers in one batch; each certificate has two. Keeps a call of `sign` and its transaction under a second. */
-const CERTIFICATES_PER_BATCH = 250;
+const BATCH_SIZE = 250;
+/** How often a refresh looks who was revoked meanwhile. Not before each batch: it reads all revocations of the issuer. */
+const LOOK_EVERY_MS = 5_000;
 
 export interface PreSignDeps {
   readonly clock: Clock;
-  readonly ledger: Pick<OcspLedger, 'ocspSigners' | 'ocspSubjects' | 'readOcspSubjects' | 'recordOcspBatch'>;
+  readonly ledger: Pick<
+    OcspLedger,
+    | 'ocspSigners'
+    | 'ocspSubjects'
+    | 'oldestOcspAnswer'
+    | 'readOcspAnswer'
+    | 'readOcspSubjects'
+    | 'recordOcspBatch'
+  >;
   readonly signing: Pick<Signing, 'signOcspBatch'>;
 }
 
@@ -76,32 +87,110 @@ export async function isOcspCurrent(
   return behind.length === 0;
 }
 
+/** Whether answers are left to be made anew that the schedule should have reached: `due` then asks for another run. */
+export async function isRefreshBehind(
+  deps: { readonly ledger: Pick<OcspLedger, 'oldestOcspAnswer'>; readonly clock: Clock },
+  issuer: IssuerRecord,
+): Promise<boolean> {
+  if (issuer.ocspUrl === undefined) return false;
+  const oldest = await deps.ledger.oldestOcspAnswer(issuer.issuerId);
+  if (oldest === undefined) return false;
+  return deps.clock.now().getTime() - oldest.thisUpdate.getTime() >= OCSP_ANSWER.askAfterMs;
+}
+
+/** The course of a run that may take longer than the function that it runs in. */
+export interface Course {
+  /** False once no other batch may begin. The first one always does, so that each run gets somewhere. */
+  readonly hasTime: () => boolean;
+  /** Milliseconds on a clock that only goes forward. */
+  readonly elapsedMs: () => number;
+  /** Called before each batch, to keep a lease. */
+  readonly between: () => Promise<void>;
+  /** Certificates in a batch, each with two answers. Default 250, which keeps a call of `sign` and its transaction under a second. */
+  readonly batchSize?: number;
+}
+
+/** Answers how many certificates got new answers. */
+type Signed = Promise<number>;
+
+/** The signer's own first answer, which the look at the public address asks for, and whoever is revoked and not answered so. */
+export async function answerUrgent(
+  deps: PreSignDeps,
+  issuer: IssuerRecord,
+  signer: StoredOcspSigner,
+  course: Course,
+): Signed {
+  const { issuerId } = issuer;
+  let count = 0;
+  if ((await deps.ledger.readOcspAnswer(issuerId, signer.serialHex, 'sha256')) === undefined) {
+    const own = await deps.ledger.readOcspSubjects(issuerId, [signer.serialHex]);
+    await preSign(deps, issuer, signer, own);
+    count += own.length;
+  }
+  return count + (await answerRevoked(deps, issuer, signer, course));
+}
+
+async function answerRevoked(
+  deps: PreSignDeps,
+  issuer: IssuerRecord,
+  signer: StoredOcspSigner,
+  { hasTime, between, batchSize = BATCH_SIZE }: Course,
+): Signed {
+  let count = 0;
+  let afterSerialHex = '';
+  do {
+    const subjects = await deps.ledger.ocspSubjects({
+      issuerId: issuer.issuerId,
+      madeBefore: deps.clock.now(),
+      behind: true,
+      afterSerialHex,
+      limit: batchSize,
+    });
+    const last = subjects.at(-1);
+    if (last === undefined) break;
+    await between();
+    await preSign(deps, issuer, signer, subjects);
+    count += subjects.length;
+    afterSerialHex = last.serialHex;
+  } while (hasTime());
+  return count;
+}
+
 /**
- * Signs what is missing, wrong or old: revocations first, then the rest by serial. `between` is called before each batch,
- * to keep a lease. Answers how many certificates got new answers.
+ * Signs what is missing or old, from the certificate with the oldest answer on by serial and round to it again, for as long as there
+ * is time: a run that ends early has made the oldest anew, and the next begins at what is the oldest then. Whoever is revoked
+ * meanwhile is answered so within seconds, because another run for them finds this one at work.
  */
 export async function refreshAnswers(
   deps: PreSignDeps,
   issuer: IssuerRecord,
   signer: StoredOcspSigner,
-  between: () => Promise<void>,
-): Promise<number> {
+  course: Course,
+): Signed {
   const { issuerId } = issuer;
   const madeBefore = new Date(deps.clock.now().getTime() - OCSP_ANSWER.renewAfterMs);
+  const oldest = await deps.ledger.oldestOcspAnswer(issuerId);
+  // What is shorter by a digit sorts just before.
+  const beginning = oldest?.serialHex.slice(0, -1) ?? '';
+  let lookAgainMs = course.elapsedMs() + LOOK_EVERY_MS;
   let count = 0;
-  for (const behind of [true, false]) {
-    let afterSerialHex = '';
+  for (const from of beginning === '' ? [''] : [beginning, '']) {
+    let afterSerialHex = from;
     for (;;) {
+      if (count > 0 && !course.hasTime()) return count;
+      if (course.elapsedMs() >= lookAgainMs) {
+        count += await answerRevoked(deps, issuer, signer, course);
+        lookAgainMs = course.elapsedMs() + LOOK_EVERY_MS;
+      }
       const subjects = await deps.ledger.ocspSubjects({
         issuerId,
         madeBefore,
-        behind,
         afterSerialHex,
-        limit: CERTIFICATES_PER_BATCH,
+        limit: course.batchSize ?? BATCH_SIZE,
       });
       const last = subjects.at(-1);
       if (last === undefined) break;
-      await between();
+      await course.between();
       await preSign(deps, issuer, signer, subjects);
       count += subjects.length;
       afterSerialHex = last.serialHex;

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ocspResponder } from '../../shared/authority/ocsp-responder.ts';
 import { isOcspCurrent, OCSP_ANSWER, preSignSerials } from '../../shared/authority/pre-sign.ts';
-import { publishOcsp } from '../../shared/authority/publish-ocsp.ts';
 import { signOcspBatch, signOcspSignerIntent } from '../../shared/authority/sign-ocsp.ts';
 import { withStatusAtIssue } from '../../shared/authority/status-at-issue.ts';
 import { permanent } from '../../shared/errors.ts';
@@ -32,6 +31,7 @@ import {
   OCSP_KEY_SECRET,
   type World,
 } from '../support/fakes/world.ts';
+import { publishOcsp } from '../support/publish-ocsp.ts';
 
 type Hash = (typeof CERT_ID_HASHES)[number];
 
@@ -259,6 +259,79 @@ describe('OCSP answers', () => {
     const publication = publishOcsp({ ...world.ocspDeps, signing }, world.issuer);
     await expect(publication).rejects.toMatchObject({ code: 'intent-mismatch' });
     expect(asked).toBe(1);
+  });
+
+  describe('of more certificates than one run has the time for', () => {
+    const NAMES = ['ben', 'cleo', 'dora'];
+    const idOf = (index: number) => `20000000000000000000${index}`;
+
+    /** Three whose answers were made an hour apart, the last serial's first, when all are old. By age. */
+    async function hireThree(): Promise<readonly string[]> {
+      const serials: string[] = [];
+      for (const [index, name] of NAMES.entries()) {
+        world.directory.put({ userId: idOf(index), primaryEmail: `${name}@acme.example` });
+        await reconcile(deps, idOf(index), CAUSE);
+        serials.push((await world.ledger.readUser(idOf(index))).leaves[0]?.serialHex ?? '');
+      }
+      const byAge = serials.toSorted().toReversed();
+      for (const serialHex of byAge) {
+        world.clock.advance(HOUR_MS);
+        await preSignSerials(world.ocspDeps, world.issuer, [serialHex]);
+      }
+      world.clock.advance(30 * HOUR_MS);
+      return byAge;
+    }
+    const isNew = async (serialHex: string) => {
+      const answer = await world.ledger.readOcspAnswer(ISSUER_ID, serialHex, 'sha1');
+      return world.clock.now().getTime() - (answer?.thisUpdate.getTime() ?? 0) < HOUR_MS;
+    };
+
+    it('are made anew where they are oldest, and the next run goes on with the oldest that are left', async () => {
+      const leaves = await hireThree();
+      const [signer] = await signers();
+      const byAge = [signer?.serialHex ?? '', ...leaves];
+      const hurried = { hasTime: () => false, elapsedMs: () => 0, batchSize: 1 };
+      const renewed: (readonly boolean[])[] = [];
+      for (const _run of byAge) {
+        await publishOcsp(world.ocspDeps, world.issuer, hurried);
+        renewed.push(await Promise.all(byAge.map(isNew)));
+      }
+      expect(renewed).toEqual([
+        [true, false, false, false],
+        [true, true, false, false],
+        [true, true, true, false],
+        [true, true, true, true],
+      ]);
+    });
+
+    it('say revoked within the next batches of whoever is revoked after theirs was made anew', async () => {
+      const serials = await hireThree();
+      let seconds = 0;
+      let leaver: string | undefined;
+      const said: string[] = [];
+      const signing = {
+        ...world.ocspDeps.signing,
+        signOcspBatch: async (batchId: bigint) => {
+          const signed = await world.ocspDeps.signing.signOcspBatch(batchId);
+          seconds += 3;
+          if (leaver !== undefined) said.push(await statusOf(leaver));
+          for (const serialHex of leaver === undefined ? serials : []) {
+            if (!(await isNew(serialHex))) continue;
+            leaver = serialHex;
+            const userId = (await world.ledger.readLeafIntent(serialHex))?.userId ?? '';
+            world.directory.remove(userId);
+            await reconcile(deps, userId, CAUSE);
+          }
+          return signed;
+        },
+      };
+      const elapsedMs = () => seconds * 1000;
+      const time = { hasTime: () => true, elapsedMs, batchSize: 1 };
+      await publishOcsp({ ...world.ocspDeps, signing }, world.issuer, time);
+      // Two more certificates were to be answered after the one that left.
+      expect(said).toHaveLength(3);
+      expect(said[1]).toBe('revoked');
+    });
   });
 
   it('are signed by one run at a time', async () => {

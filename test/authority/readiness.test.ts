@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { activate } from '../../shared/authority/activate.ts';
-import { publishOcsp } from '../../shared/authority/publish-ocsp.ts';
 import { checkAddresses } from '../../shared/authority/readiness.ts';
 import { ocspError } from '../../shared/pki/ocsp.ts';
 import { reconcile } from '../../shared/reconcile/run.ts';
 import { CRL_URL, ISSUER_URL } from '../pki/sample-authority.ts';
 import { CAUSE, createWorld, DAY_MS, ISSUER_ID, makeMaterials, type World } from '../support/fakes/world.ts';
+import { publishOcsp } from '../support/publish-ocsp.ts';
 
 const OCSP_URL = 'http://pki.acme.example/ocsp';
 const ANA = '100000000000000000001';

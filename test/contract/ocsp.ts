@@ -184,6 +184,7 @@ export const ocspContract = (open: () => Promise<Database>): void => {
       expect(await sign(answer('0a01', 'good', START))).toBe(0);
       expect(await sign(answer('0a01', 'good', later(2 * HOUR_MS)))).toBe(1);
       expect(await ledger.oldestOcspAnswer(ISSUER_ID)).toEqual({
+        serialHex: '0a01',
         thisUpdate: later(2 * HOUR_MS),
         nextUpdate: later(2 * HOUR_MS + 3 * DAY_MS),
       });

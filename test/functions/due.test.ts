@@ -238,6 +238,30 @@ describe('due asks for an issuer’s CRL', () => {
     expect(world.bus.crlRequests).toEqual(['issuing-2']);
   });
 
+  it('when OCSP answers are left that the schedule should have made anew, and every minute as long as there are', async () => {
+    let ageMs = 31 * HOUR_MS - 1;
+    const old = await start(async (call, perform) => {
+      if (call.method === 'issuers') return [{ ...world.issuer, ocspUrl: 'http://pki.acme.example/ocsp' }];
+      if (call.method !== 'oldestOcspAnswer') return await perform();
+      return { serialHex: '0a', thisUpdate: new Date(world.clock.now().getTime() - ageMs) };
+    });
+    const requestsAfter = async (minutes: number) => {
+      world.clock.advance(minutes * MINUTE_MS);
+      await run(old);
+      return world.bus.crlRequests.length;
+    };
+    try {
+      expect(await requestsAfter(0)).toBe(0);
+      ageMs += 1;
+      expect(await requestsAfter(10)).toBe(1);
+      expect(await requestsAfter(1)).toBe(2);
+      ageMs = 0;
+      expect(await requestsAfter(1)).toBe(2);
+    } finally {
+      await old.close();
+    }
+  });
+
   it('never when the issuer is retired', async () => {
     await world.ledger.recordIssuer({ ...world.issuer, issuerId: 'issuing-0', state: 'retired' });
     await run();

@@ -1,5 +1,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { createPublishCrl } from '../../functions/publish-crl.ts';
+import {
+  createPublishCrl,
+  type PublishCrlFunctionDeps,
+  REFRESH_UNTIL_MS,
+} from '../../functions/publish-crl.ts';
+import type { ReadinessDeps } from '../../shared/authority/readiness.ts';
 import type { IssuerRecord } from '../../shared/domain/records.ts';
 import { permanent } from '../../shared/errors.ts';
 import { readCrl } from '../../shared/pki/crl-reader.ts';
@@ -58,7 +63,7 @@ const inFreshWorlds = (): void => {
 
 function start(
   around: Around = (_call, perform) => perform(),
-  readiness = world.readinessDeps,
+  more: Partial<PublishCrlFunctionDeps> = {},
 ): Promise<Served> {
   const { crlDeps, clock, log } = world;
   const deps = {
@@ -67,8 +72,9 @@ function start(
     ledger: surround('ledger', world.ledger, around),
     signing: surround('signing', world.signing, around),
     bucket: surround('bucket', world.bucket, around),
-    readiness,
-    ocsp: world.ocspDeps,
+    readiness: world.readinessDeps,
+    ocsp: { ...world.ocspDeps, ledger: surround('ledger', world.ledger, around) },
+    ...more,
   };
   return serveHandler(createPublishCrl(deps), log);
 }
@@ -164,22 +170,42 @@ describe('publish-crl, called by the schedule,', () => {
   it('lets no issuer’s CRL wait until the one before is answered for and looked at', async () => {
     await secondIssuer();
     const { publicWeb, ...others } = world.readinessDeps;
-    const looking = await start(undefined, {
-      ...others,
-      publicWeb: {
-        get: (url) => publicWeb.get(url),
-        post: (...request) => publicWeb.post(...request),
-        getParts: async (url) => {
-          await vi.waitFor(() => expect(publicCrl('issuing-2.crl')?.crlNumber).toBe(1n));
-          return await publicWeb.getParts(url);
-        },
+    const waiting: ReadinessDeps['publicWeb'] = {
+      get: (url) => publicWeb.get(url),
+      post: (...request) => publicWeb.post(...request),
+      getParts: async (url) => {
+        await vi.waitFor(() => expect(publicCrl('issuing-2.crl')?.crlNumber).toBe(1n));
+        return await publicWeb.getParts(url);
       },
-    });
+    };
+    const looking = await start(undefined, { readiness: { ...others, publicWeb: waiting } });
     try {
       expect((await send(undefined, looking)).status).toBe(200);
       expect(world.log.of('addresses-not-checked')).toEqual([]);
     } finally {
       await looking.close();
+    }
+  });
+
+  it('has told what is wrong with the CA and made the checkpoint before it begins with what takes long, which it ends in time', async () => {
+    await secondIssuer({ ocspUrl: 'http://ocsp.acme.example/', state: 'prepared' });
+    const before: unknown[] = [];
+    let nowMs = 0;
+    const watched: Around = async (call, perform) => {
+      if (call.method === 'oldestOcspAnswer' && before.length === 0) {
+        const checkpoint = await world.ledger.latestCheckpoint();
+        before.push(world.log.of('ca-finding').length > 0, checkpoint?.signedDer !== undefined);
+        before.push(world.log.of('crl-published').length);
+      }
+      if (call.method === 'ocspSubjects' && before.length > 0) nowMs += REFRESH_UNTIL_MS.scheduled;
+      return await perform();
+    };
+    const on = await start(watched, { checkpoints: world.checkpointDeps, elapsedMs: () => nowMs });
+    try {
+      expect((await send(undefined, on)).status).toBe(200);
+      expect(before).toEqual([true, true, 2]);
+    } finally {
+      await on.close();
     }
   });
 
@@ -273,6 +299,16 @@ describe('publish-crl, asked by a message,', () => {
     if (lease !== undefined) await world.ledger.releaseLease(lease);
     expect((await send(requested(ISSUER_ID))).status).toBe(200);
     expect(publicCrl()?.entries.size).toBe(1);
+  });
+
+  it('leaves OCSP answers that are only old to the run that is at them, and does not come again for those', async () => {
+    await secondIssuer({ ocspUrl: 'http://ocsp.acme.example/' });
+    await send(requested(SECOND));
+    await world.ledger.acquireLease(`job:ocsp-${SECOND}`, 60_000);
+    expect((await send(requested(SECOND))).status).toBe(200);
+    expect(world.log.of('ocsp-under-way')).toMatchObject([
+      { severity: 'info', fields: { issuerId: SECOND } },
+    ]);
   });
 
   it('answers 422 what needs a human, and leaves what is public alone', async () => {

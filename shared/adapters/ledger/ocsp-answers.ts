@@ -111,12 +111,14 @@ export const ocspAnswers = (database: Database, clock: Clock): Reading => ({
     ).map(subjectOf),
 
   oldestOcspAnswer: async (issuerId) => {
-    const [row] = await database.query<{ this_update: Date; next_update: Date }>(
-      `SELECT this_update, next_update FROM ocsp_answers
+    const [row] = await database.query<{ serial_hex: string; this_update: Date; next_update: Date }>(
+      `SELECT serial_hex, this_update, next_update FROM ocsp_answers
         WHERE issuer_id = $1 AND not_after >= $2 ORDER BY this_update LIMIT 1`,
       [issuerId, clock.now()],
     );
-    return row === undefined ? undefined : { thisUpdate: row.this_update, nextUpdate: row.next_update };
+    return row === undefined
+      ? undefined
+      : { serialHex: row.serial_hex, thisUpdate: row.this_update, nextUpdate: row.next_update };
   },
 });
 

@@ -107,8 +107,10 @@ export interface OcspLedger extends OcspAnswers {
    * left out; answers how many were taken.
    */
   recordSignedOcspBatch(batchId: bigint, answers: readonly SignedOcspAnswer[]): Promise<number>;
-  /** When the oldest answer about a certificate that has not ended was made, and how many there are; for alarms. */
+  /** The answer about a certificate that has not ended which was made the longest time ago. */
   oldestOcspAnswer(
     issuerId: string,
-  ): Promise<{ readonly thisUpdate: Date; readonly nextUpdate: Date } | undefined>;
+  ): Promise<
+    { readonly serialHex: string; readonly thisUpdate: Date; readonly nextUpdate: Date } | undefined
+  >;
 }
