@@ -18,6 +18,7 @@ import { caHealth } from './ca/health.ts';
 import { caImport } from './ca/import.ts';
 import { caInit } from './ca/init.ts';
 import { caInstall } from './ca/install.ts';
+import { caRetire } from './ca/retire.ts';
 import { caRoll } from './ca/roll.ts';
 import { caRootCrl } from './ca/root-crl.ts';
 import { caTrustBundle } from './ca/trust-bundle.ts';
@@ -77,6 +78,7 @@ export const COMMANDS: readonly Command[] = [
   caHealth(),
   caRootCrl(),
   caRoll(),
+  caRetire(),
   caImport(),
   caCsr(),
   caInstall(),

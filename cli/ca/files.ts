@@ -2,6 +2,7 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { isSealwrightError } from '../../shared/errors.ts';
 import { type ChainFile, readChainFile } from '../../shared/pki/chain-file.ts';
+import { pemToDers } from '../../shared/pki/pem.ts';
 import { CommandFailure, UsageError } from '../failure.ts';
 
 /** Throws `UsageError` for a file that is not there. */
@@ -58,4 +59,10 @@ function named(file: string, error: unknown): unknown {
   return new CommandFailure(typeof problem === 'string' ? problem : error.code, `${file}: ${error.message}`, {
     cause: error,
   });
+}
+
+/** A CRL as DER, or PEM as some tools save it. */
+export function crlBytes(bytes: Buffer): Uint8Array {
+  const [first] = pemToDers(bytes.toString('latin1'), 'X509 CRL');
+  return first ?? new Uint8Array(bytes);
 }

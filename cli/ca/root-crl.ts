@@ -4,14 +4,14 @@ import { makeRootCrl, publishRootCrl } from '../../shared/authority/root-crl.ts'
 import { parseSettings } from '../../shared/config/settings.ts';
 import { isRevocationReason } from '../../shared/domain/revocation-reason.ts';
 import { readCrl } from '../../shared/pki/crl-reader.ts';
-import { pemToDer, pemToDers } from '../../shared/pki/pem.ts';
+import { pemToDer } from '../../shared/pki/pem.ts';
 import type { Call, Command, Outcome } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
 import { UsageError } from '../failure.ts';
 import { facts } from '../table.ts';
 import { counted, instant } from '../words.ts';
 import { type CaSurroundings, ENVIRONMENT_NOTE, withAuthority } from './authority-access.ts';
-import { readNamed, replaceFile, writeNew } from './files.ts';
+import { crlBytes, readNamed, replaceFile, writeNew } from './files.ts';
 import { openOfflineRoot, ROOT_KEY_FLAGS } from './root-key.ts';
 
 export const caRootCrl = (surroundings: CaSurroundings = {}): Command => ({
@@ -131,12 +131,6 @@ function revocationOf(call: Call) {
   }
   const certificateDer = pemToDer(readNamed(file, 'The certificate').toString(), 'CERTIFICATE');
   return { certificateDer, reason };
-}
-
-/** DER, or PEM as some tools save it. */
-function crlBytes(bytes: Buffer): Uint8Array {
-  const [first] = pemToDers(bytes.toString('latin1'), 'X509 CRL');
-  return first ?? new Uint8Array(bytes);
 }
 
 /** This machine's clock, or the emulator's where one is tried. */

@@ -10,6 +10,7 @@ import { caHealth } from '../../cli/ca/health.ts';
 import { caImport } from '../../cli/ca/import.ts';
 import { caInit } from '../../cli/ca/init.ts';
 import { caInstall } from '../../cli/ca/install.ts';
+import { caRetire } from '../../cli/ca/retire.ts';
 import { caRoll } from '../../cli/ca/roll.ts';
 import { caRootCrl } from '../../cli/ca/root-crl.ts';
 import { caTrustBundle } from '../../cli/ca/trust-bundle.ts';
@@ -114,7 +115,7 @@ const commands = [
     open: async (settings) => (await open(settings)) as never,
     prompt: { input: new PassThrough(), output: new PassThrough() },
   }),
-  ...[caHealth, caRootCrl, caRoll, caImport, caCsr, caInstall, caTrustBundle].map((command) =>
+  ...[caHealth, caRootCrl, caRoll, caRetire, caImport, caCsr, caInstall, caTrustBundle].map((command) =>
     command(surroundings),
   ),
 ];
@@ -359,6 +360,66 @@ describe.runIf(opensslInstalled)('sealwright ca csr and ca install', () => {
     });
     expect(issueIds(await json('ca', 'health'))).toEqual([]);
     expect((await run(...asking, '--out', csr, '--kms-key', kms)).stderr).toContain('exists already');
+  });
+});
+
+describe('sealwright ca retire', () => {
+  const stateOf = async (issuerId: string) => (await ledger.issuerStates()).get(issuerId);
+
+  it('ends the runbook of a compromised key: disabled, followed, revoked, retired, and nobody alarms about it any more', async () => {
+    await init();
+    const [old] = await ledger.issuers();
+    const issuerId = old?.issuerId ?? '';
+    const authorization = `Bearer ${await company.own().accessToken()}`;
+    const url = `${company.endpoints.rootUrl}v1/${old?.keyVersion}:disable`;
+    expect((await fetch(url, { method: 'POST', headers: { authorization } })).status).toBe(200);
+    expect(issueIds(await json('ca', 'health'))).toEqual(['key-unusable']);
+    expect(await run('ca', 'retire', issuerId)).toMatchObject({
+      exit: 1,
+      stderr: expect.stringContaining('is the active one: make the next issuing CA first'),
+    });
+
+    expect((await json('ca', 'roll', '--offline', offline)).document).toMatchObject({ state: 'active' });
+    expect(await run('ca', 'retire', issuerId)).toMatchObject({
+      exit: 1,
+      stderr: expect.stringContaining(`does not list issuer ${issuerId}`),
+    });
+    expect(await stateOf(issuerId)).toBe('retiring');
+
+    const certificate = join(offline, 'trust', 'issuing.pem');
+    const revoke = ['--revoke', certificate, '--reason', 'keyCompromise'];
+    expect((await run('ca', 'root-crl', '--offline', offline, ...revoke)).exit).toBe(0);
+    const rootCrl = join(offline, 'trust', 'root.crl');
+    expect((await run('ca', 'root-crl', '--publish', rootCrl)).exit).toBe(0);
+    expect(issueIds(await json('ca', 'health'))).toContain('issuer-revoked');
+
+    for (const _time of [1, 2]) {
+      const retired = await json('ca', 'retire', issuerId);
+      expect(retired).toMatchObject({ exit: 0, document: { issuerId, state: 'retired' } });
+    }
+    expect(await stateOf(issuerId)).toBe('retired');
+    const told = (await ledger.auditTrail({ limit: 100 })).filter(({ step }) => step === 'issuer-retired');
+    expect(told).toMatchObject([{ details: { issuerId } }]);
+    expect(issueIds(await json('ca', 'health'))).toEqual([]);
+    // When its last CRL has ended, and longer than that.
+    company.clock.advance(8 * DAY_MS);
+    await publishFor((await ledger.activeIssuer())?.issuerId ?? '');
+    expect(issueIds(await json('ca', 'health'))).toEqual([]);
+  });
+
+  it('of a CRL that is no CRL of the CA above, or an issuer that nobody knows, is refused in a sentence', async () => {
+    await init();
+    const [old] = await ledger.issuers();
+    const issuerId = old?.issuerId ?? '';
+    await run('ca', 'roll', '--offline', offline);
+    const wrong = await run('ca', 'retire', issuerId, '--crl', file('wrong.crl', 'an error page'));
+    expect(wrong).toMatchObject({
+      exit: 2,
+      stderr: expect.stringContaining('is not signed by the CA above'),
+    });
+    const unknown = await run('ca', 'retire', 'nobody');
+    expect(unknown).toMatchObject({ exit: 1, stderr: expect.stringContaining('no issuer nobody; it has') });
+    expect(await stateOf(issuerId)).toBe('retiring');
   });
 });
 

@@ -186,6 +186,18 @@ export const issuerLifeContract = ({ speaksSql, start }: LedgerKind): void => {
       expect(await states()).toEqual({ a: 'retired', b: 'active' });
     });
 
+    it('that the CA above has revoked retires whatever is alive under it, unless it is the active one', async () => {
+      await ledger.recordIssuer(issuer('a', 'active'));
+      await leafOf('a', 'ana', 10 * DAY_MS);
+      expect(await ledger.retireIssuer('a', undefined, { isRevoked: true })).toBe(false);
+      for (const next of ['b', 'c']) await ledger.recordIssuer(issuer(next, 'prepared'));
+      await ledger.activateIssuer('b');
+      expect(await ledger.retireIssuer('a')).toBe(false);
+      for (const gone of ['a', 'c'])
+        expect(await ledger.retireIssuer(gone, undefined, { isRevoked: true })).toBe(true);
+      expect(await states()).toEqual({ a: 'retired', b: 'active', c: 'retired' });
+    });
+
     it('asked of another CA is found by its key until it is an issuer', async () => {
       const spkiSha256Hex = 'ab'.repeat(32);
       const request = { spkiSha256Hex, keyVersion: SECRET, csrDer: bytes('csr') };

@@ -54,19 +54,21 @@ export const issuerLife = (database: Database, clock: Clock): IssuerLife => ({
       return done;
     }),
 
-  retireIssuer: async (issuerId, audit) => {
+  retireIssuer: async (issuerId, audit, { isRevoked = false } = {}) => {
     await database.transaction(async (queries) => {
       const now = clock.now();
       const retired = await queries.query(
         `UPDATE issuers AS issuer SET state = 'retired'
-        WHERE issuer_id = $1 AND state = 'retiring'
-          AND NOT EXISTS (SELECT 1 FROM leaves WHERE issuer_id = $1 AND not_after >= $2)
-          AND NOT EXISTS (
-            SELECT 1 FROM leaves AS leaf JOIN revocations USING (serial_hex)
-             WHERE leaf.issuer_id = $1
-               AND NOT EXISTS (SELECT 1 FROM last_entries WHERE serial_hex = leaf.serial_hex))
+        WHERE issuer_id = $1
+          AND CASE WHEN $3 THEN state IN ('prepared', 'retiring') ELSE state = 'retiring'
+            AND NOT EXISTS (SELECT 1 FROM leaves WHERE issuer_id = $1 AND not_after >= $2)
+            AND NOT EXISTS (
+              SELECT 1 FROM leaves AS leaf JOIN revocations USING (serial_hex)
+               WHERE leaf.issuer_id = $1
+                 AND NOT EXISTS (SELECT 1 FROM last_entries WHERE serial_hex = leaf.serial_hex))
+          END
          RETURNING issuer_id`,
-        [issuerId, now],
+        [issuerId, now, isRevoked],
       );
       if (retired.length > 0 && audit !== undefined) await insertAudit(queries, now, audit);
     });

@@ -41,9 +41,14 @@ export interface IssuerLife {
   ): Promise<{ readonly retiring?: string }>;
   /**
    * Retires a retiring issuer that has nothing alive and nothing left to list; answers whether it is retired now. `audit` is
-   * written with the change or not at all.
+   * written with the change or not at all. With `isRevoked` also one that is prepared, and whatever it has: the CA above
+   * has revoked it, which is what counts then.
    */
-  retireIssuer(issuerId: string, audit?: AuditEntry): Promise<boolean>;
+  retireIssuer(
+    issuerId: string,
+    audit?: AuditEntry,
+    options?: { readonly isRevoked?: boolean },
+  ): Promise<boolean>;
   issuerHoldings(issuerId: string): Promise<IssuerHoldings>;
   /**
    * Users whose Gmail certificate is of this issuer: signed or intended, neither revoked nor ended, and the newest of those

@@ -91,14 +91,16 @@ function holdersUnder({ rows, clock }: Memory, issuerId: string): readonly strin
   return [...new Set(holders.map(({ userId }) => userId))].toSorted(byText);
 }
 
-function retireIssuer(memory: Memory, issuerId: string, audit?: AuditEntry): boolean {
+function retireIssuer(memory: Memory, issuerId: string, audit?: AuditEntry, isRevoked = false): boolean {
   const { issuers, leaves, revocations, lastEntries } = memory.rows.now;
   const issuer = issuers.get(issuerId);
   const unlisted = [...leaves.values()].some(
     (leaf) =>
       leaf.issuerId === issuerId && revocations.has(leaf.serialHex) && !lastEntries.has(leaf.serialHex),
   );
-  if (issuer?.state === 'retiring' && holdings(memory, issuerId).live === 0 && !unlisted) {
+  const isOver = issuer?.state === 'retiring' && holdings(memory, issuerId).live === 0 && !unlisted;
+  const isGivenUp = isRevoked && (issuer?.state === 'prepared' || issuer?.state === 'retiring');
+  if (issuer !== undefined && (isOver || isGivenUp)) {
     issuers.set(issuerId, { ...issuer, state: 'retired' });
     if (audit !== undefined) insertAudit(memory, audit);
   }
@@ -164,7 +166,7 @@ export const issuers = (
     );
   },
   activateIssuer: async (issuerId, audit) => activateIssuer(memory, issuerId, audit),
-  retireIssuer: async (issuerId, audit) => retireIssuer(memory, issuerId, audit),
+  retireIssuer: async (issuerId, audit, options) => retireIssuer(memory, issuerId, audit, options?.isRevoked),
   issuerHoldings: async (issuerId) => holdings(memory, issuerId),
   holdersUnder: async (issuerId) => holdersUnder(memory, issuerId),
   recordIssuerRequest: async (request) => {
