@@ -1,5 +1,6 @@
 /** Schedule, and soon after each revocation → publish the CRL. Signs through `sign`. */
 import { type CheckpointDeps, keepCheckpoints } from '../shared/authority/checkpoint.ts';
+import type { HealthDeps } from '../shared/authority/health.ts';
 import { currentSigner, isOcspCurrent } from '../shared/authority/pre-sign.ts';
 import { isCurrent, type PublishCrlDeps, publishCrl } from '../shared/authority/publish-crl.ts';
 import {
@@ -18,7 +19,9 @@ import { authenticateCaller, type CallerRule } from './wire/caller.ts';
 import { type HttpAnswer, type HttpHandler, parseJsonObject } from './wire/http.ts';
 import { parseMessageJson, parsePushEnvelope } from './wire/push-envelope.ts';
 
-export interface PublishCrlFunctionDeps extends PublishCrlDeps {
+export interface PublishCrlFunctionDeps
+  extends PublishCrlDeps,
+    Pick<HealthDeps, 'signingKeys' | 'secretState'> {
   /** Absent where no OCSP answers are signed. */
   readonly ocsp?: PublishOcspDeps;
   /** Absent where the audit trail gets no checkpoints. */

@@ -152,7 +152,7 @@ function prepareTenant(emulator: Emulator, flags: StartFlags): readonly string[]
   emulator.secrets.ensureSecret(SECRETS.caKey, [
     { role: 'roles/secretmanager.secretAccessor', members: [member(ACCOUNTS.sign)] },
     { role: 'roles/secretmanager.secretVersionAdder', members: [member(ACCOUNTS.setUp)] },
-    { role: 'roles/secretmanager.viewer', members: [member(ACCOUNTS.setUp)] },
+    { role: 'roles/secretmanager.viewer', members: [member(ACCOUNTS.setUp), member(ACCOUNTS.publishCrl)] },
   ]);
   // Who makes a signer's key cannot read it, and who reads it cannot make one.
   for (const secret of [SECRETS.ocspKey, SECRETS.auditKey]) {

@@ -44,3 +44,14 @@ resource "google_kms_crypto_key_iam_member" "set_up" {
 
   depends_on = [google_project_service.apis]
 }
+
+# Looks every six hours whether the key is usable and the certificate's; it cannot sign with it.
+resource "google_kms_crypto_key_iam_member" "publish_crl" {
+  for_each = toset(local.issuing_keys)
+
+  crypto_key_id = each.value
+  role          = "roles/cloudkms.publicKeyViewer"
+  member        = google_service_account.function["publish-crl"].member
+
+  depends_on = [google_project_service.apis]
+}

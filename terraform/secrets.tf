@@ -81,6 +81,13 @@ resource "google_secret_manager_secret_iam_member" "set_up_sees_ca_key" {
   member    = google_service_account.acting["set-up"].member
 }
 
+# publish-crl says the same every six hours, as ca-finding.
+resource "google_secret_manager_secret_iam_member" "publish_crl_sees_ca_key" {
+  secret_id = google_secret_manager_secret.secret["issuing-ca-key"].id
+  role      = "roles/secretmanager.viewer"
+  member    = google_service_account.function["publish-crl"].member
+}
+
 resource "google_secret_manager_secret_version" "database_url" {
   secret = google_secret_manager_secret.secret["database-url"].id
   # verify-ca and not verify-full: Cloud SQL's certificate names the instance, and the address here is an IP.

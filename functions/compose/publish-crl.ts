@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { cloudKmsSigningKeys } from '../../shared/adapters/cloud-kms/signing-keys.ts';
 import { secretManager } from '../../shared/adapters/secret-manager/secret-manager.ts';
+import { secretVersionState } from '../../shared/adapters/secret-manager/version-state.ts';
 import { publicWeb } from '../../shared/adapters/web/public-web.ts';
 import type { Settings } from '../../shared/config/settings.ts';
 import type { PublishCrlFunctionDeps } from '../publish-crl.ts';
@@ -16,6 +18,7 @@ export async function composePublishCrl(settings: Settings, given: Given): Promi
   const ocspKeySecret = settings.SEALWRIGHT_OCSP_KEY_SECRET;
   const auditKeySecret = settings.SEALWRIGHT_AUDIT_KEY_SECRET;
   const making = { ...base, ledger, signing, secrets: secretManager(base), random: randomBytes };
+  const { publicKey } = cloudKmsSigningKeys(base);
   const proxyUrl = settings.SEALWRIGHT_PUBLIC_HTTP_PROXY;
   return {
     ...base,
@@ -23,6 +26,8 @@ export async function composePublishCrl(settings: Settings, given: Given): Promi
     ledger,
     signing,
     bucket: bucketOf(settings, base),
+    signingKeys: { publicKey },
+    secretState: secretVersionState(base),
     readiness: { ...base, ledger, publicWeb: publicWeb(proxyUrl === undefined ? {} : { proxyUrl }) },
     ...(ocspKeySecret === undefined ? {} : { ocsp: { ...making, ocspKeySecret } }),
     ...(auditKeySecret === undefined ? {} : { checkpoints: { ...making, auditKeySecret } }),

@@ -14,11 +14,13 @@ import { caRetire } from '../../cli/ca/retire.ts';
 import { caRoll } from '../../cli/ca/roll.ts';
 import { caRootCrl } from '../../cli/ca/root-crl.ts';
 import { caTrustBundle } from '../../cli/ca/trust-bundle.ts';
+import { composePublishCrl } from '../../functions/compose/publish-crl.ts';
 import { composeSetUp } from '../../functions/compose/set-up.ts';
 import { pinnedCaKeys } from '../../shared/authority/ca-keys.ts';
 import { publishCrl } from '../../shared/authority/publish-crl.ts';
 import { signCrlIntent } from '../../shared/authority/sign.ts';
-import type { Settings } from '../../shared/config/settings.ts';
+import { upkeep } from '../../shared/authority/upkeep.ts';
+import { parseSettings, type Settings } from '../../shared/config/settings.ts';
 import { addressesOf } from '../../shared/domain/issuer-address.ts';
 import { generateRsaKey } from '../../shared/pki/key.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
@@ -277,7 +279,6 @@ describe('sealwright ca roll', () => {
 });
 
 async function publishFor(issuerId: string): Promise<void> {
-  const { parseSettings } = await import('../../shared/config/settings.ts');
   const deps = await open(parseSettings(environment));
   await deps.bus.requestCrl(issuerId);
 }
@@ -453,7 +454,33 @@ describe('sealwright ca health', () => {
     expect((await fetch(url, { method: 'POST', headers: auth })).status).toBe(200);
     const health = await json('ca', 'health');
     expect([health.exit, issueIds(health)]).toEqual([1, ['key-unusable']]);
+    expect(await findingsOnSchedule()).toEqual(['key-unusable']);
   });
+
+  it('is told by publish-crl on its schedule too, of a key in Cloud KMS as well', async () => {
+    await init('--kms-key', await kmsKey('scheduled'));
+    expect(await findingsOnSchedule()).toEqual([]);
+    const [issuer] = await ledger.issuers();
+    const other = { ...issuer, keyVersion: await kmsKey('another') };
+    expect(await findingsOnSchedule({ issuers: async () => [other as typeof issuer & object] })).toEqual([
+      'key-of-another-issuer',
+    ]);
+  });
+
+  /** Ids of what the function, composed as it is deployed, writes into the log; short keys of tests aside. */
+  async function findingsOnSchedule(changes: Partial<Ledger> = {}): Promise<unknown[]> {
+    const settings = parseSettings({
+      ...environment,
+      SEALWRIGHT_AUDIENCE: 'https://publish-crl.acme.example',
+      SEALWRIGHT_CALLERS: 'scheduler@acme.example',
+      SEALWRIGHT_SIGN_URL: 'https://sign.acme.example',
+    });
+    const deployed = await composePublishCrl(settings, { ledger: { ...ledger, ...changes } });
+    const log = keptLog();
+    await upkeep({ ...deployed, clock: company.clock, log });
+    const ids = log.of('ca-finding').map(({ fields }) => fields['id']);
+    return ids.filter((id) => id !== 'issuer-key-small');
+  }
 
   it('needs its settings and names them', async () => {
     environment = {};

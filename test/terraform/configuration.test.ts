@@ -224,6 +224,7 @@ describe('secrets', () => {
         'google_secret_manager_secret_iam_member.publish_crl_adds_keys',
         'roles/secretmanager.secretVersionAdder',
       ],
+      ['google_secret_manager_secret_iam_member.publish_crl_sees_ca_key', 'roles/secretmanager.viewer'],
       [
         'google_secret_manager_secret_iam_member.set_up_adds_ca_key',
         'roles/secretmanager.secretVersionAdder',
@@ -636,6 +637,14 @@ describe('issuing keys in Cloud KMS', () => {
         member: `\${google_service_account.${account}.member}`,
       });
     }
+  });
+
+  test('are looked at by publish-crl, which may see the public key and not sign', () => {
+    expect(body('google_kms_crypto_key_iam_member.publish_crl')).toMatchObject({
+      for_each: '${toset(local.issuing_keys)}',
+      role: 'roles/cloudkms.publicKeyViewer',
+      member: '${google_service_account.function["publish-crl"].member}',
+    });
   });
 });
 
