@@ -92,14 +92,17 @@ describe('leaving and coming back', { timeout: 120_000 }, () => {
   });
 
   describe('a user who is deleted', () => {
-    it('is revoked at once; undeleted, they are issued anew and what Gmail kept is used again', async () => {
+    it('is revoked at once and on the public CRL within a minute; undeleted, they are issued anew and what Gmail kept is used again', async () => {
       const { company } = story;
       const joined = await company.hireReady('deleted');
       const first = only(joined.certificates);
       const mail = await mailTo('deleted');
+      const begunMs = performance.now();
       await company.deleteUser(addressOf('deleted'));
       await company.waitForState(joined.userId, 'out');
       await expectRevoked('deleted', first.serial, DELETED);
+      // What is promised of the CRL, counted from before the revocation.
+      expect(performance.now() - begunMs).toBeLessThanOrEqual(60_000);
 
       await company.undelete(joined.userId);
       await company.waitForState(joined.userId, 'ready');
