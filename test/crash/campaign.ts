@@ -9,7 +9,7 @@ import { isSealwrightError, type SealwrightError } from '../../shared/errors.ts'
 import { PASSING } from '../reconcile/outcome.ts';
 import { type Shape, shapeOf } from '../reconcile/shape.ts';
 import { type Around, type Death, mortal, type PortCall, ProcessDied } from '../support/fakes/calls.ts';
-import { plainKeyDetector } from '../support/fakes/plain-keys.ts';
+import { drawnKeyDetector } from '../support/fakes/plain-keys.ts';
 import { createWorld, type World } from '../support/fakes/world.ts';
 import { changesSomething } from './effects.ts';
 import type { CrashMaterials, Workflow } from './workflow.ts';
@@ -72,7 +72,7 @@ export async function crashEverywhere(materials: CrashMaterials, workflow: Workf
   try {
     await workflow.prepare(world, materials);
     const restore = await world.save();
-    const holdsPlainKey = plainKeyDetector(materials.pool);
+    const holdsPlainKey = drawnKeyDetector(materials.pool);
     const said: unknown[] = [];
     const disturbed = async (around: Around) => {
       said.push(...world.log.lines.splice(0));

@@ -4,6 +4,7 @@ import { createLedger } from '../../shared/adapters/ledger/ledger.ts';
 import type { StepKind } from '../../shared/domain/step.ts';
 import { USER_ID } from '../reconcile/workflows.ts';
 import { manualClock } from '../support/fakes/clock.ts';
+import { freshKeys } from '../support/fakes/key-pool.ts';
 import { noDatabase, START } from '../support/fakes/world.ts';
 import { type Campaign, crashEverywhere } from './campaign.ts';
 import { effectsOf, gapsOf } from './effects.ts';
@@ -13,6 +14,7 @@ import { AUTHORITY } from './workflows/authority.ts';
 import { KEYS } from './workflows/keys.ts';
 import { PEOPLE } from './workflows/people.ts';
 import { SOURCES } from './workflows/sources.ts';
+import { UNSAFE, type Unsafe } from './workflows/unsafe.ts';
 
 const WORKFLOWS: readonly Workflow[] = [...PEOPLE, ...KEYS, ...ADMINS, ...AUTHORITY, ...SOURCES];
 
@@ -34,6 +36,24 @@ describe('a process that dies after any effect, or hears no answer to it, and is
     if (workflow.expect !== undefined) expect(clean.users[USER_ID]).toMatchObject(workflow.expect);
     if (workflow.expectMore !== undefined) expect(clean.more).toEqual(workflow.expectMore);
     expect(deaths, calls.join(' ')).toBeGreaterThan(1);
+  });
+});
+
+describe('a campaign with keys that are made on the spot', () => {
+  test('ends a join as one with keys of the pool does', { timeout: 120_000 }, async () => {
+    const join = PEOPLE.find(({ name }) => name === 'a join') ?? expect.unreachable();
+    const pool = freshKeys();
+    const { clean, deaths } = await crashEverywhere({ ...materials, pool }, join);
+    expect(clean.users[USER_ID]).toMatchObject(join.expect ?? {});
+    expect(pool.drawn, 'a key for every process that died before it had written its own').toBeGreaterThan(
+      deaths / 2,
+    );
+  });
+});
+
+describe('the campaign reports a workflow that', () => {
+  test.each(UNSAFE)('$name', async (unsafe: Unsafe) => {
+    await expect(crashEverywhere(materials, unsafe)).rejects.toThrow(unsafe.reported);
   });
 });
 
