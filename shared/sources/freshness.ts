@@ -17,6 +17,8 @@ export interface Freshness {
   readonly channels: readonly { readonly event: string; readonly expiresAt: Date }[];
   readonly lastWhole?: SweepRecord;
   readonly lastEnded?: SweepRecord;
+  /** While no sweep has ever ended: since when a policy is in force, if one is. */
+  readonly unsweptSince?: Date;
   readonly backlog: Backlog;
   readonly reports: ReportsReading;
 }
@@ -54,17 +56,25 @@ const DRIFT = { minimum: 20, share: 0.02 };
 
 export type FreshnessLedger = Pick<
   Ledger,
-  'sources' | 'oddities' | 'channels' | 'sweepOverview' | 'backlog' | 'reportsReading'
+  | 'sources'
+  | 'oddities'
+  | 'channels'
+  | 'sweepOverview'
+  | 'latestPolicyActivation'
+  | 'backlog'
+  | 'reportsReading'
 >;
 
 export async function readFreshness(ledger: FreshnessLedger): Promise<Freshness> {
   const { lastWhole, lastEnded } = await ledger.sweepOverview();
+  const activation = lastEnded === undefined ? await ledger.latestPolicyActivation() : undefined;
   return {
     sources: await ledger.sources(),
     oddities: await ledger.oddities(),
     channels: await ledger.channels(),
     ...(lastWhole === undefined ? {} : { lastWhole }),
     ...(lastEnded === undefined ? {} : { lastEnded }),
+    ...(activation === undefined ? {} : { unsweptSince: activation.activatedAt }),
     backlog: await ledger.backlog(),
     reports: await ledger.reportsReading(),
   };
@@ -125,8 +135,14 @@ export function channelLeftMs(channels: Freshness['channels'], now: Date): numbe
   return end === undefined ? undefined : end - now.getTime();
 }
 
-function sweepAlarms({ lastWhole, lastEnded }: Freshness, now: Date): readonly Alarm[] {
+function sweepAlarms({ lastWhole, lastEnded, unsweptSince }: Freshness, now: Date): readonly Alarm[] {
   const alarms: Alarm[] = [];
+  if (unsweptSince !== undefined && age(unsweptSince, now) > SWEEP_LATE_MS) {
+    alarms.push({
+      alarm: 'sweep-late',
+      message: `No sweep has ever ended, and the policy is in force since ${unsweptSince.toISOString()}. Look whether Cloud Scheduler calls sweep every minute, and at the log of sweep.`,
+    });
+  }
   const ended = lastWhole?.endedAt;
   if (lastEnded !== undefined && (ended === undefined || age(ended, now) > SWEEP_LATE_MS)) {
     const since = ended === undefined ? 'never' : `last at ${ended.toISOString()}`;

@@ -173,6 +173,24 @@ describe('an alarm about', () => {
     expect(await standing()).toEqual([]);
   });
 
+  test('the sweep stands when none has ever ended, thirteen hours after a policy came into force', async () => {
+    world.clock.advance(14 * HOUR_MS);
+    await channels();
+    expect(await standing(), 'nobody wants anything of it yet').toEqual([]);
+    await world.ledger.recordPolicyActivation({
+      ...{ digest: '0'.repeat(64), text: '# policy', pins: { units: {}, groups: {} } },
+      ...{ activatedBy: 'admin@acme.example', automatic: false },
+    });
+    world.clock.advance(13 * HOUR_MS);
+    await channels();
+    expect(await standing()).toEqual([]);
+    world.clock.advance(1);
+    expect(await standing()).toEqual(['sweep-late']);
+    expect(await messageOf('sweep-late')).toMatch(/No sweep has ever ended.* since 2026-/);
+    await sweep();
+    expect(await standing()).toEqual([]);
+  });
+
   test('drift stands when a sweep finds many users whom no event had told of', async () => {
     await channels();
     for (let id = 1; id <= 21; id += 1) world.directory.put({ userId: String(id) });
