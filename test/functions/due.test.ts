@@ -1,7 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createDue, type DueDeps } from '../../functions/due.ts';
+import { jsonLog } from '../../shared/adapters/log.ts';
 import { permanent } from '../../shared/errors.ts';
 import type { Reports } from '../../shared/ports/reports.ts';
+import { readConfiguration } from '../../terraform/check/configuration.ts';
 import { type Around, surround } from '../support/fakes/calls.ts';
 import {
   createWorld,
@@ -13,6 +15,7 @@ import {
   START,
   type World,
 } from '../support/fakes/world.ts';
+import { FOLDER } from '../terraform/evaluated.ts';
 import {
   bearer,
   CALLER_CLAIMS,
@@ -211,6 +214,63 @@ describe('due', () => {
       await many.close();
     }
   });
+});
+
+describe('due logs what the alerts of Terraform look for', () => {
+  inFreshWorlds();
+
+  it('one line of numbers a run, and none of an alarm while nothing is wrong', async () => {
+    await plan(ANA, 'renew', START);
+    await run();
+    expect(world.log.of('freshness')).toMatchObject([
+      { severity: 'info', fields: { dueUsers: 1, channelLeftSeconds: expect.any(Number) } },
+    ]);
+    expect(world.log.of('alarm')).toEqual([]);
+  });
+
+  it('one line for each alarm that stands, which the filter of the alert matches', async () => {
+    const written: string[] = [];
+    const refused = failing('watch', 'directory-refused', permanent('directory-refused', 'Not now.'));
+    const alarmed = await start(refused.around, { log: jsonLog((line) => written.push(line)) });
+    try {
+      await run(alarmed);
+    } finally {
+      await alarmed.close();
+    }
+    const lines = written.map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>);
+    const matched = lines.filter((line) => isMatched(filter, line));
+    expect(matched).toMatchObject([
+      { alarm: 'no-channel', message: expect.stringContaining('No notification channel is open') },
+    ]);
+    expect(matched.map((line) => label(line))).toEqual(['no-channel']);
+    expect(lines.map(({ event }) => event)).toContain('freshness');
+  });
+
+  let filter: string;
+  let label: (line: Readonly<Record<string, unknown>>) => unknown;
+  beforeAll(async () => {
+    const { blocks } = await readConfiguration(FOLDER);
+    const alerts = blocks.find(({ address }) => address === 'local.logged_alerts')?.body['value'];
+    const alert = (alerts as Record<string, { filter: string; labels: { alarm: string } }>)['freshness'];
+    filter = alert?.filter ?? '';
+    const field = /^EXTRACT\(jsonPayload\.(\w+)\)$/.exec(alert?.labels.alarm ?? '')?.[1] ?? '';
+    label = (line) => line[field];
+  });
+
+  /** The three comparisons that the filter is made of; Cloud Logging takes `severity` out of the line. */
+  function isMatched(text: string, line: Readonly<Record<string, unknown>>): boolean {
+    const severities = ['INFO', 'WARNING', 'ERROR', 'CRITICAL'];
+    return text.split(' AND ').every((comparison) => {
+      const [, service] = /^resource\.labels\.service_name="([^"]+)"$/.exec(comparison) ?? [];
+      if (service !== undefined) return service === 'due';
+      const [, least] = /^severity>=(\w+)$/.exec(comparison) ?? [];
+      if (least !== undefined)
+        return severities.indexOf(String(line['severity'])) >= severities.indexOf(least);
+      const [, field = '', value] = /^jsonPayload\.(\w+)="([^"]+)"$/.exec(comparison) ?? [];
+      if (value === undefined) throw new Error(`The filter says ${comparison}, which this cannot read.`);
+      return line[field] === value;
+    });
+  }
 });
 
 describe('due asks for an issuer’s CRL', () => {
