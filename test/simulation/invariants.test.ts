@@ -140,6 +140,16 @@ describe('the checkers find', () => {
     expect(agrees).toThrow(/has the identities/);
   });
 
+  test('somebody with identities of three addresses', () => {
+    const identitiesOf = (userId: string) =>
+      world.gmail.account(userId).identities as Map<string, { kind: 'dual'; keypairId: string }>;
+    const [use] = [...identitiesOf(ANA).values()];
+    identitiesOf(ANA).set('b-101@acme.example', use ?? expect.unreachable());
+    seen.check();
+    identitiesOf(ANA).set('c-101@acme.example', use ?? expect.unreachable());
+    expect(() => seen.check()).toThrow(/101 has identities of more than two addresses/);
+  });
+
   test('an identity on a pair that the ledger does not know', async () => {
     world.gmail.setIdentityByHand(ANA, world.gmail.addForeignPair(ANA, await materials.authority.leaf()));
     expect(agrees).toThrow(/which the ledger does not know/);

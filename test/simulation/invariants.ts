@@ -54,6 +54,7 @@ export function watch(sight: Sight): Watch {
       assertStaysRevoked(rows, revoked);
       assertCrlsGrow(sight, published);
       assertOneHolder(rows);
+      assertFewIdentities(sight);
       assertJudged(rows, rulings);
     },
   };
@@ -123,6 +124,22 @@ function assertOneHolder(rows: Rows): void {
         throw new Violated(`Certificates of ${other} and of ${leaf.userId} both name ${address}.`);
       holder.set(address, leaf.userId);
     }
+  }
+}
+
+/**
+ * At no moment has a mailbox more identities than those of the old address and the new one. Those on pairs that somebody
+ * else made do not count.
+ */
+function assertFewIdentities({ rows: look, gmail }: Sight): void {
+  const rows = look();
+  const ours = new Set([...rows.keypairs.values()].flatMap(({ keypairId }) => keypairId ?? []));
+  for (const userId of rows.users.keys()) {
+    const addresses = [...gmail.account(userId).identities].flatMap(([address, use]) =>
+      pairsOfUse(use).some((keypairId) => ours.has(keypairId)) ? [address] : [],
+    );
+    if (addresses.length > 2)
+      throw new Violated(`${userId} has identities of more than two addresses: ${addresses.join(', ')}.`);
   }
 }
 

@@ -7,7 +7,7 @@ import type { Bus } from '../../shared/ports/bus.ts';
 import { EVERYBODY } from '../../shared/ports/ledger/sweeps.ts';
 import { ACCEPT_SHRUNK } from '../../shared/sources/sweep/context.ts';
 import { CRL_URL, ISSUER_URL, type SampleAuthority } from '../pki/sample-authority.ts';
-import { ProcessDied } from '../support/fakes/calls.ts';
+import { type Around, ProcessDied } from '../support/fakes/calls.ts';
 import { memoryDatabase } from '../support/fakes/ledger/ledger.ts';
 import { drawnKeyDetector } from '../support/fakes/plain-keys.ts';
 import { createWorld, type Materials, START, type World } from '../support/fakes/world.ts';
@@ -87,9 +87,17 @@ interface Run {
 
 const ACTIONS = 30;
 
+/** A port that does not do what it should: to see that a run finds out. */
+export type Breaking = (world: World) => Around;
+const nothing: Breaking = () => (_call, perform) => perform();
+
 /** Throws with the seed in its message what went wrong first. */
-export async function simulate(seed: string, materials: SimulationMaterials): Promise<Report> {
-  const run = await begin(seed, materials);
+export async function simulate(
+  seed: string,
+  materials: SimulationMaterials,
+  breaking = nothing,
+): Promise<Report> {
+  const run = await begin(seed, materials, breaking);
   try {
     await settled(run);
     await inTrouble(run);
@@ -104,7 +112,7 @@ export async function simulate(seed: string, materials: SimulationMaterials): Pr
   }
 }
 
-async function begin(seed: string, materials: SimulationMaterials): Promise<Run> {
+async function begin(seed: string, materials: SimulationMaterials, breaking: Breaking): Promise<Run> {
   const random = dice(seed);
   let nowMs = () => START.getTime();
   let ids = 0;
@@ -141,6 +149,7 @@ async function begin(seed: string, materials: SimulationMaterials): Promise<Run>
     functions: system(world, {
       ...{ random, scheduler: gates, rows, faultPercent: 3, holdsPlainKey },
       ...{
+        broken: breaking(world),
         bus: busOf(() => run),
         policy: () => company.policy,
         pass: (waitMs) => world.clock.advance(waitMs),

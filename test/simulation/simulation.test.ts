@@ -4,9 +4,11 @@
  */
 import { randomInt } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { permanent } from '../../shared/errors.ts';
+import type { KeyService } from '../../shared/ports/key-service.ts';
 import { sampleAuthority } from '../pki/sample-authority.ts';
 import { freshKeys, keyPoolOfPairs } from '../support/fakes/key-pool.ts';
-import { type Report, type SimulationMaterials, simulate } from './simulate.ts';
+import { type Breaking, type Report, type SimulationMaterials, simulate } from './simulate.ts';
 
 const setting = (name: string, usual: number): number =>
   Number(process.env[`SEALWRIGHT_SIMULATION_${name}`] ?? usual);
@@ -58,5 +60,51 @@ describe('the system under simulation', () => {
   test('runs alike from one seed, to the last step', async () => {
     const [one, other] = [await simulate('1', materials), await simulate('1', materials)];
     expect(one.trace).toEqual(other.trace);
+  });
+});
+
+/** Ports that break a promise, and what a run says of it: at the next step, but for the last, which only the end can show. */
+const BROKEN: readonly { readonly name: string; readonly breaking: Breaking; readonly said: RegExp }[] = [
+  {
+    name: 'a key service that answers the key as it was given, which is then written',
+    breaking:
+      () =>
+      async ({ method, args }, perform) => {
+        const answer = await perform();
+        if (method !== 'wrapPrivateKey') return answer;
+        const [{ privateKeyDer }] = args as Parameters<KeyService['wrapPrivateKey']>;
+        return { ...(answer as object), wrappedKey: Buffer.from(privateKeyDer).toString('base64') };
+      },
+    said: /A plain key in ledger\.recordKey/,
+  },
+  {
+    name: 'mailboxes that have more identities as soon as nobody looks',
+    breaking:
+      ({ ledger, gmail }) =>
+      async ({ method }, perform) => {
+        const answer = await perform();
+        if (method !== 'releaseLease') return answer;
+        for (const { user } of await ledger.users()) {
+          const identities = gmail.account(user?.userId ?? '').identities as Map<string, unknown>;
+          for (const [address, use] of [...identities])
+            for (const name of ['more', 'still-more']) identities.set(`${name}-${address}`, use);
+        }
+        return answer;
+      },
+    said: /has identities of more than two addresses/,
+  },
+  {
+    name: 'mailboxes that refuse everything for ever, so that nobody arrives',
+    breaking: () => async (call, perform) => {
+      if (call.port === 'gmail') throw permanent('gmail-refused', 'Refused for ever.');
+      return await perform();
+    },
+    said: /and not ready/,
+  },
+];
+
+describe('a run throws, naming the promise, under', () => {
+  test.each(BROKEN)('$name', { timeout: 60_000 }, async ({ breaking, said }) => {
+    await expect(simulate('1', materials, breaking)).rejects.toThrow(said);
   });
 });

@@ -18,7 +18,7 @@ import type { Signer } from '../../shared/pki/signer.ts';
 import type { Bus } from '../../shared/ports/bus.ts';
 import type { Signing } from '../../shared/ports/signing.ts';
 import { seededRandom } from '../pki/sample-authority.ts';
-import { type PortCall, surround } from '../support/fakes/calls.ts';
+import { type Around, type PortCall, surround } from '../support/fakes/calls.ts';
 import type { Rows } from '../support/fakes/ledger/rows.ts';
 import type { World } from '../support/fakes/world.ts';
 import { BEHIND_IAM, call } from '../support/invocation.ts';
@@ -37,6 +37,8 @@ export interface Settings {
   /** How often a call fails, in percent. */
   readonly faultPercent: number;
   readonly holdsPlainKey: (value: unknown) => boolean;
+  /** Stands right before each port. */
+  readonly broken: Around;
   /** Where hints and requests for a CRL go. */
   readonly bus: Bus;
   readonly policy: () => Policy;
@@ -56,7 +58,9 @@ export function system(world: World, settings: Settings): MakeFunctions {
   const random = seededRandom(`serials ${settings.random.fraction()}`);
   return (worker) => {
     const through = <T extends object>(port: string, target: T): T =>
-      surround(port, target, (call, perform) => atGate(settings, worker, call, perform));
+      surround(port, target, (call, perform) =>
+        atGate(settings, worker, call, () => settings.broken(call, perform)),
+      );
     const ledger = through('ledger', world.ledger);
     const directory = through('directory', world.directory);
     const bus = through('bus', settings.bus);
