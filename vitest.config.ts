@@ -2,8 +2,10 @@ import { defineConfig } from 'vitest/config';
 
 const base = { testTimeout: 30_000, hookTimeout: 60_000, pool: 'forks' } as const;
 
-/** Whole systems of several processes, each of which fills a core: one file at a time, after everything else. */
+/** Whole systems of several processes, which mostly wait for one another. */
 const SYSTEMS = ['test/stories/**/*.test.ts', 'test/build/**/*.test.ts', 'test/cli/launcher.test.ts'];
+/** Campaigns of a minute and more in one process, which fill a core: beside the systems, which leave one. */
+const CAMPAIGNS = ['model', 'crash', 'simulation'].map((room) => `test/${room}/**/*.test.ts`);
 /** Rooms that keep nothing in the process, so that their files may share one and load each module once. */
 const SHARING = ['pki', 'plan', 'config'].map((room) => `test/${room}/**/*.test.ts`);
 /** These need a server and have commands of their own. */
@@ -28,12 +30,18 @@ export default defineConfig({
           ...base,
           name: 'rooms',
           include: ['test/**/*.test.ts'],
-          exclude: [...SHARING, ...SYSTEMS, ...SERVERS],
+          exclude: [...SHARING, ...SYSTEMS, ...CAMPAIGNS, ...SERVERS],
           sequence: { groupOrder: 1 },
         },
       },
       {
-        test: { ...base, name: 'systems', include: SYSTEMS, maxWorkers: 1, sequence: { groupOrder: 2 } },
+        test: {
+          ...base,
+          name: 'systems and campaigns',
+          include: [...SYSTEMS, ...CAMPAIGNS],
+          maxWorkers: 3,
+          sequence: { groupOrder: 2 },
+        },
       },
     ],
   },
