@@ -124,6 +124,16 @@ locals {
       duration     = "300s"
       text         = "Pub/Sub holds events that directory-event has not acknowledged; its log says why. During a rollout a few minutes are usual."
     }
+    # A revocation is to be public within a minute.
+    "crl_undelivered" = {
+      title        = "requests for a CRL wait"
+      condition    = "The oldest request for a CRL waits for ten minutes"
+      metric       = "oldest_unacked_message_age"
+      subscription = google_pubsub_subscription.push["crl-requests-push"].name
+      threshold    = 600
+      duration     = "300s"
+      text         = "Pub/Sub holds requests that publish-crl has not acknowledged: revocations are not public. Its log says why; docs/runbooks/ca.md has the findings."
+    }
   }
 }
 

@@ -456,6 +456,15 @@ describe('Pub/Sub', () => {
     );
   });
 
+  test('alarms where messages of any push subscription wait', () => {
+    const watched = Object.values(local('waiting_alerts')).map((alert) => JSON.stringify(alert));
+    for (const name of Object.keys(local('push_subscriptions')))
+      expect(
+        watched.filter((alert) => alert.includes(`push[\\"${name}\\"]`) && alert.includes('oldest_unacked')),
+        name,
+      ).toHaveLength(1);
+  });
+
   test('may itself publish dead letters and acknowledge what it moved', () => {
     expect(body('local.pubsub_service_agent')['value']).toBe(
       'serviceAccount:service-${var.project.number}@gcp-sa-pubsub.iam.gserviceaccount.com',
