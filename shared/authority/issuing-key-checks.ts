@@ -1,12 +1,13 @@
 /** What is asked of the key and of the clock before an issuer is made, whichever way it comes. Nothing is written here. */
 import { createHash } from 'node:crypto';
-import { invalidInput } from '../errors.ts';
 import { readIssuer } from '../pki/certificate.ts';
 import { sameBytes } from '../pki/der-reader.ts';
 import { sharedWithKnownKeys } from '../pki/known-keys.ts';
+import { chainFinding } from '../pki/lint-chain.ts';
 import { sharedAmong } from '../pki/weak-key.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Ledger } from '../ports/ledger.ts';
+import { refused, refusedBy } from './new-issuer.ts';
 
 /** Clocks of machines differ; this much is nothing. */
 const TOLERATED_MS = 5 * 60_000;
@@ -55,25 +56,22 @@ export async function assertIssuingKeyIsNew(
       `This key was revoked for compromise at ${blocked.blockedAt.toISOString()} with certificate ${blocked.serialHex} and is never certified again: take another key.`,
     );
   }
-  const others = (await ledger.issuers()).filter((issuer) => issuer.issuerId !== issuerId);
-  const spkiOf = new Map(
-    others.map((one) => [one.issuerId, readIssuer(one.certificateDer).certificate.spkiDer]),
-  );
-  for (const { issuerId: other, state } of others) {
-    if (!sameBytes(spkiOf.get(other) ?? new Uint8Array(), spkiDer)) continue;
+  const others = (await ledger.issuers())
+    .filter((issuer) => issuer.issuerId !== issuerId)
+    .map((issuer) => ({ ...issuer, spkiDer: readIssuer(issuer.certificateDer).certificate.spkiDer }));
+  const same = others.find((other) => sameBytes(other.spkiDer, spkiDer));
+  if (same !== undefined) {
     throw refused(
       'key-of-another-issuer',
-      `This key is the key of issuer ${other} (${state}): an issuer has a key of its own, because CRLs of both would carry one name and key and each would lack what the other lists. Take another key${state === 'prepared' ? ', or go on with that issuer: "sealwright ca roll --activate" puts it in force' : ''}.`,
+      `This key is the key of issuer ${same.issuerId} (${same.state}): an issuer has a key of its own, because CRLs of both would carry one name and key and each would lack what the other lists. Take another key${same.state === 'prepared' ? ', or go on with that issuer: "sealwright ca roll --activate" puts it in force' : ''}.`,
     );
   }
   const weakness =
-    (await sharedWithKnownKeys(ledger, spkiDer)) ?? (await sharedAmong(spkiDer, once([...spkiOf.values()])));
-  if (weakness !== undefined) throw refused('chain-weak-key', weakness.sentence);
+    (await sharedWithKnownKeys(ledger, spkiDer)) ??
+    (await sharedAmong(spkiDer, once(others.map((other) => other.spkiDer))));
+  if (weakness !== undefined) throw refusedBy(chainFinding('chain-weak-key', weakness.sentence), 1);
 }
 
 async function* once<T>(page: T): AsyncGenerator<T> {
   yield page;
 }
-
-const refused = (rule: string, message: string) =>
-  invalidInput('settings-invalid', message, { details: { rule } });

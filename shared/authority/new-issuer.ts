@@ -101,12 +101,14 @@ const place = ({ rule }: ChainFinding): number => {
   return index < 0 ? FIRST.length : index;
 };
 
-function refusedBy(finding: ChainFinding, count: number) {
+/** By a rule of the chain linter, in its words; `count` findings there are in all. */
+export function refusedBy(finding: ChainFinding, count: number) {
   const more = count > 1 ? ` (and ${count - 1} more; "sealwright lint FILE" lists all)` : '';
   return refused(finding.rule, `${finding.sentence} Found: ${finding.found}. ${finding.fix}${more}`);
 }
 
-const refused = (rule: string, message: string) =>
+/** Why no issuer is made of what was given: `settings-invalid` (invalid-input) with `details.rule`. */
+export const refused = (rule: string, message: string) =>
   invalidInput('settings-invalid', message, { details: { rule } });
 
 const spkiOf = (der: Uint8Array): Uint8Array => {
