@@ -34,7 +34,7 @@ const deviceKeyRecord = (row: DeviceKeyRow): DeviceKeyRecord => ({
 
 /** Device keys of each user, oldest first. */
 export const DEVICE_KEYS = userRecords<DeviceKeyRow, DeviceKeyRecord>(
-  `SELECT ${COLUMNS} FROM device_keys WHERE user_id = ANY($1) ORDER BY position`,
+  (these) => `SELECT ${COLUMNS} FROM device_keys WHERE user_id = ${these} ORDER BY position`,
   deviceKeyRecord,
   { spki_der: 'bytes', created_at: 'instant', withdrawn_at: 'instant' },
 );

@@ -46,7 +46,7 @@ const importedCertificate = (row: ImportRow): ImportedCertificate => ({
 
 /** Imported certificates of each user, oldest import first. */
 export const IMPORTS = userRecords<ImportRow, ImportedCertificate>(
-  `${SELECT} WHERE i.user_id = ANY($1) ORDER BY i.position`,
+  (these) => `${SELECT} WHERE i.user_id = ${these} ORDER BY i.position`,
   importedCertificate,
   { spki_der: 'bytes', created_at: 'instant', not_before: 'instant', not_after: 'instant' },
 );

@@ -43,10 +43,12 @@ const moveOf = (row: MoveRow): KeyMove => ({
 
 /** Open moves of each user, in the order of their certificates. */
 export const OPEN_MOVES = userRecords<MoveRow, KeyMove>(
-  `SELECT move.job_id, move.user_id, move.serial_hex, job.from_url, job.to_url, job.disable_old, job.requested_by,
+  (
+    these,
+  ) => `SELECT move.job_id, move.user_id, move.serial_hex, job.from_url, job.to_url, job.disable_old, job.requested_by,
               move.wrapped_key
          FROM key_moves AS move JOIN key_move_jobs AS job USING (job_id) JOIN pair_certificates AS certificate USING (serial_hex)
-        WHERE move.user_id = ANY($1) AND move.state = 'open' ORDER BY certificate.position`,
+        WHERE move.user_id = ${these} AND move.state = 'open' ORDER BY certificate.position`,
   moveOf,
   {},
 );

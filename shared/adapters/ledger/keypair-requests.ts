@@ -54,8 +54,8 @@ const viewOf = (row: RequestRow): KeypairRequestView => ({
 
 /** Requests of each user that wait to be carried out, oldest first. */
 export const CONFIRMED_REQUESTS = userRecords<RequestRow, KeypairRequest>(
-  `SELECT ${COLUMNS} FROM keypair_requests
-        WHERE user_id = ANY($1) AND state = 'confirmed' ORDER BY requested_at, request_id`,
+  (these) => `SELECT ${COLUMNS} FROM keypair_requests
+        WHERE user_id = ${these} AND state = 'confirmed' ORDER BY requested_at, request_id`,
   requestOf,
   { requested_at: 'instant', confirmed_at: 'instant' },
 );

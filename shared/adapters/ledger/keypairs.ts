@@ -30,10 +30,10 @@ const keypairRecord = (row: KeypairRow): KeypairRecord => ({
 
 /** Keypairs of each user, in the order of their leaves and imported certificates. */
 export const KEYPAIRS = userRecords<KeypairRow, KeypairRecord>(
-  `SELECT pair.serial_hex, pair.user_id, pair.state, pair.keypair_id, pair.disabled_at,
+  (these) => `SELECT pair.serial_hex, pair.user_id, pair.state, pair.keypair_id, pair.disabled_at,
               pair.disabled_because
          FROM keypairs AS pair JOIN pair_certificates AS certificate USING (serial_hex)
-        WHERE pair.user_id = ANY($1) ORDER BY certificate.position`,
+        WHERE pair.user_id = ${these} ORDER BY certificate.position`,
   keypairRecord,
   { disabled_at: 'instant' },
 );

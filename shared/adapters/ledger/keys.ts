@@ -59,9 +59,9 @@ function keyRecord(row: KeyRow): UserKeyRecord {
 
 /** Keys of each user that certificates are issued over, oldest first, each with its newest blob. Imported ones are apart. */
 export const KEYS = userRecords<KeyRow, UserKeyRecord>(
-  `SELECT ${NEWEST_KEY_COLUMNS} FROM user_keys
+  (these) => `SELECT ${NEWEST_KEY_COLUMNS} FROM user_keys
          LEFT JOIN (SELECT key_id, wrapped_key FROM newest_wrapped_keys) n USING (key_id)
-        WHERE user_id = ANY($1) AND NOT imported ORDER BY position`,
+        WHERE user_id = ${these} AND NOT imported ORDER BY position`,
   keyRecord,
   { spki_der: 'bytes', created_at: 'instant' },
 );

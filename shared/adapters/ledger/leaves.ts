@@ -77,7 +77,7 @@ const leafRecord = (row: LeafRow): LeafRecord => ({
 
 /** Leaves of each user, in the order they were intended. */
 export const LEAVES = userRecords<LeafRow, LeafRecord>(
-  `${SELECT_LEAVES} WHERE leaf.user_id = ANY($1) ORDER BY leaf.position`,
+  (these) => `${SELECT_LEAVES} WHERE leaf.user_id = ${these} ORDER BY leaf.position`,
   leafRecord,
   {
     not_before: 'instant',

@@ -23,8 +23,8 @@ const noticeRecord = (row: NoticeRow): NoticeRecord => ({
 
 /** Open notices of each user, oldest first. */
 export const OPEN_NOTICES = userRecords<NoticeRow, NoticeRecord>(
-  `SELECT user_id, notice_key, kind, message, since FROM notices
-        WHERE user_id = ANY($1) AND resolved_at IS NULL ORDER BY since, notice_key`,
+  (these) => `SELECT user_id, notice_key, kind, message, since FROM notices
+        WHERE user_id = ${these} AND resolved_at IS NULL ORDER BY since, notice_key`,
   noticeRecord,
   { since: 'instant' },
 );

@@ -15,15 +15,15 @@ type JsonRow = Readonly<Record<string, unknown>>;
 
 /** One kind of record. */
 export interface UserRecords<Item> {
-  /** SELECT with a column `user_id`, of the users in the array `$1`, in order. */
-  readonly sql: string;
+  /** SELECT with a column `user_id`, of those for whom it equals `these`, in order. */
+  readonly sql: (these: string) => string;
   /** The records of each user, in the order of the rows. */
   readonly byUser: (rows: readonly JsonRow[]) => ReadonlyMap<string, readonly Item[]>;
 }
 
 /** `encodings` names every column of `Row` that holds an instant or bytes; the compiler misses those left out. */
 export const userRecords = <Row extends { readonly user_id: string }, Item>(
-  sql: string,
+  sql: (these: string) => string,
   itemOf: (row: Row) => Item,
   encodings: Encodings<Row>,
 ): UserRecords<Item> => ({
@@ -58,18 +58,27 @@ type Read<Kinds> = {
     : never;
 };
 
-/** One statement over all kinds; answers a function that runs it. */
+/**
+ * One statement over all kinds; answers a function that runs it. One user is asked for by `=`: over an array, of whose length nothing
+ * is known, PostgreSQL plans the statement anew each time, which takes it longer than to run it.
+ */
 export const readingTogether = <Kinds extends Readonly<Record<string, UserRecords<unknown>>>>(
   kinds: Kinds,
 ) => {
-  const columns = Object.entries(kinds).map(
-    ([kind, { sql }]) => `(SELECT json_agg(found) FROM (${sql}) AS found) AS "${kind}"`,
-  );
-  const statement = `SELECT ${columns.join(',\n')}`;
+  const statementOf = (these: string): string => {
+    const columns = Object.entries(kinds).map(
+      ([kind, { sql }]) => `(SELECT json_agg(found) FROM (${sql(these)}) AS found) AS "${kind}"`,
+    );
+    return `SELECT ${columns.join(',\n')}`;
+  };
+  const [ofOne, ofMany] = [statementOf('$1'), statementOf('ANY($1)')];
   return async (queries: Queries, userIds: readonly string[]): Promise<Read<Kinds>> => {
-    const [row] = await queries.query<Readonly<Record<string, readonly JsonRow[] | null>>>(statement, [
-      userIds,
-    ]);
+    const [only, another] = userIds;
+    const isOne = only !== undefined && another === undefined;
+    const [row] = await queries.query<Readonly<Record<string, readonly JsonRow[] | null>>>(
+      isOne ? ofOne : ofMany,
+      [isOne ? only : userIds],
+    );
     return Object.fromEntries(
       Object.entries(kinds).map(([kind, { byUser }]) => [kind, byUser(row?.[kind] ?? [])]),
     ) as Read<Kinds>;

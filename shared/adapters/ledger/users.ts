@@ -64,7 +64,7 @@ const userRecord = (row: UserRow): UserRecord => ({
 
 const readLedgers = readingTogether({
   users: userRecords<UserRow, UserRow>(
-    `SELECT ${USER_COLUMNS} FROM ${USERS} WHERE user_id = ANY($1)`,
+    (these) => `SELECT ${USER_COLUMNS} FROM ${USERS} WHERE user_id = ${these}`,
     (row) => row,
     {
       since: 'instant',

@@ -35,10 +35,10 @@ const wishRecord = (row: WishRow): WishRecord => ({
 
 /** Open wishes of each user, oldest first. */
 export const OPEN_WISHES = userRecords<WishRow, WishRecord>(
-  `SELECT wish.wish_id, wish.user_id, wish.job_id, job.reason, job.requested_by, job.requested_at,
+  (these) => `SELECT wish.wish_id, wish.user_id, wish.job_id, job.reason, job.requested_by, job.requested_at,
               job.invalidity_date, job.disable_keypairs
          FROM wishes AS wish JOIN jobs AS job USING (job_id)
-        WHERE wish.user_id = ANY($1) AND wish.state = 'open'
+        WHERE wish.user_id = ${these} AND wish.state = 'open'
         ORDER BY job.requested_at, wish.wish_id`,
   wishRecord,
   { requested_at: 'instant', invalidity_date: 'instant' },
