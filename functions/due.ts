@@ -103,7 +103,10 @@ function rotationFollower(deps: DueDeps): (eventId: string) => Promise<void> {
 async function hintDueUsers(deps: DueDeps, eventId: string): Promise<number> {
   const due = await deps.ledger.dueUsers(USERS_PER_RUN);
   await deps.bus.publishHints(
-    due.map(({ userId, nextAction }) => ({ userId, cause: { source: 'due', eventId, event: nextAction } })),
+    due.map(({ userId, nextAction, cause = { source: 'due', eventId, event: nextAction } }) => ({
+      userId,
+      cause,
+    })),
   );
   return due.length;
 }

@@ -192,7 +192,7 @@ export async function revokeDevice(
       deps.ledger.recordRetirement(lease, { serialHex: leaf.serialHex, reason, dueAt: deps.clock.now() }),
     );
   }
-  await deps.ledger.withdrawDeviceKey(keyId);
+  await deps.ledger.withdrawDeviceKey(keyId, admin);
   await announce(deps, admin, key, 'device-revoked', `${admin} revokes "${key.device}" (${reason}).`);
   return { status: 202, body: await viewOf(deps, await deviceOf(deps, keyId)) };
 }
@@ -211,7 +211,7 @@ async function underLease(
     await write(lease);
   } finally {
     // The first time it may stay ours because somebody asked for a look; the hint that follows is that look.
-    while ((await deps.ledger.releaseLease(lease)) === 'look-again');
+    while ((await deps.ledger.releaseLease(lease)) !== 'released');
   }
 }
 

@@ -44,7 +44,7 @@ export async function keepCheckpoints(deps: CheckpointDeps): Promise<void> {
     const issuer = await deps.ledger.activeIssuer();
     if (issuer !== undefined) await keepUnderLease(deps, issuer);
   } finally {
-    if ((await deps.ledger.releaseLease(lease)) === 'look-again') await deps.ledger.releaseLease(lease);
+    if ((await deps.ledger.releaseLease(lease)) !== 'released') await deps.ledger.releaseLease(lease);
   }
 }
 

@@ -97,7 +97,7 @@ export async function publishCrl(
   } finally {
     clearInterval(heartbeat);
     // Whoever was turned away retries by itself; its request for one more look is answered by that.
-    if ((await deps.ledger.releaseLease(lease)) === 'look-again') await deps.ledger.releaseLease(lease);
+    if ((await deps.ledger.releaseLease(lease)) !== 'released') await deps.ledger.releaseLease(lease);
   }
 }
 

@@ -147,13 +147,16 @@ export interface Ledger
   // --- leases -------------------------------------------------------------------------------------------------
   /**
    * Takes the lease on `user:ID` or `issuer:ID`, or answers undefined when somebody else holds it (and, for users, asks
-   * them to look once more).
+   * them to look once more, for the sake of `cause`).
    */
-  acquireLease(subject: string, durationMs: number): Promise<Lease | undefined>;
+  acquireLease(subject: string, durationMs: number, cause?: Cause): Promise<Lease | undefined>;
   /** Extends it; throws `lease-lost` when it is no longer ours. */
   renewLease(lease: Lease, durationMs: number): Promise<void>;
-  /** Gives it back. `look-again`: somebody asked while we held it; the lease stays ours and the caller looks once more. */
-  releaseLease(lease: Lease): Promise<'released' | 'look-again'>;
+  /**
+   * Gives it back. `again`: somebody asked while we held it; the lease stays ours and the caller looks once more, for the sake
+   * of the last one who asked and said for what.
+   */
+  releaseLease(lease: Lease): Promise<'released' | { readonly again: Cause | undefined }>;
 
   // --- users --------------------------------------------------------------------------------------------------
   readUser(userId: string): Promise<UserLedger>;
@@ -202,8 +205,13 @@ export interface Ledger
       audit?: AuditEntry;
     },
   ): Promise<void>;
-  /** Ids of users whose `nextActionAt` has come, or who were asked about while a lease that has expired was held. */
-  dueUsers(limit: number): Promise<readonly { readonly userId: string; readonly nextAction: string }[]>;
+  /**
+   * Ids of users whose `nextActionAt` has come, or who were asked about while a lease that has expired was held; then with the
+   * cause of whoever asked.
+   */
+  dueUsers(
+    limit: number,
+  ): Promise<readonly { readonly userId: string; readonly nextAction: string; readonly cause?: Cause }[]>;
 
   // --- keys, leaves, keypairs ---------------------------------------------------------------------------------
   recordKey(lease: Lease, key: NewUserKey): Promise<void>;

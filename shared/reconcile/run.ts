@@ -39,19 +39,21 @@ const HOUR_MS = 3_600_000;
  * state is recorded, so that the event is delivered again; a step that needs a human does not throw.
  */
 export async function reconcile(deps: ReconcileDeps, userId: string, cause: Cause): Promise<RunOutcome> {
-  const lease = await deps.ledger.acquireLease(`user:${userId}`, deps.leaseMs);
+  const lease = await deps.ledger.acquireLease(`user:${userId}`, deps.leaseMs, cause);
   if (lease === undefined) return { kind: 'busy' };
   using heartbeat = beat(deps, lease);
   try {
     if (lease.takenOver === true) await tellInterrupted(deps, userId, cause);
-    let outcome: RunOutcome;
-    do {
-      outcome = await look(deps, lease, userId, cause);
+    let whose = cause;
+    for (;;) {
+      const outcome = await look(deps, lease, userId, whose);
       heartbeat.check();
-    } while ((await deps.ledger.releaseLease(lease)) === 'look-again');
-    return outcome;
+      const released = await deps.ledger.releaseLease(lease);
+      if (released === 'released') return outcome;
+      whose = released.again ?? cause;
+    }
   } catch (error) {
-    await giveBack(deps, lease, error);
+    await giveBack(deps, lease, userId, error);
     throw error;
   }
 }
@@ -67,11 +69,20 @@ async function tellInterrupted(deps: ReconcileDeps, userId: string, cause: Cause
   await deps.ledger.audit({ userId, cause, step: 'look-interrupted', reason, outcome: 'failed' });
 }
 
-/** After a failure the event is delivered again, which is one more look too: a request for one is answered by that. */
-async function giveBack(deps: ReconcileDeps, lease: Lease, failure: unknown): Promise<void> {
+/**
+ * After a failure the event is delivered again, which is one more look too: a request for one is answered by that. What that look
+ * does has the first event for its cause, so the trail says who asked meanwhile.
+ */
+async function giveBack(deps: ReconcileDeps, lease: Lease, userId: string, failure: unknown): Promise<void> {
   if (isSealwrightError(failure) && failure.code === 'lease-lost') return;
   try {
-    if ((await deps.ledger.releaseLease(lease)) === 'look-again') await deps.ledger.releaseLease(lease);
+    const released = await deps.ledger.releaseLease(lease);
+    if (released === 'released') return;
+    await deps.ledger.releaseLease(lease);
+    const { again: cause } = released;
+    if (cause === undefined || (await deps.ledger.readUser(userId)).user === undefined) return;
+    const reason = 'Asked for a look while another one failed: the retry of that one answers both.';
+    await deps.ledger.audit({ userId, cause, step: 'look-put-off', reason, outcome: 'ignored' });
   } catch (error) {
     // The lease runs out by itself; what went wrong first is what the caller must hear.
     deps.log.warning('lease-not-released', { subject: lease.subject, message: String(error) });

@@ -67,7 +67,7 @@ export async function keepChannels(deps: WatchChannelDeps): Promise<ChannelRepor
     const stopped = (await stopAll(deps, over)) + (await stopStrays(deps));
     return { open: fresh.length + opened.length, opened: opened.length, stopped };
   } finally {
-    if ((await deps.ledger.releaseLease(lease)) === 'look-again') await deps.ledger.releaseLease(lease);
+    if ((await deps.ledger.releaseLease(lease)) !== 'released') await deps.ledger.releaseLease(lease);
   }
 }
 

@@ -88,8 +88,15 @@ export const deviceKeyContract = (open: () => Promise<Database>): void => {
 
     it('asks whoever works on its user to look again', async () => {
       const lease = await enter('1');
+      const { keyId } = await ledger.recordDeviceKey(request('1'));
+      const cause = { source: 'admin', eventId: keyId, actor: request('1').requestedBy };
+      expect(await ledger.releaseLease(lease)).toEqual({ again: { ...cause, event: 'device-requested' } });
       await ledger.recordDeviceKey(request('1'));
-      expect(await ledger.releaseLease(lease)).toBe('look-again');
+      expect(await ledger.releaseLease(lease)).toEqual({ again: { ...cause, event: 'device-requested' } });
+      await ledger.withdrawDeviceKey(keyId, 'ops@acme.example');
+      expect(await ledger.releaseLease(lease)).toEqual({
+        again: { ...cause, event: 'device-revoked', actor: 'ops@acme.example' },
+      });
     });
 
     it('is the same one when it is asked for again, and nobody else’s', async () => {
@@ -107,12 +114,14 @@ export const deviceKeyContract = (open: () => Promise<Database>): void => {
     it('can be taken back, once and for good', async () => {
       await enter('1');
       const { keyId } = await ledger.recordDeviceKey(request('1'));
-      await ledger.withdrawDeviceKey(keyId);
+      await ledger.withdrawDeviceKey(keyId, 'ops@acme.example');
       now = new Date(START.getTime() + 1000);
-      await ledger.withdrawDeviceKey(keyId);
+      await ledger.withdrawDeviceKey(keyId, 'ops@acme.example');
       expect((await ledger.readDeviceKey(keyId))?.withdrawnAt).toEqual(START);
       await expect(ledger.recordDeviceKey(request('1'))).rejects.toEqual(permanently('conflict'));
-      await expect(ledger.withdrawDeviceKey('other')).rejects.toEqual(permanently('not-found'));
+      await expect(ledger.withdrawDeviceKey('other', 'ops@acme.example')).rejects.toEqual(
+        permanently('not-found'),
+      );
     });
 
     it('has leaves that say so, and never has a wrapped key', async () => {
@@ -142,7 +151,7 @@ export const deviceKeyContract = (open: () => Promise<Database>): void => {
       const { keyId } = await ledger.recordDeviceKey(request('1'));
       await ledger.recordLeafIntent(lease, intent('1', '0d01', { keyId, holder: 'device' }));
       await ledger.recordRevocation(lease, { serialHex: '0d01', reason: 'keyCompromise' });
-      await ledger.withdrawDeviceKey(keyId);
+      await ledger.withdrawDeviceKey(keyId, 'ops@acme.example');
       await expect(database.query(statement)).rejects.toThrow();
     });
   });

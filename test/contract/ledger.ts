@@ -38,6 +38,14 @@ const ISSUER: IssuerRecord = {
 
 const CAUSE = { source: 'watch', eventId: 'message-1', event: 'add' } as const;
 
+const LEFT = {
+  source: 'audit',
+  eventId: 'entry-2',
+  event: 'MOVE_USER_TO_ORG_UNIT',
+  actor: 'ops@acme.example',
+  at: new Date('2027-03-01T08:59:59.123Z'),
+} as const;
+
 /** As in a CRL: each serial as a DER INTEGER. The rest of a TBSCertList does not matter here. */
 const tbsListing = (serials: readonly string[]): Uint8Array =>
   Uint8Array.from(serials.flatMap((serial) => [0x02, serial.length / 2, ...Buffer.from(serial, 'hex')]));
@@ -221,10 +229,25 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       const lease = await take('user:1');
       await elsewhere.acquireLease('user:1', LEASE_MS);
       await elsewhere.acquireLease('user:1', LEASE_MS);
-      expect(await ledger.releaseLease(lease)).toBe('look-again');
+      expect(await ledger.releaseLease(lease)).toEqual({ again: undefined });
       await ledger.renewLease(lease, LEASE_MS);
       expect(await ledger.releaseLease(lease)).toBe('released');
       await take('user:1', elsewhere);
+    });
+
+    it('tells for whose sake that look is, the last who said so, and each of them once', async () => {
+      const lease = await take('user:1');
+      await elsewhere.acquireLease('user:1', LEASE_MS, { source: 'sweep', eventId: '7', event: 'moved' });
+      await elsewhere.acquireLease('user:1', LEASE_MS, LEFT);
+      await elsewhere.acquireLease('user:1', LEASE_MS);
+      expect(await ledger.releaseLease(lease)).toEqual({ again: LEFT });
+      await elsewhere.acquireLease('user:1', LEASE_MS);
+      expect(await ledger.releaseLease(lease)).toEqual({ again: undefined });
+      await elsewhere.acquireLease('user:1', LEASE_MS, { source: 'watch', eventId: '8', event: '\ud800' });
+      expect(await ledger.releaseLease(lease)).toMatchObject({ again: { eventId: '8' } });
+      expect(await ledger.releaseLease(lease)).toBe('released');
+      const next = await take('user:1');
+      expect(await ledger.releaseLease(next)).toBe('released');
     });
 
     it('taken over by the one who asks owes no further look', async () => {
@@ -242,12 +265,19 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
 
     it('given back after it expired leaves the request of whoever asked to `dueUsers`', async () => {
       const lease = await take('user:1');
-      await elsewhere.acquireLease('user:1', LEASE_MS);
+      await elsewhere.acquireLease('user:1', LEASE_MS, LEFT);
       await expire(lease);
       expect(await ledger.releaseLease(lease)).toBe('released');
-      expect(await ledger.dueUsers(10)).toEqual([{ userId: '1', nextAction: 'look-again' }]);
+      expect(await ledger.dueUsers(10)).toEqual([{ userId: '1', nextAction: 'look-again', cause: LEFT }]);
       await ledger.releaseLease(await take('user:1'));
       expect(await ledger.dueUsers(10)).toEqual([]);
+    });
+
+    it('whose holder died leaves that request to `dueUsers` too', async () => {
+      const lease = await take('user:1');
+      await elsewhere.acquireLease('user:1', LEASE_MS, LEFT);
+      await expire(lease);
+      expect(await ledger.dueUsers(10)).toEqual([{ userId: '1', nextAction: 'look-again', cause: LEFT }]);
     });
 
     it('is on a user, an issuer or a named job and nothing else', async () => {
@@ -940,8 +970,10 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
 
     it('makes whoever is working on one of its users look again', async () => {
       const lease = await enter('1');
-      await ask(['1']);
-      expect(await ledger.releaseLease(lease)).toBe('look-again');
+      const { jobId } = await ask(['1']);
+      expect(await ledger.releaseLease(lease)).toMatchObject({
+        again: { source: 'admin', eventId: jobId, event: 'rekey' },
+      });
     });
 
     it('tells how far it is, in the order asked for, and what waits for what', async () => {

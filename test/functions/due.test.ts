@@ -193,7 +193,21 @@ describe('due', () => {
     await world.ledger.acquireLease(`user:${ANA}`, 60_000);
     await world.expireLeases();
     await run();
-    expect(world.bus.hints).toMatchObject([{ userId: ANA, cause: { event: 'look-again' } }]);
+    expect(world.bus.hints).toMatchObject([{ userId: ANA, cause: { source: 'due', event: 'look-again' } }]);
+  });
+
+  it('hints for the sake of whoever asked, where they said for what', async () => {
+    const cause = {
+      source: 'audit',
+      eventId: 'entry-1',
+      event: 'DELETE_USER',
+      actor: 'ops@acme.example',
+    } as const;
+    await world.ledger.acquireLease(`user:${ANA}`, 60_000);
+    await world.ledger.acquireLease(`user:${ANA}`, 60_000, cause);
+    await world.expireLeases();
+    await run();
+    expect(world.bus.hints).toEqual([{ userId: ANA, cause }]);
   });
 
   it('hints at a thousand users a run, and says how many', async () => {

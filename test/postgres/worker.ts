@@ -75,7 +75,7 @@ const contend = async (process: string, startMs: number, userIds: readonly strin
         await countUp(ledger, lease, userId);
         looks += 1;
         say({ userId, fence: String(lease.fence), saw: String(last?.asked) });
-      } while ((await ledger.releaseLease(lease)) === 'look-again' && looks < 1000);
+      } while ((await ledger.releaseLease(lease)) !== 'released' && looks < 1000);
     }
   };
   // Several pieces of work in one process must exclude each other as well.

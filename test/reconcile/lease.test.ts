@@ -1,13 +1,15 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { isSealwrightError } from '../../shared/errors.ts';
+import { isSealwrightError, retryable } from '../../shared/errors.ts';
 import type { Lease } from '../../shared/ports/ledger.ts';
+import { reconcile } from '../../shared/reconcile/run.ts';
 import { changesSomething } from '../crash/effects.ts';
 import { type PortCall, surround } from '../support/fakes/calls.ts';
-import { createWorld, type Materials, makeMaterials, type World } from '../support/fakes/world.ts';
+import { CAUSE, createWorld, type Materials, makeMaterials, type World } from '../support/fakes/world.ts';
 import { look, named } from './outcome.ts';
 import { shapeOf } from './shape.ts';
 import { JOIN, LEAVE, REKEY, USER_ID } from './workflows.ts';
 
+const NEW_ADDRESS = 'ana.new@acme.example';
 const SUBJECT = `user:${USER_ID}`;
 
 let materials: Materials;
@@ -27,7 +29,7 @@ describe('a user whom somebody else works on', () => {
     expect(await look(world.deps)).toEqual({ kind: 'busy' });
     expect((await world.ledger.readUser(USER_ID)).user).toBeUndefined();
     if (lease === undefined) throw new Error('The lease was not free.');
-    expect(await world.ledger.releaseLease(lease)).toBe('look-again');
+    expect(await world.ledger.releaseLease(lease)).toEqual({ again: CAUSE });
   });
 
   test('is looked at once more by whoever was asked meanwhile, and only once', async () => {
@@ -44,6 +46,47 @@ describe('a user whom somebody else works on', () => {
     expect(outcomes).toEqual(['busy', 'busy', 'busy']);
     // Two rounds of the first look, and one round of the second, which finds nothing to do.
     expect(looks).toBe(3);
+    expect(await world.ledger.acquireLease(SUBJECT, 1_000)).toBeDefined();
+  });
+
+  test('is then looked at for the sake of whoever asked, and the trail says so of each step', async () => {
+    await JOIN.prepare(world);
+    const renamed = {
+      source: 'audit',
+      eventId: 'entry-7',
+      event: 'RENAME_USER',
+      actor: 'ops@acme.example',
+    } as const;
+    let asked = false;
+    const deps = world.surrounded(async (call, perform) => {
+      const answer = await perform();
+      if (call.method === 'recordState' && !asked) {
+        asked = true;
+        world.directory.put({ userId: USER_ID, primaryEmail: NEW_ADDRESS });
+        await reconcile(world.deps, USER_ID, renamed);
+      }
+      return answer;
+    });
+    await look(deps);
+    const trail = await world.ledger.auditTrail({ userId: USER_ID, limit: 100 });
+    const causesOf = (step: string) => trail.filter((entry) => entry.step === step).map(({ cause }) => cause);
+    expect(causesOf('set-identity')).toEqual([CAUSE, renamed]);
+    expect(causesOf('delete-identity')).toEqual([renamed]);
+  });
+
+  test('whose look fails is told of in the trail with whoever asked meanwhile, for the next look is another event’s', async () => {
+    await JOIN.prepare(world);
+    await look(world.deps);
+    world.directory.put({ userId: USER_ID, primaryEmail: NEW_ADDRESS });
+    const left = { source: 'audit', eventId: 'entry-8', event: 'DELETE_USER' } as const;
+    const deps = world.surrounded(async (call, perform) => {
+      if (call.method !== 'signLeaf') return await perform();
+      await reconcile(world.deps, USER_ID, left);
+      throw retryable('signing-unavailable', 'Away.');
+    });
+    await expect(look(deps)).rejects.toMatchObject({ code: 'signing-unavailable' });
+    const trail = await world.ledger.auditTrail({ userId: USER_ID, limit: 100 });
+    expect(trail.at(-1)).toMatchObject({ cause: left, step: 'look-put-off', outcome: 'ignored' });
     expect(await world.ledger.acquireLease(SUBJECT, 1_000)).toBeDefined();
   });
 

@@ -1,11 +1,12 @@
 /** Keys of other mail clients: the request, its public key, and whether it was taken back. */
+import type { Cause } from '../../domain/hint.ts';
 import type { DeviceKeyRecord } from '../../domain/records.ts';
 import { permanent } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { DeviceKeyRows } from '../../ports/ledger/device-keys.ts';
 import { optional } from './columns.ts';
-import type { Database, Queries } from './database.ts';
-import { userSubject } from './leases.ts';
+import type { Database, TransactionQueries } from './database.ts';
+import { askToLookAgain } from './leases.ts';
 import { userRecords } from './user-records.ts';
 
 interface DeviceKeyRow {
@@ -39,11 +40,21 @@ export const DEVICE_KEYS = userRecords<DeviceKeyRow, DeviceKeyRecord>(
   { spki_der: 'bytes', created_at: 'instant', withdrawn_at: 'instant' },
 );
 
+const causeOf = (eventId: string, event: string, actor: string): Cause => ({
+  source: 'admin',
+  eventId,
+  event,
+  actor,
+});
+
 /** A hint may be lost after the commit: the user is due at once, and whoever works on them looks again. */
-const wakeUser = async (queries: Queries, userId: string, now: Date): Promise<boolean> => {
-  await queries.query('UPDATE leases SET look_again = true WHERE subject = $1 AND holder IS NOT NULL', [
-    userSubject(userId),
-  ]);
+const wakeUser = async (
+  queries: TransactionQueries,
+  userId: string,
+  now: Date,
+  cause: Cause,
+): Promise<boolean> => {
+  await askToLookAgain(queries, [userId], cause);
   const known = await queries.query(
     `UPDATE users SET next_action = 'certify-device', next_action_at = $2 WHERE user_id = $1 RETURNING user_id`,
     [userId, now],
@@ -55,13 +66,20 @@ export const deviceKeys = (database: Database, clock: Clock, randomId: () => str
   recordDeviceKey: (key) =>
     database.transaction(async (queries) => {
       const now = clock.now();
-      if (!(await wakeUser(queries, key.userId, now))) {
+      // What was asked for before keeps its id.
+      const [before] = await queries.query<Pick<DeviceKeyRow, 'key_id'>>(
+        'SELECT key_id FROM device_keys WHERE spki_sha256_hex = $1',
+        [key.spkiSha256Hex],
+      );
+      const keyId = before?.key_id ?? randomId();
+      const cause = causeOf(keyId, 'device-requested', key.requestedBy);
+      if (!(await wakeUser(queries, key.userId, now, cause))) {
         throw permanent('not-found', `The ledger has no user ${key.userId}.`);
       }
       await queries.query(
         `INSERT INTO device_keys (key_id, user_id, device, spki_sha256_hex, spki_der, requested_by, created_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (spki_sha256_hex) DO NOTHING`,
-        [randomId(), key.userId, key.device, key.spkiSha256Hex, key.spkiDer, key.requestedBy, now],
+        [keyId, key.userId, key.device, key.spkiSha256Hex, key.spkiDer, key.requestedBy, now],
       );
       const [row] = await queries.query<DeviceKeyRow>(
         `SELECT ${COLUMNS} FROM device_keys WHERE spki_sha256_hex = $1`,
@@ -84,7 +102,7 @@ export const deviceKeys = (database: Database, clock: Clock, randomId: () => str
     return row === undefined ? undefined : deviceKeyRecord(row);
   },
 
-  withdrawDeviceKey: (keyId) =>
+  withdrawDeviceKey: (keyId, by) =>
     database.transaction(async (queries) => {
       const now = clock.now();
       await queries.query(
@@ -96,6 +114,6 @@ export const deviceKeys = (database: Database, clock: Clock, randomId: () => str
         [keyId],
       );
       if (row === undefined) throw permanent('not-found', `The ledger has no device key ${keyId}.`);
-      await wakeUser(queries, row.user_id, now);
+      await wakeUser(queries, row.user_id, now, causeOf(keyId, 'device-revoked', by));
     }),
 });

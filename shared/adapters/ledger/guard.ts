@@ -320,7 +320,9 @@ export const guard = (database: Database, clock: Clock, randomId: () => string):
       const userIds = set.departures
         .filter((departure) => departure.state === 'held')
         .map(({ userId }) => userId);
-      await wakeUsers(queries, userIds, now, paceMs, decision === 'approved' ? 'depart' : 'ask-guard-again');
+      const entry = audit(set);
+      const nextAction = decision === 'approved' ? 'depart' : 'ask-guard-again';
+      await wakeUsers(queries, userIds, now, paceMs, nextAction, entry.cause);
       await queries.query("UPDATE held_departures SET state = $2 WHERE set_id = $1 AND state = 'held'", [
         setId,
         decision,
@@ -329,7 +331,7 @@ export const guard = (database: Database, clock: Clock, randomId: () => string):
         `UPDATE held_sets SET state = $2, digest = $3, decided_by = $4, decided_at = $5, job_id = $6 WHERE set_id = $1`,
         [setId, decision, digest, by, now, jobId],
       );
-      await insertAudit(queries, now, audit(set));
+      await insertAudit(queries, now, entry);
       const after = await readSet(queries, setId);
       if (after === undefined) throw new Error('bug: a held set vanished');
       const { departures: _, ...decided } = after;

@@ -98,11 +98,16 @@ async function recordImport(
   if (certificateDer === undefined)
     throw invalidInput('malformed-request', 'An import needs its certificate.');
   const { userId } = request;
-  await wakeUsers(queries, [userId], drawn.now, 0, 'import-keys');
+  const importId = importIdOf(certificateDer);
+  await wakeUsers(queries, [userId], drawn.now, 0, 'import-keys', {
+    source: 'admin',
+    eventId: importId,
+    event: 'key-import',
+    actor: request.requestedBy,
+  });
   const users = await queries.query('SELECT user_id FROM users WHERE user_id = $1', [userId]);
   if (users.length === 0) throw permanent('not-found', `The ledger has no user ${userId}.`);
   const keyId = await keyFor(queries, request, drawn);
-  const importId = importIdOf(certificateDer);
   // The longer chain is kept: a file made later may have what the first lacked.
   await queries.query(
     `INSERT INTO imported_certificates AS known

@@ -135,7 +135,12 @@ const recordJob = async (
   );
   const userIds = [...new Set(wanted.map(({ user_id }) => user_id))];
   if (wanted.length === 0) return { jobId, keypairs: 0, users: 0 };
-  await wakeUsers(queries, userIds, now, job.paceMs, 'move-keys');
+  await wakeUsers(queries, userIds, now, job.paceMs, 'move-keys', {
+    source: 'admin',
+    eventId: jobId,
+    event: 'move-keys',
+    actor: job.requestedBy,
+  });
   await queries.query(
     `INSERT INTO key_move_jobs (job_id, from_url, to_url, disable_old, requested_by, requested_at)
      VALUES ($1, $2, $3, $4, $5, $6)`,

@@ -1,4 +1,5 @@
 /** What admins asked to be done to single key pairs. */
+import type { Cause } from '../../domain/hint.ts';
 import type { KeypairRequest } from '../../domain/records.ts';
 import { permanent } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -60,9 +61,16 @@ export const CONFIRMED_REQUESTS = userRecords<RequestRow, KeypairRequest>(
   { requested_at: 'instant', confirmed_at: 'instant' },
 );
 
+const causeOf = (eventId: string, event: string, actor: string): Cause => ({
+  source: 'admin',
+  eventId,
+  event,
+  actor,
+});
+
 const auditOf = (request: KeypairRequestView, step: string, by: string, reason: string): AuditEntry => ({
   userId: request.userId,
-  cause: { source: 'admin', eventId: request.requestId, event: step, actor: by },
+  cause: causeOf(request.requestId, step, by),
   step,
   reason,
   outcome: 'done',
@@ -85,7 +93,9 @@ export const keypairRequests = (
     try {
       await database.transaction(async (queries) => {
         const state = request.kind === 'disable' ? 'confirmed' : 'requested';
-        if (state === 'confirmed') await wakeUsers(queries, [request.userId], now, 0, request.kind);
+        const [step, by] = [ASKED[request.kind], request.requestedBy];
+        if (state === 'confirmed')
+          await wakeUsers(queries, [request.userId], now, 0, request.kind, causeOf(requestId, step, by));
         const [row] = await queries.query<RequestRow>(
           `INSERT INTO keypair_requests
              (request_id, kind, user_id, primary_email, serial_hex, keypair_id, reason, requested_by, requested_at,
@@ -107,7 +117,7 @@ export const keypairRequests = (
         );
         if (row === undefined) throw new Error('bug: an INSERT answered no row');
         const said = `${request.requestedBy} asked to ${request.kind} key pair ${request.keypairId}: ${request.reason}`;
-        await insertAudit(queries, now, auditOf(viewOf(row), ASKED[request.kind], request.requestedBy, said));
+        await insertAudit(queries, now, auditOf(viewOf(row), step, by, said));
       });
     } catch (error) {
       if (error instanceof StatementRefused && error.constraint === 'keypair_requests_open') {
@@ -130,20 +140,20 @@ export const keypairRequests = (
       if (found === undefined) return undefined;
       const request = viewOf(found);
       decide(request);
+      const step = kind === 'confirmed' ? 'obliteration-confirmed' : 'obliteration-cancelled';
       const now = clock.now();
       if (kind === 'confirmed') {
         await queries.query(
           `UPDATE keypair_requests SET state = 'confirmed', confirmed_by = $2, confirmed_at = $3 WHERE request_id = $1`,
           [requestId, by, now],
         );
-        await wakeUsers(queries, [request.userId], now, 0, request.kind);
+        await wakeUsers(queries, [request.userId], now, 0, request.kind, causeOf(requestId, step, by));
       } else {
         await queries.query(
           `UPDATE keypair_requests SET state = 'cancelled', detail = $2, closed_at = $3 WHERE request_id = $1`,
           [requestId, `Cancelled by ${by}.`, now],
         );
       }
-      const step = kind === 'confirmed' ? 'obliteration-confirmed' : 'obliteration-cancelled';
       const said = `${by} ${kind} what ${request.requestedBy} asked: to ${request.kind} key pair ${request.keypairId}.`;
       await insertAudit(queries, now, auditOf(request, step, by, said));
       const [after] = await queries.query<RequestRow>(

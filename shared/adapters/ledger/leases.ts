@@ -3,8 +3,10 @@
  * on the row lock: a write under a lease locks the lease's row until it commits, so nobody can take the lease over in
  * the middle of it, and once somebody has, holder and fence no longer match.
  */
+import type { Cause } from '../../domain/hint.ts';
 import { retryable, type SealwrightError } from '../../errors.ts';
 import type { Lease, Ledger } from '../../ports/ledger.ts';
+import { optional } from './columns.ts';
 import type { Database, Queries, TransactionQueries } from './database.ts';
 
 export const leaseLost = (subject: string): SealwrightError =>
@@ -98,6 +100,38 @@ export const underUserLease = async <T>(
   );
 };
 
+/** A cause as `leases.asked` keeps it. What is no Unicode text no jsonb takes: U+FFFD stands for it. */
+const askedOf = (cause: Cause): string =>
+  JSON.stringify(cause, (_, value: unknown) => (typeof value === 'string' ? value.toWellFormed() : value));
+
+/** The cause that `leases.asked` keeps. */
+export const causeAsked = ({ at, ...cause }: Omit<Cause, 'at'> & { readonly at?: string }): Cause => ({
+  ...cause,
+  ...optional('at', at === undefined ? null : new Date(at)),
+});
+
+export type Asked = Parameters<typeof causeAsked>[0];
+
+/**
+ * Asks whoever works on one of these users now to look once more, for the sake of `cause`. Who works on them cannot end before
+ * this commits. Rows are locked in order, so that two over the same users take turns; a write about a user locks the lease first.
+ */
+export const askToLookAgain = async (
+  queries: TransactionQueries,
+  userIds: readonly string[],
+  cause: Cause,
+): Promise<void> => {
+  const subjects = userIds.map(userSubject);
+  await queries.query(
+    'SELECT subject FROM leases WHERE subject = ANY($1) AND holder IS NOT NULL ORDER BY subject FOR UPDATE',
+    [subjects],
+  );
+  await queries.query(
+    'UPDATE leases SET look_again = true, asked = $2::jsonb WHERE subject = ANY($1) AND holder IS NOT NULL',
+    [subjects, askedOf(cause)],
+  );
+};
+
 /**
  * `instance` names this process among all that share the database; a counter added to it names each lease, so that
  * two pieces of work in one process exclude each other too.
@@ -109,25 +143,27 @@ export const leases = (
   let taken = 0;
 
   return {
-    acquireLease: async (subject, durationMs) => {
+    acquireLease: async (subject, durationMs, cause) => {
       taken += 1;
       const holder = `${instance}/${taken}`;
+      const isUser = subject.startsWith(USER);
       // One statement, so that free is judged and the lease taken under one row lock. Every `now()` in it is the same
       // instant, that of its start: waiting for the row can only make it see a lease as held that has just expired.
       const rows = await database.query<{ holder: string; fence: bigint }>(
         `INSERT INTO leases AS held (subject, holder, fence, expires_at)
          VALUES ($1, $2, 1, now() + $3 * interval '1 millisecond')
-         ON CONFLICT (subject) DO UPDATE SET (holder, fence, expires_at, look_again) = (
+         ON CONFLICT (subject) DO UPDATE SET (holder, fence, expires_at, look_again, asked) = (
            SELECT
              CASE WHEN NOT free THEN held.holder
                   WHEN held.holder IS NULL THEN excluded.holder
                   ELSE excluded.holder || '/over' END,
              CASE WHEN free THEN held.fence + 1 ELSE held.fence END,
              CASE WHEN free THEN excluded.expires_at ELSE held.expires_at END,
-             CASE WHEN free THEN false ELSE held.look_again OR $4 END
+             CASE WHEN free THEN false ELSE held.look_again OR $4 END,
+             CASE WHEN NOT free THEN coalesce($5::jsonb, CASE WHEN held.look_again THEN held.asked END) END
            FROM (SELECT held.holder IS NULL OR held.expires_at <= now() AS free) AS judged)
          RETURNING holder, fence`,
-        [subject, holder, durationMs, subject.startsWith(USER)],
+        [subject, holder, durationMs, isUser, isUser && cause !== undefined ? askedOf(cause) : null],
       );
       // A lease that was taken over says so in its holder's name: what stood in the row before, no statement answers.
       const row = rows[0];
@@ -149,18 +185,21 @@ export const leases = (
     releaseLease: async (lease) => {
       // Asked again while we held it: it stays ours and the request is taken up, unless it expired meanwhile. Then the
       // request stays in the row, for `dueUsers`. A lease that somebody took over has nothing left to give back.
-      const rows = await database.query<{ kept: boolean }>(
-        `UPDATE leases SET (holder, look_again, expires_at) = (
+      const rows = await database.query<{ kept: boolean; asked: Asked | null }>(
+        `UPDATE leases SET (holder, look_again, expires_at, asked) = (
            SELECT
              CASE WHEN look_again AND live THEN holder END,
              look_again AND NOT live,
-             CASE WHEN look_again AND live THEN expires_at ELSE least(expires_at, now()) END
+             CASE WHEN look_again AND live THEN expires_at ELSE least(expires_at, now()) END,
+             CASE WHEN look_again THEN asked END
            FROM (SELECT expires_at > now() AS live) AS judged)
           WHERE subject = $1 AND holder = $2 AND fence = $3
-          RETURNING holder IS NOT NULL AS kept`,
+          RETURNING holder IS NOT NULL AS kept, asked`,
         [lease.subject, lease.holder, lease.fence],
       );
-      return rows[0]?.kept === true ? 'look-again' : 'released';
+      const [row] = rows;
+      if (row?.kept !== true) return 'released';
+      return { again: row.asked === null ? undefined : causeAsked(row.asked) };
     },
   };
 };

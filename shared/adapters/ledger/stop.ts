@@ -56,15 +56,17 @@ export const stop = (database: Database, clock: Clock): StopLedger => ({
         'SELECT user_id FROM users WHERE next_action = $1 ORDER BY user_id',
         [WAIT_FOR_RESUME],
       );
+      const cause = { source: 'admin', eventId: `stop-${row.stop_id}`, event: 'resume', actor: by } as const;
       await wakeUsers(
         queries,
         waiting.map(({ user_id }) => user_id),
         now,
         paceMs,
         'resume',
+        cause,
       );
       await insertAudit(queries, now, {
-        cause: { source: 'admin', eventId: `stop-${row.stop_id}`, event: 'resume', actor: by },
+        cause,
         step: 'resume',
         reason: `${by} ended the stop of ${row.stopped_by} (${row.reason}); ${waiting.length} users had waited.`,
         outcome: 'done',

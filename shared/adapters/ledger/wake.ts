@@ -1,10 +1,11 @@
 /** Making users due, spread out. */
+import type { Cause } from '../../domain/hint.ts';
 import type { TransactionQueries } from './database.ts';
-import { userSubject } from './leases.ts';
+import { askToLookAgain } from './leases.ts';
 
 /**
  * Makes these users due, `paceMs` apart in the order of their ids, the first at `from`, and asks whoever works on one of
- * them to look again: a hint that is lost, and a state that is just being written, lose nothing.
+ * them to look again, for the sake of `cause`: a hint that is lost, and a state that is just being written, lose nothing.
  *
  * A write about a user locks the lease first and the user second, so this does too, in order.
  */
@@ -14,16 +15,10 @@ export const wakeUsers = async (
   from: Date,
   paceMs: number,
   nextAction: string,
+  cause: Cause,
 ): Promise<void> => {
   if (userIds.length === 0) return;
-  const subjects = userIds.map(userSubject);
-  await queries.query(
-    'SELECT subject FROM leases WHERE subject = ANY($1) AND holder IS NOT NULL ORDER BY subject FOR UPDATE',
-    [subjects],
-  );
-  await queries.query('UPDATE leases SET look_again = true WHERE subject = ANY($1) AND holder IS NOT NULL', [
-    subjects,
-  ]);
+  await askToLookAgain(queries, userIds, cause);
   await queries.query('SELECT user_id FROM users WHERE user_id = ANY($1) ORDER BY user_id FOR UPDATE', [
     userIds,
   ]);

@@ -8,7 +8,7 @@ import { optional } from './columns.ts';
 import type { Database } from './database.ts';
 import { readDepartureJob } from './departure-job.ts';
 import { readKeyMoveJob } from './key-moves.ts';
-import { underUserLease, userSubject } from './leases.ts';
+import { askToLookAgain, underUserLease } from './leases.ts';
 import { userRecords } from './user-records.ts';
 
 interface WishRow {
@@ -32,6 +32,8 @@ const wishRecord = (row: WishRow): WishRecord => ({
   ...optional('invalidityDate', row.invalidity_date),
   ...(row.disable_keypairs ? { disableKeypairs: true } : {}),
 });
+
+const ASKED_BY_ADMIN = { source: 'admin', event: 'rekey' } as const;
 
 /** Open wishes of each user, oldest first. */
 export const OPEN_WISHES = userRecords<WishRow, WishRecord>(
@@ -115,16 +117,9 @@ export const wishes = (
     const emails = wanted.map((wish) => wish.primaryEmail);
     await database.transaction(async (queries) => {
       // A hint may be lost after this commits, so the ledger itself must wake these users. Whoever works on one of them now
-      // may have read it before the wish existed and is asked to look again; the others become due at once. Rows are
-      // locked in order, so that two jobs over the same users take turns.
-      await queries.query(
-        `SELECT subject FROM leases WHERE subject = ANY($1) AND holder IS NOT NULL ORDER BY subject FOR UPDATE`,
-        [userIds.map(userSubject)],
-      );
-      await queries.query(
-        'UPDATE leases SET look_again = true WHERE subject = ANY($1) AND holder IS NOT NULL',
-        [userIds.map(userSubject)],
-      );
+      // may have read it before the wish existed and is asked to look again; the others become due at once.
+      const actor = job.requestedBy;
+      await askToLookAgain(queries, userIds, { ...ASKED_BY_ADMIN, eventId: jobId, actor, at: now });
       await queries.query(
         `INSERT INTO users AS known (user_id, primary_email, state, reason, since, next_action, next_action_at)
          SELECT user_id, primary_email, 'pending', 'A re-key was asked for; not looked at yet.', $3, 'rekey', $3

@@ -11,6 +11,6 @@ export interface DeviceKeyRows {
     key: Pick<DeviceKeyRecord, 'userId' | 'device' | 'spkiSha256Hex' | 'spkiDer' | 'requestedBy'>,
   ): Promise<DeviceKeyRecord>;
   readDeviceKey(keyId: string): Promise<DeviceKeyRecord | undefined>;
-  /** Takes a request back; again is done already. Its leaf, where there is one, is retired by the planner. */
-  withdrawDeviceKey(keyId: string): Promise<void>;
+  /** `by` takes a request back; again is done already. Its leaf, where there is one, is retired by the planner. */
+  withdrawDeviceKey(keyId: string, by: string): Promise<void>;
 }

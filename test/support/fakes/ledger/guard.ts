@@ -207,13 +207,15 @@ function decide(
   const jobId = decision === 'approved' ? memory.randomId() : undefined;
   const held = memory.rows.now.departures.filter((row) => row.setId === setId && row.state === 'held');
   const userIds = held.map(({ userId }) => userId).toSorted(byText);
-  wakeUsers(memory, userIds, at, paceMs, decision === 'approved' ? 'depart' : 'ask-guard-again');
+  const nextAction = decision === 'approved' ? 'depart' : 'ask-guard-again';
+  const entry = audit(set);
+  wakeUsers(memory, userIds, at, paceMs, nextAction, entry.cause);
   for (const row of held) replace(memory, row, { state: decision });
   const { departures: _, ...before } = set;
   const decided = { by, at, digest, ...(jobId === undefined ? {} : { jobId }) };
   const after: HeldSet = { ...before, state: decision, decided };
   memory.rows.now.heldSets.set(setId, after);
-  insertAudit(memory, audit(set));
+  insertAudit(memory, entry);
   return { set: after, userIds };
 }
 

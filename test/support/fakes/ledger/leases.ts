@@ -1,3 +1,4 @@
+import type { Cause } from '../../../../shared/domain/hint.ts';
 import { retryable } from '../../../../shared/errors.ts';
 import type { Lease, Ledger } from '../../../../shared/ports/ledger.ts';
 import { type LeaseRow, type Memory, refuseUnless } from './rows.ts';
@@ -34,13 +35,15 @@ function ownRow({ rows, nowMs }: Memory, lease: Lease, mustLive: boolean): Lease
   return mustLive && row.expiresMs <= nowMs() ? undefined : row;
 }
 
-/** Asks whoever works on one of these users to look again. */
-export function askToLookAgain({ rows }: Memory, userIds: readonly string[]): void {
+/** Asks whoever works on one of these users to look again, for the sake of `asked`. */
+export function askToLookAgain({ rows }: Memory, userIds: readonly string[], asked: Cause): void {
   for (const subject of userIds.map(userSubject)) {
     const row = rows.now.leases.get(subject);
-    if (row?.holder !== undefined) rows.now.leases.set(subject, { ...row, lookAgain: true });
+    if (row?.holder !== undefined) rows.now.leases.set(subject, { ...row, lookAgain: true, asked });
   }
 }
+
+const stillAsked = ({ lookAgain, asked }: LeaseRow): Cause | undefined => (lookAgain ? asked : undefined);
 
 /** As `shared/adapters/ledger/wake.ts`. */
 export function wakeUsers(
@@ -49,8 +52,9 @@ export function wakeUsers(
   from: Date,
   paceMs: number,
   nextAction: string,
+  cause: Cause,
 ): void {
-  askToLookAgain(memory, userIds);
+  askToLookAgain(memory, userIds, cause);
   const { users } = memory.rows.now;
   for (const [place, userId] of userIds.toSorted().entries()) {
     const user = users.get(userId);
@@ -65,13 +69,14 @@ export function leases(memory: Memory): Pick<Ledger, 'acquireLease' | 'renewLeas
   const instance = memory.randomId();
   let taken = 0;
   return {
-    acquireLease: async (subject, durationMs) => {
+    acquireLease: async (subject, durationMs, cause) => {
       refuseUnless(/^(user|issuer|job):./.test(subject), 'leases_subject_check');
       taken += 1;
       const holder = `${instance}/${taken}`;
       const held = rows.now.leases.get(subject);
       if (held?.holder !== undefined && held.expiresMs > nowMs()) {
-        rows.now.leases.set(subject, { ...held, lookAgain: held.lookAgain || subject.startsWith(USER) });
+        if (subject.startsWith(USER))
+          rows.now.leases.set(subject, { ...held, lookAgain: true, asked: cause ?? stillAsked(held) });
         return undefined;
       }
       const fence = (held?.fence ?? 0n) + 1n;
@@ -96,10 +101,10 @@ export function leases(memory: Memory): Pick<Ledger, 'acquireLease' | 'renewLeas
       const isAlive = row.expiresMs > nowMs();
       if (row.lookAgain && isAlive) {
         rows.now.leases.set(lease.subject, { ...row, lookAgain: false });
-        return 'look-again';
+        return { again: row.asked };
       }
       const expiresMs = Math.min(row.expiresMs, nowMs());
-      rows.now.leases.set(lease.subject, { ...row, holder: undefined, expiresMs });
+      rows.now.leases.set(lease.subject, { ...row, holder: undefined, expiresMs, asked: stillAsked(row) });
       return 'released';
     },
   };

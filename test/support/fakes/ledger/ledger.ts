@@ -4,6 +4,7 @@
  * It keeps no device keys, OCSP answers, checkpoints, requests about pairs, rewrapped or imported keys, news of sources and paces, and says so when asked.
  */
 import { randomUUID } from 'node:crypto';
+import type { Cause } from '../../../../shared/domain/hint.ts';
 import type { Clock } from '../../../../shared/ports/clock.ts';
 import type { StopLedger } from '../../../../shared/ports/ledger/stop.ts';
 import type { Ledger } from '../../../../shared/ports/ledger.ts';
@@ -183,9 +184,15 @@ const activations = ({
 const stop = (memory: Memory): StopLedger => {
   const { rows, clock } = memory;
   const inForce = () => rows.now.stops.findIndex(({ resumed }) => !resumed);
+  const causeOf = (event: 'stop' | 'resume', by: string, place: number): Cause => ({
+    source: 'admin',
+    eventId: `stop-${place + 1}`,
+    event,
+    actor: by,
+  });
   const entry = (event: 'stop' | 'resume', by: string, place: number, reason: string) =>
     insertAudit(memory, {
-      cause: { source: 'admin', eventId: `stop-${place + 1}`, event, actor: by },
+      cause: causeOf(event, by, place),
       step: event,
       reason,
       outcome: 'done',
@@ -209,7 +216,7 @@ const stop = (memory: Memory): StopLedger => {
       const waiting = [...rows.now.users.values()]
         .filter(({ nextAction }) => nextAction === 'wait-for-resume')
         .map(({ userId }) => userId);
-      wakeUsers(memory, waiting, clock.now(), paceMs, 'resume');
+      wakeUsers(memory, waiting, clock.now(), paceMs, 'resume', causeOf('resume', by, place));
       const said = `${by} ended the stop of ${row.by} (${row.reason}); ${waiting.length} users had waited.`;
       entry('resume', by, place, said);
       return { kind: 'resumed', woken: waiting.length };

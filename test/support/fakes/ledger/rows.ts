@@ -4,6 +4,7 @@
  */
 import { StatementRefused } from '../../../../shared/adapters/ledger/database.ts';
 import type { HeldDeparture, HeldSet } from '../../../../shared/domain/held.ts';
+import type { Cause } from '../../../../shared/domain/hint.ts';
 import type {
   Absence,
   IssuerRecord,
@@ -31,6 +32,7 @@ export interface LeaseRow {
   readonly fence: bigint;
   readonly expiresMs: number;
   readonly lookAgain: boolean;
+  readonly asked?: Cause | undefined;
 }
 
 export interface UserRow extends Omit<UserRecord, 'departure'> {

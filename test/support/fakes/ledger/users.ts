@@ -116,9 +116,10 @@ function dueUsers(memory: Memory, limit: number): Awaited<ReturnType<Ledger['due
         lease.expiresMs <= memory.nowMs(),
     )
     .toSorted(([, left], [, right]) => left.expiresMs - right.expiresMs)
-    .map(([subject, { lookAgain }]) => ({
+    .map(([subject, { lookAgain, asked }]) => ({
       userId: subject.slice('user:'.length),
       nextAction: lookAgain ? 'look-again' : 'resume',
+      ...(lookAgain && asked !== undefined ? { cause: asked } : {}),
     }));
   const nowMs = memory.clock.now().getTime();
   const atMs = (user: UserRow) => user.nextActionAt?.getTime() ?? Number.POSITIVE_INFINITY;
@@ -126,10 +127,10 @@ function dueUsers(memory: Memory, limit: number): Awaited<ReturnType<Ledger['due
     .filter((user) => atMs(user) <= nowMs)
     .toSorted((left, right) => atMs(left) - atMs(right) || byText(left.userId, right.userId))
     .map(({ userId, nextAction = 'look' }) => ({ userId, nextAction }));
-  const due = new Map<string, string>();
-  for (const { userId, nextAction } of [...abandoned.slice(0, limit), ...waiting.slice(0, limit)])
-    if (!due.has(userId)) due.set(userId, nextAction);
-  return [...due].slice(0, limit).map(([userId, nextAction]) => ({ userId, nextAction }));
+  const due = new Map<string, Awaited<ReturnType<Ledger['dueUsers']>>[number]>();
+  for (const one of [...abandoned.slice(0, limit), ...waiting.slice(0, limit)])
+    if (!due.has(one.userId)) due.set(one.userId, one);
+  return [...due.values()].slice(0, limit);
 }
 
 export const users = (

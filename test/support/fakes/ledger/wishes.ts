@@ -21,6 +21,7 @@ function recordRekeyJob(
   askToLookAgain(
     memory,
     wanted.map(({ userId }) => userId),
+    { source: 'admin', eventId: jobId, event: 'rekey', actor: job.requestedBy, at: now },
   );
   for (const { userId, primaryEmail } of wanted) {
     const known: UserRow = rows.users.get(userId) ?? {
