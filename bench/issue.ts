@@ -13,10 +13,10 @@
 import { createHash, createPrivateKey, createPublicKey, randomBytes, sign, verify } from 'node:crypto';
 import { openEmbeddedLedger, openPostgresLedger } from '../shared/adapters/ledger/open.ts';
 import { signLeafIntent } from '../shared/authority/sign.ts';
-import { addressesOf } from '../shared/domain/issuer-address.ts';
 import type { IssuerRecord } from '../shared/domain/records.ts';
 import { SIGNATURE_ALGORITHMS } from '../shared/pki/algorithm.ts';
 import { createAuthority } from '../shared/pki/authority.ts';
+import { addressesOf } from '../shared/pki/issuer-addresses.ts';
 import { generateRsaKey } from '../shared/pki/key.ts';
 import { buildLeaf } from '../shared/pki/leaf.ts';
 import { lintCertificate } from '../shared/pki/lint.ts';

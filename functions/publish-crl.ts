@@ -11,9 +11,10 @@ import {
 } from '../shared/authority/publish-ocsp.ts';
 import { checkAddresses, type ReadinessDeps } from '../shared/authority/readiness.ts';
 import { upkeep } from '../shared/authority/upkeep.ts';
-import { addressesOf, unverified } from '../shared/domain/issuer-address.ts';
+import { unverified } from '../shared/domain/issuer-address.ts';
 import type { IssuerRecord } from '../shared/domain/records.ts';
 import { invalidInput, isSealwrightError, type SealwrightError } from '../shared/errors.ts';
+import { addressesOf } from '../shared/pki/issuer-addresses.ts';
 import type { IdTokenVerifier } from '../shared/ports/id-tokens.ts';
 import { authenticateCaller, type CallerRule } from './wire/caller.ts';
 import { type HttpAnswer, type HttpHandler, parseJsonObject } from './wire/http.ts';

@@ -1,7 +1,8 @@
 /** An issuer takes over once whoever meets one of its leaves can look everything up. */
-import { addressesOf } from '../domain/issuer-address.ts';
+
 import type { IssuerRecord } from '../domain/records.ts';
 import { permanent, retryable } from '../errors.ts';
+import { addressesOf } from '../pki/issuer-addresses.ts';
 import type { AuthorityDeps } from './deps.ts';
 import { assertVerified } from './readiness.ts';
 

@@ -218,8 +218,8 @@ async function addressFindings({ ledger }: HealthDeps, issuer: IssuerRecord): Pr
     id: 'address-failing',
     severity: issuer.state === 'prepared' ? 'warning' : 'error',
     issuerId,
-    sentence: `${url}, which certificates of issuer ${issuerId} name, was not right on ${instant(failedAt ?? new Date(0))}: ${failure ?? 'no reason was kept'}.`,
-    fix: 'Look at DNS, the load balancer and the bucket: it must answer anybody over plain http, without a redirect.',
+    sentence: `${url}, which certificates of issuer ${issuerId} or of its chain name, was not right on ${instant(failedAt ?? new Date(0))}: ${failure ?? 'no reason was kept'}.`,
+    fix: 'Look at DNS, the load balancer and the bucket, or at the other CA’s server where the name is theirs: it must answer anybody over plain http, without a redirect.',
   }));
 }
 
@@ -295,7 +295,7 @@ async function rootCrlFindings(
     sentence,
     fix,
   });
-  // A root of somebody else's publishes elsewhere; whether that is reachable is asked by whoever fetches it.
+  // A root of somebody else's publishes elsewhere; whether that is right is an `address-failing`.
   if (new URL(root.crlUrl).host !== new URL(issuer.crlUrl).host) return [];
   const published = await deps.bucket.read(objectName(root.crlUrl));
   if (published === undefined || !verifyCrl(published.bytes, root.rootDer)) {

@@ -8,13 +8,14 @@ import { readTbsCertificate } from '../pki/certificate.ts';
 import { decodeExtensions } from '../pki/extensions-reader.ts';
 import { assertIntentMatches } from '../pki/intent.ts';
 import { issueCertificate, issueCrlParts } from '../pki/issue.ts';
+import { chainAddresses, printedAddresses } from '../pki/issuer-addresses.ts';
 import { leafProfile } from '../pki/profile.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Ledger } from '../ports/ledger.ts';
 import type { CaKeys } from './ca-keys.ts';
 import { CrlAgainstLedger } from './crl-against-ledger.ts';
 import { everybodyRevoked } from './everybody-revoked.ts';
-import { assertVerified, printedAddresses } from './readiness.ts';
+import { assertVerified } from './readiness.ts';
 
 export interface SignDeps {
   readonly clock: Clock;
@@ -61,7 +62,7 @@ export async function signLeafIntent(deps: SignDeps, serialHex: string): Promise
   const { decoded } = decodeExtensions(extensions);
   assertVerified(
     issuer.issuerId,
-    printedAddresses(decoded),
+    [...printedAddresses(decoded), ...chainAddresses(issuer)],
     await deps.ledger.issuerAddresses(issuer.issuerId),
   );
   const leafDer = await issueCertificate({

@@ -1,5 +1,4 @@
-/** The addresses printed into an issuer's leaves, and what is known of them from outside. */
-import type { IssuerRecord } from './records.ts';
+/** The addresses that an issuer's leaves and its chain carry, and what is known of them from outside. */
 
 export type AddressKind = 'crl' | 'issuer' | 'ocsp';
 
@@ -22,13 +21,6 @@ export interface IssuerAddress extends PrintedAddress {
   readonly failedAt?: Date;
   readonly failure?: string;
 }
-
-/** What the next leaf of an issuer will carry. */
-export const addressesOf = (issuer: IssuerRecord): readonly PrintedAddress[] => [
-  { kind: 'crl', url: issuer.crlUrl },
-  { kind: 'issuer', url: issuer.issuerUrl },
-  ...(issuer.ocspUrl === undefined ? [] : [{ kind: 'ocsp' as const, url: issuer.ocspUrl }]),
-];
 
 /** Those of `printed` that were never found right. */
 export const unverified = (

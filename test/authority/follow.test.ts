@@ -8,11 +8,11 @@ import { type SetUpResult, setUpAuthority } from '../../shared/authority/set-up.
 import { signCrlIntent, signLeafIntent } from '../../shared/authority/sign.ts';
 import { trustBundles } from '../../shared/authority/trust-bundle.ts';
 import { upkeep } from '../../shared/authority/upkeep.ts';
-import { addressesOf } from '../../shared/domain/issuer-address.ts';
 import type { IssuerRecord } from '../../shared/domain/records.ts';
 import { isSealwrightError } from '../../shared/errors.ts';
 import { readIssuer, readRsaPublicKey, sha256Hex } from '../../shared/pki/certificate.ts';
 import { readChainFile } from '../../shared/pki/chain-file.ts';
+import { addressesOf } from '../../shared/pki/issuer-addresses.ts';
 import { generateRsaKey, type RsaKey } from '../../shared/pki/key.ts';
 import { buildLeaf } from '../../shared/pki/leaf.ts';
 import { describeName, readName } from '../../shared/pki/name.ts';

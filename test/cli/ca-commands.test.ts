@@ -21,7 +21,7 @@ import { publishCrl } from '../../shared/authority/publish-crl.ts';
 import { signCrlIntent } from '../../shared/authority/sign.ts';
 import { upkeep } from '../../shared/authority/upkeep.ts';
 import { parseSettings, type Settings } from '../../shared/config/settings.ts';
-import { addressesOf } from '../../shared/domain/issuer-address.ts';
+import { addressesOf } from '../../shared/pki/issuer-addresses.ts';
 import { generateRsaKey } from '../../shared/pki/key.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import { type Company, FUNCTION, openCompany, PROJECT } from '../adapters/emulator-company.ts';

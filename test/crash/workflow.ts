@@ -16,6 +16,7 @@ import {
   type World,
   type WorldOptions,
 } from '../support/fakes/world.ts';
+import { nextAuthority } from '../support/next-authority.ts';
 import { type OldKey, oldKey } from '../support/old-key.ts';
 import { policyOf, policyRule } from '../support/policy.ts';
 
@@ -32,7 +33,7 @@ export interface CrashMaterials extends Materials {
 export async function makeCrashMaterials(): Promise<CrashMaterials> {
   const [authority, next, pool, device] = await Promise.all([
     sampleAuthority({ curve: 'P-256' }),
-    sampleAuthority({ curve: 'P-256' }),
+    nextAuthority({ curve: 'P-256' }),
     keyPoolOfPairs(28),
     generateEcKey('P-256'),
   ]);

@@ -12,6 +12,7 @@ import { readCrl as opensslCrl } from '../stories/openssl.ts';
 import { listedSerials } from '../support/elements.ts';
 import { keyPoolOfPairs } from '../support/fakes/key-pool.ts';
 import { createWorld, type Materials, MINUTE_MS, START, type World } from '../support/fakes/world.ts';
+import { nextAuthority } from '../support/next-authority.ts';
 import { type Command, join, rekey, USERS, wait } from './commands.ts';
 import { KEPT } from './kept.ts';
 import { longHistory } from './long-histories.ts';
@@ -31,7 +32,7 @@ const KEYS = 300;
 let materials: Materials;
 let next: SampleAuthority;
 beforeAll(async () => {
-  next = await sampleAuthority({ curve: 'P-256' });
+  next = await nextAuthority({ curve: 'P-256' });
   materials = { authority: await sampleAuthority({ curve: 'P-256' }), pool: await keyPoolOfPairs(KEYS) };
 }, 60_000);
 

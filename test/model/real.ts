@@ -10,6 +10,7 @@ import { CRL_URL, ISSUER_URL, type SampleAuthority } from '../pki/sample-authori
 import { listedSerials } from '../support/elements.ts';
 import { type FakePair, isForeign, pairsOfUse } from '../support/fakes/gmail.ts';
 import { CAUSE, type World } from '../support/fakes/world.ts';
+import { publishAuthority } from '../support/next-authority.ts';
 import { policyOf, policyRule } from '../support/policy.ts';
 import {
   addressOf,
@@ -85,9 +86,7 @@ export async function rollIssuer(real: Real): Promise<void> {
     },
     state: 'prepared',
   };
-  world.publicWeb.put(issuer.issuerUrl, {
-    ...{ status: 200, contentType: 'application/pkix-cert', body: certificateDer },
-  });
+  await publishAuthority(world, next, issuer.issuerUrl);
   await ledger.recordIssuer(issuer);
   await publish(real, issuer);
   await checkAddresses(world.readinessDeps, issuer);

@@ -27,6 +27,9 @@ export function seededRandom(seed: string): RandomBytes {
 
 export const CRL_URL = 'http://pki.acme.example/issuing.crl';
 export const ISSUER_URL = 'http://pki.acme.example/issuing.cer';
+/** What the issuing CA's own certificate carries. */
+export const ROOT_CRL_URL = 'http://pki.acme.example/root.crl';
+export const ROOT_URL = 'http://pki.acme.example/root.cer';
 
 export interface SampleAuthority extends Authority {
   readonly rootSigner: Signer;

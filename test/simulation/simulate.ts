@@ -12,6 +12,7 @@ import { memoryDatabase } from '../support/fakes/ledger/ledger.ts';
 import { drawnKeyDetector } from '../support/fakes/plain-keys.ts';
 import { createWorld, type Materials, START, type World } from '../support/fakes/world.ts';
 import { call, pushOf } from '../support/invocation.ts';
+import { publishAuthority } from '../support/next-authority.ts';
 import {
   adminActs,
   type Company,
@@ -163,9 +164,7 @@ async function prepareNextIssuer(world: World, next: SampleAuthority): Promise<v
   const keyVersion = 'projects/acme/secrets/issuing-key-2/versions/1';
   const issuerUrl = ISSUER_URL.replace('issuing', 'issuing-2');
   world.secrets.put(keyVersion, next.issuing.pkcs8Der);
-  world.publicWeb.put(issuerUrl, {
-    ...{ status: 200, contentType: 'application/pkix-cert', body: next.issuing.certificateDer },
-  });
+  await publishAuthority(world, next, issuerUrl);
   await world.ledger.recordIssuer({
     ...{ issuerId: NEXT_ISSUER_ID, certificateDer: next.issuing.certificateDer, keyVersion, issuerUrl },
     ...{

@@ -8,6 +8,7 @@ import { permanent } from '../../shared/errors.ts';
 import type { KeyService } from '../../shared/ports/key-service.ts';
 import { sampleAuthority } from '../pki/sample-authority.ts';
 import { freshKeys, keyPoolOfPairs } from '../support/fakes/key-pool.ts';
+import { nextAuthority } from '../support/next-authority.ts';
 import { type Breaking, type Report, type SimulationMaterials, simulate } from './simulate.ts';
 
 const setting = (name: string, usual: number): number =>
@@ -19,7 +20,7 @@ let materials: SimulationMaterials;
 beforeAll(async () => {
   const [authority, next, pool] = await Promise.all([
     sampleAuthority({ curve: 'P-256' }),
-    sampleAuthority({ curve: 'P-256' }),
+    nextAuthority({ curve: 'P-256' }),
     keyPoolOfPairs(190),
   ]);
   materials = { authority, next, pool };

@@ -1,8 +1,9 @@
-import { addressesOf, unverified } from '../../domain/issuer-address.ts';
+import { unverified } from '../../domain/issuer-address.ts';
 import type { IssuerRecord } from '../../domain/records.ts';
 import type { IssueLeafStep } from '../../domain/step.ts';
 import { subjectTemplateKind } from '../../domain/subject-template.ts';
 import { isSealwrightError, permanent, retryable } from '../../errors.ts';
+import { addressesOf } from '../../pki/issuer-addresses.ts';
 import { buildLeaf, type UnsignedLeaf } from '../../pki/leaf.ts';
 import { leafProfileFor } from '../../pki/profile.ts';
 import { drawSerial } from '../../pki/serial.ts';

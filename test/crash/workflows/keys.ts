@@ -1,7 +1,7 @@
 /** Keys and certificates that are replaced, for whatever reason, and what Gmail has of them. */
 import { activate } from '../../../shared/authority/activate.ts';
 import { publishCrl } from '../../../shared/authority/publish-crl.ts';
-import { addressesOf } from '../../../shared/domain/issuer-address.ts';
+import { addressesOf } from '../../../shared/pki/issuer-addresses.ts';
 import type { CardKey } from '../../../shared/ports/card-keys.ts';
 import { CRL_URL, ISSUER_URL } from '../../pki/sample-authority.ts';
 import * as usual from '../../reconcile/workflows.ts';

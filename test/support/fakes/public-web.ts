@@ -19,12 +19,27 @@ export function fakePublicWeb(options: {
   const instead = new Map<string, Partial<PublicAnswer> | 'away'>();
   const fetched: string[] = [];
   const nothing: PublicAnswer = { status: 404, contentType: 'application/xml', body: new Uint8Array() };
+  /** OCSP by GET: what was put under the responder's address with a slash, else what was put there for both. */
+  const insteadUnder = (url: string) => {
+    const { ocspUrl } = options;
+    return ocspUrl !== undefined && url.startsWith(`${ocspUrl}/`)
+      ? (instead.get(`${ocspUrl}/`) ?? instead.get(ocspUrl))
+      : undefined;
+  };
   const replaced = (url: string, answer: PublicAnswer): PublicAnswer => {
     fetched.push(url);
-    const other = instead.get(url);
+    const other = instead.get(url) ?? insteadUnder(url);
     if (other === 'away')
       throw retryable('address-unreachable', `The public address ${url} could not be fetched: away.`);
     return { ...answer, ...other };
+  };
+  const ask = async (url: string, body: Uint8Array): Promise<PublicAnswer> => {
+    const reply = (await options.respond?.(body)) ?? 'internalError';
+    return replaced(url, {
+      status: 200,
+      contentType: 'application/ocsp-response',
+      body: typeof reply === 'string' ? ocspError(reply) : reply.der,
+    });
   };
   const get = (url: string): PublicAnswer => {
     const object = options.bucket.object(new URL(url).pathname.slice(1));
@@ -39,20 +54,15 @@ export function fakePublicWeb(options: {
       if (answer === undefined) instead.delete(url);
       else instead.set(url, answer);
     },
-    get: async (url) => get(url),
+    get: async (url) => {
+      const { ocspUrl } = options;
+      if (ocspUrl === undefined || !url.startsWith(`${ocspUrl}/`)) return get(url);
+      return ask(url, Buffer.from(decodeURIComponent(url.slice(ocspUrl.length + 1)), 'base64'));
+    },
     getParts: async (url) => {
       const { body, ...answer } = get(url);
       return { ...answer, parts: inParts(body) };
     },
-    post: async (url, body) => {
-      const { respond } = options;
-      if (respond === undefined || url !== options.ocspUrl) return replaced(url, nothing);
-      const reply = await respond(body);
-      return replaced(url, {
-        status: 200,
-        contentType: 'application/ocsp-response',
-        body: typeof reply === 'string' ? ocspError(reply) : reply.der,
-      });
-    },
+    post: async (url, body) => (url === options.ocspUrl ? ask(url, body) : replaced(url, nothing)),
   };
 }

@@ -16,11 +16,11 @@ import { signCrlIntent, signLeafIntent } from '../../../shared/authority/sign.ts
 import { signAuditSignerIntent, signCheckpointIntent } from '../../../shared/authority/sign-checkpoint.ts';
 import { signOcspBatch, signOcspSignerIntent } from '../../../shared/authority/sign-ocsp.ts';
 import type { Cause } from '../../../shared/domain/hint.ts';
-import { addressesOf } from '../../../shared/domain/issuer-address.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import type { IssuerRecord } from '../../../shared/domain/records.ts';
 import { permanent } from '../../../shared/errors.ts';
 import { readTbsCertificate } from '../../../shared/pki/certificate.ts';
+import { addressesOf } from '../../../shared/pki/issuer-addresses.ts';
 import type { RandomBytes } from '../../../shared/pki/serial.ts';
 import type { Bucket } from '../../../shared/ports/bucket.ts';
 import type { Bus } from '../../../shared/ports/bus.ts';
@@ -37,6 +37,8 @@ import type { ReconcileDeps } from '../../../shared/reconcile/context.ts';
 import {
   CRL_URL,
   ISSUER_URL,
+  ROOT_CRL_URL,
+  ROOT_URL,
   type SampleAuthority,
   sampleAuthority,
   seededRandom,
@@ -264,11 +266,13 @@ export async function createWorld(
     ...(ocspUrl === undefined ? {} : { ocspUrl }),
     respond: ocspResponder({ clock, answers: ledger, log }),
   });
-  publicWeb.put(ISSUER_URL, {
-    status: 200,
-    contentType: 'application/pkix-cert',
-    body: authority.issuing.certificateDer,
-  });
+  for (const [url, contentType, body] of [
+    [ISSUER_URL, 'application/pkix-cert', authority.issuing.certificateDer],
+    [ROOT_URL, 'application/pkix-cert', authority.root.certificateDer],
+    [ROOT_CRL_URL, 'application/pkix-crl', authority.root.crlDer],
+  ] as const) {
+    publicWeb.put(url, { status: 200, contentType, body });
+  }
   const readinessDeps: ReadinessDeps = { clock, ledger, publicWeb, log };
   const publish = async () => {
     await publishCrl(crlDeps, issuer, { eventId: 'test', event: 'schedule' });
