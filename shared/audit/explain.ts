@@ -221,7 +221,7 @@ function onDevice({ ledger, now }: ExplainFacts, leaf: LeafRecord): string {
     leaf.revocation !== undefined
       ? `was revoked at ${at(leaf.revocation.revokedAt)} as ${leaf.revocation.reason}`
       : isLive(leaf, now)
-        ? `is valid until ${at(leaf.notAfter)}`
+        ? `is valid until ${at(leaf.notAfter)} and not renewed by itself`
         : `ran out at ${at(leaf.notAfter)}`;
   return `${leaf.serialHex} on ${device} ${standing}.`;
 }

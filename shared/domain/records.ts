@@ -248,7 +248,7 @@ export const UNKNOWN_USER: UserLedger = {
 
 /**
  * Something an admin should know about a user that changes nothing by itself: a certificate near its end that could
- * not be renewed, a key pair that Sealwright did not make. `key` tells one from another and stays the same from look to
+ * not be renewed or that nobody renews, a key pair that Sealwright did not make. `key` tells one from another and stays the same from look to
  * look; each is told once.
  */
 export interface Notice {
@@ -260,6 +260,7 @@ export interface Notice {
 
 export type NoticeKind =
   | 'certificate-expiring'
+  | 'device-certificate-expiring'
   | 'card-key-wanted'
   | 'foreign-keypair'
   | 'foreign-identity'

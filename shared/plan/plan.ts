@@ -10,7 +10,7 @@ import { importSteps } from './rules/imports.ts';
 import { issuance } from './rules/issuance.ts';
 import { keyMoveSteps } from './rules/key-moves.ts';
 import { awaitingRequests, hasRequests, keypairRequestSteps } from './rules/keypair-requests.ts';
-import { nextWarningAt, noticesFor } from './rules/notices.ts';
+import { nextDeviceWarningAt, nextWarningAt, noticesFor } from './rules/notices.ts';
 import { retireReplaced, serialsRevokedBy, urgentRevocations } from './rules/retirement.ts';
 import { coveringRule, isObserveOnly, protectionIn, type Standing, standingOf } from './standing.ts';
 import { earliest, LOOK_FOR_ABSENT_MS, plus, renewalTime } from './timing.ts';
@@ -156,15 +156,21 @@ function planCovered(facts: Facts, standing: Extract<Standing, { kind: 'covered'
 
 function readyVerdict(facts: Facts, rule: PolicyRule, renewals: readonly Date[]): Verdict {
   const retirement = earliest(...liveLeaves(facts).map((leaf) => leaf.retirement?.dueAt));
-  const nextActionAt = earliest(...renewals, retirement);
+  const warning = nextDeviceWarningAt(facts);
+  const nextActionAt = earliest(...renewals, retirement, warning);
   return {
     state: 'ready',
     reason: `Rule "${rule.name}" covers the user; certificate, key pair and identity are in place.`,
     ...(nextActionAt === undefined
       ? {}
-      : { nextAction: nextActionAt === retirement ? 'revoke-replaced' : 'renew', nextActionAt }),
+      : { nextAction: nextActionOf(nextActionAt, { retirement, warning }), nextActionAt }),
   };
 }
+
+const nextActionOf = (
+  at: Date,
+  { retirement, warning }: { readonly retirement: Date | undefined; readonly warning: Date | undefined },
+): string => (at === retirement ? 'revoke-replaced' : at === warning ? 'warn' : 'renew');
 
 /**
  * True when a plan needs Gmail's view of this user: they are covered, or leaving, their grace period is over and policy

@@ -3,6 +3,7 @@ import type { PolicyRule } from '../domain/policy.ts';
 import type { Plan, PlanNotices, Verdict } from '../domain/step.ts';
 import type { Facts } from '../plan/facts.ts';
 import { failWishes } from '../plan/rules/departure.ts';
+import { EXPIRING_KINDS } from '../plan/rules/notices.ts';
 import { goesOnUnderStop } from '../plan/stop.ts';
 import { plus } from '../plan/timing.ts';
 import type { ReconcileDeps } from './context.ts';
@@ -43,6 +44,6 @@ export function doneUnderObserve(facts: Facts, plan: Plan, rule: PolicyRule): Pl
 
 /** Told under such a rule: whatever else is in Gmail is nobody's business yet, but a certificate's end comes all the same. */
 export const toldUnderObserve = (found: PlanNotices | undefined): PlanNotices => ({
-  kinds: ['certificate-expiring'],
-  notices: (found?.notices ?? []).filter(({ kind }) => kind === 'certificate-expiring'),
+  kinds: EXPIRING_KINDS,
+  notices: (found?.notices ?? []).filter(({ kind }) => EXPIRING_KINDS.some((one) => one === kind)),
 });

@@ -36,6 +36,81 @@ const withPhone = (changes: Partial<Facts['ledger']> = {}, more: Partial<Facts> 
     more,
   );
 
+describe('a device’s certificate', () => {
+  const ends = later(355 * DAY_MS);
+  const phone = deviceKey('d1', { createdAt: later(-10 * DAY_MS) });
+  const ending = (leftMs: number, changes: Partial<Facts['ledger']> = {}): Facts => {
+    // What Gmail uses was renewed meanwhile.
+    const leaves = settled().ledger.leaves.map((one) => ({ ...one, notAfter: later(900 * DAY_MS) }));
+    const base = { deviceKeys: [phone], leaves: [...leaves, deviceLeaf('0d01', { notAfter: ends })] };
+    return withLedger({ ...base, ...changes }, { now: later(-leftMs, ends) });
+  };
+  const keys = (facts: Facts) => plan(facts).notices?.notices.map(({ key }) => key);
+  const told = (days: number) => [`device-certificate-expiring/0d01/${days}`];
+
+  test.each([
+    [30 * DAY_MS + 1, []],
+    [30 * DAY_MS, told(30)],
+    [14 * DAY_MS, told(14)],
+    [7 * DAY_MS, told(7)],
+    [DAY_MS + 1, told(7)],
+    [DAY_MS, told(1)],
+    [0, told(0)],
+    [-30 * DAY_MS, told(0)],
+    [-30 * DAY_MS - 1, []],
+  ])('%d ms before its end is warned about as %j, for nobody renews it', (leftMs, expected) => {
+    expect(keys(ending(leftMs))).toEqual(expected);
+  });
+
+  it('is named in the warning with its device, its end and what to do', () => {
+    expect(plan(ending(7 * DAY_MS)).notices?.notices).toMatchObject([
+      {
+        kind: 'device-certificate-expiring',
+        message: `The certificate 0d01 of "Ana’s phone" ends on ${ends.toISOString()}, in 7 days or less, and only the device can have another one: ask for it with "sealwright cert issue ana@acme.example --for-device".`,
+      },
+    ]);
+  });
+
+  it('has its user looked at when the next warning falls due, though they are ready', () => {
+    const waits = ({ verdict }: ReturnType<typeof plan>) => [
+      verdict.state,
+      verdict.nextAction,
+      verdict.nextActionAt,
+    ];
+    expect(waits(plan(ending(40 * DAY_MS)))).toEqual(['ready', 'warn', later(-30 * DAY_MS, ends)]);
+    expect(waits(plan(ending(30 * DAY_MS)))).toEqual(['ready', 'warn', later(-14 * DAY_MS, ends)]);
+    expect(waits(plan(ending(DAY_MS)))).toEqual(['ready', 'warn', ends]);
+    expect(plan(ending(0)).verdict.nextAction).toBe('renew');
+  });
+
+  test.each([
+    ['revoked', { revocation: { reason: 'keyCompromise', revokedAt: NOW } }],
+    ['to be revoked', { retirement: { reason: 'superseded', dueAt: later(800 * DAY_MS), decidedAt: NOW } }],
+    ['as short as ten days and at its beginning', { notBefore: later(-9 * DAY_MS, ends) }],
+  ])('that is %s is not warned about', (_what, changes) => {
+    const leaves = [deviceLeaf('0d01', { notAfter: ends, ...changes })];
+    expect(
+      keys(ending(7 * DAY_MS, { leaves: [...ending(0).ledger.leaves.slice(0, -1), ...leaves] })),
+    ).toEqual([]);
+  });
+
+  it('that has a successor on the same device is not warned about, and one on another device does not count', () => {
+    const next = deviceLeaf('0d02', { keyId: 'd2', notAfter: later(300 * DAY_MS, ends) });
+    const leaves = [...ending(0).ledger.leaves, next];
+    const keyOf = (device: string) => ({
+      deviceKeys: [phone, deviceKey('d2', { createdAt: NOW, device })],
+      leaves,
+    });
+    expect(keys(ending(7 * DAY_MS, keyOf(phone.device)))).toEqual([]);
+    expect(keys(ending(7 * DAY_MS, keyOf('Ana’s tablet')))).toEqual(told(7));
+  });
+
+  it('is not warned about once the user leaves', () => {
+    const presence = { kind: 'present', user: directoryUser({ orgUnitPath: '/Other' }) } as const;
+    expect(keys({ ...ending(7 * DAY_MS), presence })).toEqual([]);
+  });
+});
+
 describe('plan, for a device’s key that an admin asked to certify,', () => {
   it('issues it for the primary address, and touches nothing else', () => {
     expect(plan(withLedger({ deviceKeys: [deviceKey('d1')] })).steps).toEqual([

@@ -7,7 +7,7 @@ import { certificateSpkiSha256Hex } from '../../shared/pki/chain.ts';
 import { decodeExtensions } from '../../shared/pki/extensions-reader.ts';
 import { generateEcKey, generateRsaKey } from '../../shared/pki/key.ts';
 import { surround } from '../support/fakes/calls.ts';
-import { createWorld, type Materials, makeMaterials, type World } from '../support/fakes/world.ts';
+import { createWorld, DAY_MS, type Materials, makeMaterials, type World } from '../support/fakes/world.ts';
 import { failing, look, named } from './outcome.ts';
 import { JOIN, USER_ID, wish } from './workflows.ts';
 
@@ -33,6 +33,30 @@ const ask = async (spkiDer: Uint8Array) =>
   });
 const deviceLeaves = async () =>
   (await world.ledger.readUser(USER_ID)).leaves.filter(({ holder }) => holder === 'device');
+
+describe('a certificate on a device', () => {
+  test('is warned about once at each of 30, 14, 7 and 1 days and at its end, while everything else is renewed', async () => {
+    await ask((await generateEcKey('P-256')).spkiDer);
+    await look(world.deps);
+    const endsAt = (await deviceLeaves())[0]?.notAfter.getTime() ?? 0;
+    world.clock.set(new Date(endsAt - 40 * DAY_MS));
+    for (let looks = 0; looks < 12 && world.clock.now().getTime() <= endsAt; looks += 1) {
+      await world.publishCrl();
+      await look(world.deps);
+      world.clock.set((await world.ledger.readUser(USER_ID)).user?.nextActionAt ?? world.clock.now());
+    }
+    const told = world.log.of('device-certificate-expiring').map(({ fields }) => fields['notice']);
+    const serialHex = (await deviceLeaves())[0]?.serialHex;
+    expect(told).toEqual(
+      ['30', '14', '7', '1', '0'].map((days) => `device-certificate-expiring/${serialHex}/${days}`),
+    );
+    const { user, notices } = await world.ledger.readUser(USER_ID);
+    expect([user?.state, notices.map(({ kind }) => kind)]).toEqual([
+      'ready',
+      ['device-certificate-expiring'],
+    ]);
+  });
+});
 
 describe('a device’s key that an admin asked to certify', () => {
   test('is certified on the same path, and neither Gmail nor the key service hears of it', async () => {

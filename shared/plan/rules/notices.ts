@@ -1,5 +1,6 @@
 /**
- * What an admin should know about a user and what no step changes: a certificate near its end that could not be renewed, a
+ * What an admin should know about a user and what no step changes: a certificate near its end that could not be renewed, or
+ * that is in another mail client, where nobody renews it, a
  * card whose key is wanted, and what is in Gmail that Sealwright did not make or did not disable. Each has a key that stays the same from look to
  * look, so that it is told once.
  */
@@ -9,11 +10,14 @@ import type { LeafRecord, Notice, NoticeKind } from '../../domain/records.ts';
 import type { PlanNotices, Step } from '../../domain/step.ts';
 import type { Facts } from '../facts.ts';
 import { newestFirst, ourKeypairIds, ownKeypairs, purposesOf } from '../holdings.ts';
-import { DAY_MS, plus, renewalTime } from '../timing.ts';
+import { DAY_MS, earliest, plus, renewalTime } from '../timing.ts';
 import { keypairIdsOf } from './gmail.ts';
 
-/** Days before its end at which a certificate that could not be renewed is warned about; 0 is its end. */
+/** Days before its end at which a certificate is warned about that could not be renewed, or that nobody renews; 0 is its end. */
 export const WARNING_DAYS = [0, 1, 7, 14, 30] as const;
+
+/** Told under a rule that only observes, too. */
+export const EXPIRING_KINDS = ['certificate-expiring', 'device-certificate-expiring'] as const;
 
 const GMAIL_KINDS = ['foreign-keypair', 'foreign-identity', 'keypair-disabled'] as const;
 
@@ -23,13 +27,9 @@ export function noticesFor(
   rule: PolicyRule | undefined,
   steps: readonly Step[] = [],
 ): PlanNotices {
-  const expiring = rule === undefined ? [] : expiringLeaves(facts, rule);
+  const expiring = rule === undefined ? [] : [...expiringLeaves(facts, rule), ...expiringOnDevices(facts)];
   const gmail = facts.gmail.kind === 'observed';
-  const kinds: readonly NoticeKind[] = [
-    'certificate-expiring',
-    'card-key-wanted',
-    ...(gmail ? GMAIL_KINDS : []),
-  ];
+  const kinds: readonly NoticeKind[] = [...EXPIRING_KINDS, 'card-key-wanted', ...(gmail ? GMAIL_KINDS : [])];
   return { kinds, notices: [...expiring, ...cardKeysWanted(facts, steps), ...gmailNotices(facts)] };
 }
 
@@ -57,10 +57,20 @@ export const withoutCardKeysWanted = ({ kinds, notices }: PlanNotices): PlanNoti
 
 /** When the next warning about a certificate of this user falls due; undefined when none will. */
 export function nextWarningAt(facts: Facts, rule: PolicyRule): Date | undefined {
-  const instants = leavesToRenew(facts, rule)
-    .flatMap((leaf) => WARNING_DAYS.map((days) => plus(leaf.notAfter, -days * DAY_MS)))
-    .filter((instant) => instant.getTime() > facts.now.getTime());
-  return instants.toSorted((left, right) => left.getTime() - right.getTime())[0];
+  return earliest(
+    nextDeviceWarningAt(facts),
+    ...leavesToRenew(facts, rule)
+      .flatMap((leaf) => WARNING_DAYS.map((days) => plus(leaf.notAfter, -days * DAY_MS)))
+      .filter((instant) => instant.getTime() > facts.now.getTime()),
+  );
+}
+
+/** The same of the certificates in other mail clients alone: those of a user who is ready. */
+export function nextDeviceWarningAt(facts: Facts): Date | undefined {
+  const instants = leavesOnDevices(facts).flatMap((leaf) =>
+    WARNING_DAYS.map((days) => Math.max(warnedFromMs(leaf), leaf.notAfter.getTime() - days * DAY_MS)),
+  );
+  return earliest(...instants.filter((ms) => ms > facts.now.getTime()).map((ms) => new Date(ms)));
 }
 
 function expiringLeaves(facts: Facts, rule: PolicyRule): readonly Notice[] {
@@ -77,6 +87,51 @@ function expiringLeaves(facts: Facts, rule: PolicyRule): readonly Notice[] {
       { key: `certificate-expiring/${leaf.serialHex}/${threshold}`, kind: 'certificate-expiring', message },
     ];
   });
+}
+
+/** Whoever has not replaced it a month after its end does without it. */
+const TOLD_AFTER_END_MS = 30 * DAY_MS;
+
+/** Not in the first half of its life, however short that is. */
+const warnedFromMs = ({ notBefore, notAfter }: LeafRecord): number =>
+  notAfter.getTime() - (notAfter.getTime() - notBefore.getTime()) / 2;
+
+function expiringOnDevices(facts: Facts): readonly Notice[] {
+  const nowMs = facts.now.getTime();
+  return leavesOnDevices(facts).flatMap((leaf) => {
+    const leftMs = leaf.notAfter.getTime() - nowMs;
+    const threshold = WARNING_DAYS.find((days) => leftMs <= days * DAY_MS);
+    if (threshold === undefined || nowMs < warnedFromMs(leaf) || leftMs < -TOLD_AFTER_END_MS) return [];
+    const ends = leaf.notAfter.toISOString();
+    const when =
+      threshold === 0
+        ? `ended on ${ends}`
+        : `ends on ${ends}, in ${threshold === 1 ? 'a day' : `${threshold} days`} or less`;
+    const message = `The certificate ${leaf.serialHex} of "${deviceOf(facts, leaf)}" ${when}, and only the device can have another one: ask for it with "sealwright cert issue ${facts.ledger.user?.primaryEmail ?? facts.userId} --for-device".`;
+    const kind = 'device-certificate-expiring';
+    return [{ key: `${kind}/${leaf.serialHex}/${threshold}`, kind, message }];
+  });
+}
+
+const deviceOf = ({ ledger }: Facts, leaf: LeafRecord): string | undefined =>
+  ledger.deviceKeys.find(({ keyId }) => keyId === leaf.keyId)?.device;
+
+/** Of each device the certificate that lasts longest, unless it is revoked or about to be. */
+function leavesOnDevices(facts: Facts): readonly LeafRecord[] {
+  const standing = facts.ledger.leaves.filter(
+    (leaf) =>
+      leaf.holder === 'device' &&
+      leaf.state === 'signed' &&
+      leaf.revocation === undefined &&
+      leaf.retirement === undefined,
+  );
+  return standing.filter((leaf) =>
+    standing.every(
+      (other) =>
+        deviceOf(facts, other) !== deviceOf(facts, leaf) ||
+        other.notAfter.getTime() <= leaf.notAfter.getTime(),
+    ),
+  );
 }
 
 /** The newest certificate of each purpose, in use or already past its end: what a renewal would have replaced. */
