@@ -74,7 +74,7 @@ resource "google_secret_manager_secret_iam_member" "publish_crl_adds_keys" {
   member    = google_service_account.function["publish-crl"].member
 }
 
-# `sealwright ca health` says when a version is disabled, without being able to read it.
+# `sealwright ca health` says when a version is disabled, and `ca import` sees which versions there are, without being able to read one.
 resource "google_secret_manager_secret_iam_member" "set_up_sees_ca_key" {
   secret_id = google_secret_manager_secret.secret["issuing-ca-key"].id
   role      = "roles/secretmanager.viewer"

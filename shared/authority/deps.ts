@@ -11,7 +11,7 @@ import type { SigningKeys } from '../ports/signing-keys.ts';
 export interface AuthorityDeps {
   readonly clock: Clock;
   readonly ledger: Ledger;
-  readonly secrets: Pick<Secrets, 'add'>;
+  readonly secrets: Pick<Secrets, 'add' | 'listVersions'>;
   readonly signingKeys: SigningKeys;
   readonly bucket: Bucket;
   readonly bus: Pick<Bus, 'requestCrl'>;

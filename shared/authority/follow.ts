@@ -2,8 +2,10 @@
  * The ways to an issuer beside the first one: a key and certificate that exist already (`importIssuer`), a key of ours and
  * a certificate that another CA signs (`requestIssuer`, then `installIssuer`), and the next one under our own root
  * (`rollIssuer`). Each ends in a prepared issuer. Everything is checked before anything is written, and each may be
- * repeated after a failure: a key that was stored already is not stored again.
+ * repeated after a failure. A key that was imported is not stored twice then; one that was made here, and whose command died
+ * between storing it and recording it, stays behind as a version that nothing names, and another is made.
  */
+import { custodyOf } from '../domain/key-version.ts';
 import type { IssuerRecord } from '../domain/records.ts';
 import { invalidInput, permanent } from '../errors.ts';
 import { makeIssuing } from '../pki/authority.ts';
@@ -17,9 +19,23 @@ import { drawSerial } from '../pki/serial.ts';
 import { signable } from '../pki/signable.ts';
 import type { Signer } from '../pki/signer.ts';
 import type { AuthorityDeps } from './deps.ts';
-import { type IssuingKey, type IssuingKeyPlace, issuingKey, storedKey } from './issuing-key.ts';
+import {
+  type IssuingKey,
+  type IssuingKeyPlace,
+  issuingKey,
+  storedKey,
+  versionToCome,
+} from './issuing-key.ts';
 import { assertClockIsRight, assertIssuingKeyIsNew } from './issuing-key-checks.ts';
-import { assertCanIssue, checkedChain, issuerIdOf, newIssuer, prepareIssuer } from './new-issuer.ts';
+import {
+  assertCanIssue,
+  checkedChain,
+  type IssuerChain,
+  issuerIdOf,
+  newIssuer,
+  prepareIssuer,
+  recordPrepared,
+} from './new-issuer.ts';
 import { rootOf } from './root-crl.ts';
 
 /** `pkiUrl`: public address of the bucket, such as `http://pki.acme.example/`. `keySecret`: `projects/P/secrets/S`. */
@@ -41,20 +57,51 @@ export async function importIssuer(
     // The key really signs: a damaged one must not be stored. The text is nothing that a CA would sign.
     await key.signer.sign(signable(Buffer.from('sealwright ca import: does this key sign?')));
     await assertCanIssue(deps, newIssuer(chain, request.keySecret, request.pkiUrl));
-    return await recorded(deps, chain, key, request.pkiUrl);
+    return await recordedThenStored(deps, chain, key, request);
   } finally {
     key.wipe();
   }
 }
 
-async function recorded(
+/**
+ * Whoever may put a key into a secret may not read it back, so a copy cannot be told from another key there. The ledger says
+ * first which version this key will be; who repeats the command finds that version there and stores no second one.
+ */
+async function recordedThenStored(
   deps: AuthorityDeps,
-  chain: { readonly certificateDer: Uint8Array; readonly chainDer: readonly Uint8Array[] },
+  chain: IssuerChain,
+  key: IssuingKey,
+  { keySecret, pkiUrl }: { readonly keySecret: string; readonly pkiUrl: string },
+): Promise<IssuerRecord> {
+  const known = (await deps.ledger.readIssuer(issuerIdOf(chain.certificateDer)))?.keyVersion;
+  const secret = known === undefined ? keySecret : secretOf(known);
+  const versions = secret === undefined ? [] : await deps.secrets.listVersions(secret);
+  const foreseen = newIssuer(chain, known ?? versionToCome(keySecret, versions), pkiUrl);
+  await recordPrepared(deps, foreseen);
+  const isStored =
+    secret === undefined ||
+    versions.some(({ name, state }) => name === foreseen.keyVersion && state !== 'DESTROYED');
+  const keyVersion = isStored ? foreseen.keyVersion : await key.store();
+  // Somebody else put a version in at the same moment.
+  if (keyVersion !== foreseen.keyVersion) await deps.ledger.recordIssuer({ ...foreseen, keyVersion });
+  await deps.bus.requestCrl(foreseen.issuerId);
+  return { ...foreseen, keyVersion };
+}
+
+/** Undefined for a key in Cloud KMS. */
+const secretOf = (keyVersion: string): string | undefined =>
+  custodyOf(keyVersion) === 'secret-manager'
+    ? keyVersion.slice(0, keyVersion.lastIndexOf('/versions/'))
+    : undefined;
+
+/** A key that was made here and that nobody else has: stored before a row names it, since without it the row would be of nothing. */
+async function storedThenRecorded(
+  deps: AuthorityDeps,
+  chain: IssuerChain,
   key: IssuingKey,
   pkiUrl: string,
 ): Promise<IssuerRecord> {
-  const known = await deps.ledger.readIssuer(issuerIdOf(chain.certificateDer));
-  const issuer = newIssuer(chain, known?.keyVersion ?? (await key.store()), pkiUrl);
+  const issuer = newIssuer(chain, await key.store(), pkiUrl);
   await prepareIssuer(deps, issuer);
   return issuer;
 }
@@ -143,7 +190,7 @@ export async function rollIssuer(deps: AuthorityDeps, request: RollRequest): Pro
     const chain = checkedChain([certificateDer, request.root.certificateDer], key.signer.spkiDer, now);
     const pkiUrl = request.pkiUrl ?? new URL('/', before.crlUrl).href;
     await assertCanIssue(deps, newIssuer(chain, 'not stored yet', pkiUrl));
-    return await recorded(deps, chain, key, pkiUrl);
+    return await storedThenRecorded(deps, chain, key, pkiUrl);
   } finally {
     key.wipe();
   }

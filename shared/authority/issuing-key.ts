@@ -3,6 +3,7 @@ import { permanent } from '../errors.ts';
 import { digestSigner } from '../pki/digest-signer.ts';
 import { generateRsaKey } from '../pki/key.ts';
 import { type Signer, signerFromPkcs8 } from '../pki/signer.ts';
+import type { Secrets, SecretVersion } from '../ports/secrets.ts';
 import { remoteKey } from './ca-keys.ts';
 import type { AuthorityDeps } from './deps.ts';
 
@@ -22,7 +23,7 @@ export interface IssuingKey {
 
 /** Throws `kms-key-unusable`, `ca-key-unusable`; `store` throws as `Secrets.add`. Nothing is stored before `store`. */
 export async function issuingKey(
-  deps: Pick<AuthorityDeps, 'secrets' | 'signingKeys' | 'generateKey'>,
+  deps: { readonly secrets: Pick<Secrets, 'add'> } & Pick<AuthorityDeps, 'signingKeys' | 'generateKey'>,
   place: IssuingKeyPlace,
 ): Promise<IssuingKey> {
   if ('kmsKeyVersion' in place) {
@@ -33,9 +34,15 @@ export async function issuingKey(
   return storedKey(deps, place.keySecret, pkcs8Der);
 }
 
+/** What the next version of a secret will be called; versions are counted up from 1 and no number comes twice. */
+export function versionToCome(secret: string, versions: readonly SecretVersion[]): string {
+  const numbers = versions.map(({ name }) => Number(name.slice(name.lastIndexOf('/') + 1)));
+  return `${secret}/versions/${Math.max(0, ...numbers) + 1}`;
+}
+
 /** The same for a key that somebody brought along. */
 export function storedKey(
-  deps: Pick<AuthorityDeps, 'secrets'>,
+  deps: { readonly secrets: Pick<Secrets, 'add'> },
   keySecret: string,
   pkcs8Der: Uint8Array,
 ): IssuingKey {

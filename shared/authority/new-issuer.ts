@@ -160,6 +160,15 @@ export async function prepareIssuer(
   deps: Pick<AuthorityDeps, 'ledger' | 'bucket' | 'bus'>,
   issuer: IssuerRecord,
 ): Promise<void> {
+  await recordPrepared(deps, issuer);
+  await deps.bus.requestCrl(issuer.issuerId);
+}
+
+/** The same without asking for a CRL. */
+export async function recordPrepared(
+  deps: Pick<AuthorityDeps, 'ledger' | 'bucket'>,
+  issuer: IssuerRecord,
+): Promise<void> {
   const known = await deps.ledger.readIssuer(issuer.issuerId);
   if (known !== undefined && known.state !== 'prepared') {
     throw permanent(
@@ -169,7 +178,6 @@ export async function prepareIssuer(
   }
   await putObject(deps.bucket, issuer.issuerUrl, issuer.certificateDer, 'application/pkix-cert');
   await deps.ledger.recordIssuer(issuer);
-  await deps.bus.requestCrl(issuer.issuerId);
 }
 
 /** Writes a public object that is there under the same name only with the same bytes. Throws `conflict` otherwise. */

@@ -235,6 +235,51 @@ describe.runIf(opensslInstalled)('importing an issuing CA that OpenSSL made', ()
     expect(Object.values(await states())).toEqual(['prepared']);
   });
 
+  it('stores no second copy of the key when it died after storing the first', async () => {
+    const { requestCrl } = bus;
+    bus.requestCrl = () => Promise.reject(new Error('The process is gone.'));
+    await expect(importing()).rejects.toThrow('The process is gone.');
+    bus.requestCrl = requestCrl;
+    const kept = secrets.add;
+    secrets.add = async (secret, payload) => {
+      await kept(secret, payload);
+      throw new Error('The answer is lost.');
+    };
+    const other = foreignCa();
+    await expect(importing({ ca: other })).rejects.toThrow('The answer is lost.');
+    secrets.add = kept;
+    await importing();
+    await importing({ ca: other });
+    expect(secrets.versions).toEqual([`${SECRET}/versions/1`, `${SECRET}/versions/2`]);
+    const signers = (await deps.ledger.issuers()).map((issuer) => caKeysNow().signerOf(issuer));
+    await expect(Promise.all(signers)).resolves.toHaveLength(2);
+  });
+
+  it('names the version that the key got where somebody else put one in meanwhile', async () => {
+    const { recordIssuer } = deps.ledger;
+    let isFirst = true;
+    deps = {
+      ...deps,
+      ledger: {
+        ...deps.ledger,
+        recordIssuer: async (issuer) => {
+          await recordIssuer(issuer);
+          if (isFirst) await secrets.add(SECRET, Buffer.from('somebody else’s'));
+          isFirst = false;
+        },
+      },
+    };
+    const { issuerId } = await importing();
+    const issuer = await deps.ledger.readIssuer(issuerId);
+    expect(issuer?.keyVersion).toBe(`${SECRET}/versions/2`);
+  });
+
+  it('stores the key again where the version that had it is destroyed', async () => {
+    const { keyVersion } = await importing();
+    secrets.destroy(keyVersion);
+    expect((await importing()).keyVersion).toBe(`${SECRET}/versions/2`);
+  });
+
   test('with a wrong password is refused, saying so', async () => {
     expect(() => readChainFile(corporate.pkcs12, 'not this one')).toThrow(/password/i);
     expect(() => readPrivateKeyPem(corporate.encryptedKeyPem, 'not this one')).toThrow(

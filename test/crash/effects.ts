@@ -84,7 +84,7 @@ const CHANGES = {
   } satisfies Changes<Signing, never>,
   bus: { publishHint: true, publishHints: true, requestCrl: true } satisfies Changes<Bus, never>,
   bucket: { write: true } satisfies Changes<Bucket, 'read' | 'readParts'>,
-  secrets: { add: true } satisfies Changes<Secrets, 'read'>,
+  secrets: { add: true } satisfies Changes<Secrets, 'read' | 'listVersions'>,
   deadLetters: { settle: true, republish: true } satisfies Changes<DeadLetters, 'look'>,
 } as const;
 

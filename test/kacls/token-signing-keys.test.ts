@@ -34,7 +34,6 @@ describe('keys for signing tokens, out of Secret Manager', () => {
           if (payload !== undefined) return payload;
           throw permanent('secret-unreadable', 'destroyed');
         },
-        add: () => Promise.reject(new Error('nobody adds a secret here')),
       },
     });
 

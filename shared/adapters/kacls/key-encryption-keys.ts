@@ -13,7 +13,7 @@ const KEY_BYTES = 32;
 export interface SecretKeyEncryptionKeysOptions {
   /** Full resource names, newest first; only pinned version numbers, never `latest`. The first one wraps. */
   readonly versions: readonly string[];
-  readonly secrets: Secrets;
+  readonly secrets: Pick<Secrets, 'read'>;
   readonly clock: Clock;
   /** How long a key is used before Secret Manager is asked again, default 5 min: how soon a destroyed version stops working. */
   readonly ttlMs?: number;

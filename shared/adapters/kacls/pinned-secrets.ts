@@ -8,7 +8,7 @@ export interface PinnedSecretsOptions<Key> {
   readonly what: string;
   /** Full resource names; only pinned version numbers, never `latest`. */
   readonly versions: readonly string[];
-  readonly secrets: Secrets;
+  readonly secrets: Pick<Secrets, 'read'>;
   readonly clock: Clock;
   /** Turns a payload into what is kept. Throws `secret-unreadable` (permanent). */
   readonly parse: (payload: Uint8Array, version: string) => Key;

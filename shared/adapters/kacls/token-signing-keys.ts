@@ -21,7 +21,7 @@ const SMALLEST_MODULUS_BITS = 2048;
 export function secretTokenSigningKeys(options: {
   /** Full resource names, the signing one first; only pinned version numbers. */
   readonly versions: readonly string[];
-  readonly secrets: Secrets;
+  readonly secrets: Pick<Secrets, 'read'>;
   readonly clock: Clock;
 }): TokenSigningKeys {
   const keys = pinnedSecrets({ ...options, what: 'token signing key', parse: readSigningKey });

@@ -31,6 +31,9 @@ export function secretFiles(): Secrets {
       if (payload.length > 0 && payload.length <= MAX_BYTES) return payload;
       throw permanent('secret-unreadable', `The secret file ${path} has ${payload.length} bytes.`);
     },
+    listVersions: async (secret) => {
+      throw permanent('secret-unreadable', `${secret} is a file; it has no versions to list.`);
+    },
     add: async (secret) => {
       throw permanent('secret-unreadable', `${secret} is a file; secrets are added to it by hand.`);
     },
@@ -42,6 +45,7 @@ export const secretsOrFiles = (elsewhere: Secrets): Secrets => {
   const files = secretFiles();
   return {
     read: (version) => (isSecretFile(version) ? files : elsewhere).read(version),
+    listVersions: (secret) => (isSecretFile(secret) ? files : elsewhere).listVersions(secret),
     add: (secret, payload) => (isSecretFile(secret) ? files : elsewhere).add(secret, payload),
   };
 };

@@ -8,7 +8,7 @@ import { isTransient } from '../google/retry.ts';
  */
 export function secretsFailure(
   error: GoogleCallError,
-  doing: 'Reading' | 'Adding to',
+  doing: 'Reading' | 'Adding to' | 'Listing',
   name: string,
 ): SealwrightError {
   const { failure } = error;
@@ -44,7 +44,9 @@ export function secretsFailure(
           )
         : refused(
             'secrets-unavailable',
-            'Give the caller roles/secretmanager.admin on it, or on the project to create it.',
+            doing === 'Listing'
+              ? 'Give the caller roles/secretmanager.viewer on it.'
+              : 'Give the caller roles/secretmanager.admin on it, or on the project to create it.',
           );
     case 404:
       return refused('secret-missing', 'Create it, or correct the name in the settings.');

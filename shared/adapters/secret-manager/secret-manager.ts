@@ -5,7 +5,7 @@
  */
 import type { SecretManagerServiceClient } from '@google-cloud/secret-manager';
 import { invalidInput, permanent, retryable } from '../../errors.ts';
-import type { Secrets } from '../../ports/secrets.ts';
+import type { Secrets, SecretVersion } from '../../ports/secrets.ts';
 import { callGoogle } from '../google/call.ts';
 import { GoogleCallError } from '../google/call-error.ts';
 import { crc32c } from '../google/crc32c.ts';
@@ -82,6 +82,20 @@ export function secretManager(options: SecretManagerOptions): Secrets {
       }
     },
 
+    async listVersions(secret) {
+      const secrets = await client();
+      try {
+        const [versions] = await call('versions.list', 'any-time', () =>
+          secrets.listSecretVersions({ parent: secret }, callOptions),
+        );
+        return versions.map(({ name, state }) => listed(secret, name, state));
+      } catch (error) {
+        if (!(error instanceof GoogleCallError)) throw error;
+        if (error.failure.httpStatus === 404) return [];
+        throw secretsFailure(error, 'Listing', secret);
+      }
+    },
+
     async add(secret, payload) {
       const [, parent, secretId] = SECRET.exec(secret) ?? [];
       if (parent === undefined || secretId === undefined) {
@@ -115,6 +129,15 @@ export function secretManager(options: SecretManagerOptions): Secrets {
       }
     },
   };
+}
+
+function listed(secret: string, name: unknown, state: unknown): SecretVersion {
+  if (typeof name === 'string' && (state === 'ENABLED' || state === 'DISABLED' || state === 'DESTROYED'))
+    return { name, state };
+  throw retryable(
+    'secrets-unavailable',
+    `Secret Manager lists a version of ${secret} as "${String(name)}" in the state "${String(state)}", which is unknown here.`,
+  );
 }
 
 /** Bytes come as a Buffer over gRPC and as base64 text over REST; the checksum as a number, a Long or text. */

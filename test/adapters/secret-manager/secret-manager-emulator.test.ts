@@ -6,6 +6,8 @@ import { secretManager } from '../../../shared/adapters/secret-manager/secret-ma
 import { type Company, openCompany, PROJECT, STRANGER } from '../emulator-company.ts';
 import { failureOf } from '../world.ts';
 
+const byName = (left: { name: string }, right: { name: string }) => (left.name < right.name ? -1 : 1);
+
 describe('secrets against the emulator', () => {
   let company: Company;
   const secretsAs = (who?: string) =>
@@ -27,6 +29,29 @@ describe('secrets against the emulator', () => {
     expect(Buffer.from(await secrets.read(first)).equals(one)).toBe(true);
     expect(Buffer.from(await secrets.read(second)).equals(two)).toBe(true);
     expect(Buffer.from(await secrets.read(`${secret('issuing-ca')}/versions/1`)).equals(one)).toBe(true);
+  });
+
+  it('lists every version of a secret with its state and without its payload, and none of one that is missing', async () => {
+    const secrets = secretsAs();
+    expect(await secrets.listVersions(secret('listed'))).toEqual([]);
+    const names = [];
+    for (const payload of ['one', 'two', 'three'])
+      names.push(await secrets.add(secret('listed'), Buffer.from(payload)));
+    const administrator = new SecretManagerServiceClient({
+      auth: company.own().auth,
+      ...gaxEndpoint(company.endpoints),
+    });
+    await administrator.destroySecretVersion({ name: names[1] ?? '' });
+    await administrator.disableSecretVersion({ name: names[2] ?? '' });
+    await administrator.close();
+    expect((await secrets.listVersions(secret('listed'))).toSorted(byName)).toEqual([
+      { name: names[0], state: 'ENABLED' },
+      { name: names[1], state: 'DESTROYED' },
+      { name: names[2], state: 'DISABLED' },
+    ]);
+    const refused = await failureOf(secretsAs(STRANGER).listVersions(secret('listed')));
+    expect(refused).toMatchObject({ kind: 'permanent', code: 'secrets-unavailable' });
+    expect(refused.message).toContain('roles/secretmanager.viewer');
   });
 
   it('tells missing from disabled from destroyed from forbidden', async () => {

@@ -145,17 +145,23 @@ const MADE: readonly Workflow[] = [
   },
   {
     name: 'the import of a CA that exists',
-    leaving: 'that one active and a line that says so',
+    leaving: 'that one active, its key stored once and a line that says so',
     prepare: async () => undefined,
-    run: takesOver((ports, _, { next }) =>
-      importIssuer(commandDeps(ports), {
+    run: async (ports, _, { next }) => {
+      if ((await ports.ledger.activeIssuer())?.issuerId !== ISSUER_ID) return;
+      const issuer = await importIssuer(commandDeps(ports), {
         certificatesDer: [next.issuing.certificateDer, next.root.certificateDer],
         pkcs8Der: Uint8Array.from(next.issuing.pkcs8Der),
         ...{ keySecret: SECRET, pkiUrl: PKI_URL },
-      }),
-    ),
-    end: FOLLOWED,
-    expectMore: HAS_FOLLOWED,
+      });
+      await published(ports, issuer);
+      await activate(ports, issuer.issuerId);
+    },
+    end: async (world) => ({
+      ...(await FOLLOWED(world)),
+      stored: world.secrets.versions.filter((name) => name.startsWith(`${SECRET}/`)).length,
+    }),
+    expectMore: { ...HAS_FOLLOWED, stored: 1 },
   },
   {
     name: 'the next CRL of the root',

@@ -15,7 +15,15 @@ export interface FakeSecrets extends Secrets, Saved {
 export function fakeSecrets(): FakeSecrets {
   const cell = stateCell(new Map<string, Uint8Array | 'destroyed'>());
   let reads = 0;
-  let last = 0;
+  /** A version's number is never given again, whatever is put back. */
+  const lastOf = new Map<string, number>();
+  const latestOf = (secret: string) =>
+    Math.max(
+      lastOf.get(secret) ?? 0,
+      ...[...cell.now.keys()]
+        .filter((name) => name.startsWith(`${secret}/versions/`))
+        .map((name) => Number(name.slice(name.lastIndexOf('/') + 1))),
+    );
   return {
     save: cell.save,
     put: (version, payload) => {
@@ -37,10 +45,20 @@ export function fakeSecrets(): FakeSecrets {
       if (payload === 'destroyed') throw permanent('secret-unreadable', `${version} is destroyed.`);
       return Uint8Array.from(payload);
     },
+    listVersions: async (secret) => {
+      const there = [...cell.now].flatMap(([name, payload]) =>
+        name.startsWith(`${secret}/versions/`)
+          ? [{ name, state: payload === 'destroyed' ? ('DESTROYED' as const) : ('ENABLED' as const) }]
+          : [],
+      );
+      const latest = `${secret}/versions/${latestOf(secret)}`;
+      return latestOf(secret) === 0 || there.some(({ name }) => name === latest)
+        ? there
+        : [...there, { name: latest, state: 'DESTROYED' }];
+    },
     add: async (secret, payload) => {
-      // A version's number is never given again, whatever is put back.
-      last += 1;
-      const version = `${secret}/versions/${last}`;
+      lastOf.set(secret, latestOf(secret) + 1);
+      const version = `${secret}/versions/${latestOf(secret)}`;
       cell.now.set(version, Uint8Array.from(payload));
       return version;
     },
