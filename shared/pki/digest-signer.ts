@@ -54,16 +54,17 @@ export function digestSigner(key: RemoteKey, options: { readonly certificateDer?
       const signature = await key.signDigest(createHash(key.hash).update(bytes).digest());
       return checked(signature, verify(key.hash, bytes, publicKey, signature));
     },
-    signParts: async (parts, verifies) => {
-      spend(parts);
-      const hashing = createHash(key.hash);
-      const own = verifies === undefined ? new PartsVerification(key.hash, publicKey) : undefined;
+    signParts: async (parts, given) => {
+      spend(parts, given);
+      const verification = given ?? new PartsVerification(key.hash, publicKey);
+      // A verification has a digest where the key is RSA.
+      const hashing = publicKey.asymmetricKeyType === 'rsa' ? undefined : createHash(key.hash);
       for await (const part of parts) {
-        hashing.update(part);
-        own?.take(part);
+        hashing?.update(part);
+        if (given === undefined) verification.take(part);
       }
-      const signature = await key.signDigest(hashing.digest());
-      return checked(signature, (own?.holdsFor ?? verifies)?.(signature) === true);
+      const signature = await key.signDigest(hashing?.digest() ?? verification.digest);
+      return checked(signature, verification.holdsFor(signature));
     },
   };
 }

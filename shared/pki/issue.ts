@@ -129,7 +129,7 @@ export interface CrlPartsToSign extends Omit<CrlToSign, 'tbsDer'> {
 export async function issueCrlParts(request: CrlPartsToSign): Promise<{ readonly endDer: Uint8Array }> {
   const { signer, issuerCertificateDer } = request;
   assertSigner(issuerCertificateDer, signer);
-  // One digest for the signer's look at its own signature and for ours, which does not believe it: 50 MB of them cost.
+  // One digest for the signer, for its look at its own signature and for ours, which does not believe it: 50 MB of them cost.
   const verification = new PartsVerification(
     SIGNATURE_ALGORITHMS[signer.algorithm].hash,
     publicKeyOf(issuerCertificateDer),
@@ -137,8 +137,8 @@ export async function issueCrlParts(request: CrlPartsToSign): Promise<{ readonly
   const signature = await signLintedParts(
     signer,
     request.tbsParts,
-    (parts) => lintedParts(parts, request, (part) => verification.take(part)),
-    verification.holdsFor,
+    (parts) => lintedParts(parts, request),
+    verification,
   );
   if (!verification.holdsFor(signature)) {
     throw permanent(
@@ -153,7 +153,6 @@ export async function issueCrlParts(request: CrlPartsToSign): Promise<{ readonly
 async function* lintedParts(
   tbsParts: AsyncIterable<Uint8Array>,
   { issuerCertificateDer, signer, signingTime, onEntries, onHeader }: CrlPartsToSign,
-  onPart: (part: Uint8Array) => void,
 ): AsyncGenerator<Uint8Array> {
   const linter = new CrlLinter({ issuerCertificateDer, signingTime });
   const reader = new CrlPartsReader();
@@ -164,7 +163,6 @@ async function* lintedParts(
       return entries;
     });
     await onEntries?.(run);
-    onPart(part);
     yield part;
   }
   const header = orUnreadable(linter, () => {

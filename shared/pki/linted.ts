@@ -6,8 +6,9 @@
 import { type Recorded, type RecordedParts, spendRecorded, spendRecordedParts } from '../domain/recorded.ts';
 import { whole } from './crl-parts.ts';
 import { assertLintClean, type Finding } from './finding.ts';
+import type { PartsVerification } from './parts-verification.ts';
 import { signable, signableParts } from './signable.ts';
-import type { Signer, Verifies } from './signer.ts';
+import type { Signer } from './signer.ts';
 
 /** A private constructor is private to the compiler only. */
 const MADE_HERE = Symbol('made here');
@@ -47,10 +48,10 @@ export async function signLintedParts(
   signer: Signer,
   tbsParts: RecordedParts,
   lint: (parts: AsyncIterable<Uint8Array>) => AsyncGenerator<Uint8Array>,
-  verifies?: Verifies,
+  verification?: PartsVerification,
 ): Promise<Uint8Array> {
-  const parts = lint(spendRecordedParts(tbsParts));
+  const parts = signableParts(lint(spendRecordedParts(tbsParts)), verification);
   return signer.signParts === undefined
     ? await signer.sign(signable(await whole(parts)))
-    : await signer.signParts(signableParts(parts), verifies);
+    : await signer.signParts(parts, verification);
 }

@@ -16,10 +16,8 @@ import {
 import { readIssuer, sha256Hex } from './certificate.ts';
 import { sameBytes } from './der-reader.ts';
 import { PartsVerification } from './parts-verification.ts';
+import { signRsaDigest } from './rsa-digest.ts';
 import { type Signable, type SignableParts, spend } from './signable.ts';
-
-/** Whether a signature is this key’s over the parts that have come by. */
-export type Verifies = (signature: Uint8Array) => boolean;
 
 export interface Signer {
   readonly algorithm: SignatureAlgorithm;
@@ -30,9 +28,9 @@ export interface Signer {
   /**
    * Signs the concatenation of these parts without making it, for CRLs too long to be in memory. The key is used once they
    * have all come; should they throw on the way, nothing is signed. A signer without it is given one buffer. Throws as `sign`.
-   * Whoever digests the parts anyway gives `verifies`, and the signer asks that instead of digesting them a second time.
+   * Whoever has declared them signable with a `verification` gives it, and the signer signs and checks its digest instead of making another.
    */
-  signParts?(parts: SignableParts, verifies?: Verifies): Promise<Uint8Array>;
+  signParts?(parts: SignableParts, verification?: PartsVerification): Promise<Uint8Array>;
 }
 
 export interface SignerOptions {
@@ -83,18 +81,19 @@ export function signerFromPkcs8(pkcs8Der: Uint8Array, options: SignerOptions = {
         : await signOnThread(hash, bytes, privateKey).catch(() => undefined);
       return checked(made, (signature) => verify(hash, bytes, publicKey, signature));
     },
-    signParts: async (parts, verifies) => {
-      spend(parts);
-      const signing = createSign(hash);
-      const own = verifies === undefined ? new PartsVerification(hash, publicKey) : undefined;
+    signParts: async (parts, given) => {
+      spend(parts, given);
+      const verification = given ?? new PartsVerification(hash, publicKey);
+      // Node signs a digest with RSA; with ECDSA it wants the bytes.
+      const signing = signsAtOnce ? createSign(hash) : undefined;
       for await (const part of parts) {
-        signing.update(part);
-        own?.take(part);
+        signing?.update(part);
+        if (given === undefined) verification.take(part);
       }
-      return checked(
-        attempt(() => signing.sign(privateKey)),
-        own?.holdsFor ?? verifies ?? (() => false),
+      const signature = attempt(
+        () => signing?.sign(privateKey) ?? signRsaDigest(privateKey, hash, verification.digest),
       );
+      return checked(signature, (made) => verification.holdsFor(made));
     },
   };
 }

@@ -173,10 +173,10 @@ describe('issuing a CRL', () => {
     const told: boolean[] = [];
     const lying: Signer = {
       ...ca.issuingSigner,
-      signParts: async (parts, verifies = expect.unreachable()) => {
-        const good = (await ca.issuingSigner.signParts?.(parts)) ?? expect.unreachable();
+      signParts: async (parts, verification = expect.unreachable()) => {
+        const good = (await ca.issuingSigner.signParts?.(parts, verification)) ?? expect.unreachable();
         const other = Uint8Array.from(good, (octet, at) => (at === 9 ? octet ^ 1 : octet));
-        told.push(verifies(good), verifies(other), verifies(good));
+        told.push(verification.holdsFor(good), verification.holdsFor(other), verification.holdsFor(good));
         return other;
       },
     };
@@ -187,9 +187,9 @@ describe('issuing a CRL', () => {
   it('hands out nothing from a signer that asked about a bad signature first', async () => {
     const lying: Signer = {
       ...ca.issuingSigner,
-      signParts: async (parts, verifies = expect.unreachable()) => {
+      signParts: async (parts, verification = expect.unreachable()) => {
         const good = (await ca.issuingSigner.signParts?.(parts)) ?? expect.unreachable();
-        expect(verifies(new Uint8Array(256))).toBe(false);
+        expect(verification.holdsFor(new Uint8Array(256))).toBe(false);
         return good;
       },
     };

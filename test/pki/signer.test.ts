@@ -1,9 +1,11 @@
-import { createPublicKey, generateKeyPairSync, verify } from 'node:crypto';
+import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify } from 'node:crypto';
 import { beforeAll, describe, expect, it, test } from 'vitest';
 import { isSealwrightError } from '../../shared/errors.ts';
 import { generateEcKey, generateRsaKey, type RsaKey } from '../../shared/pki/key.ts';
+import { PartsVerification } from '../../shared/pki/parts-verification.ts';
+import { derToPem } from '../../shared/pki/pem.ts';
 import { signable, signableParts } from '../../shared/pki/signable.ts';
-import { signerFromPkcs8 } from '../../shared/pki/signer.ts';
+import { type Signer, signerFromPkcs8 } from '../../shared/pki/signer.ts';
 import { type SampleAuthority, sampleAuthority } from './sample-authority.ts';
 
 let ca: SampleAuthority;
@@ -70,10 +72,39 @@ describe('a signer', () => {
     expect(verify(kind === 'rsa' ? 'sha256' : 'sha384', message, key, signature)).toBe(true);
   });
 
+  test.each([
+    ['sha256WithRSA', 'sha256'],
+    ['sha384WithRSA', 'sha384'],
+    ['sha512WithRSA', 'sha512'],
+  ] as const)(
+    'for %s makes of a digest byte for byte what Node makes of the bytes',
+    async (algorithm, hash) => {
+      const signer = signerFromPkcs8(other.pkcs8Der, { algorithm });
+      const key = createPrivateKey({ key: Buffer.from(other.pkcs8Der), format: 'der', type: 'pkcs8' });
+      const signature = await signer.signParts?.(signableParts([message]));
+      expect(signature).toEqual(new Uint8Array(sign(hash, message, key)));
+    },
+  );
+
   it('answers no signature over parts that whoever asked does not find good', async () => {
     const signer = signerFromPkcs8(other.pkcs8Der);
-    const signing = signer.signParts?.(signableParts([message]), () => false);
+    const issuersKey = createPublicKey(derToPem('CERTIFICATE', ca.issuing.certificateDer));
+    const verification = new PartsVerification('sha256', issuersKey);
+    const signing = signer.signParts?.(signableParts([message], verification), verification);
     await expect(signing).rejects.toMatchObject({ code: 'ca-key-unusable' });
+  });
+
+  it('signs no digest that is not of the very parts', async () => {
+    const signer = signerFromPkcs8(other.pkcs8Der);
+    const key = createPublicKey({ key: Buffer.from(signer.spkiDer), format: 'der', type: 'spki' });
+    const verification = new PartsVerification('sha256', key);
+    verification.take(message);
+    for (const parts of [
+      signableParts([message]),
+      signableParts([message], new PartsVerification('sha256', key)),
+    ]) {
+      await expect(signer.signParts?.(parts, verification)).rejects.toThrow('the digest of other bytes');
+    }
   });
 
   test.each([
@@ -119,7 +150,10 @@ describe('a signer', () => {
     }
   });
 
-  it('gives no signature from a key that was damaged in its secret half', async () => {
+  test.each([
+    ['bytes', async (signer: Signer) => await signer.sign(signable(message))],
+    ['parts', async (signer: Signer) => await signer.signParts?.(signableParts([message]))],
+  ])('gives no signature over %s from a key that was damaged in its secret half', async (_what, signWith) => {
     // Version, modulus and exponent come first in an RSA key, then the private exponent (here from byte 300) and the
     // primes (from byte 560): this key still has the certificate's public key, so only a look at the signature can tell.
     // With the primes alone damaged OpenSSL notices by itself and signs with the private exponent instead.
@@ -127,10 +161,12 @@ describe('a signer', () => {
     for (const at of [400, 600, 800, 900, 1000, 1100]) damaged[at] = (damaged[at] ?? 0) ^ 0x5a;
     const outcome = await Promise.resolve()
       .then(() =>
-        signerFromPkcs8(damaged, {
-          algorithm: 'sha256WithRSA',
-          certificateDer: ca.issuing.certificateDer,
-        }).sign(signable(message)),
+        signWith(
+          signerFromPkcs8(damaged, {
+            algorithm: 'sha256WithRSA',
+            certificateDer: ca.issuing.certificateDer,
+          }),
+        ),
       )
       .catch((error: unknown) => error);
     expect(outcome).toMatchObject({ kind: 'permanent', code: 'ca-key-unusable' });
