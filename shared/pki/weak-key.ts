@@ -97,14 +97,27 @@ function primesBelow(limit: number): readonly number[] {
   return primes;
 }
 
-const ODD_PRIMES = primesBelow(752).slice(1);
 const product = (primes: readonly number[]) => primes.reduce((result, prime) => result * BigInt(prime), 1n);
-const PRODUCT = product(ODD_PRIMES);
+
+/** Made when the first key is looked at: most processes of the product see none, and each would wait for them as it starts. */
+const smallPrimes = once(() => {
+  const odd = primesBelow(752).slice(1);
+  return { odd, product: product(odd) };
+});
+
+function once<Result>(make: () => Result): () => Result {
+  let made: Result | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}
 
 /** Trial division, as SP 800-89 §5.3.3 wants it (primes up to 751), by one long division. */
 function smallFactor(modulus: bigint): number | undefined {
-  const rest = modulus % PRODUCT;
-  return ODD_PRIMES.find((prime) => rest % BigInt(prime) === 0n);
+  const { odd, product: all } = smallPrimes();
+  const rest = modulus % all;
+  return odd.find((prime) => rest % BigInt(prime) === 0n);
 }
 
 /**
@@ -113,11 +126,13 @@ function smallFactor(modulus: bigint): number | undefined {
  * power of 65537. For primes to 167, where the powers of 65537 are not everything, chance does that once in 2^27 or
  * so; a key of the library does it always.
  */
-const ROCA_PRIMES = ODD_PRIMES.filter((prime) => prime <= 167).map((prime) => ({
-  prime: BigInt(prime),
-  powers: powersOf65537(prime),
-}));
-const ROCA_PRODUCT = product(ODD_PRIMES.filter((prime) => prime <= 167));
+const rocaPrimes = once(() => {
+  const primes = smallPrimes().odd.filter((prime) => prime <= 167);
+  return {
+    powers: primes.map((prime) => ({ prime: BigInt(prime), powers: powersOf65537(prime) })),
+    product: product(primes),
+  };
+});
 
 function powersOf65537(prime: number): ReadonlySet<number> {
   const powers = new Set<number>();
@@ -126,8 +141,9 @@ function powersOf65537(prime: number): ReadonlySet<number> {
 }
 
 function hasRocaFingerprint(modulus: bigint): boolean {
-  const rest = modulus % ROCA_PRODUCT;
-  return ROCA_PRIMES.every(({ prime, powers }) => powers.has(Number(rest % prime)));
+  const { powers: all, product: ofAll } = rocaPrimes();
+  const rest = modulus % ofAll;
+  return all.every(({ prime, powers }) => powers.has(Number(rest % prime)));
 }
 
 /**
@@ -150,15 +166,15 @@ function hasClosePrimes(modulus: bigint): boolean {
 }
 
 /** Squares modulo 64 and modulo 3·3·5·7·11: nine numbers in a thousand pass both, so the root is seldom taken. */
-const SQUARES_64 = residues(64);
-const SQUARES_3465 = residues(3465);
+const squares = once(() => ({ of64: residues(64), of3465: residues(3465) }));
 
 function residues(modulus: number): ReadonlySet<number> {
   return new Set(Array.from({ length: modulus }, (_, root) => (root * root) % modulus));
 }
 
 function isSquare(value: bigint): boolean {
-  if (!SQUARES_64.has(Number(value & 63n)) || !SQUARES_3465.has(Number(value % 3465n))) return false;
+  const { of64, of3465 } = squares();
+  if (!of64.has(Number(value & 63n)) || !of3465.has(Number(value % 3465n))) return false;
   const root = squareRoot(value);
   return root * root === value;
 }
