@@ -35,7 +35,11 @@ function* pages(): Generator<readonly CrlEntry[]> {
   }));
   while (readSync(file, page) > 0) {
     const serials = JSON.parse(page.toString('latin1')) as readonly string[];
-    for (const [index, entry] of entries.entries()) entry.serialHex = serials[index] ?? '';
+    let index = 0;
+    for (const entry of entries) {
+      entry.serialHex = serials[index] ?? '';
+      index += 1;
+    }
     yield entries;
   }
 }
@@ -83,7 +87,7 @@ async function parts(): Promise<readonly Uint8Array[]> {
   if (mode === 'index') for await (const entry of indexed()) builder.append(entry);
   else
     for (const page of pages()) {
-      for (const entry of page) builder.append(entry);
+      builder.appendAll(page);
       blocks.push(...builder.takeFinished());
     }
   blocks.push(...builder.takeRest());

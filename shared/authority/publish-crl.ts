@@ -163,7 +163,7 @@ async function* blocksListing(
   pages: AsyncIterable<readonly RevokedLeaf[]>,
 ): AsyncGenerator<Uint8Array> {
   for await (const page of pages) {
-    for (const entry of page) builder.append(entry);
+    builder.appendAll(page);
     yield* builder.takeFinished();
   }
   yield* builder.takeRest();

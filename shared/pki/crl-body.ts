@@ -78,6 +78,11 @@ export class CrlBody {
     return this.takeFinished();
   }
 
+  /** A page of them, as `append`: a loop over very many is worth its own compilation. */
+  appendAll(entries: readonly CrlEntry[]): void {
+    for (const entry of entries) this.append(entry);
+  }
+
   /** Throws `RangeError` for a serial that is not one, or that does not come after the one before. */
   append(entry: CrlEntry): void {
     if (this.#position + LONGEST_ENTRY > this.#buffer.length) this.#nextBuffer();
@@ -96,7 +101,8 @@ export class CrlBody {
     at = writeExtensions(this.#view, at, entry);
     buffer[start] = 0x30;
     buffer[start + 1] = at - start - 2;
-    this.#previousBuffer = buffer;
+    // Said again for each entry it would cost the collector's bookkeeping each time.
+    if (this.#previousBuffer !== buffer) this.#previousBuffer = buffer;
     this.#previousAt = start + 3;
     this.#position = at;
     this.#count += 1;
@@ -138,46 +144,45 @@ const UTC_TIME_UNTIL = Date.UTC(2050, 0) / 1000;
 /** A time, rounded down to a second; answers the offset after it. Throws `RangeError` as `time`. */
 function writeTime(view: DataView, at: number, instant: Date): number {
   const second = Math.floor(instant.getTime() / 1000);
-  // Formatting a date costs more than all the rest of an entry, and in order of serial each has another day.
   if (!(second >= UTC_TIME_FROM && second < UTC_TIME_UNTIL))
     return put(view, at, time(new Date(second * 1000)));
-  const day = Math.floor(second / DAY_SECONDS) | 0;
-  const rest = (second - day * DAY_SECONDS) | 0;
+  const sinceFirst = second - UTC_TIME_FROM;
+  const day = (sinceFirst / DAY_SECONDS) | 0;
+  const rest = (sinceFirst - day * DAY_SECONDS) | 0;
   const minutes = (rest / 60) | 0;
+  const hour = (minutes / 60) | 0;
   view.setUint16(at, 0x170d);
-  writeDay(view, at + 2, day);
-  putTwo(view, at + 8, (minutes / 60) | 0);
-  putTwo(view, at + 10, minutes % 60);
-  putTwo(view, at + 12, rest % 60);
+  view.setUint32(at + 2, YEARS_AND_MONTHS[day] || writtenDay(day));
+  view.setUint16(at + 6, DAYS_OF_MONTH[day] ?? 0);
+  view.setUint16(at + 8, TWO_DIGITS[hour] ?? 0);
+  view.setUint16(at + 10, TWO_DIGITS[minutes - hour * 60] ?? 0);
+  view.setUint16(at + 12, TWO_DIGITS[rest - minutes * 60] ?? 0);
   view.setUint8(at + 14, 0x5a);
   return at + 15;
 }
 
 /**
- * YYMMDD of a day that is counted from 1 January 1970: Howard Hinnant's `civil_from_days`, where a year begins in March, so that a
- * leap year's day more is its last. From March 1900 to February 2100 every fourth year is one.
+ * The digits YYMM and DD of each day since 1950 that was asked for. In order of serial each entry has another day than the one
+ * before, but there are few hundred of them while certificates live.
  */
-function writeDay(view: DataView, at: number, dayOf1970: number): void {
-  const day = dayOf1970 + DAYS_FROM_MARCH_1900;
-  const year = ((4 * day + 3) / 1461) | 0;
-  const dayOfYear = day - ((1461 * year) >> 2);
-  const monthFromMarch = ((5 * dayOfYear + 2) / 153) | 0;
-  const month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9;
-  putTwo(view, at, (month < 3 ? year + 1 : year) % 100);
-  putTwo(view, at + 2, month);
-  putTwo(view, at + 4, dayOfYear - (((153 * monthFromMarch + 2) / 5) | 0) + 1);
-}
+const YEARS_AND_MONTHS = new Uint32Array((UTC_TIME_UNTIL - UTC_TIME_FROM) / DAY_SECONDS);
+const DAYS_OF_MONTH = new Uint16Array(YEARS_AND_MONTHS.length);
 
-const DAYS_FROM_MARCH_1900 = -Date.UTC(1900, 2) / (DAY_SECONDS * 1000);
+function writtenDay(day: number): number {
+  const at = new Date((UTC_TIME_FROM + day * DAY_SECONDS) * 1000);
+  const year = TWO_DIGITS[at.getUTCFullYear() % 100] ?? 0;
+  const month = TWO_DIGITS[at.getUTCMonth() + 1] ?? 0;
+  DAYS_OF_MONTH[day] = TWO_DIGITS[at.getUTCDate()] ?? 0;
+  const written = year * 0x1_0000 + month;
+  YEARS_AND_MONTHS[day] = written;
+  return written;
+}
 
 /** Two octets that are the digits of 0 to 99. */
 const TWO_DIGITS = Uint16Array.from(
   { length: 100 },
   (_, value) => 0x3030 + Math.floor(value / 10) * 0x100 + (value % 10),
 );
-
-const putTwo = (view: DataView, at: number, value: number): void =>
-  view.setUint16(at, TWO_DIGITS[value] ?? 0);
 
 /** crlEntryExtensions with this reason alone, as `sequence(encodeReason(reason))`: four writes where that is a copy of fourteen octets. */
 function writeReason(view: DataView, at: number, code: number): number {
@@ -207,9 +212,15 @@ function put(view: DataView, at: number, bytes: Uint8Array): number {
   return at + bytes.length;
 }
 
-/** The value of a lower-case hex digit by the last eight bits of its character code; 255 for anything else. */
-const HEX_DIGITS = new Uint8Array(256).fill(255);
-for (let value = 0; value < 16; value += 1) HEX_DIGITS[value.toString(16).charCodeAt(0)] = value;
+/**
+ * The octet that two lower-case hex digits are, by seven bits of each character code; over 255 for anything else. A pair at a time
+ * is half of the look-ups.
+ */
+const HEX_PAIRS = new Uint16Array(1 << 14).fill(0x100);
+for (let octet = 0; octet < 256; octet += 1) {
+  const digits = octet.toString(16).padStart(2, '0');
+  HEX_PAIRS[(digits.charCodeAt(0) << 7) | digits.charCodeAt(1)] = octet;
+}
 
 /**
  * Writes an INTEGER of 1 to 20 octets, positive and in shortest form (RFC 5280 §4.1.2.2). Answers the offset after it,
@@ -222,18 +233,19 @@ function writeSerial(block: Uint8Array, at: number, serialHex: string): number {
   block[at + 1] = digits / 2;
   const content = at + 2;
   let after = content;
-  // All values and all that is not one byte of a character code together: one look at the end says whether each was a digit.
-  let all = 0;
+  // All octets and all character codes together: one look at the end says whether each was a digit.
+  let octets = 0;
+  let codes = 0;
   for (let index = 0; index < digits; index += 2) {
-    const highCode = serialHex.charCodeAt(index);
-    const lowCode = serialHex.charCodeAt(index + 1);
-    const high = HEX_DIGITS[highCode & 0xff] ?? 255;
-    const low = HEX_DIGITS[lowCode & 0xff] ?? 255;
-    all |= high | low | ((highCode | lowCode) & 0xff00);
-    block[after] = (high << 4) | low;
+    const high = serialHex.charCodeAt(index);
+    const low = serialHex.charCodeAt(index + 1);
+    const octet = HEX_PAIRS[((high & 0x7f) << 7) | (low & 0x7f)] ?? 0x100;
+    codes |= high | low;
+    octets |= octet;
+    block[after] = octet;
     after += 1;
   }
-  if (all > 15) return -1;
+  if (octets > 0xff || codes > 0x7f) return -1;
   const first = block[content] ?? 0xff;
   const isPositive = first < 0x80 && (first > 0 || (digits > 2 && (block[content + 1] ?? 0) > 0x7f));
   return isPositive ? after : -1;

@@ -45,6 +45,11 @@ export class CrlBuilder {
     this.#body.append(entry);
   }
 
+  /** A page of them. Throws as `append`. */
+  appendAll(entries: readonly CrlEntry[]): void {
+    this.#body.appendAll(entries);
+  }
+
   /** Blocks that are finished, linted; the builder keeps none of them. */
   takeFinished(): readonly Uint8Array[] {
     return this.#linted(this.#body.takeFinished());

@@ -181,12 +181,16 @@ function isUtcTime(bytes: Uint8Array, at: number): boolean {
   );
 }
 
-/** 0 to 99, or 255 for what is not two digits. */
-function twoDigits(bytes: Uint8Array, at: number): number {
-  const tens = (bytes[at] ?? 0) - 0x30;
-  const ones = (bytes[at + 1] ?? 0) - 0x30;
-  return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : 255;
+/** The number that two digits are, by their octets; 255 for what is not two digits. */
+const NUMBERS = new Uint8Array(1 << 16).fill(255);
+for (let value = 0; value < 100; value += 1) {
+  const digits = String(value).padStart(2, '0');
+  NUMBERS[(digits.charCodeAt(0) << 8) | digits.charCodeAt(1)] = value;
 }
+
+/** 0 to 99, or 255 for what is not two digits. */
+const twoDigits = (bytes: Uint8Array, at: number): number =>
+  NUMBERS[((bytes[at] ?? 0xff) << 8) | (bytes[at + 1] ?? 0xff)] ?? 255;
 
 export interface RevokedCertificate {
   readonly revokedAt: Date;
