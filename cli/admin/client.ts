@@ -196,8 +196,8 @@ export class AdminClient {
   }
 
   /** Asks for new keys; answers the job's id. Never repeated: a lost answer may hide a job that was recorded. */
-  async rekey(wish: RekeyWish): Promise<string> {
-    return (await this.post('v1/rekey', { ...wish, dryRun: false }, rekeyAccepted, REKEY_SHOWN)).job;
+  rekey(wish: RekeyWish): Promise<z.output<typeof rekeyAccepted>> {
+    return this.post('v1/rekey', { ...wish, dryRun: false }, rekeyAccepted, REKEY_SHOWN);
   }
 
   /** Whom `rekey` would touch. */

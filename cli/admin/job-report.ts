@@ -43,6 +43,12 @@ export function describeJob(id: string, job: JobView): string {
   ].join('\n');
 }
 
+/** A sentence to go after another one; nothing where nobody was left out. */
+export const describeObserved = (users: number): string =>
+  users === 0
+    ? ''
+    : ` ${counted(users, 'user')} ${users === 1 ? 'is' : 'are'} left out: their rule only observes.`;
+
 /**
  * Asks until the job is no longer running, telling progress on standard error whenever a number changed. An admin API
  * that is away for a moment is waited for.

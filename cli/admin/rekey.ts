@@ -8,7 +8,7 @@ import { table } from '../table.ts';
 import { counted } from '../words.ts';
 import { adminCommand } from './admin-command.ts';
 import type { RekeyWish } from './client.ts';
-import { describeJob, exitCodeOfJob, waitForJob } from './job-report.ts';
+import { describeJob, describeObserved, exitCodeOfJob, waitForJob } from './job-report.ts';
 
 const REASONS = Object.keys(REVOCATION_REASONS);
 
@@ -72,10 +72,10 @@ export const rekey = adminCommand({
       return {
         exitCode: EXIT.done,
         document: forecast,
-        text: `${rows}\n\n${counted(forecast.total, 'user')} would be re-keyed; nothing was changed.`,
+        text: `${rows}\n\n${counted(forecast.total, 'user')} would be re-keyed; nothing was changed.${describeObserved(forecast.observed)}`,
       };
     }
-    const id = await withProgress(
+    const { job: id, observed } = await withProgress(
       call.terminal,
       () => 'recording the job',
       () => admin.rekey(wish),
@@ -83,13 +83,19 @@ export const rekey = adminCommand({
     if (!call.isSet('wait')) {
       return {
         exitCode: EXIT.done,
-        document: { job: id },
-        text: `Job ${id} is recorded and runs. "sealwright job ${id} --wait" shows how it ends.`,
+        document: { job: id, observed },
+        text: `Job ${id} is recorded and runs. "sealwright job ${id} --wait" shows how it ends.${describeObserved(observed)}`,
       };
     }
-    call.terminal.tell(`Job ${id} is recorded and runs; Ctrl-C ends only the waiting.`);
+    call.terminal.tell(
+      `Job ${id} is recorded and runs; Ctrl-C ends only the waiting.${describeObserved(observed)}`,
+    );
     const job = await waitForJob(admin, id, call.terminal);
-    return { exitCode: exitCodeOfJob(job), document: { job: id, ...job }, text: describeJob(id, job) };
+    return {
+      exitCode: exitCodeOfJob(job),
+      document: { job: id, observed, ...job },
+      text: describeJob(id, job),
+    };
   },
 });
 

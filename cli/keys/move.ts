@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { adminCommand } from '../admin/admin-command.ts';
-import { describeJob, exitCodeOfJob, waitForJob } from '../admin/job-report.ts';
+import { describeJob, describeObserved, exitCodeOfJob, waitForJob } from '../admin/job-report.ts';
 import { EXIT } from '../exit-codes.ts';
 import { UsageError } from '../failure.ts';
 import { withProgress } from '../progress.ts';
@@ -10,6 +10,7 @@ const accepted = z.looseObject({
   job: z.string().optional(),
   keypairs: z.number(),
   users: z.number(),
+  observed: z.number().default(0),
 });
 
 export const keysMove = adminCommand({
@@ -38,26 +39,27 @@ export const keysMove = adminCommand({
     if (call.isSet('dry-run') && call.isSet('wait'))
       throw new UsageError('With --dry-run there is nothing to wait for; leave out --wait.');
     const wish = { from, to, disableOld: call.isSet('disable-old'), dryRun: call.isSet('dry-run') };
-    const { job, keypairs, users } = await withProgress(
+    const { job, keypairs, users, observed } = await withProgress(
       terminal,
       () => 'recording the job',
       () => admin.post('v1/key-moves', wish, accepted, '"sealwright audit" shows a "key-move-requested"'),
     );
     const size = `${counted(keypairs, 'key pair')} of ${counted(users, 'user')}`;
+    const leftOut = describeObserved(observed);
     if (job === undefined) {
       const text = wish.dryRun
-        ? `${size} would be moved; nothing was changed.`
+        ? `${size} would be moved; nothing was changed.${leftOut}`
         : 'Nothing is left to move, or a job under way is at it.';
-      return { exitCode: EXIT.done, document: { ...wish, keypairs, users }, text };
+      return { exitCode: EXIT.done, document: { ...wish, keypairs, users, observed }, text };
     }
     if (!call.isSet('wait')) {
       return {
         exitCode: EXIT.done,
-        document: { job, keypairs, users },
-        text: `Job ${job} moves ${size}. "sealwright job ${job} --wait" shows how it ends.`,
+        document: { job, keypairs, users, observed },
+        text: `Job ${job} moves ${size}. "sealwright job ${job} --wait" shows how it ends.${leftOut}`,
       };
     }
-    terminal.tell(`Job ${job} moves ${size}; Ctrl-C ends only the waiting.`);
+    terminal.tell(`Job ${job} moves ${size}; Ctrl-C ends only the waiting.${leftOut}`);
     const ended = await waitForJob(admin, job, terminal);
     return { exitCode: exitCodeOfJob(ended), document: { job, ...ended }, text: describeJob(job, ended) };
   },

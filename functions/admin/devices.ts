@@ -3,6 +3,7 @@
  * certification request, which proves possession and carries no secret. It is written down, and the one loop certifies it.
  */
 import { z } from 'zod';
+import type { ActivePolicySource } from '../../shared/activation/active-policy.ts';
 import type { DeviceKeyRecord, LeafRecord, UserLedger } from '../../shared/domain/records.ts';
 import {
   isRevocationReason,
@@ -19,6 +20,7 @@ import type { Lease, Ledger } from '../../shared/ports/ledger.ts';
 import type { Log } from '../../shared/ports/log.ts';
 import type { HttpAnswer } from '../wire/http.ts';
 import { chainOf } from './certificates.ts';
+import { refuseForObserved } from './observed.ts';
 
 export interface DeviceDeps {
   readonly clock: Clock;
@@ -37,6 +39,7 @@ export interface DeviceDeps {
     | 'recordRetirement'
     | 'audit'
   >;
+  readonly policies: ActivePolicySource;
   readonly bus: Pick<Bus, 'publishHints'>;
   readonly log: Log;
 }
@@ -78,6 +81,7 @@ export async function requestDevice(deps: DeviceDeps, admin: string, body: unkno
   const { user: name, device, request } = parsed(asked, body);
   const { user } = await userOf(deps, name);
   if (user === undefined) throw permanent('not-found', `The ledger knows nobody called ${name}.`);
+  refuseForObserved((await deps.policies.current()).policy, user);
   if (!COVERED_STATES.has(user.state)) {
     throw permanent('conflict', `${user.primaryEmail} gets no certificate: ${user.reason}`, {
       details: { field: 'user', state: user.state },
@@ -175,7 +179,7 @@ function stateOf(deps: DeviceDeps, key: DeviceKeyRecord, leaf: LeafRecord | unde
 
 /**
  * Takes a request back and has its certificate, if there is one, revoked for this reason: `keyCompromise` blocks the key for
- * good. 202; again is done already.
+ * good. 202; again is done already. Under a rule that only observes no certificate is revoked for another reason.
  */
 export async function revokeDevice(
   deps: DeviceDeps,
@@ -185,9 +189,13 @@ export async function revokeDevice(
 ): Promise<HttpAnswer> {
   const { reason } = parsed(revocation, body);
   const key = await deviceOf(deps, keyId);
-  const leaf = leafOf(await deps.ledger.readUser(key.userId), key);
+  const ledger = await deps.ledger.readUser(key.userId);
+  const leaf = leafOf(ledger, key);
+  const isToBeRevoked = leaf !== undefined && leaf.revocation === undefined;
+  if (isToBeRevoked && reason !== 'keyCompromise' && ledger.user !== undefined)
+    refuseForObserved((await deps.policies.current()).policy, ledger.user);
   // The reason first: whoever sees the request withdrawn revokes at once, for the reason that was decided.
-  if (leaf !== undefined && leaf.revocation === undefined) {
+  if (isToBeRevoked) {
     await underLease(deps, key.userId, (lease) =>
       deps.ledger.recordRetirement(lease, { serialHex: leaf.serialHex, reason, dueAt: deps.clock.now() }),
     );

@@ -21,6 +21,7 @@ import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { Log } from '../../shared/ports/log.ts';
 import type { HttpAnswer } from '../wire/http.ts';
 import { bodyOf } from './body.ts';
+import { refuseForObserved } from './observed.ts';
 
 export interface ImportedKeyDeps {
   readonly ledger: Pick<
@@ -87,6 +88,7 @@ export async function requestKeyImport(
 ): Promise<HttpAnswer> {
   const wanted = bodyOf(request, body);
   const { user, ledger } = await userOf(deps, wanted.user);
+  refuseForObserved((await deps.policies.current()).policy, user);
   if (!COVERED_STATES.has(user.state)) {
     throw permanent('conflict', `No key is imported for ${user.primaryEmail}: ${user.reason}`, {
       details: { field: 'user', state: user.state },

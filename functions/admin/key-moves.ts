@@ -11,7 +11,10 @@ import type { HttpAnswer } from '../wire/http.ts';
 import { bodyOf } from './body.ts';
 
 export interface KeyMoveDeps {
-  readonly ledger: Pick<Ledger, 'mailEpochs' | 'tiedEpochs' | 'recordKeyMoveJob' | 'audit'>;
+  readonly ledger: Pick<
+    Ledger,
+    'mailEpochs' | 'tiedEpochs' | 'keyMovesWanted' | 'recordKeyMoveJob' | 'audit'
+  >;
   readonly policies: ActivePolicySource;
   readonly log: Log;
 }
@@ -47,7 +50,10 @@ const request = z.strictObject({
   dryRun: z.boolean().default(false),
 });
 
-/** 202 `{"job","keypairs","users"}`; 200 with `dryRun` and the numbers alone, or when nothing is left to move. */
+/**
+ * 202 `{"job","keypairs","users","observed"}`; 200 with `dryRun` and the numbers alone, or when nothing is left to move. Users whose
+ * rule only observes are left out and counted (`observed`); `conflict` where there are no others.
+ */
 export async function requestKeyMove(deps: KeyMoveDeps, admin: string, body: unknown): Promise<HttpAnswer> {
   const wanted = bodyOf(request, body);
   const { policy } = await deps.policies.current();
@@ -72,25 +78,33 @@ export async function requestKeyMove(deps: KeyMoveDeps, admin: string, body: unk
       details: { field: 'from' },
     });
   }
-  if (wanted.dryRun) {
-    const left = epochs.keypairs - epochs.moved;
-    return { status: 200, body: { dryRun: true, keypairs: left, users: epochs.users } };
+  const observing = policy.rules.filter(({ observeOnly }) => observeOnly);
+  const exceptRules = observing.map(({ name }) => name);
+  const { observed, ...left } = await deps.ledger.keyMovesWanted(wanted.from, exceptRules);
+  if (left.keypairs === 0 && observed > 0) {
+    throw permanent(
+      'conflict',
+      `Nothing is moved: the rules that cover the ${observed} users with key pairs under ${wanted.from} only observe (${exceptRules.join(', ')}). Set them to "mode: act" first.`,
+      { details: { field: 'from' } },
+    );
   }
+  if (wanted.dryRun) return { status: 200, body: { dryRun: true, ...left, observed } };
   const { jobId, keypairs, users } = await deps.ledger.recordKeyMoveJob({
     fromUrl: wanted.from,
     toUrl: wanted.to,
     disableOld: wanted.disableOld,
     requestedBy: admin,
     paceMs: PACE_MS,
+    exceptRules,
   });
-  if (keypairs === 0) return { status: 200, body: { keypairs: 0, users: 0 } };
+  if (keypairs === 0) return { status: 200, body: { keypairs: 0, users: 0, observed } };
   await deps.ledger.audit({
     cause: { source: 'admin', eventId: jobId, event: 'move-keys', actor: admin },
     step: 'key-move-requested',
     reason: `${admin} asked to move ${keypairs} key pairs from ${wanted.from} to ${wanted.to}.`,
     outcome: 'done',
-    details: { jobId, keypairs, users, disableOld: wanted.disableOld },
+    details: { jobId, keypairs, users, observed, disableOld: wanted.disableOld },
   });
   deps.log.info('key-move-requested', { jobId, keypairs, users, admin });
-  return { status: 202, body: { job: jobId, keypairs, users } };
+  return { status: 202, body: { job: jobId, keypairs, users, observed } };
 }

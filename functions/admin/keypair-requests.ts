@@ -21,7 +21,7 @@ import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { Log } from '../../shared/ports/log.ts';
 import type { HttpAnswer } from '../wire/http.ts';
 import { bodyOf } from './body.ts';
-import { refuseUnderObserve } from './observed.ts';
+import { refuseForObserved } from './observed.ts';
 
 export interface KeypairRequestDeps {
   readonly clock: Clock;
@@ -82,10 +82,7 @@ export async function requestKeypairChange(
     );
   }
   const { policy } = await deps.policies.current();
-  refuseUnderObserve(
-    policy.rules.find(({ name }) => name === user.ruleName),
-    user.primaryEmail,
-  );
+  refuseForObserved(policy, user);
   const { keypairId, serialHex } = pair;
   const about = {
     userId: user.userId,
@@ -152,6 +149,7 @@ export async function confirmKeypairRequest(
   const found = await deps.ledger.readKeypairRequest(requestId);
   if (found === undefined) throw unknownRequest(requestId);
   const ledger = await deps.ledger.readUser(found.userId);
+  if (ledger.user !== undefined) refuseForObserved((await deps.policies.current()).policy, ledger.user);
   const confirmed = await deps.ledger.decideKeypairRequest(
     requestId,
     { kind: 'confirmed', by: admin },

@@ -3,7 +3,7 @@ import type { ActivePolicySource } from '../../shared/activation/active-policy.t
 import { readPlace, readPlaces } from '../../shared/activation/places.ts';
 import type { DirectoryUser } from '../../shared/domain/directory-user.ts';
 import type { Place } from '../../shared/domain/place.ts';
-import type { Policy } from '../../shared/domain/policy.ts';
+import type { Policy, PolicyRule } from '../../shared/domain/policy.ts';
 import {
   isRevocationReason,
   REVOCATION_REASONS,
@@ -77,7 +77,13 @@ interface Target {
   readonly primaryEmail: string;
 }
 
-/** 202 `{"job"}`; with `dryRun`, 200 and whom it would touch, and nothing is written. */
+/** Who is meant, and how many more are under a rule that only observes and left out. */
+interface Chosen {
+  readonly targets: readonly Target[];
+  readonly observed: number;
+}
+
+/** 202 `{"job","observed"}`; with `dryRun`, 200 and whom it would touch, and nothing is written. */
 export async function requestRekey(deps: RekeyDeps, admin: string, body: unknown): Promise<HttpAnswer> {
   const parsed = request.safeParse(body);
   if (!parsed.success) {
@@ -110,10 +116,13 @@ export async function requestRekey(deps: RekeyDeps, admin: string, body: unknown
       },
     );
   }
-  const targets =
+  const { targets, observed } =
     wanted.users === undefined
-      ? await usersUnder(deps, wanted.orgUnit ?? '/', await among(deps, wanted))
-      : await namedUsers(deps, wanted.users, wanted.reason);
+      ? await usersUnder(deps, wanted.orgUnit ?? '/', {
+          among: await among(deps, wanted),
+          reason: wanted.reason,
+        })
+      : { targets: await namedUsers(deps, wanted.users, wanted.reason), observed: 0 };
   if (targets.length === 0) throw permanent('not-found', 'Nobody covered by the policy fits this request.');
   if (wanted.dryRun) {
     return {
@@ -121,6 +130,7 @@ export async function requestRekey(deps: RekeyDeps, admin: string, body: unknown
       body: {
         dryRun: true,
         total: targets.length,
+        observed,
         users: targets.map(({ primaryEmail }) => ({
           user: primaryEmail,
           step: 'rekey',
@@ -138,7 +148,7 @@ export async function requestRekey(deps: RekeyDeps, admin: string, body: unknown
     users: targets,
   });
   await announce(deps, { jobId, admin, reason: wanted.reason }, targets);
-  return { status: 202, body: { job: jobId } };
+  return { status: 202, body: { job: jobId, observed } };
 }
 
 /**
@@ -262,24 +272,37 @@ async function membersOf(
   return members;
 }
 
+/**
+ * Whom a rule covers that acts; a reported compromise is carried out under every rule. Throws `conflict` where only such as are
+ * observed fit.
+ */
 async function usersUnder(
   deps: RekeyDeps,
   orgUnit: string,
-  among: ReadonlySet<string> | undefined,
-): Promise<readonly Target[]> {
+  { among, reason }: { readonly among: ReadonlySet<string> | undefined; readonly reason: RevocationReason },
+): Promise<Chosen> {
   const { policy } = await deps.policies.current();
   const placeOf = await readPlaces(deps.directory, policy);
   const targets: Target[] = [];
+  let observing: PolicyRule | undefined;
+  let observed = 0;
   for await (const user of deps.directory.usersUnder(orgUnit)) {
     if (among?.has(user.userId) === false) continue;
     // A unit that came after the tree was read is looked up by itself.
     const place = placeOf(user) ?? (await readPlace(deps.directory, policy, user));
     if (!isCovered(policy, user, place)) continue;
+    const rule = ruleCovering(policy, user, place);
+    if (rule?.observeOnly === true && reason !== 'keyCompromise') {
+      observed += 1;
+      observing ??= rule;
+      continue;
+    }
     targets.push({ userId: user.userId, primaryEmail: user.primaryEmail });
     if (targets.length > MAX_USERS)
       throw invalidInput('malformed-request', `More than ${MAX_USERS} users fit; ask for smaller units.`);
   }
-  return targets;
+  if (targets.length === 0) refuseUnderObserve(observing, `the ${observed} who fit`);
+  return { targets, observed };
 }
 
 const isCovered = (policy: Policy, user: DirectoryUser, place: Place | undefined): boolean =>

@@ -212,6 +212,15 @@ describe('sealwright keys move', () => {
     });
   });
 
+  it('says how many are left out because their rule only observes', async () => {
+    admin.answer('POST /v1/key-moves', {
+      status: 202,
+      body: { job: 'j1', keypairs: 2, users: 1, observed: 3 },
+    });
+    const { stdout } = await sealwright(flags, environment);
+    expect(stdout).toMatch(/shows how it ends\. 3 users are left out: their rule only observes\.\n$/);
+  });
+
   it('waits for the job and ends with 4 when some stayed', async () => {
     admin.answer('POST /v1/key-moves', { status: 202, body: { job: 'j1', keypairs: 3, users: 2 } });
     const users = [

@@ -50,7 +50,7 @@ describe('sealwright rekey', () => {
       environment,
     );
     expect([exit, stderr]).toEqual([0, '']);
-    expect(JSON.parse(stdout)).toEqual({ job: 'j1' });
+    expect(JSON.parse(stdout)).toEqual({ job: 'j1', observed: 0 });
     expect(admin.asked.map(({ body }) => body)).toEqual([
       { ...body, reason: 'keyCompromise', dryRun: false },
     ]);
@@ -59,6 +59,20 @@ describe('sealwright rekey', () => {
   it('tells a person how to follow the job', async () => {
     const { stdout } = await sealwright(['rekey', '--all', '--reason', 'superseded'], environment);
     expect(stdout).toBe('Job j1 is recorded and runs. "sealwright job j1 --wait" shows how it ends.\n');
+  });
+
+  it('says how many are left out because their rule only observes', async () => {
+    admin.answer('POST /v1/rekey', { status: 202, body: { job: 'j1', observed: 2 } });
+    const { stdout } = await sealwright(['rekey', '--all', '--reason', 'superseded'], environment);
+    expect(stdout).toBe(
+      'Job j1 is recorded and runs. "sealwright job j1 --wait" shows how it ends. 2 users are left out: their rule only observes.\n',
+    );
+    const users = [{ user: 'a@acme.example', step: 'rekey', reason: 'superseded' }];
+    admin.answer('POST /v1/rekey', { body: { dryRun: true, total: 1, observed: 1, users } });
+    const forecast = await sealwright(['rekey', '--all', '--reason', 'superseded', '--dry-run'], environment);
+    expect(forecast.stdout).toMatch(
+      /1 user would be re-keyed; nothing was changed\. 1 user is left out: their rule only observes\.\n$/,
+    );
   });
 
   it('with --dry-run shows whom it would touch and asks for nothing else', async () => {
@@ -100,7 +114,7 @@ a@acme.example  rekey  superseded
       },
     );
     expect(exit).toBe(0);
-    expect(JSON.parse(stdout)).toEqual({ job: 'j1', ...job('done', a, b) });
+    expect(JSON.parse(stdout)).toEqual({ job: 'j1', observed: 0, ...job('done', a, b) });
     expect(stderr).toBe(`\
 Job j1 is recorded and runs; Ctrl-C ends only the waiting.
 … 0 of 2 users done

@@ -104,12 +104,21 @@ export const importedKeyContract = (open: () => Promise<Database>): void => {
       expect(tied.map(({ serialHex }) => serialHex)).toEqual([id, importIdOf(bytes('renewed'))]);
       expect(await ledger.tiedEpochs(OLD_URL, { after: id, limit: 10 })).toEqual(tied.slice(1));
       const job = { fromUrl: OLD_URL, toUrl: 'https://new.example', disableOld: false };
+      const seen = { userId: '1', primaryEmail: '1@acme.example', aliases: [], ruleName: 'trial' };
+      await ledger.recordSighting(lease, seen);
+      const wanted = (...exceptRules: string[]) => ledger.keyMovesWanted(OLD_URL, exceptRules);
+      expect(await wanted()).toEqual({ keypairs: 2, users: 1, observed: 0 });
+      expect(await wanted('staff', 'trial')).toEqual({ keypairs: 0, users: 0, observed: 1 });
+      expect(
+        await ledger.recordKeyMoveJob({ ...job, requestedBy: 'a', paceMs: 0, exceptRules: ['trial'] }),
+      ).toMatchObject({ keypairs: 0 });
       expect(
         await ledger.recordKeyMoveJob({ ...job, requestedBy: 'admin@acme.example', paceMs: 0 }),
       ).toMatchObject({ keypairs: 2, users: 1 });
       expect((await ledger.readUser('1')).keyMoves?.map(({ serialHex }) => serialHex)).toEqual(
         tied.map(({ serialHex }) => serialHex),
       );
+      expect(await wanted()).toEqual({ keypairs: 0, users: 0, observed: 0 });
     });
 
     it('is kept, and its certificate never changes, whoever asks', async () => {

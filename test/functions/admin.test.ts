@@ -361,7 +361,7 @@ describe('admin, asked for a re-key,', () => {
   it('writes one wish per user, hints at each, and follows the job until it is done', async () => {
     const answer = await rekey({ users: [ANA.primaryEmail, BEA.primaryEmail], reason: 'superseded' });
     expect(answer.status).toBe(202);
-    expect(Object.keys(answer.json as object)).toEqual(['job']);
+    expect(Object.keys(answer.json as object)).toEqual(['job', 'observed']);
     const job = jobOf(answer);
     const at = world.clock.now();
     const cause = { source: 'admin', eventId: job, event: 'rekey', actor: ADMIN, at } as const;
@@ -485,6 +485,7 @@ describe('admin, asked for a re-key,', () => {
     expect(answer.json).toEqual({
       dryRun: true,
       total: 3,
+      observed: 0,
       users: [ANA, BEA, CEM].map(({ primaryEmail }) => ({ user: primaryEmail, ...step })),
     });
     expect(await wishes()).toEqual([]);

@@ -98,7 +98,7 @@ describe('a change of key service', () => {
   test('says in a dry run how much it would move, and writes nothing', async () => {
     expect(await request({ dryRun: true })).toEqual({
       status: 200,
-      body: { dryRun: true, keypairs: 2, users: 1 },
+      body: { dryRun: true, keypairs: 2, users: 1, observed: 0 },
     });
     expect((await world.ledger.readUser(USER_ID)).keyMoves).toBeUndefined();
   });
@@ -162,7 +162,7 @@ describe('moving the old pairs, where Gmail takes the same certificate again,', 
     await look(underNew());
     expect(pairs().filter((pair) => pair === NEW_URL)).toHaveLength(3);
     expect(await world.ledger.readJob(id)).toMatchObject({ state: 'done' });
-    expect(await request({})).toEqual({ status: 200, body: { keypairs: 0, users: 0 } });
+    expect(await request({})).toEqual({ status: 200, body: { keypairs: 0, users: 0, observed: 0 } });
   });
 
   test('goes on following rotations, those of the new service', async () => {

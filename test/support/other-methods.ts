@@ -123,6 +123,7 @@ async function askForKeypairs(ledger: Ledger, lease: Lease): Promise<void> {
 }
 
 async function moveKey(ledger: Ledger, lease: Lease): Promise<void> {
+  await ledger.keyMovesWanted(URL, ['staff']);
   const { jobId } = await ledger.recordKeyMoveJob({
     fromUrl: URL,
     toUrl: 'https://other/v1',

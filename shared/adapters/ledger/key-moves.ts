@@ -122,18 +122,37 @@ const tiedEpochs = async (
   }));
 };
 
+interface WantedRow {
+  readonly serial_hex: string;
+  readonly user_id: string;
+  readonly excepted: boolean;
+}
+
+const wantedMoves = (
+  queries: Queries,
+  fromUrl: string,
+  exceptRules: readonly string[],
+): Promise<readonly WantedRow[]> =>
+  queries.query<WantedRow>(
+    `SELECT serial_hex, user_id, coalesce(users.rule_name = ANY($2), false) AS excepted
+       FROM (${EPOCHS}) AS epoch JOIN users USING (user_id)
+      WHERE key_service_url = $1 AND move_state IS DISTINCT FROM 'moved'
+        AND NOT EXISTS (SELECT FROM key_moves AS other WHERE other.serial_hex = epoch.serial_hex AND other.state = 'open')`,
+    [fromUrl, exceptRules],
+  );
+
+const usersOf = (rows: readonly WantedRow[]): readonly string[] => [
+  ...new Set(rows.map(({ user_id }) => user_id)),
+];
+
 const recordJob = async (
   queries: TransactionQueries,
   job: Parameters<KeyMoves['recordKeyMoveJob']>[0] & { readonly jobId: string; readonly now: Date },
 ) => {
   const { jobId, now, fromUrl } = job;
-  const wanted = await queries.query<{ serial_hex: string; user_id: string }>(
-    `SELECT serial_hex, user_id FROM (${EPOCHS}) AS epoch
-      WHERE key_service_url = $1 AND move_state IS DISTINCT FROM 'moved'
-        AND NOT EXISTS (SELECT FROM key_moves AS other WHERE other.serial_hex = epoch.serial_hex AND other.state = 'open')`,
-    [fromUrl],
-  );
-  const userIds = [...new Set(wanted.map(({ user_id }) => user_id))];
+  const all = await wantedMoves(queries, fromUrl, job.exceptRules ?? []);
+  const wanted = all.filter(({ excepted }) => !excepted);
+  const userIds = usersOf(wanted);
   if (wanted.length === 0) return { jobId, keypairs: 0, users: 0 };
   await wakeUsers(queries, userIds, now, job.paceMs, 'move-keys', {
     source: 'admin',
@@ -157,6 +176,16 @@ const recordJob = async (
 export const keyMoves = (database: Database, clock: Clock, randomId: () => string): KeyMoves => ({
   mailEpochs: () => mailEpochs(database),
   tiedEpochs: (keyServiceUrl, page) => tiedEpochs(database, keyServiceUrl, page),
+
+  keyMovesWanted: async (fromUrl, exceptRules) => {
+    const all = await wantedMoves(database, fromUrl, exceptRules);
+    const wanted = all.filter(({ excepted }) => !excepted);
+    return {
+      keypairs: wanted.length,
+      users: usersOf(wanted).length,
+      observed: usersOf(all.filter(({ excepted }) => excepted)).length,
+    };
+  },
 
   recordKeyMoveJob: (job) =>
     database.transaction((queries) => recordJob(queries, { ...job, jobId: randomId(), now: clock.now() })),

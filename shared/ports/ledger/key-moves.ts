@@ -43,8 +43,15 @@ export interface KeyMoves {
     page: { readonly after?: string; readonly limit: number },
   ): Promise<readonly TiedEpoch[]>;
   /**
-   * One move for each pair under `fromUrl` that was not moved yet and waits for no other job; makes their users due, `paceMs`
-   * apart. `keypairs` 0: there was nothing to move, and no job.
+   * What a job would move: pairs under this service that were not moved yet and wait for no other job, and whose they are.
+   * `observed`: how many users have such pairs and are left out, because one of `exceptRules` covers them or covered them last.
+   */
+  keyMovesWanted(
+    fromUrl: string,
+    exceptRules: readonly string[],
+  ): Promise<{ readonly keypairs: number; readonly users: number; readonly observed: number }>;
+  /**
+   * One move for each pair under `fromUrl` that `keyMovesWanted` counts; makes their users due, `paceMs` apart. `keypairs` 0: there was nothing to move, and no job.
    */
   recordKeyMoveJob(job: {
     readonly fromUrl: string;
@@ -52,6 +59,8 @@ export interface KeyMoves {
     readonly disableOld: boolean;
     readonly requestedBy: string;
     readonly paceMs: number;
+    /** Default: none. */
+    readonly exceptRules?: readonly string[];
   }): Promise<{ readonly jobId: string; readonly keypairs: number; readonly users: number }>;
   /** The new form, before Gmail sees it. Throws `conflict` for a blob that is none of our own key service. */
   recordMovedForm(

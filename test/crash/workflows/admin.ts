@@ -212,7 +212,7 @@ const deviceIds = async ({ ledger }: Pick<World, 'ledger'>) =>
 
 const askForDevice = async (ports: Ports, _world: World, { device }: CrashMaterials) => {
   const request = await buildCertificationRequest('ana', signerFromPkcs8(device.pkcs8Der));
-  await requestDevice(ports, ADMIN, {
+  await requestDevice(adminDeps(ports), ADMIN, {
     ...{ user: ADDRESS, device: 'Ana’s phone', request: Buffer.from(request).toString('base64') },
   });
 };
@@ -243,7 +243,7 @@ const DEVICES: readonly Workflow[] = [
     },
     ...carriedOut(async (ports) => {
       const [id] = await deviceIds(ports);
-      await revokeDevice(ports, ADMIN, id ?? '', { reason: 'keyCompromise' });
+      await revokeDevice(adminDeps(ports), ADMIN, id ?? '', { reason: 'keyCompromise' });
     }),
     end: (world) => trailOf(world, 'device-revoked'),
     expect: {
