@@ -4,6 +4,9 @@ import type { BenchRow } from './report.ts';
 /** An input that takes longer is a hang. */
 const HANG_MS = 1000;
 const GROWTH_MB = 16;
+/** The process keeps pages that it was given and no longer needs; a leak of native code would pass this in no time. */
+const RESIDENT_GROWTH_MB = 64;
+const MB = 2 ** 20;
 
 /** `[inputs] [seed]`; 120,000 of them unless something else is asked for. */
 export function fuzzing(): { readonly inputs: number; readonly seed: number } {
@@ -14,10 +17,25 @@ export function fuzzing(): { readonly inputs: number; readonly seed: number } {
   return { inputs, seed };
 }
 
-/** Without `--expose-gc` the figure has whatever the collector has left lying about. */
-export function heapMb(): number {
-  globalThis.gc?.();
-  return process.memoryUsage().heapUsed / 2 ** 20;
+const KINDS = ['heapUsed', 'external', 'arrayBuffers', 'rss'] as const;
+
+/** In MB. `external` is what objects hold outside the heap, `arrayBuffers` a part of it; `rss` all that the process has, native code's too. */
+export type Memory = Readonly<Record<(typeof KINDS)[number], number>>;
+
+/** After a collection. Without `--expose-gc` the figures have whatever the collector has left lying about. */
+export async function memoryNow(): Promise<Memory> {
+  // What a collection finds may be freed by a task that comes after it, and buffers are freed by a second one.
+  for (let round = 0; round < 2; round += 1) {
+    globalThis.gc?.();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const used = process.memoryUsage();
+  return {
+    heapUsed: used.heapUsed / MB,
+    external: used.external / MB,
+    arrayBuffers: used.arrayBuffers / MB,
+    rss: used.rss / MB,
+  };
 }
 
 /** None of these has a peer; what each is compared with is the limit that it must not reach. */
@@ -25,7 +43,9 @@ export const fuzzRows = (found: {
   readonly inputs: number;
   readonly crashed: number;
   readonly slowestMs: number;
-  readonly growthMb: number;
+  /** At a tenth of the way and at the end. */
+  readonly early: Memory;
+  readonly late: Memory;
   readonly note: string;
 }): readonly BenchRow[] => [
   {
@@ -46,11 +66,24 @@ export const fuzzRows = (found: {
     target: { atMost: 1 },
   },
   {
-    name: 'heap after the last, over that after a tenth',
-    ours: Math.max(0, found.growthMb),
+    name: 'heap and what it holds outside, after the last over that after a tenth',
+    ours: Math.max(0, held(found.late) - held(found.early)),
     peer: GROWTH_MB,
     peerName: 'the growth that is a leak',
     unit: 'MB',
     target: { atMost: 1 },
+    note: KINDS.map((kind) => `${kind} ${signed(found.late[kind] - found.early[kind])} MB`).join(', '),
+  },
+  {
+    name: 'resident memory, after the last over that after a tenth',
+    ours: Math.max(0, found.late.rss - found.early.rss),
+    peer: RESIDENT_GROWTH_MB,
+    peerName: 'the growth that is a leak',
+    unit: 'MB',
+    target: { atMost: 1 },
+    note: `${found.late.rss.toFixed(0)} MB in the end`,
   },
 ];
+
+const held = ({ heapUsed, external }: Memory): number => heapUsed + external;
+const signed = (mb: number): string => `${mb < 0 ? '−' : '+'}${Math.abs(mb).toFixed(2)}`;
