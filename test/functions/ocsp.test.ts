@@ -6,10 +6,13 @@ import { sequence } from '../../shared/pki/der.ts';
 import { encodeCertId, encodeOcspRequest, issuerHashes, type OcspStatus } from '../../shared/pki/ocsp.ts';
 import { readOcspResponse } from '../../shared/pki/ocsp-reader.ts';
 import { derToPem } from '../../shared/pki/pem.ts';
+import { casesOf } from '../pki/outside-cases.ts';
 import { installed, tool } from '../pki/tools.ts';
 import { type KeptLog, keptLog } from '../support/fakes/log.ts';
 import { type OcspStand, ocspStand } from '../support/ocsp-stand.ts';
 import { type Served, serveHandler } from './support/served.ts';
+
+const cases = casesOf('test/functions/ocsp.test.ts');
 
 const GOOD: OcspStatus = { kind: 'good' };
 const ERRORS = [
@@ -306,58 +309,52 @@ describe('other people’s tools', () => {
     },
   );
 
-  it.runIf(installed('openssl'))(
-    'openssl refuses an answer that was changed, and one for another CA',
-    async () => {
-      const { body } = await post(requestFor(good.serialHex));
-      const changed = Buffer.from(body);
-      const at = changed.indexOf(Buffer.from(good.serialHex, 'hex'));
-      changed.writeUInt8(changed.readUInt8(at) ^ 1, at);
-      const judge = tool({ ...files(), 'changed.der': changed, 'answer.der': body });
-      const verify = (answer: string, trust: string) =>
-        run(
-          judge,
-          'openssl',
-          'ocsp',
-          '-sha256',
-          '-issuer',
-          'issuing.pem',
-          '-cert',
-          'good.pem',
-          '-respin',
-          answer,
-          '-CAfile',
-          trust,
-        );
-      expect((await verify('changed.der', 'root.pem')).text).toContain('Response Verify Failure');
-      expect((await verify('answer.der', 'good.pem')).text).toContain('Response Verify Failure');
-    },
-  );
+  it.runIf(installed('openssl'))(cases.titled('OpenSSL, OCSP'), async () => {
+    const { body } = await post(requestFor(good.serialHex));
+    const changed = Buffer.from(body);
+    const at = changed.indexOf(Buffer.from(good.serialHex, 'hex'));
+    changed.writeUInt8(changed.readUInt8(at) ^ 1, at);
+    const judge = tool({ ...files(), 'changed.der': changed, 'answer.der': body });
+    const verify = (answer: string, trust: string) =>
+      run(
+        judge,
+        'openssl',
+        'ocsp',
+        '-sha256',
+        '-issuer',
+        'issuing.pem',
+        '-cert',
+        'good.pem',
+        '-respin',
+        answer,
+        '-CAfile',
+        trust,
+      );
+    expect((await verify('changed.der', 'root.pem')).text).toContain('Response Verify Failure');
+    expect((await verify('answer.der', 'good.pem')).text).toContain('Response Verify Failure');
+  });
 
-  it.runIf(installed('ocsptool'))(
-    'GnuTLS ocsptool asks, verifies, takes the good and sees the revoked',
-    async () => {
-      const box = tool(files());
-      for (const [name, status] of [
-        ['good', 'good'],
-        ['revoked', 'revoked'],
-      ] as const) {
-        const { text } = await run(
-          box,
-          'ocsptool',
-          `--ask=${served.url}/ocsp`,
-          '--load-issuer',
-          'issuing.pem',
-          '--load-cert',
-          `${name}.pem`,
-          '--load-trust',
-          'issuing.pem',
-        );
-        expect(text).toContain(`Certificate Status: ${status}`);
-        expect(text).toContain('Verifying OCSP Response: Success');
-      }
-    },
-  );
+  it.runIf(installed('ocsptool'))(cases.titled('GnuTLS, OCSP'), async () => {
+    const box = tool(files());
+    for (const [name, status] of [
+      ['good', 'good'],
+      ['revoked', 'revoked'],
+    ] as const) {
+      const { text } = await run(
+        box,
+        'ocsptool',
+        `--ask=${served.url}/ocsp`,
+        '--load-issuer',
+        'issuing.pem',
+        '--load-cert',
+        `${name}.pem`,
+        '--load-trust',
+        'issuing.pem',
+      );
+      expect(text).toContain(`Certificate Status: ${status}`);
+      expect(text).toContain('Verifying OCSP Response: Success');
+    }
+  });
 
   it.runIf(installed('ocsptool'))('GnuTLS ocsptool refuses an answer of somebody else’s CA', async () => {
     const { body } = await post(requestFor(good.serialHex));
@@ -375,7 +372,7 @@ describe('other people’s tools', () => {
   });
 
   it.runIf(installed('gpgsm') && installed('dirmngr') && installed('openssl'))(
-    'dirmngr of GnuPG 2.2 fetches the answer and does not find a signer that is named by its key, so that it takes nobody',
+    cases.titled('gpgsm, OCSP'),
     async (context) => {
       if (!/gpgsm \(GnuPG\) 2\.2\./.test(tool({}).run('gpgsm', '--version').text))
         context.skip('a newer gpgsm');
@@ -398,21 +395,24 @@ describe('other people’s tools', () => {
     },
   );
 
-  it.runIf(installed('ocspclnt') && installed('certutil'))(
-    'NSS ocspclnt, sent by the address in the certificate, takes the good and refuses the revoked',
-    async () => {
-      const box = tool(files());
-      await run(box, 'certutil', '-d', '.', '-N', '--empty-password');
-      await run(box, 'certutil', '-d', '.', '-A', '-n', 'root', '-t', 'CT,C,C', '-i', 'root.pem');
-      for (const name of ['issuing', 'good', 'revoked']) {
-        await run(box, 'certutil', '-d', '.', '-A', '-n', name, '-t', ',,', '-i', `${name}.pem`);
-      }
-      const status = async (name: string) => (await run(box, 'ocspclnt', '-d', '.', '-S', name)).text;
-      // The nickname is printed too, so the words looked for are its verdict's.
-      expect(await status('good')).toContain('succeeded.');
-      const refused = await status('revoked');
-      expect(refused).toContain('has been revoked');
-      expect(refused).not.toContain('succeeded.');
-    },
-  );
+  it.runIf(installed('ocspclnt') && installed('certutil'))(cases.titled('NSS, OCSP'), async () => {
+    const box = tool(files());
+    await run(box, 'certutil', '-d', '.', '-N', '--empty-password');
+    await run(box, 'certutil', '-d', '.', '-A', '-n', 'root', '-t', 'CT,C,C', '-i', 'root.pem');
+    for (const name of ['issuing', 'good', 'revoked']) {
+      await run(box, 'certutil', '-d', '.', '-A', '-n', name, '-t', ',,', '-i', `${name}.pem`);
+    }
+    const status = async (name: string) => (await run(box, 'ocspclnt', '-d', '.', '-S', name)).text;
+    // The nickname is printed too, so the words looked for are its verdict's.
+    expect(await status('good')).toContain('succeeded.');
+    const refused = await status('revoked');
+    expect(refused).toContain('has been revoked');
+    expect(refused).not.toContain('succeeded.');
+  });
+});
+
+describe('the table of kinds and programs', () => {
+  it('names no case of this file that is not shown here', () => {
+    expect(cases.missing()).toEqual([]);
+  });
 });

@@ -1,5 +1,7 @@
 /** One of every kind of file that leaves, good and bad, for programs that are not ours; the tools know the machine's clock only. */
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { makeRootCrl } from '../../shared/authority/root-crl.ts';
 import { madeOffline } from '../../shared/domain/recorded.ts';
 import type { LeafSubject } from '../../shared/domain/subject-template.ts';
@@ -10,7 +12,7 @@ import { makeIssuingCsr } from '../../shared/pki/csr.ts';
 import { issueCertificate, issueCrl } from '../../shared/pki/issue.ts';
 import { generateEcKey, generateRsaKey } from '../../shared/pki/key.ts';
 import { buildLeaf, type LeafIssuer, type LeafRequest } from '../../shared/pki/leaf.ts';
-import { derToPem } from '../../shared/pki/pem.ts';
+import { derToPem, pemToDer } from '../../shared/pki/pem.ts';
 import { certsOnlyPkcs7 } from '../../shared/pki/pkcs7.ts';
 import { encryptPrivateKeyPem } from '../../shared/pki/private-key.ts';
 import { AUDIT_SIGNER, type KeyKind, type LeafUse, leafProfileFor } from '../../shared/pki/profile.ts';
@@ -38,6 +40,8 @@ const SPONSOR: LeafSubject = {
 export interface LeafKind {
   readonly use?: LeafUse;
   readonly key?: KeyKind;
+  /** Of another size than P-256 and RSA-2048. */
+  readonly size?: 'P-384' | 3072 | 4096;
   readonly request?: Partial<LeafRequest>;
   /** Below the CA whose files begin with this; default: the RSA one, whose files begin with nothing. */
   readonly ca?: 'ec-';
@@ -51,6 +55,9 @@ export const LEAF_KINDS = {
   'signing-ec': { use: 'signing', key: 'ec' },
   'encryption-rsa': { use: 'encryption' },
   'encryption-ec': { use: 'encryption', key: 'ec' },
+  'dual-use-rsa-3072': { size: 3072 },
+  'dual-use-rsa-4096': { size: 4096 },
+  'dual-use-p-384': { key: 'ec', size: 'P-384' },
   sponsor: { request: { subject: SPONSOR } },
   'several-addresses': { request: { addresses: ['ana@acme.example', 'a.unal@acme.example', 'a@b.example'] } },
   'international-domain': { request: { addresses: ['ana@bücher.example'] } },
@@ -66,6 +73,12 @@ const pem = (...ders: readonly Uint8Array[]) => ders.map((der) => derToPem('CERT
 const forged = (der: Uint8Array) =>
   Uint8Array.from(der, (octet, at) => (at === der.length - 1 ? octet ^ 1 : octet));
 
+const publicKeyOfSize = (bits: 3072 | 4096): Uint8Array =>
+  pemToDer(
+    readFileSync(join(import.meta.dirname, `../vectors/public-keys/rsa-${bits}.pem`), 'utf8'),
+    'PUBLIC KEY',
+  );
+
 interface Made {
   readonly files: Files;
   readonly goodDer: Uint8Array;
@@ -78,7 +91,12 @@ async function leavesAndCrls(
   prefix: '' | 'ec-',
   now: Date,
 ): Promise<Made> {
-  const ec = await generateEcKey('P-256');
+  const [p256, p384] = await Promise.all([generateEcKey('P-256'), generateEcKey('P-384')]);
+  const spkiOf = ({ key, size }: LeafKind): Uint8Array => {
+    if (size === 'P-384') return p384.spkiDer;
+    if (size !== undefined) return publicKeyOfSize(size);
+    return key === 'ec' ? p256.spkiDer : ca.userKey.spkiDer;
+  };
   const above = [ca.issuing.certificateDer, ca.root.certificateDer] as const;
   const files: Record<string, Uint8Array | string> = {
     [`${prefix}root.pem`]: pem(above[1]),
@@ -99,7 +117,7 @@ async function leavesAndCrls(
         ca.leafRequest({
           issuer,
           profile,
-          spkiDer: key === 'ec' ? ec.spkiDer : ca.userKey.spkiDer,
+          spkiDer: spkiOf(kind),
           addresses: [`${name}@acme.example`],
           ...kind.request,
         }),

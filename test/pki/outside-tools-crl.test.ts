@@ -17,8 +17,11 @@ import { derToPem } from '../../shared/pki/pem.ts';
 import { signable } from '../../shared/pki/signable.ts';
 import { assembleCertificate, encodeExtension } from '../../shared/pki/tbs.ts';
 import { withCrlParts } from './mutate.ts';
+import { casesOf } from './outside-cases.ts';
 import { sampleAuthority } from './sample-authority.ts';
 import { installed, tool } from './tools.ts';
+
+const cases = casesOf('test/pki/outside-tools-crl.test.ts');
 
 const EMAIL = '1.3.6.1.5.5.7.3.4';
 const ISSUING_DISTRIBUTION_POINT = '2.5.29.28';
@@ -98,7 +101,7 @@ describe.skipIf(!installed('openssl'))('OpenSSL (skipped without openssl)', () =
       ...['-untrusted', 'issuing.pem', leaf],
     );
 
-  it('takes the good certificate, and refuses the revoked one by our CRL', () => {
+  it(cases.titled('OpenSSL, CRL'), () => {
     expect(verify('good.pem', 'crls.pem')).toMatchObject({ status: 0 });
     const { status, text } = verify('revoked.pem', 'crls.pem');
     expect([status, text]).toEqual([
@@ -107,7 +110,7 @@ describe.skipIf(!installed('openssl'))('OpenSSL (skipped without openssl)', () =
     ]);
   });
 
-  it('refuses everybody’s certificate when the root’s CRL has the issuing CA', () => {
+  it(cases.titled('OpenSSL, CRL of the root'), () => {
     const { status, text } = verify('good.pem', 'crls-root-revoking.pem');
     expect([status, text]).toEqual([
       2,
@@ -119,9 +122,9 @@ describe.skipIf(!installed('openssl'))('OpenSSL (skipped without openssl)', () =
 describe.skipIf(!installed('certtool'))('GnuTLS (skipped without gnutls-bin)', () => {
   test.each([
     ['takes the good certificate', 'good-chain.pem', 'crls.pem', 'Verified. The certificate is trusted.'],
-    ['refuses the revoked one', 'revoked-chain.pem', 'crls.pem', 'The certificate chain is revoked.'],
+    [cases.titled('GnuTLS, CRL'), 'revoked-chain.pem', 'crls.pem', 'The certificate chain is revoked.'],
     [
-      'refuses all below a revoked CA',
+      cases.titled('GnuTLS, CRL of the root'),
       'good-chain.pem',
       'crls-root-revoking.pem',
       'The certificate chain is revoked.',
@@ -156,7 +159,7 @@ describe.skipIf(!installed('certutil') || !installed('crlutil'))(
       };
     };
 
-    it('imports our CRL, takes the good certificate and refuses the revoked one, which it took before', () => {
+    it(cases.titled('NSS, CRL'), () => {
       const { take, verify } = database();
       expect(verify('revoked').text).toContain('certificate is valid');
       expect(take('issuing.crl').status).toBe(0);
@@ -201,7 +204,7 @@ describe.skipIf(!installed('gpgsm') || !installed('dirmngr') || !installed('open
     };
 
     // In the order of the file: root, issuing CA, good, revoked.
-    it('finds the good certificate good and the revoked one revoked', async () => {
+    it(cases.titled('gpgsm, CRL'), async () => {
       expect(await verdicts(published['/issuing.crl'] ?? expect.unreachable())).toEqual([
         'certificate is good',
         'certificate is good',
@@ -220,3 +223,9 @@ describe.skipIf(!installed('gpgsm') || !installed('dirmngr') || !installed('open
     });
   },
 );
+
+describe('the table of kinds and programs', () => {
+  it('names no case of this file that is not shown here', () => {
+    expect(cases.missing()).toEqual([]);
+  });
+});

@@ -1,12 +1,10 @@
 /**
  * The table of every kind of file that leaves and every program that is not ours: each program accepts the good one and refuses the
  * revoked or changed one, or cannot, and that is shown. A cell that is missing does not compile. Kinds with a file of their own
- * (`outside-tools.test.ts`, `outside-tools-crl.test.ts`, `test/functions/ocsp.test.ts`) are named here with the title that shows it.
+ * have their cases in `outside-cases.ts`, where the tests there take their titles from.
  */
-import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, test } from 'vitest';
 import {
   type Files,
@@ -16,6 +14,7 @@ import {
   outsideArtefacts,
   PASSWORD,
 } from './outside-artefacts.ts';
+import { type CaseName, casesOf, outsideCase } from './outside-cases.ts';
 import { installed, tool } from './tools.ts';
 
 const TOOLS = {
@@ -31,7 +30,7 @@ const TOOL_NAMES = Object.keys(TOOLS) as readonly ToolName[];
 type Cell =
   | { readonly says: 'accepts the good, refuses the bad'; readonly show: () => void | Promise<void> }
   | { readonly says: 'does not support it'; readonly why: string; readonly show: () => void | Promise<void> }
-  | { readonly says: 'shown elsewhere'; readonly file: string; readonly title: string };
+  | { readonly says: 'shown elsewhere'; readonly name: CaseName };
 
 const judged = (show: () => void | Promise<void>): Cell => ({
   says: 'accepts the good, refuses the bad',
@@ -42,11 +41,7 @@ const unsupported = (why: string, show: () => void | Promise<void>): Cell => ({
   why,
   show,
 });
-const elsewhere = (file: string, title: string): Cell => ({ says: 'shown elsewhere', file, title });
-
-const BY_FILE = 'test/pki/outside-tools.test.ts';
-const BY_CRL = 'test/pki/outside-tools-crl.test.ts';
-const BY_OCSP = 'test/functions/ocsp.test.ts';
+const elsewhere = (name: CaseName): Cell => ({ says: 'shown elsewhere', name });
 
 let files: Files;
 let site: Server;
@@ -354,8 +349,8 @@ const TABLE = {
     }),
   },
   'PKCS#7 in PEM': {
-    OpenSSL: elsewhere(BY_FILE, 'reads the PKCS#7 %s'),
-    GnuTLS: elsewhere(BY_FILE, 'reads the PKCS#7 %s'),
+    OpenSSL: elsewhere('OpenSSL, PKCS#7'),
+    GnuTLS: elsewhere('GnuTLS, PKCS#7'),
     NSS: unsupported('p7content takes DER; certutil takes the first certificate of a PEM file', () => {
       const ask = nss();
       expect(ask('certutil', '-A', '-n', 'first', '-t', ',,', '-i', 'pkcs7.pem').status).not.toBe(0);
@@ -366,41 +361,32 @@ const TABLE = {
     }),
   },
   'PKCS#7 in DER': {
-    OpenSSL: elsewhere(BY_FILE, 'reads the PKCS#7 %s'),
-    GnuTLS: elsewhere(BY_FILE, 'refuses a PKCS#7 that is cut'),
-    NSS: elsewhere(BY_FILE, 'reads the PKCS#7, and refuses one that is cut'),
-    gpgsm: elsewhere(
-      BY_FILE,
-      'imports the PKCS#7, finds every certificate good, and refuses one whose signature was changed',
-    ),
+    OpenSSL: elsewhere('OpenSSL, PKCS#7'),
+    GnuTLS: elsewhere('GnuTLS, PKCS#7 that is cut'),
+    NSS: elsewhere('NSS, PKCS#7'),
+    gpgsm: elsewhere('gpgsm, PKCS#7'),
   },
   'PKCS#12, modern': {
-    OpenSSL: elsewhere(BY_FILE, 'opens the %s PKCS#12 with its password'),
-    GnuTLS: elsewhere(BY_FILE, 'opens the %s PKCS#12 with its password and with no other'),
-    NSS: elsewhere(BY_FILE, 'imports the %s PKCS#12 with its password and with no other'),
-    gpgsm: elsewhere(
-      BY_FILE,
-      'of version 2.2 cannot read AES in a PKCS#12 file, which is why there is a legacy form',
-    ),
+    OpenSSL: elsewhere('OpenSSL, PKCS#12'),
+    GnuTLS: elsewhere('GnuTLS, PKCS#12'),
+    NSS: elsewhere('NSS, PKCS#12'),
+    gpgsm: elsewhere('gpgsm, modern PKCS#12'),
   },
   'PKCS#12, legacy': {
-    OpenSSL: elsewhere(BY_FILE, 'opens the %s PKCS#12 with its password'),
-    GnuTLS: elsewhere(BY_FILE, 'opens the %s PKCS#12 with its password and with no other'),
-    NSS: elsewhere(BY_FILE, 'imports the %s PKCS#12 with its password and with no other'),
-    gpgsm: elsewhere(BY_FILE, 'signs, encrypts and decrypts mail with the key of the legacy PKCS#12'),
+    OpenSSL: elsewhere('OpenSSL, PKCS#12'),
+    GnuTLS: elsewhere('GnuTLS, PKCS#12'),
+    NSS: elsewhere('NSS, PKCS#12'),
+    gpgsm: elsewhere('gpgsm, legacy PKCS#12'),
   },
   CRL: {
-    OpenSSL: elsewhere(BY_CRL, 'takes the good certificate, and refuses the revoked one by our CRL'),
-    GnuTLS: elsewhere(BY_CRL, 'refuses the revoked one'),
-    NSS: elsewhere(
-      BY_CRL,
-      'imports our CRL, takes the good certificate and refuses the revoked one, which it took before',
-    ),
-    gpgsm: elsewhere(BY_CRL, 'finds the good certificate good and the revoked one revoked'),
+    OpenSSL: elsewhere('OpenSSL, CRL'),
+    GnuTLS: elsewhere('GnuTLS, CRL'),
+    NSS: elsewhere('NSS, CRL'),
+    gpgsm: elsewhere('gpgsm, CRL'),
   },
   'CRL of the root': {
-    OpenSSL: elsewhere(BY_CRL, 'refuses everybody’s certificate when the root’s CRL has the issuing CA'),
-    GnuTLS: elsewhere(BY_CRL, 'refuses all below a revoked CA'),
+    OpenSSL: elsewhere('OpenSSL, CRL of the root'),
+    GnuTLS: elsewhere('GnuTLS, CRL of the root'),
     NSS: judged(() => {
       const ask = nss();
       ask('certutil', '-A', '-n', 'good', '-t', ',,', '-i', 'dual-use-rsa.good.pem');
@@ -421,13 +407,10 @@ const TABLE = {
     }),
   },
   'OCSP answer': {
-    OpenSSL: elsewhere(BY_OCSP, 'openssl refuses an answer that was changed, and one for another CA'),
-    GnuTLS: elsewhere(BY_OCSP, 'GnuTLS ocsptool asks, verifies, takes the good and sees the revoked'),
-    NSS: elsewhere(
-      BY_OCSP,
-      'NSS ocspclnt, sent by the address in the certificate, takes the good and refuses the revoked',
-    ),
-    gpgsm: elsewhere(BY_OCSP, 'dirmngr of GnuPG 2.2 fetches the answer'),
+    OpenSSL: elsewhere('OpenSSL, OCSP'),
+    GnuTLS: elsewhere('GnuTLS, OCSP'),
+    NSS: elsewhere('NSS, OCSP'),
+    gpgsm: elsewhere('gpgsm, OCSP'),
   },
 } as const satisfies Readonly<Record<string, Readonly<Record<ToolName, Cell>>>>;
 
@@ -447,11 +430,21 @@ describe.each(TOOL_NAMES)('%s', (name) => {
     }
   });
 
-  test.each(mine.flatMap(({ kind, cell }) => (cell.says === 'shown elsewhere' ? [{ kind, ...cell }] : [])))(
-    '$kind: is shown in $file',
-    ({ file, title }) => {
-      const text = readFileSync(join(import.meta.dirname, '../..', file), 'utf8');
-      expect(text).toContain(`'${title}`);
-    },
-  );
+  // That there is such a test is shown where it is (`casesOf`); that it speaks of this program, here.
+  test.each(
+    mine.flatMap(({ kind, cell }) =>
+      cell.says === 'shown elsewhere' ? [{ kind, caseName: cell.name, ...outsideCase(cell.name) }] : [],
+    ),
+  )('$kind: "$title" in $file', ({ caseName }) => {
+    expect(caseName.startsWith(`${name}, `)).toBe(true);
+  });
+});
+
+describe('a case of the table', () => {
+  it('that no test takes its title from is missed', () => {
+    const cases = casesOf('test/functions/ocsp.test.ts');
+    cases.titled('OpenSSL, OCSP');
+    cases.titled('NSS, OCSP');
+    expect(cases.missing()).toEqual(['GnuTLS, OCSP', 'gpgsm, OCSP']);
+  });
 });

@@ -11,8 +11,11 @@ import { derToPem } from '../../shared/pki/pem.ts';
 import { certsOnlyPkcs7 } from '../../shared/pki/pkcs7.ts';
 import { writePkcs12 } from '../../shared/pki/pkcs12.ts';
 import { encryptPrivateKeyPem } from '../../shared/pki/private-key.ts';
+import { casesOf } from './outside-cases.ts';
 import { sampleAuthority } from './sample-authority.ts';
 import { installed, tool } from './tools.ts';
+
+const cases = casesOf('test/pki/outside-tools.test.ts');
 
 const PASSWORD = 'correct horse';
 const EMAIL = '1.3.6.1.5.5.7.3.4';
@@ -89,7 +92,7 @@ describe.skipIf(!installed('openssl'))('OpenSSL (skipped without openssl)', () =
   test.each([
     ['chain.p7', 'PEM'],
     ['chain.p7b', 'DER'],
-  ])('reads the PKCS#7 %s', (file, form) => {
+  ])(cases.titled('OpenSSL, PKCS#7'), (file, form) => {
     const { text } = tool(files).run(
       'openssl',
       'pkcs7',
@@ -124,7 +127,7 @@ describe.skipIf(!installed('openssl'))('OpenSSL (skipped without openssl)', () =
   test.each([
     ['modern', 'AES-256-CBC, Iteration 100000, PRF hmacWithSHA256'],
     ['legacy', 'pbeWithSHA1And3-KeyTripleDES-CBC, Iteration 100000'],
-  ])('opens the %s PKCS#12 with its password', (form, cipher) => {
+  ])(cases.titled('OpenSSL, PKCS#12'), (form, cipher) => {
     const words = ['-in', `${form}.p12`, '-passin', `pass:${PASSWORD}`, '-info', '-noout'];
     expect(tool(files).run('openssl', 'pkcs12', ...words)).toMatchObject({
       status: 0,
@@ -172,16 +175,16 @@ describe.skipIf(!installed('certtool'))('GnuTLS (skipped without gnutls-bin)', (
   test.each([
     ['chain.p7', []],
     ['chain.p7b', ['--inder']],
-  ])('reads the PKCS#7 %s', (file, form) => {
+  ])(cases.titled('GnuTLS, PKCS#7'), (file, form) => {
     const { status, text } = tool(files).run('certtool', '--p7-info', ...form, '--infile', file);
     expect([status, text]).toEqual([0, expect.stringContaining('Number of certificates: 3')]);
   });
 
-  it('refuses a PKCS#7 that is cut', () => {
+  it(cases.titled('GnuTLS, PKCS#7 that is cut'), () => {
     expect(tool(files).run('certtool', '--p7-info', '--inder', '--infile', 'cut.p7b').status).not.toBe(0);
   });
 
-  test.each(FORMS)('opens the %s PKCS#12 with its password and with no other', (form) => {
+  test.each(FORMS)(cases.titled('GnuTLS, PKCS#12'), (form) => {
     const open = (password: string) =>
       tool(files).run('certtool', '--p12-info', '--inder', '--infile', `${form}.p12`, '--password', password);
     expect(open(PASSWORD).text.match(/-----BEGIN CERTIFICATE-----/g)).toHaveLength(3);
@@ -250,7 +253,7 @@ describe.skipIf(!installed('certutil') || !installed('cmsutil') || !installed('p
       expect(run('cmsutil', '-D', '-d', 'sql:db', '-i', 'changed').status).not.toBe(0);
     });
 
-    test.each(FORMS)('imports the %s PKCS#12 with its password and with no other', (form) => {
+    test.each(FORMS)(cases.titled('NSS, PKCS#12'), (form) => {
       const { run } = database();
       const take = (password: string) => run('pk12util', '-i', `${form}.p12`, '-d', 'sql:db', '-W', password);
       expect(take('Correct horse')).toMatchObject({
@@ -261,7 +264,7 @@ describe.skipIf(!installed('certutil') || !installed('cmsutil') || !installed('p
       expect(run('certutil', '-K', '-d', 'sql:db').text).toMatch(/rsa.*ana/);
     });
 
-    it.skipIf(!installed('p7content'))('reads the PKCS#7, and refuses one that is cut', () => {
+    it.skipIf(!installed('p7content'))(cases.titled('NSS, PKCS#7'), () => {
       const { run } = database();
       expect(run('p7content', '-d', 'sql:db', '-i', 'chain.p7b')).toMatchObject({
         status: 0,
@@ -308,37 +311,29 @@ describe.skipIf(!installed('gpgsm'))('gpgsm (skipped without gpgsm)', () => {
     };
   };
 
-  it.skipIf(!installed('openssl'))(
-    'imports the PKCS#7, finds every certificate good, and refuses one whose signature was changed',
-    () => {
-      const { gpgsm, end } = home();
-      expect(gpgsm('--import', 'chain.p7b').text).toContain('imported: 3');
-      expect(gpgsm('--list-keys', '--with-validation').text.match(/\[certificate is good\]/g)).toHaveLength(
-        3,
-      );
-      const { text, status } = gpgsm('--import', 'forged.pem');
-      expect([status === 0, text]).toEqual([false, expect.stringContaining('BAD signature')]);
-      end();
-    },
-  );
+  it.skipIf(!installed('openssl'))(cases.titled('gpgsm, PKCS#7'), () => {
+    const { gpgsm, end } = home();
+    expect(gpgsm('--import', 'chain.p7b').text).toContain('imported: 3');
+    expect(gpgsm('--list-keys', '--with-validation').text.match(/\[certificate is good\]/g)).toHaveLength(3);
+    const { text, status } = gpgsm('--import', 'forged.pem');
+    expect([status === 0, text]).toEqual([false, expect.stringContaining('BAD signature')]);
+    end();
+  });
 
-  it.skipIf(!installed('openssl'))(
-    'signs, encrypts and decrypts mail with the key of the legacy PKCS#12',
-    () => {
-      const { withPassword, gpgsm, end } = home();
-      expect(withPassword('--import', 'legacy.p12').text).toContain('secret keys imported: 1');
-      withPassword('-u', 'ana@acme.example', '--output', 'signed', '--sign', 'mail.txt');
-      expect(gpgsm('--verify', 'signed')).toMatchObject({
-        status: 0,
-        text: expect.stringContaining('Good signature'),
-      });
-      gpgsm('-r', 'ana@acme.example', '--output', 'sealed', '--encrypt', 'mail.txt');
-      expect(withPassword('--decrypt', 'sealed').text).toContain('Lunch at noon?');
-      end();
-    },
-  );
+  it.skipIf(!installed('openssl'))(cases.titled('gpgsm, legacy PKCS#12'), () => {
+    const { withPassword, gpgsm, end } = home();
+    expect(withPassword('--import', 'legacy.p12').text).toContain('secret keys imported: 1');
+    withPassword('-u', 'ana@acme.example', '--output', 'signed', '--sign', 'mail.txt');
+    expect(gpgsm('--verify', 'signed')).toMatchObject({
+      status: 0,
+      text: expect.stringContaining('Good signature'),
+    });
+    gpgsm('-r', 'ana@acme.example', '--output', 'sealed', '--encrypt', 'mail.txt');
+    expect(withPassword('--decrypt', 'sealed').text).toContain('Lunch at noon?');
+    end();
+  });
 
-  it('of version 2.2 cannot read AES in a PKCS#12 file, which is why there is a legacy form', (context) => {
+  it(cases.titled('gpgsm, modern PKCS#12'), (context) => {
     const version = tool({}).run('gpgsm', '--version').text;
     if (!/gpgsm \(GnuPG\) 2\.2\./.test(version)) context.skip('a newer gpgsm');
     const { withPassword, end } = home();
@@ -346,5 +341,11 @@ describe.skipIf(!installed('gpgsm'))('gpgsm (skipped without gpgsm)', () => {
     expect(text).toContain('pkcs5PBES2-params');
     expect(text).not.toContain('secret keys imported: 1');
     end();
+  });
+});
+
+describe('the table of kinds and programs', () => {
+  it('names no case of this file that is not shown here', () => {
+    expect(cases.missing()).toEqual([]);
   });
 });
