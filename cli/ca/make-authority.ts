@@ -6,6 +6,7 @@ import { type SetUpDeps, type SetUpResult, setUpAuthority } from '../../shared/a
 import { parseSettings, type Settings } from '../../shared/config/settings.ts';
 import { sha256Hex } from '../../shared/pki/certificate.ts';
 import { derToPem } from '../../shared/pki/pem.ts';
+import type { Signer } from '../../shared/pki/signer.ts';
 import type { Bus } from '../../shared/ports/bus.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { Call, Outcome } from '../command.ts';
@@ -18,6 +19,7 @@ import { encryptPrivateKey } from './encrypted-key.ts';
 import { type OfflineFolder, openOfflineFolder } from './offline-folder.ts';
 import { type PromptStreams, readPassphrase } from './passphrase-source.ts';
 import { readInitRequest } from './request.ts';
+import { journalled } from './root-journal.ts';
 
 /** What the CA is made with. */
 export interface InitDeps extends SetUpDeps {
@@ -47,7 +49,8 @@ export async function makeAuthority(call: Call, surroundings: InitSurroundings):
       () => 'opening the ledger',
       () => (surroundings.open ?? openFromSettings)(settings),
     );
-    made = await setUp(deps, request, call.terminal);
+    const witness = (root: Signer) => journalled(root, folder.journalFile);
+    made = await setUp(deps, { ...request, witness }, call.terminal);
   } catch (error) {
     folder.discard();
     await deps?.ledger.close();

@@ -4,6 +4,7 @@
  * | file                      | holds                                              |
  * |---------------------------|----------------------------------------------------|
  * | `root.key.pem`            | the root's private key, encrypted; mode 0600       |
+ * | `root.journal`            | what the root's key has signed (`root-journal.ts`)  |
  * | `trust/root.pem`          | the root certificate                               |
  * | `trust/root.crl`          | the root's last CRL, which the next one goes on from |
  * | `trust/issuing.pem`       | the issuing CA's certificate                       |
@@ -18,6 +19,7 @@ import {
   openSync,
   readFileSync,
   rmdirSync,
+  rmSync,
   unlinkSync,
   writeFileSync,
   writeSync,
@@ -28,7 +30,10 @@ import { UsageError } from '../failure.ts';
 /** More than any encrypted RSA-4096 key in PEM: a full disk shows before the CA is made, not after. */
 const RESERVED_BYTES = 8_192;
 
+export const ROOT_JOURNAL = 'root.journal';
+
 export interface OfflineFolder {
+  readonly journalFile: string;
   readonly keyFile: string;
   readonly rootFile: string;
   readonly adminConsoleFile: string;
@@ -50,17 +55,19 @@ export interface OfflineFolder {
 export function openOfflineFolder(folder: string): OfflineFolder {
   const root = resolve(folder);
   const keyFile = join(root, 'root.key.pem');
+  const journalFile = join(root, ROOT_JOURNAL);
   const trust = join(root, 'trust');
   const rootFile = join(trust, 'root.pem');
   const rootCrlFile = join(trust, 'root.crl');
   const issuingFile = join(trust, 'issuing.pem');
   const adminConsoleFile = join(trust, 'admin-console.pem');
-  for (const file of [keyFile, rootFile, rootCrlFile, issuingFile, adminConsoleFile]) {
+  for (const file of [keyFile, journalFile, rootFile, rootCrlFile, issuingFile, adminConsoleFile]) {
     if (existsSync(file)) throw alreadyThere(file);
   }
   const made = [makeFolder(root, 0o700), makeFolder(trust, 0o755)];
   const handle = reserve(keyFile);
   return {
+    journalFile,
     keyFile,
     rootFile,
     adminConsoleFile,
@@ -77,6 +84,8 @@ export function openOfflineFolder(folder: string): OfflineFolder {
     discard() {
       closeSync(handle);
       unlinkSync(keyFile);
+      // Of a root whose key is gone.
+      rmSync(journalFile, { force: true });
       // What was there before stays.
       if (made[1]) rmdirSync(trust);
       if (made[0]) rmdirSync(root);

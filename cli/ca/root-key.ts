@@ -9,7 +9,9 @@ import { type Signer, signerFromPkcs8 } from '../../shared/pki/signer.ts';
 import type { Call, Flag } from '../command.ts';
 import { CommandFailure } from '../failure.ts';
 import { readNamed } from './files.ts';
+import { ROOT_JOURNAL } from './offline-folder.ts';
 import { type PromptStreams, ROOT_KEY, readExisting } from './passphrase-source.ts';
+import { journalled, unfinished } from './root-journal.ts';
 
 export const ROOT_KEY_FLAGS = {
   offline: {
@@ -50,7 +52,13 @@ export async function openOfflineRoot(
       certificateDer,
       ...(isRsa ? { algorithm: 'sha384WithRSA' } : {}),
     });
-    return { certificateDer, signer, trustFolder };
+    const journal = join(folder, ROOT_JOURNAL);
+    for (const what of unfinished(journal)) {
+      call.terminal.tell(
+        `${journal} has a ${what}, and no signature: a command died there. Should it turn up, it is this root's; a certificate is ended by "ca root-crl --revoke".\n`,
+      );
+    }
+    return { certificateDer, signer: journalled(signer, journal), trustFolder };
   } finally {
     pkcs8Der.fill(0);
   }

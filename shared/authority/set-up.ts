@@ -7,6 +7,7 @@ import { permanent } from '../errors.ts';
 import { createRoot, makeIssuing } from '../pki/authority.ts';
 import type { GenerateKey } from '../pki/key.ts';
 import { drawSerial, type RandomBytes } from '../pki/serial.ts';
+import type { Signer } from '../pki/signer.ts';
 import type { Bucket } from '../ports/bucket.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Ledger } from '../ports/ledger.ts';
@@ -41,6 +42,8 @@ export interface SetUpRequest {
   readonly reservedPolicyOid?: string;
   /** RSA bits of both CA keys. Default 4096. */
   readonly modulusBits?: number;
+  /** Stands around the root's signer, so that what it signs is written down first. */
+  readonly witness?: (root: Signer) => Signer;
 }
 
 export interface SetUpResult {
@@ -79,7 +82,11 @@ export async function setUpAuthority(deps: SetUpDeps, request: SetUpRequest): Pr
   const { kmsKeyVersion, keySecret } = request;
   const place = kmsKeyVersion === undefined ? { ...made, keySecret } : { kmsKeyVersion };
   const [root, key] = await bothOrNeither(
-    createRoot({ ...made, rootName: `${request.organization} S/MIME Root CA` }),
+    createRoot({
+      ...made,
+      rootName: `${request.organization} S/MIME Root CA`,
+      ...(request.witness === undefined ? {} : { witness: request.witness }),
+    }),
     issuingKey(deps, place),
   );
   try {

@@ -130,6 +130,8 @@ export interface AuthorityRequest {
   /** EC keys on this curve for both CAs, instead of RSA. */
   readonly curve?: Curve;
   readonly generateKey?: GenerateKey;
+  /** Stands around the root's signer, so that what it signs is written down first. */
+  readonly witness?: (root: Signer) => Signer;
   readonly trial?: boolean;
 }
 
@@ -152,12 +154,21 @@ export interface Authority {
 export async function createRoot(
   request: Pick<
     AuthorityRequest,
-    'country' | 'organization' | 'rootName' | 'now' | 'random' | 'modulusBits' | 'curve' | 'generateKey'
+    | 'country'
+    | 'organization'
+    | 'rootName'
+    | 'now'
+    | 'random'
+    | 'modulusBits'
+    | 'curve'
+    | 'generateKey'
+    | 'witness'
   >,
 ): Promise<Authority['root'] & { readonly signer: Signer }> {
   const { country, organization, now, curve } = request;
   const { pkcs8Der } = await makeKey(request);
-  const signer = signerFromPkcs8(pkcs8Der, curve === undefined ? { algorithm: 'sha384WithRSA' } : {});
+  const own = signerFromPkcs8(pkcs8Der, curve === undefined ? { algorithm: 'sha384WithRSA' } : {});
+  const signer = request.witness?.(own) ?? own;
   const certificateDer = await makeRoot({
     subject: { country, organization, commonName: request.rootName },
     signer,

@@ -111,7 +111,7 @@ describe('sealwright ca init', () => {
   it('leaves the encrypted root key and the certificates in the folder, and says what to do next', async () => {
     const { exit, stdout, stderr } = await init();
     expect([exit, stderr]).toEqual([0, '']);
-    expect(readdirSync(offline).sort()).toEqual(['root.key.pem', 'trust']);
+    expect(readdirSync(offline).sort()).toEqual(['root.journal', 'root.key.pem', 'trust']);
     expect(readdirSync(join(offline, 'trust')).sort()).toEqual([
       'admin-console.pem',
       'issuing.pem',
