@@ -19,6 +19,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openEmbedded } from '../../shared/adapters/ledger/embedded.ts';
 import { lockFolder } from '../../shared/adapters/ledger/folder-lock.ts';
 import { openEmbeddedLedger } from '../../shared/adapters/ledger/open.ts';
+import { expectUserPlannedOnce } from '../contract/plans.ts';
 
 const clock = { now: () => new Date('2027-03-01T09:00:00Z') };
 const program = fileURLToPath(new URL('./embedded-process.ts', import.meta.url));
@@ -50,6 +51,12 @@ describe('an embedded ledger in a folder', () => {
     const second = await openEmbeddedLedger({ clock, folder });
     expect((await second.readUser('1')).user?.primaryEmail).toBe('ada@acme.example');
     await second.close();
+  });
+
+  it('plans once what is asked for at each look', async () => {
+    const database = await openEmbedded(folder);
+    await expectUserPlannedOnce(database);
+    await database.close();
   });
 
   it('says what is wrong with a lock that cannot be read, and does not wait for it', () => {

@@ -5,40 +5,54 @@
 import { randomUUID } from 'node:crypto';
 import { PGlite } from '@electric-sql/pglite';
 import type { Database } from '../../shared/adapters/ledger/database.ts';
-import { conversions, databaseOf } from '../../shared/adapters/ledger/embedded.ts';
+import { databaseOf } from '../../shared/adapters/ledger/embedded.ts';
 import { createLedger } from '../../shared/adapters/ledger/ledger.ts';
 import { migrate } from '../../shared/adapters/ledger/migrate.ts';
 import { readSnapshot } from '../../shared/adapters/ledger/snapshot.ts';
 import type { Clock } from '../../shared/ports/clock.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 
-const idle: PGlite[] = [];
+interface Idle {
+  readonly backend: PGlite;
+  readonly database: Database;
+}
 
-const start = async (): Promise<PGlite> => {
-  const backend = await PGlite.create({ loadDataDir: new Blob([readSnapshot()]), ...conversions });
-  await migrate(databaseOf(backend));
-  return backend;
+const idle: Idle[] = [];
+
+const start = async (): Promise<Idle> => {
+  const backend = await PGlite.create({ loadDataDir: new Blob([readSnapshot()]) });
+  const database = databaseOf(backend);
+  await migrate(database);
+  await makeEmptying(backend);
+  return { backend, database };
 };
 
-/** The triggers that keep history refuse DELETE from everybody but a replica. */
-const empty = async (backend: PGlite): Promise<void> => {
+/**
+ * Makes the function that empties every table; its statements are planned once. The triggers that keep history refuse DELETE from
+ * everybody but a replica.
+ */
+const makeEmptying = async (backend: PGlite): Promise<void> => {
   const { rows } = await backend.query<{ tablename: string }>(
     `SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'migrations'`,
   );
-  const deletions = rows.map(({ tablename }) => `DELETE FROM ${tablename};`).join('\n');
-  await backend.exec(`BEGIN; SET LOCAL session_replication_role = replica; ${deletions} COMMIT;`);
+  const deletions = rows.map(({ tablename }) => `DELETE FROM public.${tablename};`).join('\n');
+  await backend.exec(
+    `CREATE SCHEMA for_tests;
+     CREATE FUNCTION for_tests.empty() RETURNS void LANGUAGE plpgsql SET session_replication_role = replica
+     AS $body$ BEGIN ${deletions} END $body$`,
+  );
 };
 
 /** A fresh, empty ledger database in memory, for tests that also look at its rows. */
 export const openTestDatabase = async (): Promise<Database> => {
   const reused = idle.pop();
-  const backend = reused ?? (await start());
-  if (reused !== undefined) await empty(reused);
+  const one = reused ?? (await start());
+  if (reused !== undefined) await reused.backend.exec('SELECT for_tests.empty()');
   let open = true;
   return {
-    ...databaseOf(backend),
+    ...one.database,
     close: async () => {
-      if (open) idle.push(backend);
+      if (open) idle.push(one);
       open = false;
     },
   };

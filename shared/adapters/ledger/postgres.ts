@@ -2,13 +2,8 @@
 import pg from 'pg';
 import { isSealwrightError, permanent } from '../../errors.ts';
 import { copyOut } from './copy-out.ts';
-import {
-  type Database,
-  ledgerUnavailable,
-  type Parameter,
-  type Queries,
-  translateVendorError,
-} from './database.ts';
+import { type Database, translateVendorError } from './database.ts';
+import { databaseOver, typeParsers } from './pool.ts';
 
 export interface PostgresOptions {
   /** `postgresql://user:password@host:port/database`; `?host=/cloudsql/…` for a Unix socket. Secret: never logged. */
@@ -23,68 +18,6 @@ export interface PostgresOptions {
   /** Shown in `pg_stat_activity`; default `sealwright`. */
   readonly applicationName?: string;
 }
-
-const INT8 = 20;
-const BYTEA = 17;
-
-const bytesOf = (text: string): Uint8Array => {
-  const bytes: unknown = pg.types.getTypeParser(BYTEA, 'text')(text);
-  if (!(bytes instanceof Uint8Array)) throw new Error('bug: pg no longer parses bytea into bytes');
-  // A copy: small Buffers share one slab, and callers may look at `.buffer`.
-  return new Uint8Array(bytes);
-};
-
-const typeParsers = {
-  getTypeParser: (oid: number, format?: 'text' | 'binary') => {
-    if (format === 'binary') return pg.types.getTypeParser(oid, 'binary');
-    if (oid === INT8) return BigInt;
-    if (oid === BYTEA) return bytesOf;
-    return pg.types.getTypeParser(oid, 'text');
-  },
-};
-
-/**
- * Names under which each connection keeps statements prepared, so that the server reads and plans a text once and not at each
- * call. Every text in the code gets one; the number only guards against a text that is made up anew each time.
- */
-const statementNames = new Map<string, string>();
-const MOST_STATEMENTS = 1_000;
-
-const statementName = (sql: string): string | undefined => {
-  const known = statementNames.get(sql);
-  if (known !== undefined || statementNames.size >= MOST_STATEMENTS) return known;
-  const name = `sealwright-${statementNames.size + 1}`;
-  statementNames.set(sql, name);
-  return name;
-};
-
-const queriesOf = (client: Pick<pg.ClientBase, 'query'>): Queries => ({
-  query: async <Row extends object>(sql: string, parameters: readonly Parameter[] = []) => {
-    const name = parameters.length === 0 ? undefined : statementName(sql);
-    try {
-      return (
-        await client.query<Row>({
-          text: sql,
-          values: [...parameters],
-          ...(name === undefined ? {} : { name }),
-        })
-      ).rows;
-    } catch (error) {
-      throw translateVendorError(error);
-    }
-  },
-});
-
-const commit = async (client: pg.PoolClient): Promise<void> => {
-  let command: string;
-  try {
-    ({ command } = await client.query('COMMIT'));
-  } catch (error) {
-    throw translateVendorError(error);
-  }
-  // PostgreSQL answers ROLLBACK, without an error, when a statement had failed and the failure was swallowed.
-  if (command !== 'COMMIT') throw new Error('bug: a failed statement was swallowed inside a transaction');
-};
 
 /**
  * A class of clients with the given source of passwords. `pg` has this as an option too, but a connection string without
@@ -138,17 +71,6 @@ const poolOf = (options: PostgresOptions): pg.Pool => {
   return pool;
 };
 
-/** A connection for one piece of work. Whatever hinders making one may pass: a server, a network, a login. */
-const connect = async (pool: pg.Pool): Promise<pg.PoolClient> => {
-  try {
-    return await pool.connect();
-  } catch (error) {
-    const translated = translateVendorError(error);
-    if (isSealwrightError(translated)) throw translated;
-    throw ledgerUnavailable('no connection to it could be made');
-  }
-};
-
 /** True when the connection itself may be broken, so that the pool must not hand it out again. */
 const isBroken = (error: unknown): boolean => isSealwrightError(error) && error.code === 'ledger-unavailable';
 
@@ -158,22 +80,9 @@ const isBroken = (error: unknown): boolean => isSealwrightError(error) && error.
  */
 export const openPostgres = (options: PostgresOptions): Database => {
   const pool = poolOf(options);
-  const onConnection = async <T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> => {
-    const client = await connect(pool);
-    let broken = false;
-    try {
-      return await work(client);
-    } catch (error) {
-      broken = isBroken(error);
-      throw error;
-    } finally {
-      client.release(broken);
-    }
-  };
+  const { onConnection, ...database } = databaseOver(pool, isBroken);
   return {
-    query: <Row extends object>(sql: string, parameters: readonly Parameter[] = []) =>
-      onConnection((client) => queriesOf(client).query<Row>(sql, parameters)),
-
+    ...database,
     bytes: (sql) =>
       onConnection(async (client) => {
         try {
@@ -182,34 +91,6 @@ export const openPostgres = (options: PostgresOptions): Database => {
           throw translateVendorError(error);
         }
       }),
-
-    transaction: async (work) => {
-      const client = await connect(pool);
-      const queries = queriesOf(client);
-      const script = async (sql: string) => {
-        // Without parameters `pg` uses the simple protocol, which takes several statements.
-        await queries.query(sql);
-      };
-      let broken = false;
-      try {
-        await queries.query('BEGIN');
-        const result = await work({ ...queries, script });
-        await commit(client);
-        return result;
-      } catch (error) {
-        broken = isBroken(error);
-        try {
-          await queries.query('ROLLBACK');
-        } catch {
-          // The connection is lost, and the server rolls back by itself.
-          broken = true;
-        }
-        throw error;
-      } finally {
-        client.release(broken);
-      }
-    },
-
     close: async () => {
       if (!pool.ended) await pool.end();
     },
