@@ -1,15 +1,15 @@
 /**
- * A hundred thousand and more damaged certificates, PEM chains, PKCS#7 and PKCS#12 files, certification requests and CRLs through the parsers of
+ * A million damaged certificates, PEM chains, PKCS#7 and PKCS#12 files, certification requests, OCSP messages and CRLs through the ten parsers of
  * what comes from outside: `node --expose-gc bench/fuzz-pki.ts [inputs] [seed]`. A crash is anything thrown that is not one of our
  * errors; a hang is an input that takes over a second of processor time; memory is what is held after a collection, in the heap, outside
- * it and by the whole process, at the end over a tenth of the way. The inputs are shared out evenly among the parsers. Exit status 1 when there is any of the three.
+ * it and by the whole process, at the end over a tenth of the way. The inputs are shared out evenly among the parsers: a hundred thousand for each. Exit status 1 when there is any of the three.
  */
 import { mutate, numbersFrom } from '../test/pki/mutations.ts';
 import { isAnswer, type Parser, parsers } from '../test/pki/parsers.ts';
 import { fuzzing, fuzzRows, memoryNow } from './fuzzed.ts';
 import { report } from './report.ts';
 
-const { inputs, seed } = fuzzing();
+const { inputs, seed } = fuzzing(1_000_000);
 
 interface Count {
   readonly name: string;

@@ -527,10 +527,11 @@ function signedValue(contentHex: string): bigint {
   return BigInt.asIntN(contentHex.length * 4, BigInt(`0x${contentHex}`));
 }
 
+/** A kind (`email`, `IP Address`, `X400Name`), in front of an other name's value what kind that is, and the value. */
+const NAME = /(?:^|, )([A-Za-z0-9 ]+):(?:[A-Za-z0-9.]+:(?="))?("(?:[^"\\]|\\.)*"|[^,]*)/gs;
+
 /** Node lists names as `email:a@b, email:"o'b@c"`, quoting as JSON whatever could be misread. */
 const openSslAddresses = (certificate: X509Certificate): readonly string[] =>
-  (certificate.subjectAltName ?? '')
-    .split(/, (?=[A-Za-z ]+:)/)
-    .filter((name) => name.startsWith('email:'))
-    .map((name) => name.slice('email:'.length))
-    .map((name) => (name.startsWith('"') ? String(JSON.parse(name)) : name));
+  Array.from((certificate.subjectAltName ?? '').matchAll(NAME), ([, kind, value = '']) => ({ kind, value }))
+    .filter(({ kind }) => kind === 'email')
+    .map(({ value }) => (value.startsWith('"') ? String(JSON.parse(value)) : value));

@@ -581,6 +581,19 @@ const LEAF_MUTANTS: readonly Mutant[] = [
       withExtension(leaf, 'subjectAltName', rfc822('ana@acme.example', 'eve@acme.example\0.evil.example')),
     rules: ['san-address'],
   },
+  {
+    what: 'an address that OpenSSL quotes, before a name of a kind with a digit in it',
+    der: () =>
+      withExtension(
+        leaf,
+        'subjectAltName',
+        sequence(
+          contextPrimitive(1, Buffer.from('ana@acme.e£', 'latin1')),
+          contextConstructed(3, ia5Bytes('ana.alias@acme.example')),
+        ),
+      ),
+    rules: ['san-types', 'san-address', 'subject-address-in-san', 'parsers-agree'],
+  },
 ];
 
 const CA_MUTANTS: readonly (Omit<Mutant, 'signingTime'> & { readonly profile: CertificateProfile })[] = [
