@@ -3,6 +3,7 @@
 // own Node 24, which comes with the dependencies.
 import { spawn } from 'node:child_process';
 import { existsSync, realpathSync } from 'node:fs';
+import nodeModule from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -10,6 +11,11 @@ const OLDEST = 24;
 const root = dirname(dirname(realpathSync(fileURLToPath(import.meta.url))));
 const program = join(root, 'cli', 'main.ts');
 const modules = join(root, 'node_modules');
+/**
+ * What is compiled is kept, and the second command starts in half the time. Beside the code that it is made of: whoever may write there
+ * may change that too. Where nobody may, Node goes without.
+ */
+const compiled = process.env.NODE_COMPILE_CACHE ?? join(modules, '.cache', 'sealwright');
 
 /** The Node that is pinned with the dependencies; npm links it into `.bin` on every platform but Windows. */
 function ownNode() {
@@ -39,10 +45,12 @@ if (node === undefined && !thisIsNewEnough) {
 
 if (node === undefined || realpathSync(node) === realpathSync(process.execPath)) {
   process.argv[1] = program;
+  nodeModule.enableCompileCache(compiled);
   await import(pathToFileURL(program).href);
 } else {
   const child = spawn(node, ['--disable-warning=ExperimentalWarning', program, ...process.argv.slice(2)], {
     stdio: 'inherit',
+    env: { ...process.env, NODE_COMPILE_CACHE: compiled },
   });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
   child.once('error', (error) => fail(`${node} could not be started: ${error.message}`));

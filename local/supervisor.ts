@@ -14,6 +14,9 @@ export interface Supervisor {
   stop(): Promise<void>;
 }
 
+/** As the launcher of the command line keeps it: a process that starts again does not compile again. */
+const COMPILED = fileURLToPath(new URL('../node_modules/.cache/sealwright', import.meta.url));
+
 const RESTART_DELAY_MS = 100;
 const MAX_RESTART_DELAY_MS = 5_000;
 
@@ -33,7 +36,12 @@ export async function superviseFunctions(order: FunctionsOrder, logFile: string)
   const launch = (): Promise<Ready> => {
     child = fork(fileURLToPath(new URL('./functions-process.ts', import.meta.url)), {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-      env: { ...process.env, ...googleClientEnvironment(order), NODE_ENV: 'production' },
+      env: {
+        NODE_COMPILE_CACHE: COMPILED,
+        ...process.env,
+        ...googleClientEnvironment(order),
+        NODE_ENV: 'production',
+      },
       execArgv: ['--disable-warning=ExperimentalWarning'],
     });
     const started = child;

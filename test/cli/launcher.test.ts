@@ -1,4 +1,4 @@
-import { constants, copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { constants, copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -45,6 +45,17 @@ describe.each([
     const { exit, stderr } = await launch(['user', 'a b"c@acme.example'], { node: node(), environment });
     expect([exit, stderr]).toEqual([1, 'sealwright: There is no such thing.\n']);
     expect(admin.asked.map(({ target }) => target)).toEqual(['/v1/users/a%20b%22c%40acme.example']);
+  });
+
+  it('keeps what it compiled, for the next command', async () => {
+    const kept = mkdtempSync(join(folder, 'compiled-'));
+    const compiling = { node: node(), environment: { NODE_COMPILE_CACHE: kept } };
+    await launch(['--version'], compiling);
+    const files = () => readdirSync(kept, { recursive: true }).toSorted();
+    const first = files();
+    expect(first.length).toBeGreaterThan(10);
+    expect((await launch(['--version'], compiling)).exit).toBe(0);
+    expect(files()).toEqual(first);
   });
 
   it('hands SIGTERM on, ends by it and leaves no process behind', async () => {
