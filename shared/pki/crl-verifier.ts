@@ -9,6 +9,7 @@ import {
 import { type IssuerCertificate, readIssuer } from './certificate.ts';
 import { type CrlHeader, crlKeyIdentifier } from './crl-reader.ts';
 import { sameBytes } from './der-reader.ts';
+import { rememberingLast } from './last-read.ts';
 
 /**
  * Whether a CRL in parts is this issuer's: its name, its key identifier, and a signature that verifies, as `verifyCrl` for a
@@ -40,7 +41,10 @@ export class CrlVerifier {
     if (identifier === undefined || wanted === undefined || !sameBytes(identifier, wanted)) return false;
     if (!sameBytes(signed.algorithmDer, signatureAlgorithmDer)) return false;
     if (!sameBytes(issuerDer, certificate.subjectDer)) return false;
-    const key = createPublicKey({ key: Buffer.from(certificate.spkiDer), format: 'der', type: 'spki' });
-    return this.#verifying.verify(key, signed.signature);
+    return this.#verifying.verify(publicKeyOf(certificate.spkiDer), signed.signature);
   }
 }
+
+const publicKeyOf = rememberingLast((spkiDer) =>
+  createPublicKey({ key: Buffer.from(spkiDer), format: 'der', type: 'spki' }),
+);

@@ -188,7 +188,7 @@ function orUnreadable<Result>(linter: CrlLinter, read: () => Result): Result {
   }
 }
 
-const publicKeyOf = (certificateDer: Uint8Array) => new X509Certificate(certificateDer).publicKey;
+const publicKeyOf = rememberingLast((certificateDer) => new X509Certificate(certificateDer).publicKey);
 
 function assertAlgorithm(algorithmDer: Uint8Array, signer: Signer, subject: string): void {
   const wanted = signatureAlgorithmOf(algorithmDer);
