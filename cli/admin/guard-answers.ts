@@ -12,6 +12,7 @@ const heldSet = z.looseObject({
   decidedBy: z.string().optional(),
   decidedAt: z.string().optional(),
   job: z.string().optional(),
+  absorbedBy: z.string().optional(),
 });
 
 export type HeldSetView = z.output<typeof heldSet>;

@@ -149,6 +149,7 @@ function describeSet(set: FullHeldSetView): string {
     ['Reason', set.reason],
     ['Decided', set.decidedBy === undefined ? undefined : `${set.decidedBy}, ${instant(set.decidedAt)}`],
     ['Job', set.job],
+    ['Waits in', set.absorbedBy === undefined ? undefined : `held set ${set.absorbedBy}`],
     ['Digest', set.digest],
   ]);
   if (set.users.length === 0) return `${head}\n\nNobody waits in it.`;

@@ -36,7 +36,8 @@ export async function readHeldSet(deps: HeldDeps, name: string): Promise<HttpAns
   const set = await deps.ledger.readHeldSet(/^[1-9]\d{0,17}$/.test(name) ? BigInt(name) : setIdOf(name));
   if (set === undefined) throw unknownSet(name);
   const digest = set.decided?.digest ?? heldSetDigest(set);
-  if (name.includes('-') && name !== digest) throw changed(set);
+  if (name.includes('-') && name !== digest)
+    throw set.absorbedBy === undefined ? changed(set) : partOf(set, set.absorbedBy);
   const shown = set.state === 'open' ? waiting(set) : set.departures;
   return { status: 200, body: { ...summary(set, shown.length, digest), users: shown.map(departure) } };
 }
@@ -52,6 +53,7 @@ export async function decideOnHeld(
   const outcome = await deps.ledger.decideHeldSet(
     setId,
     (set) => {
+      if (set.absorbedBy !== undefined) throw partOf(set, set.absorbedBy);
       if (set.decided !== undefined) throw decidedAlready(set, set.decided, admin);
       if (heldSetDigest(set) !== digest) throw changed(set);
       return { setId, decision, by: admin, digest, paceMs: WAKE_PACE_MS };
@@ -112,6 +114,13 @@ async function digestOf(deps: HeldDeps, set: HeldSet): Promise<string> {
 
 const unknownSet = (name: string) => permanent('not-found', `There is no held set ${name}.`);
 
+const partOf = (set: HeldSet, absorbedBy: bigint) =>
+  permanent(
+    'held-set-changed',
+    `Held set ${set.setId} is part of held set ${absorbedBy} now, because a wider unit or the tenant passed its limit too. Look at that one and decide on it.`,
+    { details: { set: String(set.setId), absorbedBy: String(absorbedBy) } },
+  );
+
 const changed = (set: FullHeldSet) =>
   permanent(
     'held-set-changed',
@@ -143,6 +152,7 @@ const summary = (set: HeldSet, users: number, digest: string) => ({
   decidedBy: set.decided?.by,
   decidedAt: set.decided?.at,
   job: set.decided?.jobId,
+  absorbedBy: set.absorbedBy === undefined ? undefined : String(set.absorbedBy),
 });
 
 const departure = ({ userId, primaryEmail, unit, steps, heldAt, state, detail }: HeldDeparture) => ({

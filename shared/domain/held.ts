@@ -25,7 +25,7 @@ export interface DepartureStep {
 /**
  * `held` waits; `approved` may be carried out as shown; `dismissed` is not done for a while. The others are history:
  * `done`; `withdrawn` and `unneeded`, before and after the decision the facts no longer asked for it; `changed`, its steps became others and are held anew; `lapsed`,
- * dismissed long ago and held again.
+ * dismissed long ago and held again; `absorbed`, it waits in the set of a wider unit now.
  */
 export type HeldState =
   | 'held'
@@ -35,7 +35,8 @@ export type HeldState =
   | 'withdrawn'
   | 'unneeded'
   | 'changed'
-  | 'lapsed';
+  | 'lapsed'
+  | 'absorbed';
 
 export interface HeldDeparture {
   readonly setId: bigint;
@@ -55,7 +56,9 @@ export interface HeldSet {
   /** Why it was opened, a sentence. */
   readonly reason: string;
   readonly openedAt: Date;
-  readonly state: 'open' | 'approved' | 'dismissed';
+  readonly state: 'open' | 'absorbed' | 'approved' | 'dismissed';
+  /** The set of a wider unit, or of the tenant, in which everybody waits now. */
+  readonly absorbedBy?: bigint;
   readonly decided?: {
     readonly by: string;
     readonly at: Date;
@@ -78,6 +81,15 @@ export interface RecentDepartures {
   readonly coveredUsers: number;
 }
 
+/** What the last hour saw of one scope. */
+export interface ScopeCount extends RecentDepartures {
+  readonly scope: CountedScope;
+  /** Users who departed, and those whom units below it hold. */
+  readonly attempted: number;
+  /** Units below it that are latched. */
+  readonly latchedBelow: number;
+}
+
 /** What is known of one departure when it is judged. */
 export interface GuardSight {
   /** The user's departure that is held, approved or dismissed, and when its set was decided and by whom. */
@@ -92,7 +104,7 @@ export interface GuardSight {
    * Departures of other users in the last hour, widest scope first. Counted only where no latch is closed and nothing
    * stands for the user; otherwise empty.
    */
-  readonly counts: readonly (RecentDepartures & { readonly scope: CountedScope })[];
+  readonly counts: readonly ScopeCount[];
 }
 
 /** What the guard decides about one departure, and what the ledger then has to write down. */
@@ -102,7 +114,8 @@ export type GuardRuling =
   /** An admin approved exactly this, or more. */
   | { readonly kind: 'approved'; readonly setId: bigint; readonly by: string }
   /**
-   * Joins the open set of `scope`, which is opened with `opening` where there is none; that latches a counted scope.
+   * Joins the open set of `scope`, which is opened with `opening` where there is none; that latches a counted scope, and whoever
+   * the units below it hold joins too.
    * `standing` says what becomes of the departure that stood before, where one did.
    */
   | {

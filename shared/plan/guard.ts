@@ -2,9 +2,11 @@
  * The guard: refuses mass harm. Departures of the last hour are counted together with the one at hand, for the tenant and
  * for each org unit the user belongs to, because a moved unit arrives as a thousand one-user plans. Passing a limit
  * *latches*: from then on all departures of that scope are held, however much time passes, until an admin has approved
- * or dismissed exactly what is held. Pure; the ledger remembers.
+ * or dismissed exactly what is held. A unit that latches takes what the units below it hold into its own set; and where the
+ * second unit below it is about to latch, those count for it whom they hold: one moved unit is one decision, whatever its
+ * sub-units. Pure; the ledger remembers.
  */
-import type { CountedScope, DepartureStep, GuardRuling, GuardSight } from '../domain/held.ts';
+import type { CountedScope, DepartureStep, GuardRuling, GuardSight, ScopeCount } from '../domain/held.ts';
 import type { Policy } from '../domain/policy.ts';
 import type { Plan, Step } from '../domain/step.ts';
 import { plus } from './timing.ts';
@@ -91,10 +93,9 @@ export function judge(sight: GuardSight, proposal: Proposal, limits: Policy['gua
   const passed = sight.counts.find(
     ({ departures, coveredUsers }) => departures + 1 > departureLimit(coveredUsers, limits),
   );
-  if (passed !== undefined) {
-    const opening = whyLatched(passed, limits);
-    return { kind: 'held', scope: passed.scope, opening, reason: `Held: ${opening}` };
-  }
+  const moved = movedUnit(sight.counts, passed, limits);
+  if (moved !== undefined) return heldFor(moved.scope, whyMoved(moved, limits));
+  if (passed !== undefined) return heldFor(passed.scope, whyLatched(passed, limits));
   const [tenant] = sight.counts;
   return {
     kind: 'let-through',
@@ -130,13 +131,39 @@ function judgeStanding(standing: NonNullable<GuardSight['standing']>, { steps, n
   return { kind: 'dismissed', setId, reason, until };
 }
 
+const heldFor = (scope: CountedScope, opening: string): GuardRuling => ({
+  kind: 'held',
+  scope,
+  opening,
+  reason: `Held: ${opening}`,
+});
+
+/**
+ * The narrowest unit with two latched units below it, the one whose limit is passed now among them, and whose own limit is passed
+ * when those count whom its units hold. Never the tenant, which is no unit that moves and latches by what departs alone.
+ */
+function movedUnit(
+  counts: readonly ScopeCount[],
+  passed: ScopeCount | undefined,
+  limits: Policy['guard'],
+): ScopeCount | undefined {
+  const around = passed === undefined ? counts : counts.slice(0, counts.indexOf(passed));
+  const about = passed === undefined ? 0 : 1;
+  return around.findLast(
+    ({ scope, attempted, coveredUsers, latchedBelow }) =>
+      scope !== 'tenant' && latchedBelow + about >= 2 && attempted + 1 > departureLimit(coveredUsers, limits),
+  );
+}
+
 const isSame = (one: DepartureStep, other: DepartureStep): boolean =>
   one.kind === other.kind && one.target === other.target && one.revocationReason === other.revocationReason;
 
-function whyLatched(
-  { scope, departures, coveredUsers }: GuardSight['counts'][number],
-  limits: Policy['guard'],
-): string {
+function whyMoved({ scope, attempted, coveredUsers }: ScopeCount, limits: Policy['guard']): string {
+  const limit = departureLimit(coveredUsers, limits);
+  return `${attempted} users departed from ${scope.slice('unit:'.length)} or are held in units below it since an hour ago, and the limit for ${coveredUsers} covered users is ${limit}.`;
+}
+
+function whyLatched({ scope, departures, coveredUsers }: ScopeCount, limits: Policy['guard']): string {
   const limit = departureLimit(coveredUsers, limits);
   const where = scope === 'tenant' ? 'the tenant' : scope.slice('unit:'.length);
   return `${departures} users departed from ${where} in the last hour, and the limit for ${coveredUsers} covered users is ${limit}.`;

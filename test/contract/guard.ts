@@ -4,7 +4,7 @@
  * `shared/plan/guard.ts`.
  */
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import type { DepartureStep, FullHeldSet } from '../../shared/domain/held.ts';
+import type { DepartureStep, FullHeldSet, GuardSight } from '../../shared/domain/held.ts';
 import { judge, scopesOf } from '../../shared/plan/guard.ts';
 import { heldSetDigest, waiting } from '../../shared/plan/held-set.ts';
 import type { HeldDecision } from '../../shared/ports/ledger/guard.ts';
@@ -58,7 +58,12 @@ export const guardContract = ({ speaksSql, start }: LedgerKind): void => {
     for (const userId of userIds) await enter(userId, unit);
   };
 
-  const judgeUnder = async (lease: Lease, userId: string, steps: readonly DepartureStep[]) => {
+  const judgeUnder = async (
+    lease: Lease,
+    userId: string,
+    steps: readonly DepartureStep[],
+    rule = (sight: GuardSight) => judge(sight, { steps, now }, LIMITS),
+  ) => {
     const unit = (await ledger.readUser(userId)).user?.unit;
     return await ledger.judgeDeparture(
       lease,
@@ -71,7 +76,7 @@ export const guardContract = ({ speaksSql, start }: LedgerKind): void => {
         steps,
         cause: CAUSE,
       },
-      (sight) => judge(sight, { steps, now }, LIMITS),
+      rule,
     );
   };
 
@@ -171,6 +176,107 @@ export const guardContract = ({ speaksSql, start }: LedgerKind): void => {
       expect(await depart('other000')).toBe('let-through');
     },
   );
+
+  it.skipIf(speaksSql)(
+    'holds a thousand from one moved unit with eight units in it as one set too',
+    async () => {
+      const teams = Array.from({ length: 8 }, (_, team) => numbered(125, `team${team}-`));
+      for (const [team, users] of teams.entries()) await enterAll(users, `/Staff/Sales/Team${team}`);
+      await enterAll(numbered(1000, 'other'), '/Staff/Other');
+      const rulings = await departAll(teams.flat());
+      // Six of each of two teams; the thirteenth makes it Sales.
+      expect([count(rulings, 'let-through'), count(rulings, 'held')]).toEqual([12, 988]);
+      const set = await only();
+      expect([set.scope, waiting(set).length]).toEqual(['unit:/staff/sales', 988]);
+      const approved = await decide(set, 'approved');
+      expect(await ledger.readJob(approved?.set.decided?.jobId ?? '')).toMatchObject({ total: 988 });
+    },
+  );
+
+  it('takes what the units below it hold into its own set when it latches, with one digest to decide on', async () => {
+    for (const team of ['eu', 'us']) await enterAll(numbered(30, team), `/Staff/Sales/${team}`);
+    await enterAll(numbered(80, 'rest'), '/Staff/Sales');
+    await enterAll(numbered(100, 'other'), '/Staff/Other');
+    expect(count(await departAll(numbered(8, 'eu')), 'held')).toBe(3);
+    const narrow = await only();
+    expect(narrow.scope).toBe('unit:/staff/sales/eu');
+    await conclude('eu007');
+    advance(1000);
+    // Two of the other unit go; with the third it would be eight of Sales.
+    expect(await departAll(numbered(3, 'us'))).toEqual(['let-through', 'let-through', 'held']);
+    const wide = await only();
+    expect(wide.scope).toBe('unit:/staff/sales');
+    expect(waiting(wide).map(({ userId, heldAt }) => [userId, heldAt])).toEqual([
+      ['eu005', START],
+      ['eu006', START],
+      ['us002', now],
+    ]);
+    const absorbed = (await ledger.readHeldSet(narrow.setId)) ?? expect.unreachable();
+    expect(absorbed).toMatchObject({ state: 'absorbed', absorbedBy: wide.setId });
+    expect(absorbed.departures.map(({ state }) => state)).toEqual(['absorbed', 'absorbed', 'withdrawn']);
+    expect((await ledger.readUser('eu005')).user?.departure).toBe('held');
+    // Everybody of the moved unit joins it, whatever their sub-unit; whoever is looked at again stays, and the digest too.
+    expect(await departAll(['rest000', 'us003', 'eu007'])).toEqual(Array(3).fill('held'));
+    const digest = heldSetDigest(await only());
+    expect(await departAll(['eu005', 'us002'])).toEqual(['still-held', 'still-held']);
+    expect(heldSetDigest(await only())).toBe(digest);
+    expect(await depart('other000')).toBe('let-through');
+    await expect(decide(absorbed, 'approved')).rejects.toMatchObject({ code: 'conflict' });
+    expect((await decide(await only(), 'approved'))?.userIds).toHaveLength(6);
+    expect(await depart('eu005')).toBe('approved');
+    const lines = (await ledger.auditTrail({ userId: 'eu005', limit: 10 })).filter(
+      ({ step }) => step === 'guard',
+    );
+    expect(lines.map(({ outcome, details }) => [outcome, details?.['heldSet']])).toEqual([
+      ['refused', Number(narrow.setId)],
+      ['refused', Number(wide.setId)],
+    ]);
+  });
+
+  it('tells the judge how many departed or are held below each scope within the hour, and how many units latched', async () => {
+    await enterAll(numbered(30, 'eu'), '/Staff/EU');
+    await enterAll(numbered(30, 'us'), '/Staff/US');
+    await enterAll(numbered(160, 'other'), '/Staff/Other');
+    await departAll(numbered(8, 'eu'));
+    const counts = async (userId: string) => {
+      const lease = await leaseOn(userId);
+      const seen: GuardSight[] = [];
+      const refused = judgeUnder(lease, userId, revoking(userId), (sight) => {
+        seen.push(sight);
+        throw new Error('Only asking.');
+      });
+      await expect(refused).rejects.toThrow('Only asking.');
+      await ledger.releaseLease(lease);
+      return seen[0]?.counts.map(({ scope, departures, attempted, latchedBelow }) => [
+        scope,
+        ...[departures, attempted, latchedBelow],
+      ]);
+    };
+    expect(await counts('us000')).toEqual([
+      ['tenant', 5, 8, 1],
+      ['unit:/staff', 5, 8, 1],
+      ['unit:/staff/us', 0, 0, 0],
+    ]);
+    advance(HOUR_MS + 1);
+    expect((await counts('us000'))?.[1]).toEqual(['unit:/staff', 0, 0, 1]);
+  });
+
+  it('takes the sets of units into the tenant’s, once somebody joins that, and no protected or repeated departures', async () => {
+    await enterAll(numbered(30, 'sales'), '/Staff/Sales');
+    await enterAll(numbered(160, 'other'), '/Staff/Other');
+    await departAll(numbered(7, 'sales'));
+    await decide(await only(), 'dismissed');
+    advance(25 * HOUR_MS);
+    expect(await depart('sales005')).toBe('held');
+    await departAll(['sales010', 'sales011', 'sales012', 'sales013', 'sales014', 'sales015']);
+    await ledger.latchGuard({ scope: 'tenant', reason: 'The directory shrank.', cause: CAUSE });
+    expect(await depart('other000')).toBe('held');
+    const open = await ledger.heldSets({ state: 'open' });
+    expect(open.map(({ scope, held }) => [scope, held])).toEqual([
+      ['tenant', 2],
+      ['again', 1],
+    ]);
+  });
 
   it('counts a unit with everything below it, and no unit whose name only begins alike', async () => {
     for (const [index, userId] of numbered(40, 'team').entries())

@@ -69,6 +69,8 @@ const counted = (departures: number, coveredUsers = 50, scope: CountedScope = 't
   scope,
   departures,
   coveredUsers,
+  attempted: departures,
+  latchedBelow: 0,
 });
 const standing = (state: HeldState, changes: Partial<HeldDeparture> = {}): GuardSight => ({
   ...none,
@@ -104,6 +106,48 @@ describe('the guard', () => {
     const unit = counted(5, 40, 'unit:/staff/sales');
     expect(rule({ ...none, counts: [counted(5, 1000), unit] })).toMatchObject({ scope: 'unit:/staff/sales' });
     expect(rule({ ...none, counts: [counted(5, 40), unit] })).toMatchObject({ scope: 'tenant' });
+  });
+
+  describe('where a unit of a unit has latched,', () => {
+    const team = counted(6, 125, 'unit:/staff/sales/b');
+    const sales = { ...counted(12, 1000, 'unit:/staff/sales'), attempted: 49, latchedBelow: 1 };
+    const staff = { ...counted(12, 9000, 'unit:/staff'), attempted: 49, latchedBelow: 1 };
+    const counts = [{ ...counted(12, 10_000), attempted: 500, latchedBelow: 1 }, staff, sales, team];
+
+    test('latches the next one by itself as long as what is held below does not pass the limit above', () => {
+      expect(rule({ ...none, counts })).toMatchObject({ kind: 'held', scope: team.scope });
+    });
+
+    test('latches the narrowest unit above both once it does, and says so', () => {
+      const more = { ...sales, attempted: 50 };
+      const ruling = rule({
+        ...none,
+        counts: [...counts.slice(0, 1), { ...staff, attempted: 451 }, more, team],
+      });
+      expect(ruling).toMatchObject({
+        kind: 'held',
+        scope: 'unit:/staff/sales',
+        opening:
+          '50 users departed from /staff/sales or are held in units below it since an hour ago, and the limit for 1000 covered users is 50.',
+      });
+    });
+
+    test('lets somebody else of the unit above go, until two have latched', () => {
+      const more = { ...sales, attempted: 50 };
+      const other = [counts[0] ?? staff, staff, more];
+      expect(rule({ ...none, counts: other })).toMatchObject({ kind: 'let-through' });
+      const two = [counts[0] ?? staff, staff, { ...more, latchedBelow: 2 }];
+      expect(rule({ ...none, counts: two })).toMatchObject({ kind: 'held', scope: 'unit:/staff/sales' });
+    });
+
+    test('never latches the tenant for it', () => {
+      const tenant = { ...counted(5, 100), attempted: 500, latchedBelow: 3 };
+      expect(
+        rule({ ...none, counts: [{ ...tenant, departures: 4 }, counted(2, 40, 'unit:/a')] }),
+      ).toMatchObject({
+        kind: 'let-through',
+      });
+    });
   });
 
   test('holds whoever is in a latched scope, without counting', () => {

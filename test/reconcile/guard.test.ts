@@ -1,4 +1,5 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { decideOnHeld } from '../../functions/admin/held.ts';
 import type { Policy } from '../../shared/domain/policy.ts';
 import { heldSetDigest } from '../../shared/plan/held-set.ts';
 import { planFor } from '../../shared/plan/plan.ts';
@@ -104,6 +105,57 @@ describe('the guard, in the loop,', () => {
       outcome: 'done',
       reason: `Carried out as ${ADMIN} approved.`,
     });
+  });
+
+  test('holds a moved unit with its units as one set, which one decision carries out', async () => {
+    const guard = { minimumPerHour: 1, shareOfCovered: 0.2, maximumPerHour: 200 };
+    const deps = { ...world.deps, policy: { ...POLICY, guard } };
+    const people = (unit: string, count: number) =>
+      Array.from({ length: count }, (_, index) => ({
+        userId: `${unit.length}${unit.charCodeAt(unit.length - 1)}${index}`,
+        orgUnitPath: unit,
+      }));
+    const moved = ['/Staff/Sales/A', '/Staff/Sales/B', '/Staff/Sales/C'].flatMap((unit) => people(unit, 8));
+    const others = people('/Staff', 16);
+    for (const person of [...moved, ...others]) {
+      world.directory.put(person);
+      await look(deps, person.userId);
+    }
+    let shown = '';
+    const lookAtAll = async () => {
+      for (const { userId } of moved) {
+        await look(deps, userId);
+        const [first] = await world.ledger.heldSets({ state: 'open' });
+        const set = first && (await world.ledger.readHeldSet(first.setId));
+        if (shown === '' && set !== undefined) shown = heldSetDigest(set);
+      }
+    };
+    for (const { userId } of [...moved, ...others.slice(0, 1)])
+      world.directory.put({ userId, orgUnitPath: '/' });
+    await lookAtAll();
+    await look(deps, others[0]?.userId);
+    world.clock.advance(25 * HOUR_MS);
+    await world.publishCrl();
+    await lookAtAll();
+    // One of eight, one more of the next eight; then the moved unit is held as a whole, and nobody else.
+    const open = await world.ledger.heldSets({ state: 'open' });
+    expect(open).toMatchObject([{ scope: 'unit:/staff/sales', held: 22 }]);
+    expect((await world.ledger.heldSets({ state: 'any' })).map(({ state }) => state)).toEqual([
+      'open',
+      'absorbed',
+    ]);
+    await look(deps, others[0]?.userId);
+    expect(await rowOf(world, others[0]?.userId)).toMatchObject({ state: 'out' });
+    await expect(decideOnHeld(world, ADMIN, shown, 'approved')).rejects.toMatchObject({
+      code: 'held-set-changed',
+      message: expect.stringMatching(/^Held set 1 is part of held set 2 now/),
+    });
+    await decideOnly('approved');
+    await lookAtAll();
+    const states = await Promise.all(moved.map(async ({ userId }) => (await rowOf(world, userId))?.state));
+    expect(new Set(states)).toEqual(new Set(['out']));
+    const [set] = await world.ledger.heldSets({ state: 'any' });
+    expect(await world.ledger.readJob(set?.decided?.jobId ?? '')).toMatchObject({ state: 'done', total: 22 });
   });
 
   test('leaves what an admin dismissed, and says until when', async () => {

@@ -1,5 +1,5 @@
 /** What the guard counts in the audit trail. */
-import type { CountedScope, RecentDepartures } from '../../domain/held.ts';
+import type { CountedScope, RecentDepartures, ScopeCount } from '../../domain/held.ts';
 import type { ProposedDeparture } from '../../ports/ledger/guard.ts';
 import type { Queries } from './database.ts';
 
@@ -29,30 +29,52 @@ export const countDepartures = async (queries: Queries, since: Date): Promise<Re
 };
 
 /** The unit of a scope with a slash at its end, so that `/a` is no parent of `/ab`; empty for the tenant. */
-const prefixOf = (scope: CountedScope): string => {
+export const prefixOf = (scope: CountedScope): string => {
   if (scope === 'tenant') return '';
   const unit = scope.slice('unit:'.length);
   return unit.endsWith('/') ? unit : `${unit}/`;
 };
 
-/** Departures of other users and covered users, in each scope, in their order. */
+/** Departures of other users, those whom units hold, and covered users, in each scope, in their order. */
 export const countByScope = async (
   queries: Queries,
   { userId, scopes, since }: Pick<ProposedDeparture, 'userId' | 'scopes' | 'since'>,
-): Promise<readonly (RecentDepartures & { readonly scope: CountedScope })[]> => {
-  const rows = await queries.query<{ scope: CountedScope; departures: number; covered: number }>(
+): Promise<readonly ScopeCount[]> => {
+  const rows = await queries.query<{
+    scope: CountedScope;
+    departures: number;
+    covered: number;
+    attempted: number;
+    latched: number;
+  }>(
     `WITH departed AS (
        SELECT departed.user_id, coalesce(departed.unit, users.unit, '') AS unit
          FROM (${DEPARTED}) AS departed LEFT JOIN users USING (user_id)
         WHERE departed.user_id IS DISTINCT FROM $2),
+     latched AS (
+       SELECT set_id, substr(scope, length('unit:') + 1) || '/' AS unit FROM held_sets
+        WHERE state = 'open' AND scope LIKE 'unit:/%'),
+     held AS (
+       SELECT one.user_id, latched.unit FROM held_departures AS one JOIN latched USING (set_id)
+        WHERE one.state = 'held' AND one.held_at >= $1 AND one.user_id IS DISTINCT FROM $2),
      covered AS (
        SELECT coalesce(unit, '') || '/' AS unit, count(*)::int AS users FROM users WHERE state <> 'out' GROUP BY 1)
      SELECT scope,
             (SELECT count(DISTINCT user_id)::int FROM departed
               WHERE starts_with(departed.unit || '/', prefix)) AS departures,
+            (SELECT count(*)::int
+               FROM (SELECT user_id FROM departed WHERE starts_with(departed.unit || '/', prefix)
+                     UNION SELECT user_id FROM held WHERE starts_with(held.unit, prefix)) AS attempts) AS attempted,
+            (SELECT count(*)::int FROM latched WHERE starts_with(latched.unit, prefix)) AS latched,
             (SELECT coalesce(sum(users), 0)::int FROM covered WHERE starts_with(covered.unit, prefix)) AS covered
        FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS wanted (scope, prefix, place) ORDER BY place`,
     [since, userId, scopes, scopes.map(prefixOf)],
   );
-  return rows.map(({ scope, departures, covered }) => ({ scope, departures, coveredUsers: covered }));
+  return rows.map(({ scope, departures, covered, attempted, latched }) => ({
+    scope,
+    departures,
+    coveredUsers: covered,
+    attempted,
+    latchedBelow: latched,
+  }));
 };

@@ -20,7 +20,7 @@ import type { AuditEntry } from '../../ports/ledger.ts';
 import { insertAudit } from './audit.ts';
 import { optional } from './columns.ts';
 import type { Database, Queries, TransactionQueries } from './database.ts';
-import { countByScope, countDepartures } from './departures.ts';
+import { countByScope, countDepartures, prefixOf } from './departures.ts';
 import { holdLease, userSubject } from './leases.ts';
 import { wakeUsers } from './wake.ts';
 
@@ -34,9 +34,11 @@ interface SetRow {
   readonly decided_by: string | null;
   readonly decided_at: Date | null;
   readonly job_id: string | null;
+  readonly absorbed_by: bigint | null;
 }
 
-const SET_COLUMNS = 'set_id, scope, reason, opened_at, state, digest, decided_by, decided_at, job_id';
+const SET_COLUMNS =
+  'set_id, scope, reason, opened_at, state, digest, decided_by, decided_at, job_id, absorbed_by';
 
 const setOf = (row: SetRow): HeldSet => ({
   setId: row.set_id,
@@ -44,6 +46,7 @@ const setOf = (row: SetRow): HeldSet => ({
   reason: row.reason,
   openedAt: row.opened_at,
   state: row.state,
+  ...optional('absorbedBy', row.absorbed_by),
   ...(row.decided_by === null || row.decided_at === null || row.digest === null
     ? {}
     : {
@@ -165,6 +168,16 @@ const hold = async (
     await closeStanding(queries, departure.userId, ruling.standing, ruling.reason, now);
   }
   const setId = await openSet(queries, ruling.scope, ruling.opening, now);
+  await join(queries, setId, departure, now);
+  return setId;
+};
+
+const join = async (
+  queries: Queries,
+  setId: bigint,
+  departure: Pick<ProposedDeparture, 'userId' | 'primaryEmail' | 'unit' | 'steps'>,
+  heldAt: Date,
+): Promise<void> => {
   await queries.query(
     `INSERT INTO held_departures AS known (set_id, user_id, primary_email, unit, steps, held_at, state)
      VALUES ($1, $2, $3, $4, $5::jsonb, $6, 'held')
@@ -177,11 +190,43 @@ const hold = async (
       departure.primaryEmail,
       departure.unit ?? null,
       JSON.stringify(departure.steps),
-      now,
+      heldAt,
     ],
   );
-  return setId;
 };
+
+/** Takes what the units below a scope that is latched hold into its set, and closes theirs. */
+const absorb = async (
+  queries: Queries,
+  into: { readonly setId: bigint; readonly scope: HeldScope },
+  cause: Cause,
+  now: Date,
+): Promise<void> => {
+  const { scope, setId } = into;
+  if (scope === 'protected' || scope === 'again') return;
+  const narrower = await queries.query(
+    `UPDATE held_sets SET absorbed_by = $1
+      WHERE state = 'open' AND set_id <> $1 AND scope LIKE 'unit:/%'
+        AND starts_with(substr(scope, length('unit:') + 1) || '/', $2)
+      RETURNING set_id`,
+    [setId, prefixOf(scope)],
+  );
+  if (narrower.length === 0) return;
+  const detail = `Waits in held set ${setId} now, of a wider scope.`;
+  const moved = await queries.query<DepartureRow>(
+    `UPDATE held_departures SET state = 'absorbed', detail = $2, closed_at = $3
+      WHERE state = 'held' AND set_id IN (SELECT set_id FROM held_sets WHERE absorbed_by = $1)
+      RETURNING ${DEPARTURE_COLUMNS}`,
+    [setId, detail, now],
+  );
+  for (const departure of moved.map(departureOf).toSorted((one, other) => byId(one.userId, other.userId))) {
+    await join(queries, setId, departure, departure.heldAt);
+    const said = `Held: what held set ${departure.setId} held is part of held set ${setId} now, whose scope includes it.`;
+    await insertAudit(queries, now, guardEntry({ ...departure, cause }, 'refused', said, setId));
+  }
+};
+
+const byId = (one: string, other: string): number => (one < other ? -1 : 1);
 
 /** The guard's line of the audit trail about one user. */
 export const guardEntry = (
@@ -214,6 +259,7 @@ const carryOut = async (
     case 'held': {
       const setId = await hold(queries, departure, ruling, now);
       await insertAudit(queries, now, guardEntry(departure, 'refused', ruling.reason, setId));
+      await absorb(queries, { setId, scope: ruling.scope }, departure.cause, now);
       return setId;
     }
     case 'held-otherwise':

@@ -53,7 +53,7 @@ export const RIGHTS: Readonly<Record<LedgerUser, Readonly<Record<string, Rights>
       add: 'set_id user_id primary_email unit steps held_at state',
       change: 'primary_email unit steps held_at state detail closed_at',
     },
-    held_sets: { read: true, add: 'scope reason opened_at' },
+    held_sets: { read: true, add: 'scope reason opened_at', change: 'absorbed_by' },
     imported_certificates: { read: true, change: 'state detail' },
     issuer_addresses: { read: true },
     issuer_chains: { read: true },

@@ -58,6 +58,36 @@ function isDeparture({ step, outcome, details }: AuditEntry): boolean {
 const prefixOf = (scope: CountedScope): string =>
   scope === 'tenant' ? '' : `${scope.slice('unit:'.length).replace(/\/$/, '')}/`;
 
+const isLatchedUnit = ({ state, scope }: HeldSet): boolean => state === 'open' && scope.startsWith('unit:');
+const unitOf = ({ scope }: HeldSet): string => `${scope.slice('unit:'.length)}/`;
+
+/** As `absorb` in `shared/adapters/ledger/guard.ts`. */
+function absorb(memory: Memory, setId: bigint, cause: Cause): void {
+  const { heldSets, departures } = memory.rows.now;
+  const { scope } = setOf(memory, setId);
+  if (scope === 'protected' || scope === 'again') return;
+  const narrower = [...heldSets.values()].filter(
+    (set) => set.setId !== setId && isLatchedUnit(set) && unitOf(set).startsWith(prefixOf(scope)),
+  );
+  const moved = departures.filter(
+    (row) => row.state === 'held' && narrower.some((set) => set.setId === row.setId),
+  );
+  for (const set of narrower) heldSets.set(set.setId, { ...set, state: 'absorbed', absorbedBy: setId });
+  for (const row of moved.toSorted((one, other) => byText(one.userId, other.userId))) {
+    replace(memory, row, { state: 'absorbed', detail: `Waits in held set ${setId} now, of a wider scope.` });
+    join(memory, withState(row, { setId, state: 'held' }));
+    const said = `Held: what held set ${row.setId} held is part of held set ${setId} now, whose scope includes it.`;
+    insertAudit(memory, guardEntry({ ...row, cause }, 'refused', said, setId));
+  }
+}
+
+function join(memory: Memory, row: DepartureRow): void {
+  const { departures } = memory.rows.now;
+  const known = departures.findIndex((one) => one.setId === row.setId && one.userId === row.userId);
+  if (known === -1) departures.push(row);
+  else departures[known] = row;
+}
+
 /** As `shared/adapters/ledger/departures.ts`. */
 function countByScope(
   { rows }: Memory,
@@ -72,12 +102,22 @@ function countByScope(
       unit: String(entry.details?.['unit'] ?? rows.now.users.get(entry.userId ?? '')?.unit ?? ''),
     }));
   const covered = [...rows.now.users.values()].filter(({ state }) => state !== 'out');
+  const latched = [...rows.now.heldSets.values()].filter(isLatchedUnit);
+  const held = rows.now.departures.flatMap((row) => {
+    const set = latched.find(({ setId }) => setId === row.setId);
+    return set === undefined || row.state !== 'held' || row.heldAt < since || row.userId === userId
+      ? []
+      : [{ userId: row.userId, unit: unitOf(set) }];
+  });
   return scopes.map((scope) => {
     const prefix = prefixOf(scope);
+    const heldBelow = held.filter(({ unit }) => unit.startsWith(prefix));
     const within = departed.filter(({ unit }) => `${unit}/`.startsWith(prefix));
     return {
       scope,
       departures: new Set(within.flatMap((one) => one.userId ?? [])).size,
+      attempted: new Set([...within, ...heldBelow].flatMap((one) => one.userId ?? [])).size,
+      latchedBelow: latched.filter((set) => unitOf(set).startsWith(prefix)).length,
       coveredUsers: covered.filter(({ unit }) => `${unit ?? ''}/`.startsWith(prefix)).length,
     };
   });
@@ -119,10 +159,7 @@ function hold(
     },
     {},
   );
-  const { departures } = memory.rows.now;
-  const known = departures.findIndex((one) => one.setId === setId && one.userId === userId);
-  if (known === -1) departures.push(row);
-  else departures[known] = row;
+  join(memory, row);
   return setId;
 }
 
@@ -138,6 +175,7 @@ function carryOut(
     case 'held': {
       const setId = hold(memory, departure, ruling);
       insertAudit(memory, guardEntry(departure, 'refused', ruling.reason, setId));
+      absorb(memory, setId, departure.cause);
       return setId;
     }
     case 'held-otherwise': {
