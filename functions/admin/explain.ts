@@ -1,8 +1,9 @@
 import type { ActivePolicySource } from '../../shared/activation/active-policy.ts';
 import { readPlace } from '../../shared/activation/places.ts';
-import { explain } from '../../shared/audit/explain.ts';
+import { type Chapter, explain } from '../../shared/audit/explain.ts';
+import type { DirectoryUser } from '../../shared/domain/directory-user.ts';
 import { isSealwrightError, permanent } from '../../shared/errors.ts';
-import { considerations } from '../../shared/plan/scope.ts';
+import { type Consideration, considerations, nearest, ruleCovering } from '../../shared/plan/scope.ts';
 import type { Clock } from '../../shared/ports/clock.ts';
 import type { Directory } from '../../shared/ports/directory.ts';
 import type { ChainedEntry } from '../../shared/ports/ledger/audit-chains.ts';
@@ -12,17 +13,20 @@ import type { HttpAnswer } from '../wire/http.ts';
 export interface ExplainDeps {
   readonly clock: Clock;
   readonly policies: ActivePolicySource;
-  readonly directory: Pick<Directory, 'presence'> & Parameters<typeof readPlace>[0];
+  readonly directory: Pick<Directory, 'presence' | 'resolve'> & Parameters<typeof readPlace>[0];
   readonly ledger: Pick<Ledger, 'readUser' | 'userIdOfAddress' | 'auditTrail' | 'crlListings'>;
 }
 
 const PAGE = 1_000;
 
-/** `{"user","userId","chapters":[{"title","sentences":[…]}]}`: what happened to somebody, why, and what comes next. */
+/**
+ * `{"user","userId","chapters":[{"title","sentences":[…]}]}`: what happened to somebody, why, and what comes next; of somebody of whom
+ * the ledger has nothing what directory and policy say. `not-found` for who is nowhere.
+ */
 export async function explainUser(deps: ExplainDeps, name: string): Promise<HttpAnswer> {
   const userId = /^\d+$/.test(name) ? name : await deps.ledger.userIdOfAddress(name.toLowerCase());
   const ledger = userId === undefined ? undefined : await deps.ledger.readUser(userId);
-  if (ledger?.user === undefined) throw permanent('not-found', `The ledger knows nobody called ${name}.`);
+  if (ledger?.user === undefined) return await explainUnknown(deps, name, userId);
   const { user } = ledger;
   const revoked = ledger.leaves.filter(({ revocation }) => revocation !== undefined);
   const [trail, listings, standing] = await Promise.all([
@@ -32,6 +36,55 @@ export async function explainUser(deps: ExplainDeps, name: string): Promise<Http
   ]);
   const chapters = explain({ now: deps.clock.now(), user, ledger, trail, listings, standing });
   return { status: 200, body: { user: user.primaryEmail, userId: user.userId, chapters } };
+}
+
+async function explainUnknown(
+  deps: ExplainDeps,
+  name: string,
+  known: string | undefined,
+): Promise<HttpAnswer> {
+  const userId = known ?? (await deps.directory.resolve(name.toLowerCase()));
+  const presence = userId === undefined ? undefined : await deps.directory.presence(userId);
+  if (userId === undefined || presence === undefined || presence.kind === 'absent')
+    throw permanent('not-found', `Neither the ledger nor the directory knows anybody called ${name}.`);
+  const where =
+    presence.kind === 'deleted'
+      ? 'is among the deleted accounts of the directory'
+      : `is in the directory, in the org unit ${presence.user.orgUnitPath}`;
+  const user = presence.kind === 'deleted' ? name : presence.user.primaryEmail;
+  const isCovered = presence.kind === 'present' && (await isCoveredNow(deps, presence.user));
+  const chapters: readonly Chapter[] = [
+    {
+      title: 'State',
+      sentences: [
+        `${user} (user id ${userId}) ${where}, and no rule has covered them at any look.`,
+        'Nothing is kept about them, but for ninety days the last event that named them.',
+      ],
+    },
+    ...(presence.kind === 'deleted'
+      ? []
+      : [{ title: 'Policy' as const, sentences: [await standingNow(deps, userId)] }]),
+    {
+      title: 'Next',
+      sentences: [
+        isCovered
+          ? 'They are looked at when an event names them, or in a wave after the next sweep ("sealwright rollout status").'
+          : 'Nothing, until directory or policy say something else.',
+      ],
+    },
+  ];
+  return { status: 200, body: { user, userId, chapters } };
+}
+
+/** False where that is not known. */
+async function isCoveredNow(deps: ExplainDeps, user: DirectoryUser): Promise<boolean> {
+  try {
+    const { policy } = await deps.policies.current();
+    return ruleCovering(policy, user, await readPlace(deps.directory, policy, user)) !== undefined;
+  } catch (error) {
+    if (!isSealwrightError(error)) throw error;
+    return false;
+  }
 }
 
 async function wholeTrail(deps: ExplainDeps, userId: string): Promise<readonly ChainedEntry[]> {
@@ -56,10 +109,13 @@ async function standingNow(deps: ExplainDeps, userId: string): Promise<string> {
     const covering = considered.find(({ fits }) => fits);
     const where = `in the org unit ${user.orgUnitPath}${user.suspended ? ', suspended' : ''}${user.archived ? ', archived' : ''}`;
     return covering === undefined
-      ? `The account is ${where}; no rule of the policy in force covers it.`
+      ? `The account is ${where}; no rule of the policy in force covers it.${nearestOf(nearest(considered, user))}`
       : `The account is ${where}; rule "${covering.rule.name}" covers it: ${covering.why}.`;
   } catch (error) {
     if (!isSealwrightError(error)) throw error;
     return `How the policy sees the account now is not known: ${error.message}`;
   }
 }
+
+const nearestOf = (near: Consideration | undefined): string =>
+  near === undefined ? '' : ` The nearest is rule "${near.rule.name}": ${near.why}.`;

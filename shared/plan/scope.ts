@@ -30,6 +30,8 @@ export function ruleCovering(
   );
 }
 
+const EXCLUDED = 'excluded: ';
+
 /** Every rule of the policy, those that fit first, in the order in which they are asked. */
 export function considerations(
   policy: Policy,
@@ -42,7 +44,7 @@ export function considerations(
       const excluded = exclusionOf(rule.exclude, user, place);
       return excluded === undefined
         ? { rule, fits: true, why: `${user.primaryEmail} is in ${scopeName(rule)}` }
-        : { rule, fits: false, why: `excluded: ${excluded}` };
+        : { rule, fits: false, why: `${EXCLUDED}${excluded}` };
     }),
     ...policy.rules
       .filter((rule) => !reaching.includes(rule))
@@ -52,6 +54,28 @@ export function considerations(
         return { rule, fits: false, why };
       }),
   ];
+}
+
+/**
+ * Of rules none of which fits, the one that comes nearest: one that reaches the user and excludes them; else the one of the unit that
+ * has most of their unit's path in common; undefined where several have nothing in common with it.
+ */
+export function nearest(
+  considered: readonly Consideration[],
+  user: DirectoryUser,
+): Consideration | undefined {
+  const excluding = considered.find(({ why }) => why.startsWith(EXCLUDED));
+  if (excluding !== undefined) return excluding;
+  const common = ({ rule: { scope } }: Consideration): number =>
+    scope.kind === 'org-unit' ? sharedSegments(scope.path, user.orgUnitPath) : 0;
+  const [first, ...others] = considered.toSorted((left, right) => common(right) - common(left));
+  return first === undefined || (common(first) === 0 && others.length > 0) ? undefined : first;
+}
+
+function sharedSegments(one: string, other: string): number {
+  const [left, right] = [one, other].map((path) => path.toLowerCase().split('/').filter(Boolean));
+  const differs = (left ?? []).findIndex((segment, index) => segment !== right?.[index]);
+  return differs === -1 ? (left ?? []).length : differs;
 }
 
 /** How an admin knows the scope of a rule. */

@@ -110,8 +110,38 @@ describe('sealwright explain', () => {
     isAway = false;
   });
 
-  it('refuses a name the ledger does not know', async () => {
-    expect((await sealwright(['explain', 'nobody@acme.example'], environment)).exit).toBe(1);
+  it('says of somebody no rule ever covered where they are, which rule is nearest, and that nothing is kept', async () => {
+    world.directory.put({ userId: '5', primaryEmail: 'gus@acme.example', orgUnitPath: '/Contractors' });
+    const text = await explained('gus@acme.example');
+    expect(text).toContain(
+      'gus@acme.example (user id 5) is in the directory, in the org unit /Contractors, and no rule has covered them at any look.',
+    );
+    expect(text).toContain('Nothing is kept about them, but for ninety days the last event that named them.');
+    expect(text).toContain(
+      'no rule of the policy in force covers it. The nearest is rule "staff": not in org unit /Staff.',
+    );
+    expect(text).toMatch(/Next\n {2}Nothing, until directory or policy say something else\.\n$/);
+    expect(await explained('5')).toBe(text);
+  });
+
+  it('says of somebody whom a rule covers and nobody has looked at what they wait for', async () => {
+    world.directory.put({ userId: '6', primaryEmail: 'hal@acme.example' });
+    const text = await explained('hal@acme.example');
+    expect(text).toMatch(/rule "staff" covers it: [\s\S]*in a wave after the next sweep/);
+  });
+
+  it('says of somebody deleted whom no rule covered that the directory lists them', async () => {
+    world.directory.put({ userId: '7', primaryEmail: 'ida@acme.example', orgUnitPath: '/Contractors' });
+    world.directory.remove('7');
+    expect(await explained('7')).toContain('7 (user id 7) is among the deleted accounts of the directory');
+  });
+
+  it('refuses a name that neither ledger nor directory knows', async () => {
+    const { exit, stderr } = await sealwright(['explain', 'nobody@acme.example'], environment);
+    expect(exit).toBe(1);
+    expect(stderr).toContain(
+      'Neither the ledger nor the directory knows anybody called nobody@acme.example.',
+    );
   });
 
   it('says of a key on a smart card where it is', async () => {

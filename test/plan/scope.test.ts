@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { isWithin } from '../../shared/domain/org-unit-path.ts';
 import { EMPTY_SELECTION, type OrgUnit, placeOf } from '../../shared/domain/place.ts';
 import type { Policy, PolicyRule } from '../../shared/domain/policy.ts';
-import { considerations, protectionOf, ruleCovering } from '../../shared/plan/scope.ts';
+import { considerations, nearest, protectionOf, ruleCovering } from '../../shared/plan/scope.ts';
 import { policyOf, policyRule } from '../support/policy.ts';
 import { directoryUser } from './facts.ts';
 
@@ -189,5 +189,42 @@ describe('a protected account', () => {
   test('is every super admin where the policy says so', () => {
     const place = { unitIds: [], groupIds: new Set<string>(), vanishedIds: new Set<string>() };
     expect(protectionOf(policy, directoryUser({ superAdmin: true }), place)).toBe('a super admin');
+  });
+});
+
+describe('of rules none of which fits, the nearest', () => {
+  const unitOf = (name: string, path: string, changes: Partial<PolicyRule> = {}) =>
+    policyRule({ name, scope: { kind: 'org-unit', path }, ...changes });
+  const nearestIn = (unit: string, ...rules: readonly PolicyRule[]) => {
+    const user = directoryUser({ orgUnitPath: unit });
+    return nearest(considerations(policyOf(rules), user, undefined), user)?.rule.name;
+  };
+  const excluding = unitOf('excluding', '/', {
+    exclude: { ...EMPTY_SELECTION, users: ['ana@acme.example'] },
+  });
+
+  test.each([
+    [
+      'the one whose unit has most in common',
+      '/Staff/EU/Sales',
+      [unitOf('us', '/Staff/US'), unitOf('eu', '/staff/eu/Legal')],
+      'eu',
+    ],
+    [
+      'the one that reaches and excludes them',
+      '/Staff/EU',
+      [unitOf('us', '/Staff/US'), excluding],
+      'excluding',
+    ],
+    ['the only one there is', '/Other', [unitOf('us', '/Staff/US')], 'us'],
+    [
+      'none of several that have nothing in common',
+      '/Other',
+      [unitOf('us', '/Staff/US'), unitOf('eu', '/EU')],
+      undefined,
+    ],
+    ['none where there is no rule', '/Other', [], undefined],
+  ])('is %s', (_which, unit, rules, expected) => {
+    expect(nearestIn(unit, ...rules)).toBe(expected);
   });
 });
