@@ -1,7 +1,7 @@
 import type { Hint } from '../../domain/hint.ts';
 import { ID_WORDS } from '../../domain/packed-id.ts';
 import type { WaitingHint } from '../../ports/ledger/rollouts.ts';
-import type { SweepProgress, SweepRecord, SweptUser } from '../../ports/ledger/sweeps.ts';
+import type { SweepProgress, SweepRecord } from '../../ports/ledger/sweeps.ts';
 import { type Difference, differenceOf, type ListedStanding } from './compare.ts';
 import { LEASE_MS, type Tick } from './context.ts';
 import { releaseWave } from './waves.ts';
@@ -12,8 +12,8 @@ export interface Suspect {
   readonly standing: ListedStanding;
   /** Absent for the deleted. */
   readonly addressDigest?: number;
-  /** What the ledger's table has of them, and when reading it began (`SweepDeps.elapsedMs`). */
-  readonly inTable?: { readonly user: SweptUser | undefined; readonly sinceMs: number };
+  /** In what the ledger's table differs, and when reading that began (`SweepDeps.elapsedMs`). */
+  readonly inTable?: { readonly difference: Difference; readonly sinceMs: number };
 }
 
 const ROWS_A_QUERY = 1_000;
@@ -136,15 +136,15 @@ export class Batch {
     const { deps, lease } = this.#tick;
     const { sweepId } = this.#sweep;
     const newMs = deps.elapsedMs() - FRESH_MS;
-    const isNew = ({ inTable }: Suspect) => inTable !== undefined && inTable.sinceMs >= newMs;
-    const old = suspects.filter((suspect) => !isNew(suspect)).map(({ userId }) => userId);
+    const inNewTable = ({ inTable }: Suspect) =>
+      inTable !== undefined && inTable.sinceMs >= newMs ? inTable.difference : undefined;
+    const old = suspects.filter((suspect) => inNewTable(suspect) === undefined).map(({ userId }) => userId);
     const known = old.length === 0 ? undefined : await deps.ledger.sweptUsers(old);
     const waiting: WaitingHint[] = [];
     const hints: Hint[] = [];
     for (const suspect of suspects) {
       const { userId, standing, addressDigest } = suspect;
-      const user = isNew(suspect) ? suspect.inTable?.user : known?.get(userId);
-      const difference = differenceOf(standing, user, addressDigest);
+      const difference = inNewTable(suspect) ?? differenceOf(standing, known?.get(userId), addressDigest);
       if (difference === undefined) continue;
       this.#differing += 1;
       if (isWork(difference)) waiting.push({ userId, kind: difference, sweepId });

@@ -44,12 +44,15 @@ export class Comparison {
 
   async deleted(users: readonly DeletedUser[]): Promise<void> {
     const index = await this.index();
-    const userIds = users.map(({ userId }) => userId);
-    const suspects = index
-      .suspectedDeleted(userIds)
-      .map((position): Suspect => ({ userId: userIds[position] ?? '', standing: DELETED }));
-    this.#batch.add(suspects.map((suspect) => this.#withTable(index, suspect)));
-    this.#batch.addSeen(packedIds(userIds), ID_WORDS, userIds.length);
+    const ids = packedIds(users.map(({ userId }) => userId));
+    this.#batch.add(
+      index.suspectedDeleted(ids).map(({ position, difference }) => ({
+        userId: users[position]?.userId ?? '',
+        standing: DELETED,
+        inTable: { difference, sinceMs: this.#sinceMs },
+      })),
+    );
+    this.#batch.addSeen(ids, ID_WORDS, users.length);
   }
 
   /** The table, against which every page that came is compared by then. Throws what kept the ledger from being read. */
@@ -63,21 +66,21 @@ export class Comparison {
   }
 
   #compare(index: LedgerIndex, users: JudgedUsers): void {
-    const suspects = index.suspects(users).map((position) => suspectAt(users, position));
-    this.#batch.add(suspects.map((suspect) => this.#withTable(index, suspect)));
+    this.#batch.add(
+      index.suspects(users).map(({ position, difference }) => ({
+        ...listedAt(users, position),
+        inTable: { difference, sinceMs: this.#sinceMs },
+      })),
+    );
     this.#batch.addSeen(users.words, LISTED_WORDS, users.length);
-  }
-
-  #withTable(index: LedgerIndex, suspect: Suspect): Suspect {
-    return { ...suspect, inTable: { user: index.knownAs(suspect.userId), sinceMs: this.#sinceMs } };
   }
 }
 
 /** The users of a page as suspects, all of them. */
 export const everyone = (users: JudgedUsers): readonly Suspect[] =>
-  Array.from({ length: users.length }, (_, position) => suspectAt(users, position));
+  Array.from({ length: users.length }, (_, position) => listedAt(users, position));
 
-function suspectAt({ words, standings, kinds, oddIds }: JudgedUsers, position: number): Suspect {
+function listedAt({ words, standings, kinds, oddIds }: JudgedUsers, position: number): Suspect {
   const at = position * LISTED_WORDS;
   const standing = kinds[standings[position] ?? 0];
   const userId = oddIds.get(position) ?? unpackedId(words, at);

@@ -8,8 +8,8 @@
  */
 import { DIGEST as LISTED_DIGEST, LISTED_WORDS } from '../../domain/listed-users.ts';
 import { ID_BITS, ID_WORDS, packIdText, unpackedId } from '../../domain/packed-id.ts';
-import type { SweepLedger, SweptUser } from '../../ports/ledger/sweeps.ts';
-import { DELETED, differenceInStanding, type ListedStanding } from './compare.ts';
+import type { SweepLedger } from '../../ports/ledger/sweeps.ts';
+import { DELETED, type Difference, differenceInStanding, type ListedStanding } from './compare.ts';
 import { PackedUsers, Statuses } from './packed-users.ts';
 import type { JudgedUsers } from './standings.ts';
 
@@ -32,6 +32,12 @@ const PIECES_AHEAD = 2;
 /** Of the ledger's users so many are put into the table at once. */
 const ADDED_AT_ONCE = 512;
 
+/** A user of a page, and in what the table differs from it. */
+export interface Suspicion {
+  readonly position: number;
+  readonly difference: Difference;
+}
+
 export class LedgerIndex {
   #table: Int32Array;
   #slots: number;
@@ -40,8 +46,9 @@ export class LedgerIndex {
   readonly #statuses = new Statuses();
   /** Of each status. */
   readonly #users = new Int32Array(MAX_STATUS + 1);
-  /** For each standing, by status: 1 differs, 2 does not, 0 not judged yet. */
-  readonly #verdicts = new Map<ListedStanding, Uint8Array>();
+  /** For each standing, by status; a hole is not judged yet. */
+  readonly #verdicts = new Map<ListedStanding, (Difference | 'none')[]>();
+  #last: { readonly standing: ListedStanding; readonly verdicts: (Difference | 'none')[] } | undefined;
   #homes = new Int32Array(ADDED_AT_ONCE);
   readonly #added = new Int32Array(ADDED_AT_ONCE * STRIDE);
   /** What is read ahead goes here, or else an optimizer would leave the reading out. */
@@ -72,20 +79,9 @@ export class LedgerIndex {
     return this.#entries;
   }
 
-  /** What the ledger said of a user when it was read; undefined for one it did not know. */
-  knownAs(userId: string): SweptUser | undefined {
-    const words = packedIds([userId]);
-    const at = this.#find(this.#home(words[0] ?? 0, words[1] ?? 0, words[2] ?? 0), words, 0);
-    const word = at < 0 ? 0 : (this.#table[at + HIGH] ?? 0);
-    const status = this.#statuses.at(statusIn(word));
-    if (status === undefined) return undefined;
-    const digest = (word & HAS_DIGEST) === 0 ? {} : { addressDigest: this.#table[at + DIGEST] ?? 0 };
-    return { userId, ...status, ...digest };
-  }
-
-  /** Marks living users as seen; answers the positions of those whom a look may be worth. */
-  suspects({ words, standings, kinds, length }: JudgedUsers): number[] {
-    const suspected: number[] = [];
+  /** Marks living users as seen; answers those whom a look may be worth. Says what `differenceOf` says of the same user. */
+  suspects({ words, standings, kinds, length }: JudgedUsers): readonly Suspicion[] {
+    const suspected: Suspicion[] = [];
     const homes = this.#homesOf(words, LISTED_WORDS, length);
     const table = this.#table;
     for (let position = 0; position < length; position += 1) {
@@ -94,26 +90,25 @@ export class LedgerIndex {
       const from = position * LISTED_WORDS;
       const at = this.#find(homes[position] ?? 0, words, from);
       if (at < 0) {
-        if (standing.kind === 'covered') suspected.push(position);
+        if (standing.kind === 'covered') suspected.push({ position, difference: 'came-into-scope' });
         continue;
       }
       const word = table[at + HIGH] ?? 0;
       table[at + HIGH] = word | SEEN;
-      if (
-        this.#differs(standing, statusIn(word)) ||
-        ((word & HAS_DIGEST) !== 0 && table[at + DIGEST] !== words[from + LISTED_DIGEST])
-      )
-        suspected.push(position);
+      const difference = this.#verdictOf(standing, statusIn(word));
+      if (difference !== 'none') suspected.push({ position, difference });
+      else if ((word & HAS_DIGEST) !== 0 && table[at + DIGEST] !== words[from + LISTED_DIGEST])
+        suspected.push({ position, difference: 'addresses-changed' });
     }
     return suspected;
   }
 
   /** The same for the deleted, of whom only the standing is compared. */
-  suspectedDeleted(userIds: readonly string[]): number[] {
-    const suspected: number[] = [];
-    const words = packedIds(userIds);
-    this.#markSeen(words, (position, status) => {
-      if (this.#differs(DELETED, status)) suspected.push(position);
+  suspectedDeleted(ids: Int32Array): readonly Suspicion[] {
+    const suspected: Suspicion[] = [];
+    this.#markSeen(ids, (position, status) => {
+      const difference = this.#verdictOf(DELETED, status);
+      if (difference !== 'none') suspected.push({ position, difference });
     });
     return suspected;
   }
@@ -170,17 +165,18 @@ export class LedgerIndex {
     return { served, ready };
   }
 
-  #differs(standing: ListedStanding, status: number): boolean {
-    let verdicts = this.#verdicts.get(standing);
-    if (verdicts === undefined || status >= verdicts.length) {
-      verdicts = new Uint8Array(this.#statuses.length);
+  #verdictOf(standing: ListedStanding, status: number): Difference | 'none' {
+    if (this.#last?.standing !== standing) {
+      const verdicts = this.#verdicts.get(standing) ?? [];
       this.#verdicts.set(standing, verdicts);
+      this.#last = { standing, verdicts };
     }
+    const { verdicts } = this.#last;
     const judged = verdicts[status];
-    if (judged !== 0) return judged === 1;
-    const differs = differenceInStanding(standing, this.#statuses.at(status)) !== undefined;
-    verdicts[status] = differs ? 1 : 2;
-    return differs;
+    if (judged !== undefined) return judged;
+    const verdict = differenceInStanding(standing, this.#statuses.at(status)) ?? 'none';
+    verdicts[status] = verdict;
+    return verdict;
   }
 
   /**

@@ -1,10 +1,28 @@
 import { describe, expect, it } from 'vitest';
+import { DIGEST, LISTED_WORDS } from '../../../shared/domain/listed-users.ts';
+import { ID_WORDS } from '../../../shared/domain/packed-id.ts';
 import type { UserState } from '../../../shared/domain/records.ts';
 import { retryable } from '../../../shared/errors.ts';
-import { LedgerIndex } from '../../../shared/sources/sweep/ledger-index.ts';
+import type { SweptUser } from '../../../shared/ports/ledger/sweeps.ts';
+import {
+  DELETED,
+  differenceOf,
+  type ListedStanding,
+  OUTSIDE,
+  SUSPENDED,
+  UNDECIDED,
+} from '../../../shared/sources/sweep/compare.ts';
+import { LedgerIndex, packedIds } from '../../../shared/sources/sweep/ledger-index.ts';
 import { packed } from '../../support/fakes/ledger/sweeps.ts';
 
 const user = (userId: string, state: UserState) => packed({ userId, state, ruleName: 'staff' });
+
+const packedAs = ({ hasLeftScope, isSuspended, ...row }: SweptUser) =>
+  packed({
+    ...row,
+    ...(hasLeftScope ? { leftScopeAt: new Date(0) } : {}),
+    ...(isSuspended ? { suspendedAt: new Date(0) } : {}),
+  });
 
 const loaded = (pieces: readonly (readonly Uint8Array[])[]) =>
   LedgerIndex.load({
@@ -32,7 +50,53 @@ describe('the table of the ledger’s users', () => {
 
   it('goes on behind a piece in which all rows are gone', async () => {
     const index = await loaded([[new Uint8Array(0)], [], [user('100000000000000000001', 'ready')]]);
-    expect(index.knownAs('100000000000000000001')).toMatchObject({ state: 'ready', ruleName: 'staff' });
+    expect(index.count()).toEqual({ served: 1, ready: 1 });
+  });
+
+  it('finds the difference of everybody that the rows themselves have', async () => {
+    const ledgers: readonly (Omit<SweptUser, 'userId'> | undefined)[] = [
+      undefined,
+      ...(['ready', 'pending', 'blocked', 'leaving', 'out'] as const).flatMap((state) =>
+        [true, false].flatMap((hasLeftScope) =>
+          [true, false].flatMap((isSuspended) =>
+            ['staff', 'others'].flatMap((ruleName) =>
+              [{}, { addressDigest: 1 }, { addressDigest: 2 }].map((digest) => ({
+                ...{ state, hasLeftScope, isSuspended, ruleName, ...digest },
+              })),
+            ),
+          ),
+        ),
+      ),
+    ];
+    const users = ledgers.map((row, at) => ({ userId: String(100 + at), row }));
+    const index = await loaded([
+      users.flatMap(({ userId, row }) => (row === undefined ? [] : [packedAs({ userId, ...row })])),
+    ]);
+    const kinds: readonly ListedStanding[] = [
+      { kind: 'covered', ruleName: 'staff' },
+      SUSPENDED,
+      OUTSIDE,
+      UNDECIDED,
+    ];
+    const words = new Int32Array(users.length * LISTED_WORDS);
+    const ids = packedIds(users.map(({ userId }) => userId));
+    for (const [at] of users.entries()) {
+      words.set(ids.subarray(at * ID_WORDS, (at + 1) * ID_WORDS), at * LISTED_WORDS);
+      words[at * LISTED_WORDS + DIGEST] = 1;
+    }
+    const found = (standing: ListedStanding) => {
+      const standings = new Uint16Array(users.length).fill(kinds.indexOf(standing));
+      const listed = { length: users.length, words, standings, kinds, oddIds: new Map<number, string>() };
+      return standing === DELETED ? index.suspectedDeleted(ids) : index.suspects(listed);
+    };
+    for (const standing of [...kinds, DELETED]) {
+      const expected = users.flatMap(({ userId, row }, position) => {
+        const known = row === undefined ? undefined : { userId, ...row };
+        const difference = differenceOf(standing, known, standing === DELETED ? undefined : 1);
+        return difference === undefined ? [] : [{ position, difference }];
+      });
+      expect(found(standing), standing.kind).toEqual(expected);
+    }
   });
 
   it('is not made of a ledger of which a piece could not be read', async () => {
