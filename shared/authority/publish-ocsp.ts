@@ -15,7 +15,7 @@ import { type ReadySigner, readySigner } from './service-signer.ts';
 export interface PublishOcspDeps extends Omit<PreSignDeps & OcspSignerDeps, 'ledger' | 'signing'> {
   readonly ledger: PreSignDeps['ledger'] &
     OcspSignerDeps['ledger'] &
-    Pick<Ledger, 'acquireLease' | 'renewLease' | 'releaseLease'>;
+    Pick<Ledger, 'acquireLease' | 'renewLease' | 'releaseLease' | 'forgetOcsp'>;
   readonly signing: PreSignDeps['signing'] & OcspSignerDeps['signing'];
   readonly log: Log;
 }
@@ -41,10 +41,12 @@ export async function refreshOcsp(deps: PublishOcspDeps, issuer: IssuerRecord, t
   const { issuerId } = issuer;
   await underLease(deps, issuer, time, async (signer, course) => {
     const answers = await refreshAnswers(deps, issuer, signer, course);
+    const forgotten = await forgetOld(deps, issuerId, course);
     const oldest = await deps.ledger.oldestOcspAnswer(issuerId);
     deps.log.info('ocsp-published', {
       issuerId,
       answers,
+      forgotten,
       signerSerialHex: signer.serialHex,
       ...(oldest === undefined ? {} : { oldestThisUpdate: oldest.thisUpdate.toISOString() }),
     });
@@ -53,6 +55,26 @@ export async function refreshOcsp(deps: PublishOcspDeps, issuer: IssuerRecord, t
       deps.log.error('ocsp-answers-old', { issuerId, oldestThisUpdate: oldest?.thisUpdate.toISOString() });
     }
   });
+}
+
+/** Clocks differ, and a batch that is being signed must not lose what it intends. */
+const FORGET_AFTER_MS = 86_400_000;
+const FORGOTTEN_AT_ONCE = 5_000;
+
+/** Answers about certificates that ended, which nobody is given, and what refused batches intended. Answers how many rows went. */
+async function forgetOld(
+  { clock, ledger }: PublishOcspDeps,
+  issuerId: string,
+  { hasTime, between }: Course,
+): Promise<number> {
+  const before = new Date(clock.now().getTime() - FORGET_AFTER_MS);
+  let total = 0;
+  for (;;) {
+    const { answers, intents } = await ledger.forgetOcsp(issuerId, before, FORGOTTEN_AT_ONCE);
+    total += answers + intents;
+    if (Math.max(answers, intents) < FORGOTTEN_AT_ONCE || !hasTime()) return total;
+    await between();
+  }
 }
 
 async function underLease(

@@ -43,6 +43,12 @@ export async function signOcspBatch(deps: SignOcspDeps, batchId: bigint): Promis
     throw permanent('not-found', `The ledger holds no batch ${batchId} of OCSP answers; nothing was signed.`);
   }
   if (batch.isSigned) return 0;
+  if (batch.intents.length === 0) {
+    throw permanent(
+      'intent-mismatch',
+      `Batch ${batchId} of OCSP answers is too old to be signed: what it intended was deleted. The next run of publish-crl makes new ones.`,
+    );
+  }
   const { certificateDer } = batch.signer;
   if (certificateDer === undefined || batch.signer.issuerId !== batch.issuerId) {
     throw permanent(

@@ -261,6 +261,29 @@ describe('OCSP answers', () => {
     expect(asked).toBe(1);
   });
 
+  it('are forgotten a day after their certificate has ended, with what refused batches would have said', async () => {
+    const serialHex = await join();
+    const answers = async () =>
+      (await world.database.query('SELECT 1 FROM ocsp_answers WHERE serial_hex = $1', [serialHex])).length;
+    const intents = async () => (await world.database.query('SELECT 1 FROM ocsp_intents')).length;
+    const signing = {
+      ...world.ocspDeps.signing,
+      signOcspBatch: async () => {
+        throw permanent('intent-mismatch', 'Not what the ledger says.');
+      },
+    };
+    world.clock.advance(25 * HOUR_MS);
+    await expect(publishOcsp({ ...world.ocspDeps, signing }, world.issuer)).rejects.toThrow();
+    expect([await answers(), await intents()]).toEqual([2, expect.toSatisfy((rows) => rows > 0)]);
+    world.clock.advance(25 * HOUR_MS);
+    await refresh();
+    expect([await answers(), await intents()]).toEqual([2, 0]);
+    world.clock.advance(400 * DAY_MS);
+    await refresh();
+    expect(await answers()).toBe(0);
+    expect(await statusOf(serialHex)).toBe('unauthorized');
+  });
+
   describe('of more certificates than one run has the time for', () => {
     const NAMES = ['ben', 'cleo', 'dora'];
     const idOf = (index: number) => `20000000000000000000${index}`;
@@ -413,6 +436,15 @@ describe('sign, asked for OCSP answers,', () => {
     expect(await sign(batchId)).toBe(1);
     expect(await sign(batchId)).toBe(0);
     await expect(sign(999_999n)).rejects.toMatchObject({ code: 'not-found' });
+  });
+
+  it('refuses a batch whose intents were forgotten', async () => {
+    const batchId = await batch(await join(), {});
+    await world.ledger.forgetOcsp(ISSUER_ID, new Date(world.clock.now().getTime() + 1), 100);
+    await expect(sign(batchId)).rejects.toMatchObject({
+      code: 'intent-mismatch',
+      message: expect.stringContaining('too old to be signed'),
+    });
   });
 
   it('refuses good about somebody revoked, about a serial never signed, and another’s reason or time', async () => {

@@ -233,6 +233,32 @@ export const ocspContract = (open: () => Promise<Database>): void => {
     });
   });
 
+  describe('what is of no use any more', () => {
+    beforeEach(() => ledger.recordOcspSignerIntent(signerIntent()));
+    const count = async (table: 'ocsp_answers' | 'ocsp_intents') =>
+      Number((await database.query<{ n: bigint }>(`SELECT count(*) AS n FROM ${table}`))[0]?.n);
+
+    it('is forgotten in steps: answers about certificates that ended, and intents that nobody signed', async () => {
+      await certify('0a01');
+      await certify('0a02');
+      for (const serialHex of ['0a01', '0a02'])
+        await sign(answer(serialHex, 'good', START), answer(serialHex, 'good', START, 'sha1'));
+      const { issuerId, serialHex: signerSerialHex } = signerIntent();
+      const intents = [{ serialHex: '0a01', hash: 'sha256' as const, tbsDer: bytes('never signed') }];
+      const refused = await ledger.recordOcspBatch({ issuerId, signerSerialHex, intents });
+      now = later(HOUR_MS);
+      const fresh = await ledger.recordOcspBatch({ issuerId, signerSerialHex, intents });
+      expect(await ledger.forgetOcsp(ISSUER_ID, later(1), 100)).toEqual({ answers: 0, intents: 1 });
+      expect((await ledger.readOcspBatch(refused))?.intents).toEqual([]);
+      expect((await ledger.readOcspBatch(fresh))?.intents).toHaveLength(1);
+      const ended = later(31 * DAY_MS);
+      expect(await ledger.forgetOcsp('another', ended, 100)).toEqual({ answers: 0, intents: 0 });
+      expect(await ledger.forgetOcsp(ISSUER_ID, ended, 3)).toEqual({ answers: 3, intents: 1 });
+      expect(await ledger.forgetOcsp(ISSUER_ID, ended, 3)).toEqual({ answers: 1, intents: 0 });
+      expect([await count('ocsp_answers'), await count('ocsp_intents')]).toEqual([0, 0]);
+    });
+  });
+
   describe('a public address of an issuer', () => {
     const url = 'http://pki.acme.example/issuing-1.crl';
 

@@ -49,7 +49,7 @@ const SUBJECTS = `
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
-type Writing = Pick<OcspLedger, 'recordOcspBatch' | 'readOcspBatch' | 'recordSignedOcspBatch'>;
+type Writing = Pick<OcspLedger, 'recordOcspBatch' | 'readOcspBatch' | 'recordSignedOcspBatch' | 'forgetOcsp'>;
 type Reading = Omit<
   OcspLedger,
   keyof Writing | 'recordOcspSignerIntent' | 'readOcspSigner' | 'recordSignedOcspSigner' | 'ocspSigners'
@@ -198,6 +198,26 @@ export const ocspBatches = (database: Database, clock: Clock): Writing => ({
             ],
       ),
     };
+  },
+
+  forgetOcsp: async (issuerId, before, limit) => {
+    const [counts] = await database.query<{ answers: number; intents: number }>(
+      `WITH answers AS (
+         DELETE FROM ocsp_answers WHERE ctid = ANY (ARRAY(
+           SELECT ctid FROM ocsp_answers WHERE issuer_id = $1 AND this_update < $2 AND not_after < $2
+            ORDER BY this_update LIMIT $3)) AND not_after < $2
+         RETURNING 1
+       ), intents AS (
+         DELETE FROM ocsp_intents WHERE ctid = ANY (ARRAY(
+           SELECT intent.ctid FROM ocsp_intents AS intent JOIN ocsp_batches AS batch USING (batch_id)
+            WHERE batch.issuer_id = $1 AND batch.intended_at < $2 LIMIT $3))
+         RETURNING 1
+       )
+       SELECT (SELECT count(*) FROM answers)::int AS answers, (SELECT count(*) FROM intents)::int AS intents`,
+      [issuerId, before, limit],
+    );
+    if (counts === undefined) throw new Error('bug: a count answered no row');
+    return counts;
   },
 
   recordSignedOcspBatch: async (batchId, answers) => {

@@ -254,9 +254,9 @@ export const RIGHTS: Readonly<Record<LedgerUser, Readonly<Record<string, Rights>
     },
     leaves: { read: true },
     migrations: { read: true },
-    ocsp_answers: { read: true },
+    ocsp_answers: { read: true, remove: true },
     ocsp_batches: { read: true, add: 'issuer_id signer_serial_hex answers intended_at' },
-    ocsp_intents: { add: true },
+    ocsp_intents: { read: true, add: true, remove: true },
     ocsp_signers: {
       read: true,
       add: 'serial_hex issuer_id spki_der key_secret_version profile not_before not_after tbs_der state intended_at',

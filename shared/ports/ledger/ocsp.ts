@@ -107,6 +107,15 @@ export interface OcspLedger extends OcspAnswers {
    * left out; answers how many were taken.
    */
   recordSignedOcspBatch(batchId: bigint, answers: readonly SignedOcspAnswer[]): Promise<number>;
+  /**
+   * Deletes answers about certificates of an issuer that ended before this, and the intents of batches that were recorded before it and
+   * never signed, `limit` of each; answers how many. A batch without its intents is refused by `sign`.
+   */
+  forgetOcsp(
+    issuerId: string,
+    before: Date,
+    limit: number,
+  ): Promise<{ readonly answers: number; readonly intents: number }>;
   /** The answer about a certificate that has not ended which was made the longest time ago. */
   oldestOcspAnswer(
     issuerId: string,

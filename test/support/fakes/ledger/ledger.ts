@@ -63,7 +63,7 @@ const ledgerOf = (memory: Memory): Ledger => ({
     ...(['checkpoints', 'recordKeypairRequest', 'decideKeypairRequest', 'closeKeypairRequest'] as const),
     ...(['readKeypairRequest', 'keypairRequests', 'ocspIssuers', 'readOcspAnswer'] as const),
     ...(['recordOcspSignerIntent', 'readOcspSigner', 'recordSignedOcspSigner', 'ocspSigners'] as const),
-    ...(['ocspSubjects', 'readOcspSubjects', 'recordOcspBatch', 'readOcspBatch'] as const),
+    ...(['ocspSubjects', 'readOcspSubjects', 'recordOcspBatch', 'readOcspBatch', 'forgetOcsp'] as const),
     ...(['recordSignedOcspBatch', 'oldestOcspAnswer', 'countWrappedKeys', 'keysToRewrap'] as const),
     ...([
       'mailEpochs',
