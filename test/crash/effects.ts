@@ -33,7 +33,7 @@ const LEDGER_READS: ReadonlySet<string> = new Set<keyof Ledger>([
     'auditSigners',
   ] as const),
   ...(['readAuditSigner', 'checkpoints', 'latestCheckpoint', 'readCheckpoint'] as const),
-  ...(['readJob', 'readKeyMoveJob', 'readDeviceKey', 'readImport', 'readKeypairRequest'] as const),
+  ...(['readJob', 'readDeviceKey', 'readImport', 'readKeypairRequest'] as const),
   ...([
     'keypairRequests',
     'mailEpochs',

@@ -11,6 +11,7 @@ import { paceContract } from '../contract/paces.ts';
 import { peopleContract } from '../contract/people.ts';
 import { inSql } from '../contract/subject.ts';
 import { trailContract } from '../contract/trail.ts';
+import { changesSomething } from '../crash/effects.ts';
 import { openTestDatabase } from '../support/ledger.ts';
 import { methodsCalled } from '../support/methods-called.ts';
 import { ONE_USER } from '../support/one-user.ts';
@@ -41,17 +42,22 @@ describe('a quota that instances share, on PGlite,', () => {
 });
 
 /** After all that: every statement is known by the method that sends it. */
+let database: Database;
+let methods: ReadonlySet<string>;
+beforeAll(async () => {
+  database = await openTestDatabase();
+  await database.transaction((queries) => queries.script(ONE_USER));
+  const ledger = createLedger({ database, clock: { now: () => new Date('2027-03-01T09:00:00Z') } });
+  methods = new Set(Object.keys(ledger));
+});
+afterAll(() => database.close());
+
 describe('the role of', () => {
-  let database: Database;
   let calls: Awaited<ReturnType<typeof methodsCalled>>;
   beforeAll(async () => {
-    database = await openTestDatabase();
-    await database.transaction((queries) => queries.script(ONE_USER));
-    const ledger = createLedger({ database, clock: { now: () => new Date('2027-03-01T09:00:00Z') } });
-    await useOtherMethods(ledger);
-    calls = await methodsCalled(new Set(Object.keys(ledger)));
+    await useOtherMethods(createLedger({ database, clock: { now: () => new Date('2027-03-01T09:00:00Z') } }));
+    calls = await methodsCalled(methods);
   });
-  afterAll(() => database.close());
 
   /** PostgreSQL checks rights when it explains, and explains a statement whose values it does not know. */
   const refusals = (user: LedgerUser, sqls: ReadonlySet<string>): Promise<readonly string[]> =>
@@ -81,5 +87,59 @@ describe('the role of', () => {
   it('is tried on every method that a function calls', () => {
     const all = new Set([...calls.values()].flatMap((called) => [...called]));
     expect([...all].filter((method) => !STATEMENTS.has(method)).toSorted()).toEqual([]);
+  });
+});
+
+/** Of those the crash campaign takes for reads, whose answers nobody loses anything by. */
+describe('a method that the crash campaign takes for a read', () => {
+  /** Leases run out by themselves; closing is the process's own. */
+  const READ_ONLY = 'SQLSTATE 25006';
+  const OTHERWISE = ['acquireLease', 'renewLease', 'releaseLease', 'close'];
+  const isRead = (method: string) =>
+    !changesSomething({ port: 'ledger', method }) && !OTHERWISE.includes(method);
+
+  /** PostgreSQL begins each statement, with values it does not know, in a transaction that may only read; answers what it says against it. */
+  const objections = (sqls: ReadonlySet<string>): Promise<readonly string[]> =>
+    database.transaction(async (queries) => {
+      await queries.query('SET TRANSACTION READ ONLY');
+      const said: string[] = [];
+      for (const sql of sqls) {
+        if (sql.startsWith('SET TRANSACTION')) continue;
+        const values = Math.max(0, ...[...sql.matchAll(/\$(\d+)/g)].map(([, number]) => Number(number)));
+        const nothing = values === 0 ? '' : `(${Array(values).fill('NULL').join(', ')})`;
+        await queries.query('SAVEPOINT before');
+        try {
+          await queries.script(`PREPARE tried AS ${sql}; EXECUTE tried${nothing}`);
+        } catch (error) {
+          said.push(`${error instanceof Error ? error.message : String(error)}: ${sql}`);
+        }
+        await queries.query('ROLLBACK TO SAVEPOINT before');
+        await queries.query('DEALLOCATE ALL');
+      }
+      return said;
+    });
+
+  it('sends nothing that PostgreSQL refuses where nothing may be written', async () => {
+    const reads = [...methods].filter(isRead);
+    expect(reads.length).toBeGreaterThan(60);
+    const said: string[] = [];
+    for (const method of reads)
+      for (const objection of await objections(STATEMENTS.get(method) ?? new Set()))
+        said.push(`${method}: ${objection}`);
+    expect(said).toEqual([]);
+  });
+
+  it('was tried, every one of them', () => {
+    expect([...methods].filter((method) => isRead(method) && !STATEMENTS.has(method)).toSorted()).toEqual([]);
+  });
+
+  it('would be found if it wrote a row, drew a number or kept one for itself', async () => {
+    for (const method of ['recordState', 'recordPolicyActivation', 'recordSighting'])
+      expect((await objections(STATEMENTS.get(method) ?? new Set())).join(), method).toContain(READ_ONLY);
+    for (const sql of [
+      "SELECT nextval('sightings')",
+      'SELECT user_id FROM users WHERE user_id = $1 FOR UPDATE',
+    ])
+      expect(await objections(new Set([sql])), sql).toEqual([expect.stringContaining(READ_ONLY)]);
   });
 });

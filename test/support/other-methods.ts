@@ -57,6 +57,7 @@ async function readMuch(ledger: Ledger): Promise<void> {
   await ledger.openIssuerRequests();
   await ledger.otherHolderOfKey('a'.repeat(64), '2');
   await ledger.readCheckpoint(1n);
+  await ledger.readIssuerRequest('none');
   await ledger.readOcspSubjects('issuing-1', [SERIAL]);
 }
 

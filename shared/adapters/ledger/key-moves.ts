@@ -229,8 +229,6 @@ export const keyMoves = (database: Database, clock: Clock, randomId: () => strin
         [move.serialHex, wrappedKey, clock.now()],
       );
     }),
-
-  readKeyMoveJob: (jobId) => readKeyMoveJob(database, jobId),
 });
 
 interface ProgressRow {

@@ -4,7 +4,7 @@
  * certificate once more with it.
  */
 import type { KeyMove } from '../../domain/records.ts';
-import type { JobProgress, Lease } from '../ledger.ts';
+import type { Lease } from '../ledger.ts';
 
 /** The epochs that one key service is needed for. */
 export interface MailEpochs {
@@ -76,5 +76,4 @@ export interface KeyMoves {
         | { readonly state: 'refused'; readonly detail: string }
       ),
   ): Promise<void>;
-  readKeyMoveJob(jobId: string): Promise<JobProgress | undefined>;
 }

@@ -73,7 +73,7 @@ const ledgerOf = (memory: Memory): Ledger => ({
       'recordMovedForm',
       'closeKeyMove',
     ] as const),
-    ...(['readKeyMoveJob', 'recordImport', 'readImport', 'closeImport', 'countImportedKeys'] as const),
+    ...(['recordImport', 'readImport', 'closeImport', 'countImportedKeys'] as const),
     ...(['recordRewrapped', 'recordUnreadable', 'newerWrappedKey', 'addressHistory', 'keysToProve'] as const),
     ...(['recordNews', 'followEntries', 'followedEntries', 'noteArrivals', 'arrivedEntries'] as const),
     ...(['recordReportsPosition', 'recordReportsRead', 'recordReportsFailure'] as const),
