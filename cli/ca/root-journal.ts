@@ -33,14 +33,14 @@ export function journalled(signer: Signer, file: string, now: () => Date = () =>
   return {
     algorithm,
     spkiDer,
-    sign: async (bytes) => {
+    sign: async (bytes, verification) => {
       const sha256 = sha256Hex(bytes);
       append(file, {
         ...{ at: now().toISOString(), intends: named(bytes), sha256 },
         tbs: Buffer.from(bytes).toString('base64'),
       } satisfies Intended);
       const written = lastIntended(file);
-      const signature = await signer.sign(bytes);
+      const signature = await signer.sign(bytes, verification);
       const key = { key: Buffer.from(spkiDer), format: 'der', type: 'spki' } as const;
       if (!verify(SIGNATURE_ALGORITHMS[algorithm].hash, written, key, signature))
         throw new Error('bug: the root signed something else than its journal says');

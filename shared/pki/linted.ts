@@ -33,10 +33,10 @@ export class Linted {
   }
 
   /** Signs these bytes. Throws as the signer; a plain `Error` the second time, which is a bug of the caller. */
-  async sign(signer: Signer): Promise<Uint8Array> {
+  async sign(signer: Signer, verification?: PartsVerification): Promise<Uint8Array> {
     if (this.#spent) throw new Error('These bytes were signed already: lint them again to sign them again.');
     this.#spent = true;
-    return await signer.sign(signable(this.#tbsDer));
+    return await signer.sign(signable(this.#tbsDer, verification), verification);
   }
 }
 

@@ -10,11 +10,13 @@ declare const brand: unique symbol;
 export type Signable = Uint8Array & { readonly [brand]: 'signable' };
 export type SignableParts = Parts & { readonly [brand]: 'signable' };
 
-/** What is not spent, parts with what digests them on the way. */
+/** What is not spent, with what has digested it or does so on the way. */
 const unspent = new WeakMap<object, PartsVerification | undefined>();
 
-export function signable(bytes: Uint8Array): Signable {
-  unspent.set(bytes, undefined);
+/** They go through `verification` at once. */
+export function signable(bytes: Uint8Array, verification?: PartsVerification): Signable {
+  verification?.take(bytes);
+  unspent.set(bytes, verification);
   return bytes as Signable;
 }
 

@@ -23,8 +23,11 @@ export interface Signer {
   readonly algorithm: SignatureAlgorithm;
   /** SubjectPublicKeyInfo of the key that signs. */
   readonly spkiDer: Uint8Array;
-  /** Signs these bytes; throws `ca-key-unusable` when the key cannot, or gives a signature that does not verify. */
-  sign(bytes: Signable): Promise<Uint8Array>;
+  /**
+   * Signs these bytes; throws `ca-key-unusable` when the key cannot, or gives a signature that does not verify. Whoever has declared them
+   * signable with a `verification` gives it, and the signature is verified once for both.
+   */
+  sign(bytes: Signable, verification?: PartsVerification): Promise<Uint8Array>;
   /**
    * Signs the concatenation of these parts without making it, for CRLs too long to be in memory. The key is used once they
    * have all come; should they throw on the way, nothing is signed. A signer without it is given one buffer. Throws as `sign`.
@@ -74,12 +77,15 @@ export function signerFromPkcs8(pkcs8Der: Uint8Array, options: SignerOptions = {
   return {
     algorithm,
     spkiDer,
-    sign: async (bytes) => {
-      spend(bytes);
+    sign: async (bytes, given) => {
+      spend(bytes, given);
       const made = signsAtOnce
         ? attempt(() => sign(hash, bytes, privateKey))
         : await signOnThread(hash, bytes, privateKey).catch(() => undefined);
-      return checked(made, (signature) => verify(hash, bytes, publicKey, signature));
+      return checked(
+        made,
+        (signature) => given?.holdsFor(signature) ?? verify(hash, bytes, publicKey, signature),
+      );
     },
     signParts: async (parts, given) => {
       spend(parts, given);

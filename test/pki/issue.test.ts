@@ -117,6 +117,17 @@ describe('issuing a certificate', () => {
       code: 'ca-key-unusable',
     });
   });
+
+  it('hands out no other signature than the one that was verified', async () => {
+    const bent: Signer = {
+      ...ca.issuingSigner,
+      sign: async (bytes, verification) => {
+        const good = await ca.issuingSigner.sign(bytes, verification);
+        return good.map((octet, at) => (at === good.length - 1 ? octet ^ 1 : octet));
+      },
+    };
+    await expect(issue(ca.unsignedLeaf().tbsDer, bent)).rejects.toMatchObject({ code: 'ca-key-unusable' });
+  });
 });
 
 describe('issuing a CRL', () => {

@@ -7,6 +7,7 @@ import { passing } from '../../shared/pki/crl-parts.ts';
 import type { issueCertificate, issueCrl } from '../../shared/pki/issue.ts';
 import type { issueOcspAnswers } from '../../shared/pki/issue-ocsp.ts';
 import { Linted, signLintedParts } from '../../shared/pki/linted.ts';
+import { PartsVerification } from '../../shared/pki/parts-verification.ts';
 import { signable } from '../../shared/pki/signable.ts';
 import { type Signer, signerFromPkcs8 } from '../../shared/pki/signer.ts';
 
@@ -134,6 +135,11 @@ describe('a signer', () => {
     const good = signable(bytes);
     await signer.sign(good);
     await expect(signer.sign(good)).rejects.toThrow('the same twice');
+    const verification = new PartsVerification(
+      'sha256',
+      createPublicKey({ key: Buffer.from(signer.spkiDer), format: 'der', type: 'spki' }),
+    );
+    await expect(signer.sign(signable(bytes), verification)).rejects.toThrow('the digest of other bytes');
   });
 });
 
