@@ -1,7 +1,8 @@
 import type { LeafReference, Plan, Step, StepChain, StepKind } from '../domain/step.ts';
-import { isSealwrightError, permanent, type SealwrightError } from '../errors.ts';
+import { isSealwrightError, permanent, retryable, type SealwrightError } from '../errors.ts';
 import { departureSteps } from '../plan/guard.ts';
 import { goesOnUnderStop, whyStopped } from '../plan/stop.ts';
+import type { AuditEntry } from '../ports/ledger.ts';
 import { auditEntry } from './audit-entry.ts';
 import type { StepContext, StepOutcome } from './context.ts';
 import { createKeypair } from './steps/create-keypair.ts';
@@ -104,7 +105,7 @@ async function applyStep(step: Step, context: StepContext): Promise<void> {
     await deps.ledger.renewLease(context.lease, deps.leaseMs);
     await refuseWhenStopped(step, context);
     const { outcome, audited, details } = await handler(step, context);
-    if (audited !== true) await deps.ledger.audit(auditEntry(context, step, outcome, details));
+    if (audited !== true) await tellDone(context, auditEntry(context, step, outcome, details));
     deps.log.info('step-ended', { ...line, outcome, durationMs: durationMs(), ...details });
   } catch (error) {
     const code = isSealwrightError(error) ? error.code : 'bug';
@@ -126,6 +127,21 @@ async function applyStep(step: Step, context: StepContext): Promise<void> {
       });
     }
     throw error;
+  }
+}
+
+/** Throws what says with `lineLost` that the step is done and its line may be missing. */
+async function tellDone({ deps }: StepContext, line: AuditEntry): Promise<void> {
+  try {
+    await deps.ledger.audit(line);
+  } catch (error) {
+    if (!isSealwrightError(error) || error.kind !== 'retryable' || error.code === 'lease-lost') throw error;
+    const details = { ...error.details, lineLost: `${line.step} (${line.outcome})` };
+    const { retryAfterMs } = error;
+    throw retryable(error.code, error.message, {
+      details,
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    });
   }
 }
 

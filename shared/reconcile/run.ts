@@ -53,7 +53,7 @@ export async function reconcile(deps: ReconcileDeps, userId: string, cause: Caus
       whose = released.again ?? cause;
     }
   } catch (error) {
-    await giveBack(deps, lease, userId, error);
+    await giveBack(deps, lease, { userId, cause }, error);
     throw error;
   }
 }
@@ -71,11 +71,22 @@ async function tellInterrupted(deps: ReconcileDeps, userId: string, cause: Cause
 
 /**
  * After a failure the event is delivered again, which is one more look too: a request for one is answered by that. What that look
- * does has the first event for its cause, so the trail says who asked meanwhile.
+ * does has the first event for its cause, so the trail says who asked meanwhile. A line that a step could not write is owed before
+ * the lease is given back: where that cannot be written either, whoever takes the lease over says so.
  */
-async function giveBack(deps: ReconcileDeps, lease: Lease, userId: string, failure: unknown): Promise<void> {
+async function giveBack(
+  deps: ReconcileDeps,
+  lease: Lease,
+  { userId, cause: own }: { readonly userId: string; readonly cause: Cause },
+  failure: unknown,
+): Promise<void> {
   if (isSealwrightError(failure) && failure.code === 'lease-lost') return;
   try {
+    const lost = lineLost(failure);
+    if (lost !== undefined) {
+      const reason = `The ledger did not take the line of ${lost} once it was done: it may have no line of its own.`;
+      await deps.ledger.audit({ userId, cause: own, step: 'look-interrupted', reason, outcome: 'failed' });
+    }
     const released = await deps.ledger.releaseLease(lease);
     if (released === 'released') return;
     await deps.ledger.releaseLease(lease);
@@ -88,6 +99,12 @@ async function giveBack(deps: ReconcileDeps, lease: Lease, userId: string, failu
     deps.log.warning('lease-not-released', { subject: lease.subject, message: String(error) });
   }
 }
+
+/** The step that is done and may have no line. */
+const lineLost = (failure: unknown): string | undefined => {
+  const lost = isSealwrightError(failure) ? failure.details?.['lineLost'] : undefined;
+  return typeof lost === 'string' ? lost : undefined;
+};
 
 async function look(deps: ReconcileDeps, lease: Lease, userId: string, cause: Cause): Promise<RunOutcome> {
   for (let round = 1; round <= MAX_ROUNDS; round += 1) {
@@ -274,11 +291,16 @@ async function stop(
     nextAction: `retry-${worst.step}`,
     nextActionAt: plus(deps.clock.now(), delayMs),
   };
+  const unsaid = stops.find(({ error }) => lineLost(error) !== undefined);
   if (user !== undefined) {
     const begun = audit === undefined ? {} : { audit };
-    await deps.ledger.recordState(lease, { userId, failures, ...verdict, ...begun });
+    try {
+      await deps.ledger.recordState(lease, { userId, failures, ...verdict, ...begun });
+    } catch (error) {
+      throw isSealwrightError(error) && error.code === 'lease-lost' ? error : (unsaid?.error ?? error);
+    }
   }
-  if (retryable) throw worst.error;
+  if (retryable) throw (unsaid ?? worst).error;
   return { kind: 'stopped', verdict, stops };
 }
 

@@ -5,7 +5,7 @@ import { reconcile } from '../../shared/reconcile/run.ts';
 import { changesSomething } from '../crash/effects.ts';
 import { type PortCall, surround } from '../support/fakes/calls.ts';
 import { CAUSE, createWorld, type Materials, makeMaterials, type World } from '../support/fakes/world.ts';
-import { look, named } from './outcome.ts';
+import { look, named, PASSING } from './outcome.ts';
 import { shapeOf } from './shape.ts';
 import { JOIN, LEAVE, REKEY, USER_ID } from './workflows.ts';
 
@@ -240,5 +240,50 @@ describe('the heartbeat', () => {
       globalThis.clearInterval = realClear;
     }
     expect(cleared).toHaveLength(2);
+  });
+});
+
+describe('a step that is done and whose line the ledger refuses', () => {
+  const interruptions = async () =>
+    (await world.ledger.auditTrail({ userId: USER_ID, limit: 100 })).filter(
+      ({ step }) => step === 'look-interrupted',
+    );
+  /** The ledger refuses the line of the identity, and for so many more calls everything. */
+  const refusing = (more: number) => {
+    let refused = -1;
+    return world.surrounded(async (call, perform) => {
+      const isLine = call.method === 'audit' && (call.args[0] as { step: string }).step === 'set-identity';
+      if (refused === -1 && !isLine) return await perform();
+      refused += call.port === 'ledger' ? 1 : 0;
+      if (refused > more) return await perform();
+      throw PASSING['ledger'] ?? expect.unreachable();
+    });
+  };
+
+  test.each([0, 1])(
+    'is named in the trail, because the lease is given back only then (%d more refused)',
+    async (more) => {
+      await JOIN.prepare(world);
+      await expect(look(refusing(more))).rejects.toMatchObject({ code: 'ledger-unavailable' });
+      expect(await interruptions()).toMatchObject([
+        {
+          outcome: 'failed',
+          cause: CAUSE,
+          reason: expect.stringContaining('the line of set-identity (done)'),
+        },
+      ]);
+      expect((await look(world.deps)).kind).toBe('converged');
+      expect(await interruptions()).toHaveLength(1);
+    },
+  );
+
+  test('is told of by whoever takes the lease over, where the ledger refuses everything', async () => {
+    await JOIN.prepare(world);
+    await expect(look(refusing(1000))).rejects.toMatchObject({ code: 'ledger-unavailable' });
+    expect(await interruptions()).toEqual([]);
+    expect((await look(world.deps)).kind).toBe('busy');
+    await world.expireLeases();
+    expect((await look(world.deps)).kind).toBe('converged');
+    expect(await interruptions()).toHaveLength(1);
   });
 });
