@@ -59,6 +59,16 @@ export const KEPT: readonly { readonly what: string; readonly commands: readonly
     ],
   },
   {
+    what: 'renewed once over a new key under split keys, and then over the same ones',
+    commands: [
+      join('101'),
+      group('101', true),
+      wait(45 * DAY_MS),
+      setRule('vip', { renewKey: 'same' }),
+      wait(45 * DAY_MS),
+    ],
+  },
+  {
     what: 'another key service and back',
     commands: [
       join('101'),

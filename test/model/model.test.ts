@@ -5,6 +5,7 @@
 import { randomInt } from 'node:crypto';
 import fc from 'fast-check';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { GmailIdentity } from '../../shared/domain/gmail.ts';
 import { generateRsaKey } from '../../shared/pki/key.ts';
 import type { ReconcileDeps } from '../../shared/reconcile/context.ts';
 import { type SampleAuthority, sampleAuthority } from '../pki/sample-authority.ts';
@@ -13,10 +14,10 @@ import { listedSerials } from '../support/elements.ts';
 import { keyPoolOfPairs } from '../support/fakes/key-pool.ts';
 import { createWorld, type Materials, MINUTE_MS, START, type World } from '../support/fakes/world.ts';
 import { nextAuthority } from '../support/next-authority.ts';
-import { type Command, join, rekey, USERS, wait } from './commands.ts';
+import { type Command, join, move, rekey, setRule, USERS, wait } from './commands.ts';
 import { KEPT } from './kept.ts';
 import { longHistory } from './long-histories.ts';
-import { HOUR_MS, type Model, newModel, personOf } from './model.ts';
+import { addressOf, HOUR_MS, type Model, newModel, personOf } from './model.ts';
 import { expectAgreement, expectListed, newReal, pass, publicCrl, type Real, RULES } from './real.ts';
 
 const setting = (name: string, usual: number): number =>
@@ -111,10 +112,88 @@ describe('the system and a model of it', () => {
     });
     afterEach(() => world.close());
     const leafOf = (index: number) => personOf(model, '101').leaves[index] ?? expect.unreachable();
+    type Identities = Map<string, GmailIdentity['use']>;
+    const ADDRESS = addressOf('101', 'a');
+    const pairOf = (index: number) =>
+      world.gmail.account('101').pairs[index]?.keypairId ?? expect.unreachable();
+    const used = () => world.gmail.account('101').identities.get(ADDRESS) ?? expect.unreachable();
 
     test('a certificate that is revoked in one alone is found', async () => {
       leafOf(1).revoked = 'superseded';
       await expect(expectAgreement(real, model)).rejects.toThrow('The certificates of 101');
+    });
+
+    test('a user in another state is found, and one who is active and not ready', async () => {
+      await expectAgreement(real, model);
+      personOf(model, '101').state = 'leaving';
+      await expect(expectAgreement(real, model)).rejects.toThrow('The state of 101');
+      personOf(model, '101').state = 'active';
+      personOf(model, '102').state = 'out';
+      await expect(expectAgreement(real, model)).rejects.toThrow('The state of 102');
+      personOf(model, '102').state = 'none';
+      const lease = (await world.ledger.acquireLease('user:101', 60_000)) ?? expect.unreachable();
+      const blocked = { userId: '101', state: 'blocked', reason: 'Stuck.', failures: 3 } as const;
+      await world.ledger.recordState(lease, blocked);
+      await world.ledger.releaseLease(lease);
+      await expect(expectAgreement(real, model)).rejects.toThrow('blocked Stuck.');
+    });
+
+    test.each([
+      ['names another address', { addresses: ['b-101@acme.example'] }],
+      ['is over another key', { keyNumber: 0 }],
+      ['has another purpose', { purpose: 'signing' }],
+    ] as const)('a certificate that %s is found', async (_what, changes) => {
+      Object.assign(leafOf(2), changes);
+      await expect(expectAgreement(real, model)).rejects.toThrow('The certificates of 101');
+    });
+
+    test('one that lasts for another time is found when it is first seen', async () => {
+      const { serial: _seen, ...leaf } = { ...leafOf(2), validityDays: 90 };
+      personOf(model, '101').leaves[2] = leaf;
+      await expect(expectAgreement(real, model)).rejects.toThrow('not after 90 days');
+    });
+
+    test.each([
+      ['is gone', (identities: Identities) => identities.clear()],
+      [
+        'uses an earlier pair',
+        (identities: Identities) => identities.set(ADDRESS, { kind: 'dual', keypairId: pairOf(0) }),
+      ],
+      ['is there for a second address', (identities: Identities) => identities.set('b@acme.example', used())],
+    ] as const)('an identity that %s is found', async (_what, plant) => {
+      plant(world.gmail.account('101').identities as Identities);
+      await expect(expectAgreement(real, model)).rejects.toThrow('The identity of 101 and what it uses');
+    });
+
+    test('a pair in use that is disabled is found, and one kept for old mail', async () => {
+      await world.gmail.disableKeypair(ADDRESS, pairOf(0));
+      await expect(expectAgreement(real, model)).rejects.toThrow('The enabled pairs of 101');
+      await world.gmail.enableKeypair(ADDRESS, pairOf(0));
+      await expectAgreement(real, model);
+      await world.gmail.disableKeypair(ADDRESS, pairOf(2));
+      await expect(expectAgreement(real, model)).rejects.toThrow('The identity of 101 and what it uses');
+    });
+
+    test('an identity or a pair that leaving took and that is there is found, and one that it left and is gone', async () => {
+      const identities = world.gmail.account('101').identities as Identities;
+      const use = used();
+      await fc.asyncModelRun(
+        () => ({ model, real }),
+        [
+          setRule('staff', { onLeave: { identity: 'delete', keypair: 'disable' } }),
+          move('101', '/Contractors'),
+          wait(25 * HOUR_MS),
+        ],
+      );
+      await expectAgreement(real, model);
+      identities.set(ADDRESS, use);
+      await expect(expectAgreement(real, model)).rejects.toThrow('The identities of 101');
+      identities.clear();
+      await world.gmail.enableKeypair(ADDRESS, pairOf(1));
+      await expect(expectAgreement(real, model)).rejects.toThrow('The enabled pairs of 101');
+      await world.gmail.disableKeypair(ADDRESS, pairOf(1));
+      personOf(model, '101').taken = { identity: false, pairs: true };
+      await expect(expectAgreement(real, model)).rejects.toThrow('The identities of 101');
     });
 
     test('a revoked certificate that the public CRL does not list is found', async () => {
