@@ -89,8 +89,10 @@ async function bundleChild(folder: string): Promise<void> {
     minify: true,
     platform: 'node',
     format: 'esm',
-    // pg is CommonJS and requires parts of Node.
-    banner: { js: `import { createRequire as of } from 'node:module'; const require = of(import.meta.url);` },
+    // pg is CommonJS and requires parts of Node. The name is longer than any that is left after minifying.
+    banner: {
+      js: `import { createRequire as requireOfThisBundle } from 'node:module'; const require = requireOfThisBundle(import.meta.url);`,
+    },
     external: ['pg-native', '@electric-sql/*'],
     logLevel: 'warning',
   });
