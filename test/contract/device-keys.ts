@@ -226,4 +226,35 @@ export const deviceKeyContract = (open: () => Promise<Database>): void => {
     }
     expect(found.toSorted()).toEqual(['one', 'three', 'two']);
   });
+
+  it('finds each page of public keys by an index, however many keys there are', async () => {
+    const asked: { sql: string; parameters: readonly unknown[] }[] = [];
+    const watched: Database = {
+      ...database,
+      query: (sql, parameters = []) => {
+        asked.push({ sql, parameters });
+        return database.query(sql, parameters);
+      },
+    };
+    await createLedger({ database: watched, clock: { now: () => now } }).knownPublicKeys({
+      limit: 2,
+      after: 'gkey',
+    });
+    const plans = await database.transaction(async (queries) => {
+      // On tables that are empty nearly, any other way is cheaper.
+      for (const way of ['seqscan', 'bitmapscan', 'sort'])
+        await queries.query(`SET LOCAL enable_${way} = off`);
+      const [statement] = asked;
+      return await queries.query(
+        `EXPLAIN ${statement?.sql.replace(/\$(\d)/g, (_, at) => {
+          const value = statement.parameters[Number(at) - 1];
+          return typeof value === 'string' ? `'${value}'` : String(value ?? 'NULL');
+        })}`,
+      );
+    });
+    const plan = JSON.stringify(plans);
+    expect(plan).toMatch(/Index Scan using user_keys_\w+ on user_keys/);
+    expect(plan).toContain('Index Cond: (key_id > ');
+    expect(plan).not.toContain('Seq Scan');
+  });
 };

@@ -20,13 +20,15 @@ export const blockedKeys = (database: Database): BlockedKeyRows => ({
   },
 
   knownPublicKeys: async ({ after, limit }) => {
+    const [afterDevice, afterUser] = cursorOf(after);
+    // By each table's own index: over both together, each page would sort all keys there are.
     const rows = await database.query<{ place: string; spki_der: Uint8Array }>(
       `SELECT place, spki_der FROM (
-         SELECT 'g' || key_id AS place, spki_der FROM user_keys
+         (SELECT 'd' || key_id AS place, spki_der FROM device_keys WHERE key_id > $1 ORDER BY key_id LIMIT $3)
          UNION ALL
-         SELECT 'd' || key_id, spki_der FROM device_keys) AS known
-        WHERE $1::text IS NULL OR place COLLATE "C" > $1 ORDER BY place COLLATE "C" LIMIT $2`,
-      [after ?? null, limit],
+         (SELECT 'g' || key_id, spki_der FROM user_keys WHERE key_id > $2 ORDER BY key_id LIMIT $3)) AS known
+        ORDER BY place COLLATE "C" LIMIT $3`,
+      [afterDevice, afterUser, limit],
     );
     const last = rows.at(-1)?.place;
     return {
@@ -35,3 +37,9 @@ export const blockedKeys = (database: Database): BlockedKeyRows => ({
     };
   },
 });
+
+/** All devices' keys come before all users': where to go on in each table. Null is after everything, as SQL compares it. */
+function cursorOf(after: string | undefined): readonly [afterDevice: string | null, afterUser: string] {
+  if (after === undefined) return ['', ''];
+  return after.startsWith('d') ? [after.slice(1), ''] : [null, after.slice(1)];
+}
