@@ -5,6 +5,7 @@ import type { SweepCounts, SweepPhase, SweepRecord } from '../../ports/ledger/sw
 import { Batch, causeOf } from './batch.ts';
 import { Comparison } from './comparison.ts';
 import { ACCEPT_SHRUNK, LEASE_MS, type SweepDeps, type Tick } from './context.ts';
+import { tellEmptyRules } from './empty-rules.ts';
 import { queueStragglers } from './follow-policy.ts';
 import type { LedgerIndex } from './ledger-index.ts';
 import { allowance, whyNotWhole } from './proof.ts';
@@ -123,6 +124,7 @@ async function conclude(
   }
   const stragglers = await queueStragglers(tick);
   if (stragglers > 0) deps.log.info('rule-changed', { sweepId: String(sweep.sweepId), users: stragglers });
+  await tellEmptyRules(tick, sweep, lastWhole);
   const sampled = await sampleByAge(tick, sweep, ready, lastWhole?.startedAt);
   const ended = await deps.ledger.endSweep(lease, sweep.sweepId, {
     ...{ state: 'whole', missing, sampled, counts },
