@@ -6,7 +6,6 @@ export interface SweepAnswer {
   readonly ms: number;
   readonly cpuMs: number;
   readonly peakMb: number;
-  readonly hints: number;
   readonly loadMs: number;
   readonly parseMs: number;
   readonly checkpointMs: number;
@@ -58,6 +57,7 @@ const idAt = (index: number): string =>
   `1${((BigInt(index) * 61_803_398_874_989_484_821n) % 10n ** 20n).toString().padStart(20, '0')}`;
 
 export function userAt(index: number): {
+  readonly userId: string;
   readonly listed?: object;
   readonly listedDeleted?: object;
   readonly known?: Known;
@@ -79,12 +79,16 @@ export function userAt(index: number): {
   };
   switch (difference) {
     case 'new':
-      return { listed };
+      return { userId, listed };
     case 'nowhere':
-      return { known };
+      return { userId, known };
     case 'deleted':
-      return { known, listedDeleted: { id: userId, primaryEmail, deletionTime: '2026-11-28T08:00:00.000Z' } };
+      return {
+        userId,
+        known,
+        listedDeleted: { id: userId, primaryEmail, deletionTime: '2026-11-28T08:00:00.000Z' },
+      };
     default:
-      return { listed, known };
+      return { userId, listed, known };
   }
 }

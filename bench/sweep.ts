@@ -3,10 +3,11 @@
  * `node bench/sweep.ts [--quick] [--json]`. The pages have the form in which the Directory API answers the sweep's
  * question, 500 users each; they come from files, and reading those is left out on both sides, as the network would be.
  * Everything else is the product's own: the adapter's reading of a page, the ledger on a private PostgreSQL, the
- * checkpoints. Only the bus is a list. Exit status 1 when a target is missed or the hints are not exactly those that differ.
+ * checkpoints, joiners hinted at in waves. Only the bus is a list. Exit status 1 when a target is missed or those who were hinted
+ * at or wait for it are not exactly those that differ.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
@@ -44,15 +45,13 @@ async function run(): Promise<boolean> {
   for (let round = 0; round < ROUNDS; round += 1) {
     parse.push(child('parse'));
     await forgetSweeps();
-    const swept = child('sweep');
-    if (swept.hints !== differing)
-      throw new Error(`${swept.hints} users were hinted at; ${differing} differ.`);
-    sweep.push(swept);
+    sweep.push(child('sweep'));
+    await assertExactly(differing);
   }
   const of = (answers: readonly SweepAnswer[], what: keyof SweepAnswer) =>
     median(answers.map((answer) => answer[what]));
   const peak = Math.max(...sweep.map(({ peakMb }) => peakMb));
-  const name = `${USERS.toLocaleString('en')} users, ${differing.toLocaleString('en')} differ`;
+  const name = `${USERS.toLocaleString('en')} users, ${differing.size.toLocaleString('en')} differ`;
   const rows: BenchRow[] = [
     {
       name: `sweep, ${name}`,
@@ -98,9 +97,9 @@ async function bundleChild(): Promise<void> {
   });
 }
 
-/** Answers how many users a sweep must hint at. */
-function writePages(): number {
-  let differing = 0;
+/** Answers whom a sweep must hint at. */
+function writePages(): ReadonlySet<string> {
+  const differing = new Set<string>();
   let page: object[] = [];
   let pages = 0;
   const deleted: object[] = [];
@@ -112,9 +111,8 @@ function writePages(): number {
     page = [];
   };
   for (let index = 0; index < USERS; index += 1) {
-    const difference = differenceAt(index);
-    if (difference !== undefined) differing += 1;
-    const { listed, listedDeleted } = userAt(index);
+    const { userId, listed, listedDeleted } = userAt(index);
+    if (differenceAt(index) !== undefined) differing.add(userId);
     if (listedDeleted !== undefined) deleted.push(listedDeleted);
     if (listed === undefined) continue;
     if (page.length === PAGE_SIZE) flush(false);
@@ -151,6 +149,23 @@ async function fillLedger(): Promise<void> {
   }
   await database.query('ANALYZE users');
   await database.close();
+}
+
+/** Those whom the sweep hinted at and those whom it left for a later wave, against those who differ. */
+async function assertExactly(differing: ReadonlySet<string>): Promise<void> {
+  const database = openPostgres({ connectionString: cluster.connectionString });
+  const waiting = await database.query<{ user_id: string }>(
+    'SELECT user_id FROM rollout_users WHERE hinted_at IS NULL',
+  );
+  await database.close();
+  const hinted = JSON.parse(readFileSync(join(folder, 'hinted.json'), 'utf8')) as readonly string[];
+  const found = new Set([...hinted, ...waiting.map((row) => row.user_id)]);
+  const needless = [...found].filter((userId) => !differing.has(userId));
+  const left = [...differing].filter((userId) => !found.has(userId));
+  if (needless.length + left.length > 0)
+    throw new Error(
+      `${needless.length} users were hinted at and do not differ; ${left.length} differ and were not.`,
+    );
 }
 
 /** As if none had ever run: whoever was hinted at within the hour would not be hinted at again. */
