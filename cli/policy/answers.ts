@@ -42,6 +42,7 @@ export const whatIfAnswer = z.looseObject({
   guard: z.array(guardForecast),
   forecasts: z.array(forecast),
   notShown: z.number().default(0),
+  notKnown: z.array(z.string()).default([]),
 });
 
 export const testAnswer = z.looseObject({

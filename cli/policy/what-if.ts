@@ -20,7 +20,7 @@ export const policyWhatIf = adminCommand({
     },
   },
   notes: [
-    'Compares the plan of each user under the policy in force with the plan under FILE. Gmail is taken to be as the ledger left it.',
+    'Compares the plan of each user under the policy in force with the plan under FILE. The answer says what that cannot know.',
     'Ends with 3 when the guard would hold departures.',
   ],
   async run(call, admin) {
@@ -105,10 +105,14 @@ export function describeWhatIf(answer: WhatIfAnswer): string {
         ] as const,
     ),
   ]);
-  if (forecasts.length === 0) return `Nobody changes.\n\n${sums}`;
+  const unknown =
+    answer.notKnown.length === 0
+      ? ''
+      : `\n\nNot known:\n${answer.notKnown.map((one) => `- ${one}`).join('\n')}`;
+  if (forecasts.length === 0) return `Nobody changes.\n\n${sums}${unknown}`;
   const more =
     answer.notShown === 0 ? '' : `\n${counted(answer.notShown, 'user')} more, who are in these numbers:`;
-  return `${rows}\n${more}\n${sums}`;
+  return `${rows}\n${more}\n${sums}${unknown}`;
 }
 
 const kinds = (steps: readonly { readonly kind: string }[]): string =>

@@ -88,7 +88,15 @@ export interface WhatIf {
   readonly forecasts: readonly UserForecast[];
   /** So many more change. They are in every number above. */
   readonly notShown: number;
+  /** What a comparison cannot know and a look would, in sentences. */
+  readonly notKnown: readonly string[];
 }
+
+const GMAIL_BY_LEDGER =
+  'Gmail is taken to be as the ledger left it: what was changed there by hand is not seen.';
+const ADDRESSES = 'Addresses that changed hands between two users are not looked up.';
+const DELETED = 'Deleted accounts are compared only where recorded events are asked about (--since).';
+const LIKE_TODAY = 'Everybody is compared as they are today, and not as they were when the event came.';
 
 export interface Drafts {
   /** In force, pinned; undefined when none is. */
@@ -98,7 +106,8 @@ export interface Drafts {
 }
 
 /**
- * Answers for everybody in the directory, or only for those whom an event of the record named since `since`. Users are
+ * Answers for everybody in the directory, or only for those whom an event of the record named since `since`, the deleted among
+ * them. Users are
  * read, compared and counted a page at a time, so that what is held does not grow with the tenant. Throws
  * `request-too-large` when it takes longer than a request may.
  */
@@ -111,23 +120,53 @@ export async function whatIf(deps: WhatIfDeps, { before, draft }: Drafts, since?
   const placesDraft = await readPlaces(deps.directory, draft);
   const now = deps.clock.now();
   const sums = tally(draft);
+  const met = new Set<string>();
   let compared = 0;
   for await (const page of pagesOf(deps.directory.usersUnder('/'), events, () => inTime(compared))) {
     const ledgers = await deps.ledger.readUsers(page.map(({ userId }) => userId));
     for (const [index, user] of page.entries()) {
       const ledger = ledgers[index] ?? UNKNOWN_USER;
-      const seen = { user, ledger, now, issuerStates };
+      const presence: DirectoryPresence = { kind: 'present', user };
+      const seen = { presence, ledger, now, issuerStates };
       const draftView = await view(deps, draft, placesDraft, seen);
       const beforeView =
         before === undefined || placesBefore === undefined
           ? undefined
           : await view(deps, before, placesBefore, seen);
       sums.add(forecast(user, beforeView, draftView, events?.get(user.userId)), ledger.user?.unit);
+      met.add(user.userId);
     }
     compared += page.length;
   }
-  return sums.sum(await deps.ledger.coveredByUnit());
+  const others = [...(events ?? [])].filter(([userId]) => !met.has(userId));
+  let nowhere = 0;
+  for (const [userId, event] of others) {
+    inTime(compared);
+    const presence = await deps.directory.presence(userId);
+    const [ledger = UNKNOWN_USER] = await deps.ledger.readUsers([userId]);
+    if (presence.kind !== 'deleted') {
+      nowhere += 1;
+      continue;
+    }
+    const seen = { presence, ledger, now, issuerStates };
+    const draftView = await view(deps, draft, placesDraft, seen);
+    const beforeView =
+      before === undefined || placesBefore === undefined
+        ? undefined
+        : await view(deps, before, placesBefore, seen);
+    const gone = { ...presence, orgUnitPath: ledger.user?.unit ?? '' };
+    sums.add(forecast(gone, beforeView, draftView, event), ledger.user?.unit);
+    compared += 1;
+  }
+  const notKnown = [
+    ...[GMAIL_BY_LEDGER, ADDRESSES],
+    ...(events === undefined ? [DELETED] : [LIKE_TODAY, ...(nowhere === 0 ? [] : [inNoList(nowhere)])]),
+  ];
+  return { ...sums.sum(await deps.ledger.coveredByUnit()), notKnown };
 }
+
+const inNoList = (users: number): string =>
+  `${users === 1 ? 'One whom an event named is' : `${users} whom an event named are`} in no list of the directory any more, and nothing is said of them.`;
 
 /** In the directory's order; with `events` only those whom one names. */
 async function* pagesOf(
@@ -148,7 +187,7 @@ async function* pagesOf(
 }
 
 interface Seen {
-  readonly user: DirectoryUser;
+  readonly presence: DirectoryPresence;
   readonly ledger: UserLedger;
   readonly now: Date;
   readonly issuerStates: ReadonlyMap<string, IssuerRecord['state']>;
@@ -165,11 +204,13 @@ async function view(
   deps: WhatIfDeps,
   policy: Policy,
   placeOf: Awaited<ReturnType<typeof readPlaces>>,
-  { user, ledger, now, issuerStates }: Seen,
+  { presence, ledger, now, issuerStates }: Seen,
 ): Promise<View> {
-  const place = placeOf(user) ?? (await readPlace(deps.directory, policy, user));
-  const presence: DirectoryPresence = { kind: 'present', user };
-  const facts = factsByLedger(user.userId, now, presence, place, ledger, issuerStates);
+  const user = presence.kind === 'present' ? presence.user : undefined;
+  const userId = presence.kind === 'present' ? presence.user.userId : presence.userId;
+  const place =
+    user === undefined ? undefined : (placeOf(user) ?? (await readPlace(deps.directory, policy, user)));
+  const facts = factsByLedger(userId, now, presence, place, ledger, issuerStates);
   const standing = standingOf(facts, policy);
   const plan = planFor(facts, policy);
   const at = graceEnd(standing);
@@ -181,7 +222,7 @@ async function view(
 }
 
 const graceEnd = (standing: Standing): Date | undefined =>
-  standing.kind === 'outside' || standing.kind === 'suspended'
+  standing.kind === 'outside' || standing.kind === 'suspended' || standing.kind === 'deleted'
     ? new Date(standing.since.getTime() + standing.graceMs)
     : undefined;
 
@@ -193,7 +234,7 @@ const marks = (standing: Standing) =>
       : {};
 
 function forecast(
-  user: DirectoryUser,
+  user: Pick<DirectoryUser, 'userId' | 'primaryEmail' | 'orgUnitPath'>,
   before: View | undefined,
   draft: View,
   event: RecordedEvent | undefined,

@@ -20,6 +20,7 @@ import {
   START,
   type World,
 } from '../support/fakes/world.ts';
+import { DEPARTURES, policyOf, policyRule } from '../support/policy.ts';
 import { sealwright, TOKEN } from './sealwright.ts';
 
 const rule = (name: string, scope: string, more = '') =>
@@ -158,6 +159,32 @@ describe('sealwright policy what-if', () => {
       users: 1,
       forecasts: [{ userId: '1', event: { source: 'audit', event: 'SUSPEND_USER' } }],
     });
+  });
+
+  it('on recorded events answers for the deleted too, and says what it cannot know', async () => {
+    world.clock.advance(3_600_000);
+    const since = world.clock.now().toISOString();
+    const text = policyText(rule('staff', 'orgUnit: /Staff', '    grace: { deleted: 2d }\n'));
+    world.directory.remove('2');
+    const graceful = policyOf([policyRule({ grace: { ...DEPARTURES.grace, deleteMs: 3_600_000 } })]);
+    const event = { source: 'audit', eventId: 'insert-2', event: 'DELETE_USER' } as const;
+    await reconcile({ ...world.deps, policy: graceful }, '2', event);
+    const { document } = await json('policy', 'what-if', fileWith(text), '--since', since);
+    expect(document).toMatchObject({
+      users: 1,
+      later: { 'revoke-leaf': 1 },
+      forecasts: [{ userId: '2', user: 'user-2@acme.example', event: { event: 'DELETE_USER' } }],
+    });
+    expect(document['notKnown']).toEqual([
+      expect.stringContaining('Gmail is taken to be as the ledger left it'),
+      expect.stringContaining('Addresses that changed hands'),
+      expect.stringContaining('as they are today'),
+    ]);
+    world.directory.forget('2');
+    const { stdout } = await ask('policy', 'what-if', fileWith(text), '--since', since);
+    expect(stdout).toContain(
+      '- One whom an event named is in no list of the directory any more, and nothing is said of them.',
+    );
   });
 
   it('says what a rule that only observes would do, and counts none of it', async () => {
