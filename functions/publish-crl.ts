@@ -22,7 +22,7 @@ import { parseMessageJson, parsePushEnvelope } from './wire/push-envelope.ts';
 
 export interface PublishCrlFunctionDeps
   extends PublishCrlDeps,
-    Pick<HealthDeps, 'signingKeys' | 'secretState'> {
+    Pick<HealthDeps, 'signingKeys' | 'secretState' | 'secrets'> {
   /** Absent where no OCSP answers are signed. */
   readonly ocsp?: PublishOcspDeps;
   /** Absent where the audit trail gets no checkpoints. */

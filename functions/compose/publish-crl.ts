@@ -17,7 +17,8 @@ export async function composePublishCrl(settings: Settings, given: Given): Promi
   const signing = signingOf(settings, base);
   const ocspKeySecret = settings.SEALWRIGHT_OCSP_KEY_SECRET;
   const auditKeySecret = settings.SEALWRIGHT_AUDIT_KEY_SECRET;
-  const making = { ...base, ledger, signing, secrets: secretManager(base), random: randomBytes };
+  const secrets = secretManager(base);
+  const making = { ...base, ledger, signing, secrets, random: randomBytes };
   const { publicKey } = cloudKmsSigningKeys(base);
   const proxyUrl = settings.SEALWRIGHT_PUBLIC_HTTP_PROXY;
   return {
@@ -27,6 +28,7 @@ export async function composePublishCrl(settings: Settings, given: Given): Promi
     signing,
     bucket: bucketOf(settings, base),
     signingKeys: { publicKey },
+    secrets,
     secretState: secretVersionState(base),
     readiness: { ...base, ledger, publicWeb: publicWeb(proxyUrl === undefined ? {} : { proxyUrl }) },
     ...(ocspKeySecret === undefined ? {} : { ocsp: { ...making, ocspKeySecret } }),

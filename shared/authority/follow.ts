@@ -5,7 +5,7 @@
  * repeated after a failure. A key that was imported is not stored twice then; one that was made here, and whose command died
  * between storing it and recording it, stays behind as a version that nothing names, and another is made.
  */
-import { custodyOf } from '../domain/key-version.ts';
+import { secretOf } from '../domain/key-version.ts';
 import type { IssuerRecord } from '../domain/records.ts';
 import { invalidInput, permanent } from '../errors.ts';
 import { makeIssuing } from '../pki/authority.ts';
@@ -87,12 +87,6 @@ async function recordedThenStored(
   await deps.bus.requestCrl(foreseen.issuerId);
   return { ...foreseen, keyVersion };
 }
-
-/** Undefined for a key in Cloud KMS. */
-const secretOf = (keyVersion: string): string | undefined =>
-  custodyOf(keyVersion) === 'secret-manager'
-    ? keyVersion.slice(0, keyVersion.lastIndexOf('/versions/'))
-    : undefined;
 
 /** A key that was made here and that nobody else has: stored before a row names it, since without it the row would be of nothing. */
 async function storedThenRecorded(

@@ -3,13 +3,14 @@
  * It looks at what the ledger says, at the public bucket, and, where the caller may, at the keys themselves. It changes
  * nothing.
  */
-import { custodyOf } from '../domain/key-version.ts';
+import { custodyOf, secretOf } from '../domain/key-version.ts';
 import type { IssuerRecord } from '../domain/records.ts';
 import { isSealwrightError } from '../errors.ts';
 import { readIssuer } from '../pki/certificate.ts';
 import { readCrl, verifyCrl } from '../pki/crl-reader.ts';
 import { sameBytes } from '../pki/der-reader.ts';
 import { readPublicKey } from '../pki/public-key.ts';
+import type { Secrets, SecretVersion } from '../ports/secrets.ts';
 import type { SigningKeys } from '../ports/signing-keys.ts';
 import type { AuthorityDeps } from './deps.ts';
 import { clockIsBehind } from './issuing-key-checks.ts';
@@ -38,6 +39,7 @@ export type HealthId =
   | 'address-failing'
   | 'key-unusable'
   | 'key-of-another-issuer'
+  | 'key-unnamed'
   | 'request-open'
   | 'clock-behind';
 
@@ -57,6 +59,8 @@ export interface HealthDeps extends Pick<AuthorityDeps, 'clock' | 'ledger' | 'bu
   readonly signingKeys?: Pick<SigningKeys, 'publicKey'>;
   /** Whether a secret version is enabled, without reading it; undefined where the caller may not know. */
   readonly secretState?: (version: string) => Promise<string | undefined>;
+  /** Which versions a secret has, without reading them. Given where the caller may list them. */
+  readonly secrets?: Pick<Secrets, 'listVersions'>;
 }
 
 const DAY_MS = 86_400_000;
@@ -83,7 +87,7 @@ export async function authorityHealth(deps: HealthDeps): Promise<readonly Health
       ...(await addressFindings(deps, issuer)),
     );
   }
-  findings.push(...(await rootFindings(deps, living)));
+  findings.push(...(await unnamedKeys(deps, issuers)), ...(await rootFindings(deps, living)));
   const rank: Readonly<Record<HealthSeverity, number>> = { error: 0, warning: 1, info: 2 };
   return findings.toSorted((left, right) => rank[left.severity] - rank[right.severity]);
 }
@@ -252,6 +256,46 @@ async function keyFindings(deps: HealthDeps, issuer: IssuerRecord): Promise<Heal
   } catch (error) {
     if (!isSealwrightError(error)) throw error;
     return [unusable(error.message)];
+  }
+}
+
+/**
+ * Enabled versions of the issuing keys' secrets that no issuer, not even a retired one, and no open request names: a command died
+ * between storing a key and recording it.
+ */
+async function unnamedKeys(
+  { ledger, secrets }: HealthDeps,
+  issuers: readonly IssuerRecord[],
+): Promise<HealthFinding[]> {
+  if (secrets === undefined) return [];
+  const requests = await ledger.openIssuerRequests();
+  const named = new Set([...issuers, ...requests].map(({ keyVersion }) => keyVersion));
+  const holders = new Set([...named].flatMap((keyVersion) => secretOf(keyVersion) ?? []));
+  const findings: HealthFinding[] = [];
+  for (const secret of holders) {
+    for (const { name, state } of await listedVersions(secrets, secret)) {
+      if (state !== 'ENABLED' || named.has(name)) continue;
+      findings.push({
+        id: 'key-unnamed',
+        severity: 'warning',
+        sentence: `The secret version ${name} holds a key that no issuer and no open request names.`,
+        fix: 'Unless a command about the CA is just running, one died before it had recorded the key: nothing is signed with it; destroy the version.',
+      });
+    }
+  }
+  return findings;
+}
+
+/** None where the caller may not list them. */
+async function listedVersions(
+  secrets: Pick<Secrets, 'listVersions'>,
+  secret: string,
+): Promise<readonly SecretVersion[]> {
+  try {
+    return await secrets.listVersions(secret);
+  } catch (error) {
+    if (isSealwrightError(error) && error.details?.['httpStatus'] === 403) return [];
+    throw error;
   }
 }
 

@@ -13,3 +13,9 @@ export const KMS_KEY_VERSION =
 
 export const custodyOf = (keyVersion: string): KeyCustody =>
   keyVersion.includes('/cryptoKeyVersions/') ? 'cloud-kms' : 'secret-manager';
+
+/** `projects/P/secrets/S` of a key that is in Secret Manager; undefined for one in Cloud KMS. */
+export const secretOf = (keyVersion: string): string | undefined =>
+  custodyOf(keyVersion) === 'secret-manager'
+    ? keyVersion.slice(0, keyVersion.lastIndexOf('/versions/'))
+    : undefined;

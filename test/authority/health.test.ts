@@ -7,6 +7,7 @@ import { type SetUpResult, setUpAuthority } from '../../shared/authority/set-up.
 import { signCrlIntent } from '../../shared/authority/sign.ts';
 import { upkeep } from '../../shared/authority/upkeep.ts';
 import type { IssuerRecord } from '../../shared/domain/records.ts';
+import { permanent } from '../../shared/errors.ts';
 import { readIssuer } from '../../shared/pki/certificate.ts';
 import { readCrl } from '../../shared/pki/crl-reader.ts';
 import { EXAMPLE_POLICY_OID } from '../../shared/pki/oids.ts';
@@ -242,6 +243,27 @@ describe('the health of a CA', () => {
       'error key-of-another-issuer',
     ]);
     expect(await ids(kms(readIssuer(made.issuer.certificateDer).certificate.spkiDer))).toEqual([]);
+  });
+
+  it('says which key in Secret Manager no issuer and no open request names, destroyed ones aside', async () => {
+    expect(await ids({ secrets })).toEqual([]);
+    const { keyVersion } = made.issuer;
+    const secret = keyVersion.slice(0, keyVersion.lastIndexOf('/versions/'));
+    const lost = await secrets.add(secret, Buffer.from('stored by a command that died'));
+    secrets.destroy(await secrets.add(secret, Buffer.from('another')));
+    const asked = await secrets.add(secret, Buffer.from('of a request'));
+    await ledger.recordIssuerRequest({
+      ...{ spkiSha256Hex: 'a'.repeat(64), keyVersion: asked, csrDer: Buffer.from('request') },
+    });
+    expect(await ids({ secrets })).toEqual(['warning key-unnamed', 'info request-open']);
+    const found = await authorityHealth({ ...deps, secrets });
+    expect(found.find(({ id }) => id === 'key-unnamed')?.sentence).toContain(`${lost} holds a key`);
+    expect(await ids()).toEqual(['info request-open']);
+    const listVersions = () =>
+      Promise.reject(permanent('secrets-unavailable', 'Not you.', { details: { httpStatus: 403 } }));
+    expect(await ids({ secrets: { listVersions } }), 'where the caller may not list them').toEqual([
+      'info request-open',
+    ]);
   });
 
   it('says of an issuer that is retiring how many of its certificates have not ended', async () => {

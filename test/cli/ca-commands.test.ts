@@ -133,8 +133,10 @@ const file = (name: string, content: string | Uint8Array): string => {
   return path;
 };
 const states = async () => (await ledger.issuers()).map(({ state }) => state);
+/** Findings of every CA here: its keys are short, and the tests before it left theirs in the one Secret Manager. */
+const OF_ALL = ['issuer-key-small', 'key-unnamed'];
 const issueIds = ({ document }: { document: { findings: { id: string; severity: string }[] } }) =>
-  document.findings.filter(({ id }) => id !== 'issuer-key-small').map(({ id }) => id);
+  document.findings.filter(({ id }) => !OF_ALL.includes(id)).map(({ id }) => id);
 
 const kmsKey = (key: string) =>
   company.kms.ensureKey({
@@ -457,6 +459,24 @@ describe('sealwright ca health', () => {
     expect(await findingsOnSchedule()).toEqual(['key-unusable']);
   });
 
+  it('names a key that no issuer names', async () => {
+    await init();
+    const [issuer] = await ledger.issuers();
+    const secret = issuer?.keyVersion.split('/versions/')[0];
+    const response = await fetch(`${company.endpoints.rootUrl}v1/${secret}:addVersion`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${await company.own().accessToken()}` },
+      body: JSON.stringify({
+        payload: { data: Buffer.from('stored by a command that died').toString('base64') },
+      }),
+    });
+    const { name } = (await response.json()) as { name: string };
+    const { stdout } = await run('ca', 'health');
+    expect(stdout).toContain('key-unnamed: The secret version ');
+    expect(stdout).toContain(`/versions/${name.split('/').at(-1)} holds a key that no issuer`);
+    expect(await findingsOnSchedule({}, ['issuer-key-small'])).toContain('key-unnamed');
+  });
+
   it('is told by publish-crl on its schedule too, of a key in Cloud KMS as well', async () => {
     await init('--kms-key', await kmsKey('scheduled'));
     expect(await findingsOnSchedule()).toEqual([]);
@@ -467,8 +487,11 @@ describe('sealwright ca health', () => {
     ]);
   });
 
-  /** Ids of what the function, composed as it is deployed, writes into the log; short keys of tests aside. */
-  async function findingsOnSchedule(changes: Partial<Ledger> = {}): Promise<unknown[]> {
+  /** Ids of what the function, composed as it is deployed, writes into the log, some aside. */
+  async function findingsOnSchedule(
+    changes: Partial<Ledger> = {},
+    without: readonly unknown[] = OF_ALL,
+  ): Promise<unknown[]> {
     const settings = parseSettings({
       ...environment,
       SEALWRIGHT_AUDIENCE: 'https://publish-crl.acme.example',
@@ -479,7 +502,7 @@ describe('sealwright ca health', () => {
     const log = keptLog();
     await upkeep({ ...deployed, clock: company.clock, log });
     const ids = log.of('ca-finding').map(({ fields }) => fields['id']);
-    return ids.filter((id) => id !== 'issuer-key-small');
+    return ids.filter((id) => !without.includes(id));
   }
 
   it('needs its settings and names them', async () => {
