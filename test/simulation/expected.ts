@@ -156,12 +156,12 @@ const isReplacedInstead = (sight: Sight, userId: string, { kind, target }: Depar
       details?.['serialHex'] === target &&
       details['departure'] === false,
   );
+  const ended = trail
+    .slice(0, Math.max(0, taken))
+    .findIndex(({ step, outcome }) => step === 'guard' && outcome === 'ignored');
+  // At once, or after the overlap with a successor that was there before.
   return (
-    kind === 'revoke-leaf' &&
-    trail
-      .slice(0, Math.max(0, taken))
-      .some(({ step, outcome }) => step === 'guard' && outcome === 'ignored') &&
-    trail.slice(taken).some(({ step }) => step === 'issue-leaf')
+    kind === 'revoke-leaf' && ended !== -1 && trail.slice(ended).some(({ step }) => step === 'issue-leaf')
   );
 };
 

@@ -273,6 +273,34 @@ describe('the checkers find', () => {
     took('revoke-leaf')();
   });
 
+  test.each([
+    ['at once', ['guard', 'revoke-leaf', 'issue-leaf'], true],
+    ['and revoked after an overlap', ['guard', 'issue-leaf', 'revoke-leaf'], true],
+    ['before the departure ended', ['issue-leaf', 'guard', 'revoke-leaf'], false],
+    ['while the departure still stood', ['issue-leaf', 'revoke-leaf', 'guard'], false],
+  ] as const)(
+    'a kept certificate that is revoked, unless it was replaced since (%s)',
+    async (_when, told, isKept) => {
+      const { serialHex } = leafOf(BEN);
+      const steps = [{ kind: 'revoke-leaf', target: serialHex }] as const;
+      const departure = { setId: 1n, userId: BEN, primaryEmail: '', steps, heldAt: world.clock.now() };
+      const dismissal = dismissalOf(sight, { ...departure, state: 'dismissed' });
+      // What joining wrote is of no account here.
+      rows().audit.length = 0;
+      for (const step of told)
+        await world.ledger.audit({
+          ...{ userId: BEN, cause: CAUSE, step, reason: 'As told.' },
+          ...(step === 'guard'
+            ? { outcome: 'ignored' }
+            : { outcome: 'done', details: { serialHex, departure: false } }),
+        });
+      await revoke(BEN);
+      const kept = () => assertKept(sight, dismissal);
+      if (isKept) kept();
+      else expect(kept).toThrow('revoke-leaf took');
+    },
+  );
+
   test('whoever waits for an address of somebody who is kept, unless they say so', () => {
     const [address] = leafOf(BEN).addresses;
     rows().departures.push({
