@@ -6,6 +6,7 @@
 import { readPlaces } from '../../activation/places.ts';
 import type { DirectoryUser } from '../../domain/directory-user.ts';
 import type { PolicyRule } from '../../domain/policy.ts';
+import { isPinned } from '../../domain/policy-pins.ts';
 import { isSealwrightError } from '../../errors.ts';
 import { ruleCovering, scopeName } from '../../plan/scope.ts';
 import type { SweepRecord } from '../../ports/ledger/sweeps.ts';
@@ -56,8 +57,12 @@ async function emptyRules(tick: Tick): Promise<readonly PolicyRule[]> {
   const { directory, policy } = tick.deps;
   const placeOf = await readPlaces(directory, policy);
   const paths = new Map((await directory.orgUnits()).map(({ orgUnitId, path }) => [orgUnitId, path]));
-  const covers = (rule: PolicyRule, user: DirectoryUser) =>
-    ruleCovering(policy, user, placeOf(user))?.name === rule.name;
+  const covers = (rule: PolicyRule, user: DirectoryUser) => {
+    const place = placeOf(user);
+    // Their unit came after the tree was read: whoever may be covered makes no rule an empty one.
+    if (place === undefined && isPinned(policy)) return true;
+    return ruleCovering(policy, user, place)?.name === rule.name;
+  };
   const empty: PolicyRule[] = [];
   for (const rule of policy.rules) {
     const { scope } = rule;

@@ -64,6 +64,20 @@ describe('the first whole sweep under a policy', () => {
     expect(told()).toEqual(['other', 'another']);
   });
 
+  it('names no rule whose people are in a unit that came after the tree was read', async () => {
+    const { directory } = company.deps;
+    const staff = unit('staff', '/Staff', {
+      scope: { kind: 'org-unit', path: '/Staff', orgUnitId: 'id:staff' },
+    });
+    const tree = [
+      { orgUnitId: 'id:root', path: '/' },
+      { orgUnitId: 'id:staff', path: '/Staff', parentId: 'id:root' },
+    ];
+    await company.sweep({ ...under('a', staff), directory: { ...directory, orgUnits: async () => tree } });
+    expect((await company.ledger.sweepOverview()).lastWhole).toBeDefined();
+    expect(told()).toEqual([]);
+  });
+
   it('is whole also when the directory does not say who is in a rule, and says that', async () => {
     const { directory } = company.deps;
     const group = policyRule({
