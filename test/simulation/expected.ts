@@ -165,9 +165,16 @@ const isReplacedInstead = (sight: Sight, userId: string, { kind, target }: Depar
   );
 };
 
-/** What an admin decided not to take is there still, unless the certificate was replaced. */
+/** A key that an admin reported as compromised is revoked whatever else was decided, and that is no departure. */
+const isCompromised = (sight: Sight, { kind, target }: DepartureStep): boolean =>
+  kind === 'revoke-leaf' && sight.rows().revocations.get(target)?.reason === 'keyCompromise';
+
+/** What an admin decided not to take is there still, unless the certificate was replaced or its key reported as compromised. */
 export function assertKept(sight: Sight, { userId, there }: Dismissal): void {
-  const gone = there.find((step) => !isThere(sight, userId, step) && !isReplacedInstead(sight, userId, step));
+  const gone = there.find(
+    (step) =>
+      !isThere(sight, userId, step) && !isReplacedInstead(sight, userId, step) && !isCompromised(sight, step),
+  );
   if (gone !== undefined)
     throw new Violated(`The departure of ${userId} was dismissed, and ${gone.kind} took ${gone.target}.`);
 }

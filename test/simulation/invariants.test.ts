@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Policy } from '../../shared/domain/policy.ts';
 import { madeOffline } from '../../shared/domain/recorded.ts';
+import type { RevocationReason } from '../../shared/domain/revocation-reason.ts';
 import { buildCrl } from '../../shared/pki/crl.ts';
 import { issueCrl } from '../../shared/pki/issue.ts';
 import { look } from '../reconcile/outcome.ts';
@@ -79,9 +80,9 @@ const ending = (): Ending => ({
 });
 const agrees = () => assertGmailAgrees(sight, ANA, nowMs());
 
-async function revoke(userId: string): Promise<void> {
+async function revoke(userId: string, reason: RevocationReason = 'superseded'): Promise<void> {
   const lease = (await world.ledger.acquireLease(`user:${userId}`, 60_000)) ?? expect.unreachable();
-  await world.ledger.recordRevocation(lease, { serialHex: leafOf(userId).serialHex, reason: 'superseded' });
+  await world.ledger.recordRevocation(lease, { serialHex: leafOf(userId).serialHex, reason });
 }
 
 /** As somebody with the bucket's key and the CA's could. */
@@ -300,6 +301,14 @@ describe('the checkers find', () => {
       else expect(kept).toThrow('revoke-leaf took');
     },
   );
+
+  test('no kept certificate whose key was reported as compromised, which is revoked whatever was decided', async () => {
+    const steps = [{ kind: 'revoke-leaf', target: leafOf(BEN).serialHex }] as const;
+    const departure = { setId: 1n, userId: BEN, primaryEmail: '', steps, heldAt: world.clock.now() };
+    const dismissal = dismissalOf(sight, { ...departure, state: 'dismissed' });
+    await revoke(BEN, 'keyCompromise');
+    assertKept(sight, dismissal);
+  });
 
   test('whoever waits for an address of somebody who is kept, unless they say so', () => {
     const [address] = leafOf(BEN).addresses;
