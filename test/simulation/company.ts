@@ -130,9 +130,11 @@ const HAPPENINGS: Readonly<Record<string, Happening>> = {
   'is deleted': ({ world }, userId) => {
     world.directory.remove(userId);
   },
-  'is undeleted': (company, userId) => {
-    const { directory } = company.world;
-    if (!isLiving(company, userId) && directory.wasDeleted(userId)) directory.put({ userId });
+  /** Not while somebody else has the address: no directory has two people at one. */
+  'is undeleted': async ({ world: { directory } }, userId) => {
+    const presence = await directory.presence(userId);
+    if (presence.kind === 'deleted' && directory.owner(presence.primaryEmail) === undefined)
+      directory.put({ userId });
   },
   'vanishes from every list': ({ world, random }, userId) => {
     if (random.percent(30)) world.directory.forget(userId);

@@ -14,7 +14,6 @@ export interface FakeDirectory extends Directory, Saved {
   /** Takes a user from every list. */
   forget(userId: string): void;
   living(userId: string): DirectoryUser | undefined;
-  wasDeleted(userId: string): boolean;
   /** Whoever has this primary address now. */
   owner(primaryEmail: string): DirectoryUser | undefined;
   /** Group ids to the user ids in them; a test fills it. */
@@ -80,7 +79,6 @@ export function fakeDirectory(clock: ManualClock): FakeDirectory {
       users.now.deleted.delete(userId);
     },
     living: (userId) => users.now.living.get(userId),
-    wasDeleted: (userId) => users.now.deleted.has(userId),
     owner: (primaryEmail) =>
       [...users.now.living.values()].find((user) => user.primaryEmail === primaryEmail),
     async presence(userId) {
