@@ -42,9 +42,9 @@ export async function reconcile(deps: ReconcileDeps, userId: string, cause: Caus
   const lease = await deps.ledger.acquireLease(`user:${userId}`, deps.leaseMs, cause);
   if (lease === undefined) return { kind: 'busy' };
   using heartbeat = beat(deps, lease);
+  let whose = cause;
   try {
     if (lease.takenOver === true) await tellInterrupted(deps, userId, cause);
-    let whose = cause;
     for (;;) {
       const outcome = await look(deps, lease, userId, whose);
       heartbeat.check();
@@ -53,7 +53,7 @@ export async function reconcile(deps: ReconcileDeps, userId: string, cause: Caus
       whose = released.again ?? cause;
     }
   } catch (error) {
-    await giveBack(deps, lease, { userId, cause }, error);
+    await giveBack(deps, lease, { userId, cause, whose }, error);
     throw error;
   }
 }
@@ -70,34 +70,44 @@ async function tellInterrupted(deps: ReconcileDeps, userId: string, cause: Cause
 }
 
 /**
- * After a failure the event is delivered again, which is one more look too: a request for one is answered by that. What that look
- * does has the first event for its cause, so the trail says who asked meanwhile. A line that a step could not write is owed before
- * the lease is given back: where that cannot be written either, whoever takes the lease over says so.
+ * After a failure the first event is delivered again, which is one more look too: a request for one is answered by that. What that
+ * look does has the first event for its cause, so the trail says who asked: whoever the look that failed was for, and who asked
+ * meanwhile. What the trail is owed it gets before the lease is given back: where that cannot be written either, whoever takes the
+ * lease over says that something may be missing.
  */
 async function giveBack(
   deps: ReconcileDeps,
   lease: Lease,
-  { userId, cause: own }: { readonly userId: string; readonly cause: Cause },
+  { userId, cause, whose }: { readonly userId: string; readonly cause: Cause; readonly whose: Cause },
   failure: unknown,
 ): Promise<void> {
-  if (isSealwrightError(failure) && failure.code === 'lease-lost') return;
   try {
     const lost = lineLost(failure);
     if (lost !== undefined) {
       const reason = `The ledger did not take the line of ${lost} once it was done: it may have no line of its own.`;
-      await deps.ledger.audit({ userId, cause: own, step: 'look-interrupted', reason, outcome: 'failed' });
+      await deps.ledger.audit({ userId, cause: whose, step: 'look-interrupted', reason, outcome: 'failed' });
     }
-    const released = await deps.ledger.releaseLease(lease);
-    if (released === 'released') return;
-    await deps.ledger.releaseLease(lease);
-    const { again: cause } = released;
-    if (cause === undefined || (await deps.ledger.readUser(userId)).user === undefined) return;
-    const reason = 'Asked for a look while another one failed: the retry of that one answers both.';
-    await deps.ledger.audit({ userId, cause, step: 'look-put-off', reason, outcome: 'ignored' });
+    for (let asked: Cause | undefined = whose; ; ) {
+      if (asked !== undefined && !isSameEvent(asked, cause)) await tellPutOff(deps, userId, asked);
+      if (isSealwrightError(failure) && failure.code === 'lease-lost') return;
+      const released = await deps.ledger.releaseLease(lease);
+      if (released === 'released') return;
+      asked = released.again;
+    }
   } catch (error) {
     // The lease runs out by itself; what went wrong first is what the caller must hear.
     deps.log.warning('lease-not-released', { subject: lease.subject, message: String(error) });
   }
+}
+
+const isSameEvent = (one: Cause, other: Cause): boolean =>
+  one.source === other.source && one.eventId === other.eventId;
+
+async function tellPutOff(deps: ReconcileDeps, userId: string, cause: Cause): Promise<void> {
+  if ((await deps.ledger.readUser(userId)).user === undefined) return;
+  const reason =
+    'The look that this asked for failed, or another one did meanwhile: the retry of that answers this too.';
+  await deps.ledger.audit({ userId, cause, step: 'look-put-off', reason, outcome: 'ignored' });
 }
 
 /** The step that is done and may have no line. */

@@ -3,7 +3,7 @@ import { isSealwrightError, retryable } from '../../shared/errors.ts';
 import type { Lease } from '../../shared/ports/ledger.ts';
 import { reconcile } from '../../shared/reconcile/run.ts';
 import { changesSomething } from '../crash/effects.ts';
-import { type PortCall, surround } from '../support/fakes/calls.ts';
+import { type Around, type PortCall, surround } from '../support/fakes/calls.ts';
 import { CAUSE, createWorld, type Materials, makeMaterials, type World } from '../support/fakes/world.ts';
 import { look, named, PASSING } from './outcome.ts';
 import { shapeOf } from './shape.ts';
@@ -88,6 +88,76 @@ describe('a user whom somebody else works on', () => {
     const trail = await world.ledger.auditTrail({ userId: USER_ID, limit: 100 });
     expect(trail.at(-1)).toMatchObject({ cause: left, step: 'look-put-off', outcome: 'ignored' });
     expect(await world.ledger.acquireLease(SUBJECT, 1_000)).toBeDefined();
+  });
+
+  describe('and whose further look fails', () => {
+    const renamed = { source: 'audit', eventId: 'entry-7', event: 'RENAME_USER' } as const;
+    /** The first look converges and is asked for another meanwhile; the further one meets `fail`. */
+    const askedThen = (fail: Around) => {
+      let isAsked = false;
+      return world.surrounded(async (call, perform) => {
+        if (isAsked) return await fail(call, perform);
+        const answer = await perform();
+        if (call.method === 'recordState') {
+          isAsked = true;
+          world.directory.put({ userId: USER_ID, primaryEmail: NEW_ADDRESS });
+          await reconcile(world.deps, USER_ID, renamed);
+        }
+        return answer;
+      });
+    };
+    const toldOf = async (told: string) =>
+      (await world.ledger.auditTrail({ userId: USER_ID, limit: 100 }))
+        .filter(({ step }) => step === told)
+        .map(({ cause }) => cause);
+    const away = PASSING['directory'] ?? expect.unreachable();
+
+    beforeEach(() => JOIN.prepare(world));
+
+    test('is told of in the trail with whoever asked for it, and with who asked during it', async () => {
+      const left = { source: 'audit', eventId: 'entry-8', event: 'DELETE_USER' } as const;
+      const deps = askedThen(async (call, perform) => {
+        if (call.method !== 'presence') return await perform();
+        await reconcile(world.deps, USER_ID, left);
+        throw away;
+      });
+      await expect(look(deps)).rejects.toThrow(away);
+      expect(await toldOf('look-put-off')).toEqual([renamed, left]);
+      expect(await world.ledger.acquireLease(SUBJECT, 1_000)).toBeDefined();
+    });
+
+    test('is told of also where it failed because the lease was lost', async () => {
+      const deps = askedThen(async (call, perform) => {
+        if (call.method === 'presence') await world.expireLeases();
+        return await perform();
+      });
+      await expect(look(deps)).rejects.toMatchObject({ code: 'lease-lost' });
+      expect(await toldOf('look-put-off')).toEqual([renamed]);
+    });
+
+    test('is not told of where the very event that comes again had asked for it', async () => {
+      let isAsked = false;
+      const deps = world.surrounded(async (call, perform) => {
+        if (isAsked && call.method === 'presence') throw away;
+        const answer = await perform();
+        if (call.method === 'recordState' && !isAsked) isAsked = (await look(world.deps)).kind === 'busy';
+        return answer;
+      });
+      await expect(look(deps)).rejects.toThrow(away);
+      expect(await toldOf('look-put-off')).toEqual([]);
+    });
+
+    test('has its lost line told of with whoever asked for it', async () => {
+      let isRefused = false;
+      const deps = askedThen(async (call, perform) => {
+        const isLine = call.method === 'audit' && (call.args[0] as { step: string }).step === 'set-identity';
+        if (!isLine || isRefused) return await perform();
+        isRefused = true;
+        throw PASSING['ledger'] ?? expect.unreachable();
+      });
+      await expect(look(deps)).rejects.toMatchObject({ code: 'ledger-unavailable' });
+      expect(await toldOf('look-interrupted')).toEqual([renamed]);
+    });
   });
 
   test('changes meanwhile and ends as they are now', async () => {
