@@ -107,7 +107,6 @@ if (mode === 'parse') {
         if (Number(pageToken) % PAGES_A_TURN === 0) await setImmediate();
         return readPage(readBytes('living', `${pageToken}.json`));
       },
-      presence: async (userId) => ({ kind: 'absent', userId }),
       deletedPage: async () => toDeletedPage(parse(read('deleted.json'))),
       orgUnits: async () => [],
       group: async () => undefined,

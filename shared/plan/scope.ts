@@ -83,7 +83,10 @@ export const scopeName = ({ scope }: PolicyRule): string =>
   scope.kind === 'org-unit' ? `org unit ${scope.path}` : `group ${scope.address}`;
 
 /** The rule's own unit or group when the directory has it no more. */
-export function vanishedScope(rule: PolicyRule, place: Place | undefined): string | undefined {
+export function vanishedScope(
+  rule: PolicyRule,
+  place: Pick<Place, 'vanishedIds'> | undefined,
+): string | undefined {
   const pin = rule.scope.kind === 'org-unit' ? rule.scope.orgUnitId : rule.scope.groupId;
   if (pin === undefined || place?.vanishedIds.has(pin) !== true) return undefined;
   return `${scopeName(rule)} (${pin})`;

@@ -201,13 +201,25 @@ export const trailContract = (open: () => Promise<Database>): void => {
       const sweepId = begun?.sweepId ?? expect.unreachable();
       expect(begun).toMatchObject({ state: 'running', passes: 1, phase: 'living', cause });
       const seen = Uint8Array.from({ length: 12 }, (_, index) => 255 - index);
-      await ledger.recordSweepProgress(lease, sweepId, { ...progress, pageToken: 'p2', seen });
+      await ledger.recordSweepProgress(lease, sweepId, {
+        ...progress,
+        covering: ['staff'],
+        pageToken: 'p2',
+        seen,
+      });
       expect(await ledger.recordSweepFailure(lease, sweepId, 'It answered 503.')).toBe(1);
-      expect(await ledger.takeUpSweep(lease)).toMatchObject({ ...progress, pageToken: 'p2', failures: 1 });
+      expect(begun?.covering).toEqual([]);
+      expect(await ledger.takeUpSweep(lease)).toMatchObject({
+        ...{ ...progress, covering: ['staff'], pageToken: 'p2', failures: 1 },
+      });
       const pieces: Uint8Array[] = [];
       for await (const piece of ledger.seenBySweep(sweepId)) pieces.push(piece);
       expect(pieces).toEqual([seen]);
-      expect(await ledger.beginPass(lease, sweepId)).toMatchObject({ passes: 2, pages: 0, living: 0 });
+      expect(await ledger.beginPass(lease, sweepId)).toMatchObject({
+        ...{ passes: 2, pages: 0, living: 0, covering: [] },
+      });
+      await ledger.recordSweepProgress(lease, sweepId, { ...progress, seen: new Uint8Array(0) });
+      expect((await ledger.takeUpSweep(lease))?.covering).toBeUndefined();
       for await (const piece of ledger.seenBySweep(sweepId)) expect.unreachable(String(piece));
       expect(
         await ledger.endSweep(lease, sweepId, {
@@ -216,6 +228,18 @@ export const trailContract = (open: () => Promise<Database>): void => {
         }),
       ).toMatchObject({ state: 'whole', missing: 0, endedAt: START, pages: 9, living: 4_100, differing: 2 });
       expect(await ledger.sweepOverview()).toMatchObject({ waiting: [], lastWhole: { sweepId } });
+    });
+
+    it('says of the policy that is followed, and of no other, that its rules were judged', async () => {
+      const lease = await take();
+      const areJudged = async () => (await ledger.policyFollowing()).followed?.areRulesJudged;
+      await ledger.recordPolicyFollowed(lease, 'a');
+      await ledger.recordRulesJudged(lease, 'before');
+      expect(await areJudged()).toBe(false);
+      await ledger.recordRulesJudged(lease, 'a');
+      expect(await areJudged()).toBe(true);
+      await ledger.recordPolicyFollowed(lease, 'b');
+      expect(await areJudged()).toBe(false);
     });
 
     it('writes only under its lease', async () => {

@@ -101,6 +101,7 @@ async function letOut(ledger: Ledger, lease: Lease): Promise<void> {
   await ledger.policyFollowing();
   await ledger.recordPolicyNoticed(lease, 'activation-1');
   await ledger.recordPolicyFollowed(lease, 'activation-1');
+  await ledger.recordRulesJudged(lease, 'activation-1');
   const outdated = { rules: [{ name: 'staff', digest: 'd' }], activation: 'activation-1', limit: 5 };
   for (const withUnknown of [true, false])
     await ledger.queueOutdated(lease, { ...outdated, withUnknown, exceptHintedSince: NOW });

@@ -12,6 +12,7 @@ interface FollowingRow {
   readonly followed_at: Date;
   readonly noticed: string | null;
   readonly noticed_at: Date | null;
+  readonly rules_judged: boolean;
 }
 
 export const policyFollowing = (database: Database, clock: Clock): PolicyFollowingLedger => ({
@@ -19,7 +20,7 @@ export const policyFollowing = (database: Database, clock: Clock): PolicyFollowi
     const [row] = await database.query<FollowingRow>('SELECT * FROM policy_following');
     if (row === undefined) return {};
     const { noticed, noticed_at: at } = row;
-    const followed = { activation: row.followed, at: row.followed_at };
+    const followed = { activation: row.followed, at: row.followed_at, areRulesJudged: row.rules_judged };
     return { followed, ...(noticed === null || at === null ? {} : { noticed: { activation: noticed, at } }) };
   },
 
@@ -36,9 +37,17 @@ export const policyFollowing = (database: Database, clock: Clock): PolicyFollowi
       await queries.query(
         `INSERT INTO policy_following (followed, followed_at) VALUES ($1, $2)
          ON CONFLICT (only_row) DO UPDATE SET
-           followed = excluded.followed, followed_at = excluded.followed_at, noticed = NULL, noticed_at = NULL`,
+           followed = excluded.followed, followed_at = excluded.followed_at, noticed = NULL, noticed_at = NULL,
+           rules_judged = false`,
         [activation, clock.now()],
       );
+    }),
+
+  recordRulesJudged: (lease, activation) =>
+    underLease(database, lease, SWEEP_SUBJECT, async (queries) => {
+      await queries.query('UPDATE policy_following SET rules_judged = true WHERE followed = $1', [
+        activation,
+      ]);
     }),
 
   queueOutdated: (lease, { rules, activation, withUnknown, exceptHintedSince, after, limit }) =>

@@ -173,7 +173,7 @@ export const RIGHTS: Readonly<Record<LedgerUser, Readonly<Record<string, Rights>
     policy_following: {
       read: true,
       add: 'followed followed_at',
-      change: 'followed followed_at noticed noticed_at',
+      change: 'followed followed_at noticed noticed_at rules_judged',
     },
     rollout_switch: { read: true },
     rollout_users: {
@@ -188,7 +188,7 @@ export const RIGHTS: Readonly<Record<LedgerUser, Readonly<Record<string, Rights>
       read: true,
       add: 'scope state cause_id cause_event requested_at',
       change:
-        'state started_at ended_at pass_at passes phase page_token pages living deleted differing sampled missing failures why',
+        'state started_at ended_at pass_at passes phase page_token pages living deleted differing sampled missing failures why covering',
     },
     users: { read: true },
   },

@@ -34,10 +34,11 @@ interface SweepRow {
   readonly missing: number | null;
   readonly failures: number;
   readonly why: string | null;
+  readonly covering: string[] | null;
 }
 
 const SWEEP_COLUMNS = `sweep_id, scope, state, cause_id, cause_event, requested_at, started_at, ended_at, pass_at, passes,
-  phase, page_token, pages, living, deleted, differing, sampled, missing, failures, why`;
+  phase, page_token, pages, living, deleted, differing, sampled, missing, failures, why, covering`;
 
 const sweepRecord = (row: SweepRow): SweepRecord => ({
   sweepId: row.sweep_id,
@@ -59,6 +60,7 @@ const sweepRecord = (row: SweepRow): SweepRecord => ({
   ...optional('pageToken', row.page_token),
   ...optional('missing', row.missing),
   ...optional('why', row.why),
+  ...optional('covering', row.covering),
 });
 
 /** The one row a statement about one sweep answers. */
@@ -108,7 +110,7 @@ export const sweeps = (database: Database, clock: Clock): SweepLedger => {
           sweepId,
           await queries.query<SweepRow>(
             `UPDATE sweeps SET pass_at = $2, passes = passes + 1, phase = 'living', page_token = NULL,
-                    pages = 0, living = 0, deleted = 0, differing = 0
+                    pages = 0, living = 0, deleted = 0, differing = 0, covering = '{}'
               WHERE sweep_id = $1 AND state = 'running' RETURNING ${SWEEP_COLUMNS}`,
             [sweepId, clock.now()],
           ),
@@ -127,7 +129,7 @@ export const sweeps = (database: Database, clock: Clock): SweepLedger => {
           sweepId,
           await queries.query<SweepRow>(
             `UPDATE sweeps SET phase = $2, page_token = $3, pages = $4, living = $5, deleted = $6, differing = $7,
-                    failures = 0, why = NULL
+                    covering = $8, failures = 0, why = NULL
               WHERE sweep_id = $1 AND state = 'running' RETURNING ${SWEEP_COLUMNS}`,
             [
               sweepId,
@@ -137,6 +139,7 @@ export const sweeps = (database: Database, clock: Clock): SweepLedger => {
               progress.living,
               progress.deleted,
               progress.differing,
+              progress.covering ?? null,
             ],
           ),
         );

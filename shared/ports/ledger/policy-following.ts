@@ -3,7 +3,12 @@ import type { Lease } from '../ledger.ts';
 
 export interface PolicyFollowing {
   /** Absent before the first one. */
-  readonly followed?: { readonly activation: string; readonly at: Date };
+  readonly followed?: {
+    readonly activation: string;
+    readonly at: Date;
+    /** A whole sweep has said which of its rules cover nobody. */
+    readonly areRulesJudged: boolean;
+  };
   /** Another one that is in force, and since when that is known. */
   readonly noticed?: { readonly activation: string; readonly at: Date };
 }
@@ -27,6 +32,8 @@ export interface PolicyFollowingLedger {
   /** It is in force; the one followed before stays so. */
   recordPolicyNoticed(lease: Lease, activation: string): Promise<void>;
   recordPolicyFollowed(lease: Lease, activation: string): Promise<void>;
+  /** Nothing happens where another one was followed since. */
+  recordRulesJudged(lease: Lease, activation: string): Promise<void>;
   /**
    * Puts users of these rules (*ready*, *pending* or *blocked*) into the queue whose last look was made under another form of
    * theirs. Answers how many there were, and the last one's id where there may be more.

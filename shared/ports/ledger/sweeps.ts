@@ -28,6 +28,8 @@ export interface SweepProgress extends SweepCounts {
   readonly phase: SweepPhase;
   /** Of the next page; absent for the first one of a phase. */
   readonly pageToken?: string;
+  /** Names of the rules that cover somebody among the users read in this pass; absent where that is not known. */
+  readonly covering?: readonly string[] | undefined;
 }
 
 export interface SweepRecord extends SweepProgress {

@@ -7,10 +7,10 @@ import type { SweptUser } from '../../ports/ledger/sweeps.ts';
 /** What directory and policy make of somebody in a list. */
 export type ListedStanding =
   | { readonly kind: 'covered'; readonly ruleName: string }
-  | { readonly kind: 'suspended' }
+  | { readonly kind: 'suspended'; readonly ruleName: string }
   | { readonly kind: 'outside' }
   /** A unit or group that the policy names is gone from the directory: nothing is concluded from a list either. */
-  | { readonly kind: 'undecided' }
+  | { readonly kind: 'undecided'; readonly ruleName?: string }
   | { readonly kind: 'deleted' };
 
 /** Why a look is worth it; becomes the event of the hint's cause. */
@@ -21,7 +21,8 @@ export type Difference =
 export const OUTSIDE: ListedStanding = { kind: 'outside' };
 export const DELETED: ListedStanding = { kind: 'deleted' };
 export const UNDECIDED: ListedStanding = { kind: 'undecided' };
-export const SUSPENDED: ListedStanding = { kind: 'suspended' };
+/** Their unit is not in the tree that was read: any rule may cover them. */
+export const UNPLACED: ListedStanding = { kind: 'undecided' };
 
 /** Undefined when the ledger already says what the list says. The deleted are listed without a digest of their addresses. */
 export function differenceOf(

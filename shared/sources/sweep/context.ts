@@ -20,10 +20,7 @@ export interface SweepDeps {
   readonly clock: Clock;
   /** Milliseconds since some fixed moment; unlike `clock` it never jumps. */
   readonly elapsedMs: () => number;
-  readonly directory: Pick<
-    Directory,
-    'livingPage' | 'deletedPage' | 'orgUnits' | 'group' | 'groupMembers' | 'presence'
-  >;
+  readonly directory: Pick<Directory, 'livingPage' | 'deletedPage' | 'orgUnits' | 'group' | 'groupMembers'>;
   readonly ledger: SweepLedger &
     RolloutLedger &
     PolicyFollowingLedger &

@@ -32,7 +32,10 @@ export async function sweepEverybody(tick: Tick, begun: SweepRecord): Promise<Ou
     deleted: at.deleted,
     differing: batch.differing,
   };
-  return { kind: 'ended', sweep: await conclude(tick, { ...begun, ...counts }, counts, index) };
+  return {
+    kind: 'ended',
+    sweep: await conclude(tick, { ...begun, ...counts, covering: at.covering }, counts, index),
+  };
 }
 
 interface Position {
@@ -41,6 +44,7 @@ interface Position {
   readonly pages: number;
   readonly living: number;
   readonly deleted: number;
+  readonly covering?: readonly string[] | undefined;
 }
 
 /**
@@ -60,8 +64,9 @@ async function readLists(
     const asked = at.pageToken === undefined ? {} : { pageToken: at.pageToken };
     if (at.phase === 'living') {
       const page = await deps.directory.livingPage({ orgUnitPath: begun.scope, ...asked });
-      await comparison.living(judge(page.users));
-      at = after({ ...at, living: at.living + page.users.length }, page, 'deleted');
+      await comparison.living(judge.page(page.users));
+      const covering = together(begun.covering, judge.covering());
+      at = after({ ...at, living: at.living + page.users.length, covering }, page, 'deleted');
     } else {
       const page = await deps.directory.deletedPage(asked);
       await comparison.deleted(page.users);
@@ -76,6 +81,13 @@ async function readLists(
   }
   return at;
 }
+
+/** Of the invocations before and of this one; unknown where one of them does not know. */
+const together = (
+  before: readonly string[] | undefined,
+  now: readonly string[] | undefined,
+): readonly string[] | undefined =>
+  before === undefined || now === undefined ? undefined : [...new Set([...before, ...now])];
 
 /** Where a list goes on after a page; a page that names itself as its successor would be read for ever. */
 function after(at: Position, page: Page<unknown>, nextPhase: SweepPhase): Position {
@@ -124,12 +136,12 @@ async function conclude(
   }
   const stragglers = await queueStragglers(tick);
   if (stragglers > 0) deps.log.info('rule-changed', { sweepId: String(sweep.sweepId), users: stragglers });
-  await tellEmptyRules(tick, sweep, lastWhole);
   const sampled = await sampleByAge(tick, sweep, ready, lastWhole?.startedAt);
   const ended = await deps.ledger.endSweep(lease, sweep.sweepId, {
     ...{ state: 'whole', missing, sampled, counts },
   });
   await hintAtMissing(deps, sweep, missing);
+  await tellEmptyRules(tick, sweep);
   return ended;
 }
 

@@ -24,9 +24,9 @@ import {
   unitReferences,
 } from '../../domain/place.ts';
 import type { Policy } from '../../domain/policy.ts';
-import { ruleCovering, vanishedExclusion } from '../../plan/scope.ts';
+import { ruleCovering, vanishedExclusion, vanishedScope } from '../../plan/scope.ts';
 import type { Directory } from '../../ports/directory.ts';
-import { type ListedStanding, OUTSIDE, SUSPENDED, UNDECIDED } from './compare.ts';
+import { type ListedStanding, OUTSIDE, UNDECIDED, UNPLACED } from './compare.ts';
 
 /** What the policy's pins mean now; a draft without pins needs none of it. */
 interface Pins {
@@ -48,17 +48,38 @@ export interface JudgedUsers {
   readonly oddIds: ReadonlyMap<number, string>;
 }
 
+export interface Judge {
+  /** The standing of each user of a page; the same standing is always the same object. */
+  readonly page: (users: ListedUsers) => JudgedUsers;
+  /**
+   * Names of the rules that cover somebody on the pages so far, or that nothing can be said of because their own unit or group is gone.
+   * Undefined where somebody was listed whom any rule may cover.
+   */
+  readonly covering: () => readonly string[] | undefined;
+}
+
 /**
- * Answers the standing of each user of a list; the same standing is always the same object. Users are judged alike, and
- * once, who are in the same unit and the same groups and whom the policy does not name. Throws as `Directory` does.
+ * Users are judged alike, and once, who are in the same unit and the same groups and whom the policy does not name. Throws as
+ * `Directory` does.
  */
 export async function standings(
   directory: Pick<Directory, 'orgUnits' | 'group' | 'groupMembers'>,
   policy: Policy,
-): Promise<(users: ListedUsers) => JudgedUsers> {
+): Promise<Judge> {
   const pins = await readPins(directory, policy);
   const named = new Set([...policy.rules.flatMap(({ exclude }) => exclude.users), ...policy.protected.users]);
-  return judgeOfPages(judgeOfUsers(policy, pins, named), whoIsSpecial(pins, named));
+  const kinds: ListedStanding[] = [];
+  const gone = policy.rules.filter((rule) => vanishedScope(rule, pins) !== undefined);
+  return {
+    page: judgeOfPages(judgeOfUsers(policy, pins, named), whoIsSpecial(pins, named), kinds),
+    covering: () =>
+      kinds.includes(UNPLACED)
+        ? undefined
+        : [
+            ...gone.map(({ name }) => name),
+            ...kinds.flatMap((kind) => ('ruleName' in kind ? kind.ruleName : [])),
+          ],
+  };
 }
 
 function judgeOfUsers(
@@ -66,18 +87,19 @@ function judgeOfUsers(
   pins: Pins | undefined,
   named: ReadonlySet<string>,
 ): (user: DirectoryUser) => ListedStanding {
-  const covered = new Map(
-    policy.rules.map(({ name }): [string, ListedStanding] => [name, { kind: 'covered', ruleName: name }]),
-  );
+  const ofKind = (kind: 'covered' | 'suspended' | 'undecided') =>
+    new Map(policy.rules.map(({ name }): [string, ListedStanding] => [name, { kind, ruleName: name }]));
+  const [covered, suspended, undecided] = [ofKind('covered'), ofKind('suspended'), ofKind('undecided')];
   const known = new Map<string, ListedStanding>();
 
   const judge = (user: DirectoryUser, groupIds: ReadonlySet<string>): ListedStanding => {
     const place = pins === undefined ? undefined : placeIn(pins, user.orgUnitPath, groupIds);
     // The list and the tree are of different moments; the next sweep has both anew.
-    if (pins !== undefined && place === undefined) return UNDECIDED;
+    if (pins !== undefined && place === undefined) return UNPLACED;
     const rule = ruleCovering(policy, user, place);
     if (rule === undefined) return (place?.vanishedIds.size ?? 0) > 0 ? UNDECIDED : OUTSIDE;
-    return vanishedExclusion(rule, place) === undefined ? (covered.get(rule.name) ?? OUTSIDE) : UNDECIDED;
+    const standings = vanishedExclusion(rule, place) === undefined ? covered : undecided;
+    return standings.get(rule.name) ?? OUTSIDE;
   };
 
   return (user) => {
@@ -89,7 +111,8 @@ function judgeOfUsers(
     const standing = cached ?? judge(user, groupIds);
     if (cached === undefined && !isNamed) known.set(key, standing);
     if (user.archived && standing.kind !== 'undecided') return OUTSIDE;
-    return user.suspended && standing.kind === 'covered' ? SUSPENDED : standing;
+    if (!user.suspended || standing.kind !== 'covered') return standing;
+    return suspended.get(standing.ruleName) ?? standing;
   };
 }
 
@@ -116,12 +139,12 @@ function whoIsSpecial(pins: Pins | undefined, named: ReadonlySet<string>): Speci
   return { words, anyAlias: named.size > 0 };
 }
 
-/** Users alike in unit, suspended and archived stand alike, unless they are special. */
+/** Users alike in unit, suspended and archived stand alike, unless they are special. Fills `kinds` with the standings that somebody has. */
 function judgeOfPages(
   standingOf: (user: DirectoryUser) => ListedStanding,
   special: Special,
+  kinds: ListedStanding[],
 ): (users: ListedUsers) => JudgedUsers {
-  const kinds: ListedStanding[] = [];
   const numbers = new Map<ListedStanding, number>();
   const numberOf = (standing: ListedStanding): number => {
     const known = numbers.get(standing);

@@ -26,7 +26,7 @@ export async function sweepSubtree(tick: Tick, begun: SweepRecord): Promise<Outc
       if (!isSealwrightError(error) || error.code !== 'not-found') throw error;
       return { kind: 'ended', sweep: await askForParent(tick, begun) };
     }
-    batch.add(everyone(judge(page.users)));
+    batch.add(everyone(judge.page(page.users)));
     pageToken = page.nextPageToken;
     pages += 1;
     living += page.users.length;

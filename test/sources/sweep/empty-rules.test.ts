@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { PolicyRule } from '../../../shared/domain/policy.ts';
-import { permanent } from '../../../shared/errors.ts';
 import type { SweepDeps } from '../../../shared/sources/sweep/context.ts';
 import { MINUTE_MS } from '../../support/fakes/world.ts';
 import { policyOf, policyRule } from '../../support/policy.ts';
@@ -64,38 +63,80 @@ describe('the first whole sweep under a policy', () => {
     expect(told()).toEqual(['other', 'another']);
   });
 
-  it('names no rule whose people are in a unit that came after the tree was read', async () => {
+  it('tries again where somebody was in a unit that came after the tree was read, and says that', async () => {
     const { directory } = company.deps;
-    const staff = unit('staff', '/Staff', {
-      scope: { kind: 'org-unit', path: '/Staff', orgUnitId: 'id:staff' },
+    const root = { orgUnitId: 'id:root', path: '/' };
+    const below = (name: string) => ({ orgUnitId: `id:${name}`, path: `/${name}`, parentId: 'id:root' });
+    const pinned = (name: string) =>
+      unit(name, `/${name}`, { scope: { kind: 'org-unit', path: `/${name}`, orgUnitId: `id:${name}` } });
+    const deps = (...units: readonly string[]) => ({
+      ...under('a', pinned('Staff'), pinned('Other')),
+      directory: { ...directory, orgUnits: async () => [root, ...units.map(below)] },
     });
-    const tree = [
-      { orgUnitId: 'id:root', path: '/' },
-      { orgUnitId: 'id:staff', path: '/Staff', parentId: 'id:root' },
-    ];
-    await company.sweep({ ...under('a', staff), directory: { ...directory, orgUnits: async () => tree } });
+    await company.sweep(deps('Staff', 'Other'));
     expect((await company.ledger.sweepOverview()).lastWhole).toBeDefined();
     expect(told()).toEqual([]);
+    expect(company.log.of('policy-rules-not-judged')).toHaveLength(1);
+    await company.nextSweep(deps('Staff', 'Other', 'Staff/Sales', 'Staff/Legal'));
+    expect(told()).toEqual(['Staff', 'Other']);
+    company.directory.put({ userId: '1', orgUnitPath: '/Staff' });
+    await company.nextSweep(deps('Staff', 'Other', 'Staff/Sales', 'Staff/Legal'));
+    expect(told()).toHaveLength(2);
   });
 
-  it('is whole also when the directory does not say who is in a rule, and says that', async () => {
-    const { directory } = company.deps;
-    const group = policyRule({
-      name: 'g',
-      scope: { kind: 'group', address: 'g@acme.example', groupId: 'g' },
+  it('says nothing of a rule whose own unit is gone', async () => {
+    const gone = unit('gone', '/Gone', { scope: { kind: 'org-unit', path: '/Gone', orgUnitId: 'id:gone' } });
+    const tree = ['/', '/Staff', '/Staff/Sales', '/Staff/Legal', '/Other'].map((path) => ({
+      ...{ orgUnitId: `id:${path}`, path },
+    }));
+    const other = unit('other', '/Other', {
+      scope: { kind: 'org-unit', path: '/Other', orgUnitId: 'id:/Other' },
     });
-    // Read twice before: for the comparison, and for where people are.
-    let readings = 0;
-    const readTwice: SweepDeps['directory'] = {
-      ...directory,
-      group: async (name) => {
-        readings += 1;
-        if (readings > 2) throw permanent('directory-refused', 'Groups may not be read.');
-        return await directory.group(name);
+    const directory = { ...company.deps.directory, orgUnits: async () => tree };
+    await company.sweep({ ...under('a', gone, other), directory });
+    expect(told()).toEqual(['other']);
+  });
+
+  it('names no rule whose people an earlier invocation saw', async () => {
+    for (const userId of ['3', '4', '5', '6', '7']) company.directory.put({ userId, orgUnitPath: '/Staff' });
+    company.directory.put({ userId: '8', orgUnitPath: '/Last' });
+    const sales = unit('sales', '/Staff/Sales');
+    let pages = 0;
+    const directory: SweepDeps['directory'] = {
+      ...company.deps.directory,
+      livingPage: (request) => {
+        pages += 1;
+        return company.directory.livingPage(request);
       },
     };
-    await company.sweep({ ...under('a', group), directory: readTwice });
-    expect((await company.ledger.sweepOverview()).lastWhole).toBeDefined();
-    expect(company.log.of('policy-rules-not-judged')).toHaveLength(1);
+    const rules = under('a', sales, unit('last', '/Last'), unit('other', '/Other'));
+    let invocations = 0;
+    for (; (await company.ledger.sweepOverview()).lastWhole === undefined; invocations += 1) {
+      if (invocations > 10) throw new Error('The sweep does not end.');
+      // A clock that moves with each page: there is time for one.
+      const begun = pages;
+      await company.sweep({ ...rules, directory, budgetMs: 1, elapsedMs: () => pages - begun });
+    }
+    expect(invocations).toBeGreaterThan(2);
+    expect(told()).toEqual(['other']);
+  });
+
+  it('reads nothing of the directory for that which the comparison does not need', async () => {
+    const { directory } = company.deps;
+    const asked: string[] = [];
+    const watched: SweepDeps['directory'] = {
+      ...directory,
+      livingPage: (request) => {
+        asked.push(`living ${request.orgUnitPath}`);
+        return directory.livingPage(request);
+      },
+      groupMembers: (groupId) => {
+        asked.push(`members of ${groupId}`);
+        return directory.groupMembers(groupId);
+      },
+    };
+    await company.sweep({ ...under('a', members('empty'), unit('other', '/Other')), directory: watched });
+    expect(told()).toEqual(['empty', 'other']);
+    expect(asked).toEqual(['members of empty', 'living /']);
   });
 });

@@ -9,7 +9,6 @@ import {
   differenceOf,
   type ListedStanding,
   OUTSIDE,
-  SUSPENDED,
   UNDECIDED,
 } from '../../../shared/sources/sweep/compare.ts';
 import { LedgerIndex, packedIds } from '../../../shared/sources/sweep/ledger-index.ts';
@@ -74,7 +73,7 @@ describe('the table of the ledger’s users', () => {
     ]);
     const kinds: readonly ListedStanding[] = [
       { kind: 'covered', ruleName: 'staff' },
-      SUSPENDED,
+      { kind: 'suspended', ruleName: 'staff' },
       OUTSIDE,
       UNDECIDED,
     ];

@@ -18,7 +18,13 @@ export const policyFollowing = (memory: Memory): PolicyFollowingLedger => {
     },
     recordPolicyFollowed: async (lease, activation) => {
       holdLease(memory, lease, SWEEP_SUBJECT);
-      rows.now.policyFollowing = { followed: { activation, at: clock.now() } };
+      rows.now.policyFollowing = { followed: { activation, at: clock.now(), areRulesJudged: false } };
+    },
+    recordRulesJudged: async (lease, activation) => {
+      holdLease(memory, lease, SWEEP_SUBJECT);
+      const { followed, ...rest } = rows.now.policyFollowing ?? {};
+      if (followed?.activation === activation)
+        rows.now.policyFollowing = { ...rest, followed: { ...followed, areRulesJudged: true } };
     },
     queueOutdated: async (
       lease,

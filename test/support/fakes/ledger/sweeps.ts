@@ -81,6 +81,7 @@ export const sweeps = (memory: Memory): SweepLedger => {
       rows().sweeps.set(sweepId, {
         ...{ sweepId, scope, state: 'waiting', cause, requestedAt: memory.clock.now(), passes: 0 },
         ...{ phase: 'living', pages: 0, living: 0, deleted: 0, differing: 0, sampled: 0, failures: 0 },
+        covering: [],
       });
     },
     takeUpSweep: async (lease) => {
@@ -93,12 +94,18 @@ export const sweeps = (memory: Memory): SweepLedger => {
       const passes = (rows().sweeps.get(sweepId)?.passes ?? 0) + 1;
       return change(memory, sweepId, {
         ...{ passAt: memory.clock.now(), passes, phase: 'living', pageToken: undefined },
-        ...{ pages: 0, living: 0, deleted: 0, differing: 0 },
+        ...{ pages: 0, living: 0, deleted: 0, differing: 0, covering: [] },
       });
     },
     recordSweepProgress: async (lease, sweepId, { seen: piece, ...progress }) => {
       holdLease(memory, lease, SWEEP_SUBJECT);
-      change(memory, sweepId, { pageToken: undefined, ...progress, failures: 0, why: undefined });
+      change(memory, sweepId, {
+        pageToken: undefined,
+        covering: undefined,
+        ...progress,
+        failures: 0,
+        why: undefined,
+      });
       if (piece.length > 0)
         rows().seen.set(sweepId, [...(rows().seen.get(sweepId) ?? []), Uint8Array.from(piece)]);
     },
