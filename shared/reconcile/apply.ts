@@ -99,12 +99,14 @@ async function applyStep(step: Step, context: StepContext): Promise<void> {
   const durationMs = () => Math.round(performance.now() - startedMs);
   deps.log.info('step-started', line);
   const handler = HANDLERS[step.kind] as StepHandler<StepKind>;
+  let isDone = false;
   try {
     // Not every step writes to the ledger before it acts, and a process that slept may have been replaced: whoever has
     // lost the lease finds out here, before the effect.
     await deps.ledger.renewLease(context.lease, deps.leaseMs);
     await refuseWhenStopped(step, context);
     const { outcome, audited, details } = await handler(step, context);
+    isDone = true;
     if (audited !== true) await tellDone(context, auditEntry(context, step, outcome, details));
     deps.log.info('step-ended', { ...line, outcome, durationMs: durationMs(), ...details });
   } catch (error) {
@@ -116,7 +118,9 @@ async function applyStep(step: Step, context: StepContext): Promise<void> {
       durationMs: durationMs(),
       message: error instanceof Error ? error.message : String(error),
     });
-    if (isSealwrightError(error) && error.code !== 'lease-lost' && error.code !== 'ledger-unavailable') {
+    const mayTell =
+      isSealwrightError(error) && error.code !== 'lease-lost' && error.code !== 'ledger-unavailable';
+    if (mayTell && !isDone) {
       await deps.ledger.audit({
         userId: facts.userId,
         cause,
@@ -130,18 +134,22 @@ async function applyStep(step: Step, context: StepContext): Promise<void> {
   }
 }
 
-/** Throws what says with `lineLost` that the step is done and its line may be missing. */
-async function tellDone({ deps }: StepContext, line: AuditEntry): Promise<void> {
+/**
+ * Whatever the ledger says against the line, the step is done: the next look goes on from there, so a refusal keeps nobody blocked.
+ */
+async function tellDone({ deps, untold }: StepContext, line: AuditEntry): Promise<void> {
   try {
     await deps.ledger.audit(line);
   } catch (error) {
-    if (!isSealwrightError(error) || error.kind !== 'retryable' || error.code === 'lease-lost') throw error;
-    const details = { ...error.details, lineLost: `${line.step} (${line.outcome})` };
-    const { retryAfterMs } = error;
-    throw retryable(error.code, error.message, {
-      details,
-      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-    });
+    untold.push(`${line.step} (${line.outcome})`);
+    if (!isSealwrightError(error) || error.kind === 'retryable') throw error;
+    throw retryable(
+      'ledger-unavailable',
+      `${line.step} is done, and its line was not taken: ${error.message}`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 

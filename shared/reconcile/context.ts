@@ -53,6 +53,8 @@ export interface StepContext {
   /** The user's primary address: the mailbox whose settings are changed, and the subject of the delegated token. */
   readonly mailbox: string;
   readonly made: Made;
+  /** Steps that are done and whose line the ledger did not take; the trail is owed that it may lack them. */
+  readonly untold: string[];
   /** The guard has let through what the plan takes away. False where it could not be asked; nothing departs then. */
   readonly isJudged: boolean;
   /** The held set under which an admin approved this user's departure; every line of the audit trail says so. */

@@ -42,18 +42,20 @@ export async function reconcile(deps: ReconcileDeps, userId: string, cause: Caus
   const lease = await deps.ledger.acquireLease(`user:${userId}`, deps.leaseMs, cause);
   if (lease === undefined) return { kind: 'busy' };
   using heartbeat = beat(deps, lease);
+  const untold: string[] = [];
   let whose = cause;
   try {
     if (lease.takenOver === true) await tellInterrupted(deps, userId, cause);
     for (;;) {
-      const outcome = await look(deps, lease, userId, whose);
+      const outcome = await look(deps, lease, userId, whose, untold);
       heartbeat.check();
+      await tellUntold(deps, userId, whose, untold);
       const released = await deps.ledger.releaseLease(lease);
       if (released === 'released') return outcome;
       whose = released.again ?? cause;
     }
   } catch (error) {
-    await giveBack(deps, lease, { userId, cause, whose }, error);
+    await giveBack(deps, lease, { userId, cause, whose, untold }, error);
     throw error;
   }
 }
@@ -69,6 +71,28 @@ async function tellInterrupted(deps: ReconcileDeps, userId: string, cause: Cause
   await deps.ledger.audit({ userId, cause, step: 'look-interrupted', reason, outcome: 'failed' });
 }
 
+/** As above, of steps whose line the ledger did not take while the process lived on. */
+async function tellUntold(
+  deps: ReconcileDeps,
+  userId: string,
+  cause: Cause,
+  untold: string[],
+): Promise<void> {
+  for (const step of untold) {
+    const reason = `The ledger did not take the line of ${step} once it was done: it may have no line of its own.`;
+    await deps.ledger.audit({ userId, cause, step: 'look-interrupted', reason, outcome: 'failed' });
+  }
+  untold.length = 0;
+}
+
+/** What was begun: `cause` began it, `whose` is the look under way. */
+interface Begun {
+  readonly userId: string;
+  readonly cause: Cause;
+  readonly whose: Cause;
+  readonly untold: string[];
+}
+
 /**
  * After a failure the first event is delivered again, which is one more look too: a request for one is answered by that. What that
  * look does has the first event for its cause, so the trail says who asked: whoever the look that failed was for, and who asked
@@ -78,15 +102,11 @@ async function tellInterrupted(deps: ReconcileDeps, userId: string, cause: Cause
 async function giveBack(
   deps: ReconcileDeps,
   lease: Lease,
-  { userId, cause, whose }: { readonly userId: string; readonly cause: Cause; readonly whose: Cause },
+  { userId, cause, whose, untold }: Begun,
   failure: unknown,
 ): Promise<void> {
   try {
-    const lost = lineLost(failure);
-    if (lost !== undefined) {
-      const reason = `The ledger did not take the line of ${lost} once it was done: it may have no line of its own.`;
-      await deps.ledger.audit({ userId, cause: whose, step: 'look-interrupted', reason, outcome: 'failed' });
-    }
+    await tellUntold(deps, userId, whose, untold);
     for (let asked: Cause | undefined = whose; ; ) {
       if (asked !== undefined && !isSameEvent(asked, cause)) await tellPutOff(deps, userId, asked);
       if (isSealwrightError(failure) && failure.code === 'lease-lost') return;
@@ -110,13 +130,13 @@ async function tellPutOff(deps: ReconcileDeps, userId: string, cause: Cause): Pr
   await deps.ledger.audit({ userId, cause, step: 'look-put-off', reason, outcome: 'ignored' });
 }
 
-/** The step that is done and may have no line. */
-const lineLost = (failure: unknown): string | undefined => {
-  const lost = isSealwrightError(failure) ? failure.details?.['lineLost'] : undefined;
-  return typeof lost === 'string' ? lost : undefined;
-};
-
-async function look(deps: ReconcileDeps, lease: Lease, userId: string, cause: Cause): Promise<RunOutcome> {
+async function look(
+  deps: ReconcileDeps,
+  lease: Lease,
+  userId: string,
+  cause: Cause,
+  untold: string[],
+): Promise<RunOutcome> {
   for (let round = 1; round <= MAX_ROUNDS; round += 1) {
     let presence: DirectoryPresence;
     let place: Place | undefined;
@@ -126,7 +146,7 @@ async function look(deps: ReconcileDeps, lease: Lease, userId: string, cause: Ca
       if (presence.kind === 'present') place = await readPlace(deps.directory, deps.policy, presence.user);
     } catch (error) {
       if (!isSealwrightError(error)) throw error;
-      return await unseen(deps, lease, userId, cause, error);
+      return await unseen(deps, lease, userId, cause, untold, error);
     }
     const { facts, gmailFailure } = await observe(deps, lease, cause, presence, place);
     const whole = planFor(facts, deps.policy);
@@ -156,6 +176,7 @@ async function look(deps: ReconcileDeps, lease: Lease, userId: string, cause: Ca
       facts,
       mailbox,
       made: nothingMade(),
+      untold,
       isJudged: true,
       ...(approval === undefined ? {} : { approval }),
     };
@@ -251,6 +272,7 @@ async function unseen(
   lease: Lease,
   userId: string,
   cause: Cause,
+  untold: string[],
   error: SealwrightError,
 ): Promise<RunOutcome> {
   const observed = await observe(deps, lease, cause, { kind: 'absent', userId });
@@ -261,7 +283,7 @@ async function unseen(
   if (user === undefined) throw error;
   const stops: Stop[] = [{ chain: 'certificate', step: 'read-directory', error }];
   const mailbox = user.primaryEmail;
-  const context = { deps, lease, cause, facts, mailbox, made: nothingMade(), isJudged: false };
+  const context = { deps, lease, cause, facts, mailbox, made: nothingMade(), untold, isJudged: false };
   const whole = planFor(facts, deps.policy);
   const kept = withoutDepartures(whole, error.message);
   const allowed =
@@ -301,16 +323,11 @@ async function stop(
     nextAction: `retry-${worst.step}`,
     nextActionAt: plus(deps.clock.now(), delayMs),
   };
-  const unsaid = stops.find(({ error }) => lineLost(error) !== undefined);
   if (user !== undefined) {
     const begun = audit === undefined ? {} : { audit };
-    try {
-      await deps.ledger.recordState(lease, { userId, failures, ...verdict, ...begun });
-    } catch (error) {
-      throw isSealwrightError(error) && error.code === 'lease-lost' ? error : (unsaid?.error ?? error);
-    }
+    await deps.ledger.recordState(lease, { userId, failures, ...verdict, ...begun });
   }
-  if (retryable) throw (unsaid ?? worst).error;
+  if (retryable) throw worst.error;
   return { kind: 'stopped', verdict, stops };
 }
 

@@ -6,8 +6,11 @@ import { createLedger } from '../../shared/adapters/ledger/ledger.ts';
 import { migrate, readMigrations } from '../../shared/adapters/ledger/migrate.ts';
 import { openPostgresLedger } from '../../shared/adapters/ledger/open.ts';
 import { openPostgres } from '../../shared/adapters/ledger/postgres.ts';
-import type { Lease, Ledger } from '../../shared/ports/ledger.ts';
+import type { AuditEntry, Lease, Ledger } from '../../shared/ports/ledger.ts';
+import { look } from '../reconcile/outcome.ts';
+import { JOIN, USER_ID } from '../reconcile/workflows.ts';
 import { textOf } from '../support/crl-text.ts';
+import { createWorld, makeMaterials } from '../support/fakes/world.ts';
 import { schemaOf } from '../support/schema.ts';
 import { makePlace, type Place, serverUrl } from './place.ts';
 
@@ -103,7 +106,7 @@ describe('a ledger on PostgreSQL', () => {
   };
 
   /** Makes the next statement of this kind fail, and no other: a sequence keeps its place when the failure is rolled back. */
-  const failOnce = (operation: 'INSERT' | 'UPDATE', table: string, sqlState: string) =>
+  const failOnce = (operation: 'INSERT' | 'UPDATE', table: string, sqlState: string, when = 'true') =>
     disturber.transaction((queries) =>
       queries.script(`
         CREATE SEQUENCE failures_left;
@@ -114,7 +117,8 @@ describe('a ledger on PostgreSQL', () => {
           END IF;
           RETURN NEW;
         END $$;
-        CREATE TRIGGER fail_once BEFORE ${operation} ON ${table} FOR EACH ROW EXECUTE FUNCTION fail_once();`),
+        CREATE TRIGGER fail_once BEFORE ${operation} ON ${table} FOR EACH ROW
+          WHEN (${when}) EXECUTE FUNCTION fail_once();`),
     );
 
   it('says that it cannot be used now when a migration changed a table under a prepared statement, and goes on anew', async () => {
@@ -230,6 +234,27 @@ describe('a ledger on PostgreSQL', () => {
       revocation: { reason: 'keyCompromise' },
     });
   });
+
+  it.each(['P0001', '23001'])(
+    'refusing (%s) the line of a step that Gmail has done has the trail say that it may be missing, and blocks nobody',
+    async (sqlState) => {
+      const world = await createWorld(await makeMaterials(), { ledger: 'memory' });
+      await JOIN.prepare(world);
+      await failOnce('INSERT', 'audit', sqlState, "NEW.step = 'set-identity'");
+      const deps = world.surrounded((call, perform) =>
+        call.method === 'audit' ? ledger.audit(call.args[0] as AuditEntry) : perform(),
+      );
+      await rejection(look(deps));
+      expect((await look(deps)).kind).toBe('converged');
+      const trail = await ledger.auditTrail({ userId: USER_ID, limit: 100 });
+      const reason = expect.stringContaining('the line of set-identity (done)');
+      expect(trail.filter(({ step }) => step === 'set-identity')).toEqual([]);
+      expect(trail.filter(({ outcome }) => outcome === 'failed')).toMatchObject([
+        { step: 'look-interrupted', reason },
+      ]);
+      await world.close();
+    },
+  );
 
   it('lets one of two signers that finish at once win, and tells the other', async () => {
     await prepareLeaf('0102');

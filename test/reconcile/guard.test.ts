@@ -319,7 +319,8 @@ describe('an address that went to somebody else, while the directory does not an
     const { facts } = await observe(world.deps, lease, CAUSE, presence);
     const plan = planFor(facts, POLICY);
     expect(plan.steps).toMatchObject([{ kind: 'revoke-leaf', departure: true }]);
-    const context = { deps: world.deps, lease, cause: CAUSE, facts, mailbox: ADDRESS, made: nothingMade() };
+    const begun = { deps: world.deps, lease, cause: CAUSE, facts, mailbox: ADDRESS };
+    const context = { ...begun, made: nothingMade(), untold: [] };
     await expect(apply(plan, { ...context, isJudged: false })).rejects.toThrow('nobody judged');
     expect(await revocationsOf(world, '1')).toEqual([undefined]);
   });

@@ -1,11 +1,11 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { isSealwrightError, retryable } from '../../shared/errors.ts';
+import { isSealwrightError, permanent, retryable } from '../../shared/errors.ts';
 import type { Lease } from '../../shared/ports/ledger.ts';
 import { reconcile } from '../../shared/reconcile/run.ts';
 import { changesSomething } from '../crash/effects.ts';
 import { type Around, type PortCall, surround } from '../support/fakes/calls.ts';
 import { CAUSE, createWorld, type Materials, makeMaterials, type World } from '../support/fakes/world.ts';
-import { look, named, PASSING } from './outcome.ts';
+import { look, named, PASSING, rowOf } from './outcome.ts';
 import { shapeOf } from './shape.ts';
 import { JOIN, LEAVE, REKEY, USER_ID } from './workflows.ts';
 
@@ -318,32 +318,77 @@ describe('a step that is done and whose line the ledger refuses', () => {
     (await world.ledger.auditTrail({ userId: USER_ID, limit: 100 })).filter(
       ({ step }) => step === 'look-interrupted',
     );
+  const isLineOf = (call: PortCall, step: string) =>
+    call.method === 'audit' && (call.args[0] as { step: string }).step === step;
+  const away = PASSING['ledger'] ?? expect.unreachable();
   /** The ledger refuses the line of the identity, and for so many more calls everything. */
-  const refusing = (more: number) => {
+  const refusing = (more: number, refusal: Error = away) => {
     let refused = -1;
     return world.surrounded(async (call, perform) => {
-      const isLine = call.method === 'audit' && (call.args[0] as { step: string }).step === 'set-identity';
-      if (refused === -1 && !isLine) return await perform();
+      if (refused === -1 && !isLineOf(call, 'set-identity')) return await perform();
       refused += call.port === 'ledger' ? 1 : 0;
       if (refused > more) return await perform();
-      throw PASSING['ledger'] ?? expect.unreachable();
+      throw refusal;
     });
   };
 
-  test.each([0, 1])(
-    'is named in the trail, because the lease is given back only then (%d more refused)',
-    async (more) => {
+  test.each([
+    { refusal: away, more: 0 },
+    { refusal: away, more: 1 },
+    { refusal: permanent('conflict', 'A trigger refuses the line.'), more: 0 },
+    { refusal: new Error('The database refused a statement.'), more: 0 },
+    { refusal: new Error('The database refused a statement.'), more: 1 },
+  ])(
+    'is named in the trail and not called failed, because the lease is given back only then ($refusal, $more more refused)',
+    async ({ refusal, more }) => {
       await JOIN.prepare(world);
-      await expect(look(refusing(more))).rejects.toMatchObject({ code: 'ledger-unavailable' });
-      expect(await interruptions()).toMatchObject([
-        {
-          outcome: 'failed',
-          cause: CAUSE,
-          reason: expect.stringContaining('the line of set-identity (done)'),
-        },
-      ]);
+      await expect(look(refusing(more, refusal))).rejects.toThrow(refusal.message);
+      if (more === 1 && refusal !== away) {
+        expect((await look(world.deps)).kind).toBe('busy');
+        await world.expireLeases();
+      } else {
+        expect(await interruptions()).toMatchObject([
+          {
+            outcome: 'failed',
+            cause: CAUSE,
+            reason: expect.stringContaining('the line of set-identity (done)'),
+          },
+        ]);
+      }
+      expect((await rowOf(world))?.state).toBe('pending');
       expect((await look(world.deps)).kind).toBe('converged');
       expect(await interruptions()).toHaveLength(1);
+      const trail = await world.ledger.auditTrail({ userId: USER_ID, limit: 100 });
+      expect(trail.filter(({ step }) => step === 'set-identity')).toEqual([]);
+    },
+  );
+
+  test.each([
+    { refusals: ['issue-leaf', 'set-identity'], follows: 'goes on' },
+    { refusals: ['issue-leaf'], follows: 'meets a bug' },
+    { refusals: ['issue-leaf'], follows: 'loses the lease' },
+  ])(
+    'is named beside others, and whatever follows (refused $refusals, and Gmail’s chain $follows)',
+    async ({ refusals, follows }) => {
+      await JOIN.prepare(world);
+      const left = new Set(refusals);
+      const deps = world.surrounded(async (call, perform) => {
+        const refused = [...left].find((step) => isLineOf(call, step));
+        if (refused !== undefined) {
+          left.delete(refused);
+          throw away;
+        }
+        if (call.method === 'createIdentity' && follows === 'meets a bug') throw new Error('A bug.');
+        if (call.method === 'createIdentity' && follows === 'loses the lease') {
+          await world.expireLeases();
+          throw retryable('lease-lost', 'Somebody else works on it.');
+        }
+        return await perform();
+      });
+      await expect(look(deps)).rejects.toThrow();
+      expect((await interruptions()).map(({ reason }) => /line of (\S+)/.exec(reason)?.[1])).toEqual(
+        refusals,
+      );
     },
   );
 
