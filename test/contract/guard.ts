@@ -74,7 +74,7 @@ export const guardContract = ({ speaksSql, start }: LedgerKind): void => {
         scopes: scopesOf(unit),
         since: new Date(now.getTime() - HOUR_MS),
         steps,
-        cause: CAUSE,
+        cause: { ...CAUSE, eventId: `message-${userId}`, at: now },
       },
       rule,
     );
@@ -201,14 +201,16 @@ export const guardContract = ({ speaksSql, start }: LedgerKind): void => {
     const narrow = await only();
     expect(narrow.scope).toBe('unit:/staff/sales/eu');
     await conclude('eu007');
+    await conclude('eu006');
     advance(1000);
+    expect(await depart('eu006')).toBe('held');
     // Two of the other unit go; with the third it would be eight of Sales.
     expect(await departAll(numbered(3, 'us'))).toEqual(['let-through', 'let-through', 'held']);
     const wide = await only();
     expect(wide.scope).toBe('unit:/staff/sales');
     expect(waiting(wide).map(({ userId, heldAt }) => [userId, heldAt])).toEqual([
       ['eu005', START],
-      ['eu006', START],
+      ['eu006', now],
       ['us002', now],
     ]);
     const absorbed = (await ledger.readHeldSet(narrow.setId)) ?? expect.unreachable();
@@ -224,12 +226,21 @@ export const guardContract = ({ speaksSql, start }: LedgerKind): void => {
     await expect(decide(absorbed, 'approved')).rejects.toMatchObject({ code: 'conflict' });
     expect((await decide(await only(), 'approved'))?.userIds).toHaveLength(6);
     expect(await depart('eu005')).toBe('approved');
-    const lines = (await ledger.auditTrail({ userId: 'eu005', limit: 10 })).filter(
-      ({ step }) => step === 'guard',
-    );
-    expect(lines.map(({ outcome, details }) => [outcome, details?.['heldSet']])).toEqual([
-      ['refused', Number(narrow.setId)],
-      ['refused', Number(wide.setId)],
+    const linesOf = async (userId: string) =>
+      (await ledger.auditTrail({ userId, limit: 10 }))
+        .filter(({ step }) => step === 'guard')
+        .map(({ outcome, details, cause }) => [outcome, details?.['heldSet'], cause]);
+    // Another user's event widened the set; what had this one held, the last time, stays the cause.
+    const [inNarrow, inWide] = [Number(narrow.setId), Number(wide.setId)];
+    const first = { ...CAUSE, eventId: 'message-eu005', at: START };
+    expect(await linesOf('eu005')).toEqual([
+      ['refused', inNarrow, first],
+      ['refused', inWide, first],
+    ]);
+    expect((await linesOf('eu006')).at(-1)).toEqual([
+      'refused',
+      inWide,
+      { ...CAUSE, eventId: 'message-eu006', at: now },
     ]);
   });
 

@@ -1,23 +1,26 @@
 /** The audit trail. */
-import type { HintSource } from '../../domain/hint.ts';
+import type { Cause, HintSource } from '../../domain/hint.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { ChainedEntry } from '../../ports/ledger/audit-chains.ts';
 import type { AuditEntry, Ledger } from '../../ports/ledger.ts';
 import { optional } from './columns.ts';
 import type { Database, Queries } from './database.ts';
 
-interface AuditRow {
-  readonly id: bigint;
-  readonly place: bigint;
-  readonly previous_sha256_hex: string;
-  readonly sha256_hex: string;
-  readonly cause_at: Date | null;
-  readonly at: Date;
-  readonly user_id: string | null;
+export interface CauseRow {
   readonly cause_source: HintSource;
   readonly cause_id: string;
   readonly cause_event: string;
   readonly cause_actor: string | null;
+  readonly cause_at: Date | null;
+}
+
+interface AuditRow extends CauseRow {
+  readonly id: bigint;
+  readonly place: bigint;
+  readonly previous_sha256_hex: string;
+  readonly sha256_hex: string;
+  readonly at: Date;
+  readonly user_id: string | null;
   readonly step: string;
   readonly reason: string;
   readonly outcome: AuditEntry['outcome'];
@@ -46,19 +49,23 @@ export const insertAudit = async (queries: Queries, at: Date, entry: AuditEntry)
   );
 };
 
-const COLUMNS = `id, at, user_id, cause_source, cause_id, cause_event, cause_actor, cause_at, step, reason, outcome, details,
-  place, previous_sha256_hex, sha256_hex`;
+/** What `causeOf` reads. */
+export const CAUSE_COLUMNS = 'cause_source, cause_id, cause_event, cause_actor, cause_at';
+
+const COLUMNS = `id, at, user_id, ${CAUSE_COLUMNS}, step, reason, outcome, details, place, previous_sha256_hex, sha256_hex`;
+
+export const causeOf = (row: CauseRow): Cause => ({
+  source: row.cause_source,
+  eventId: row.cause_id,
+  event: row.cause_event,
+  ...optional('actor', row.cause_actor),
+  ...optional('at', row.cause_at),
+});
 
 const chainedEntry = (row: AuditRow): ChainedEntry => ({
   id: row.id,
   at: row.at,
-  cause: {
-    source: row.cause_source,
-    eventId: row.cause_id,
-    event: row.cause_event,
-    ...optional('actor', row.cause_actor),
-    ...optional('at', row.cause_at),
-  },
+  cause: causeOf(row),
   step: row.step,
   reason: row.reason,
   outcome: row.outcome,

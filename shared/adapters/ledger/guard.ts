@@ -17,7 +17,7 @@ import type { Cause } from '../../domain/hint.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { GuardLedger, ProposedDeparture } from '../../ports/ledger/guard.ts';
 import type { AuditEntry } from '../../ports/ledger.ts';
-import { insertAudit } from './audit.ts';
+import { CAUSE_COLUMNS, type CauseRow, causeOf, insertAudit } from './audit.ts';
 import { optional } from './columns.ts';
 import type { Database, Queries, TransactionQueries } from './database.ts';
 import { countByScope, countDepartures, prefixOf } from './departures.ts';
@@ -199,7 +199,6 @@ const join = async (
 const absorb = async (
   queries: Queries,
   into: { readonly setId: bigint; readonly scope: HeldScope },
-  cause: Cause,
   now: Date,
 ): Promise<void> => {
   const { scope, setId } = into;
@@ -221,9 +220,27 @@ const absorb = async (
   );
   for (const departure of moved.map(departureOf).toSorted((one, other) => byId(one.userId, other.userId))) {
     await join(queries, setId, departure, departure.heldAt);
+    const cause = await causeOfHolding(queries, departure);
     const said = `Held: what held set ${departure.setId} held is part of held set ${setId} now, whose scope includes it.`;
     await insertAudit(queries, now, guardEntry({ ...departure, cause }, 'refused', said, setId));
   }
+};
+
+/**
+ * The event that had the user held in this set, since they were last taken out of it: what somebody else did moves them to another set
+ * and is no cause in their chain.
+ */
+const causeOfHolding = async (queries: Queries, { setId, userId }: HeldDeparture): Promise<Cause> => {
+  const [row] = await queries.query<CauseRow>(
+    `WITH said AS (SELECT id, outcome, ${CAUSE_COLUMNS} FROM audit
+                    WHERE user_id = $1 AND step = 'guard' AND (details ->> 'heldSet')::bigint = $2)
+     SELECT ${CAUSE_COLUMNS} FROM said
+      WHERE outcome = 'refused' AND id > coalesce((SELECT max(id) FROM said WHERE outcome <> 'refused'), 0)
+      ORDER BY id LIMIT 1`,
+    [userId, setId],
+  );
+  if (row === undefined) throw new Error('bug: a held departure without its line in the trail');
+  return causeOf(row);
 };
 
 const byId = (one: string, other: string): number => (one < other ? -1 : 1);
@@ -259,7 +276,7 @@ const carryOut = async (
     case 'held': {
       const setId = await hold(queries, departure, ruling, now);
       await insertAudit(queries, now, guardEntry(departure, 'refused', ruling.reason, setId));
-      await absorb(queries, { setId, scope: ruling.scope }, departure.cause, now);
+      await absorb(queries, { setId, scope: ruling.scope }, now);
       return setId;
     }
     case 'held-otherwise':

@@ -62,7 +62,7 @@ const isLatchedUnit = ({ state, scope }: HeldSet): boolean => state === 'open' &
 const unitOf = ({ scope }: HeldSet): string => `${scope.slice('unit:'.length)}/`;
 
 /** As `absorb` in `shared/adapters/ledger/guard.ts`. */
-function absorb(memory: Memory, setId: bigint, cause: Cause): void {
+function absorb(memory: Memory, setId: bigint): void {
   const { heldSets, departures } = memory.rows.now;
   const { scope } = setOf(memory, setId);
   if (scope === 'protected' || scope === 'again') return;
@@ -77,8 +77,18 @@ function absorb(memory: Memory, setId: bigint, cause: Cause): void {
     replace(memory, row, { state: 'absorbed', detail: `Waits in held set ${setId} now, of a wider scope.` });
     join(memory, withState(row, { setId, state: 'held' }));
     const said = `Held: what held set ${row.setId} held is part of held set ${setId} now, whose scope includes it.`;
-    insertAudit(memory, guardEntry({ ...row, cause }, 'refused', said, setId));
+    insertAudit(memory, guardEntry({ ...row, cause: causeOfHolding(memory, row) }, 'refused', said, setId));
   }
+}
+
+function causeOfHolding({ rows }: Memory, { setId, userId }: DepartureRow): Cause {
+  const said = rows.now.audit.filter(
+    (entry) =>
+      entry.userId === userId && entry.step === 'guard' && entry.details?.['heldSet'] === Number(setId),
+  );
+  const line = said[said.findLastIndex(({ outcome }) => outcome !== 'refused') + 1];
+  if (line === undefined) throw new Error('bug: a held departure without its line in the trail');
+  return line.cause;
 }
 
 function join(memory: Memory, row: DepartureRow): void {
@@ -175,7 +185,7 @@ function carryOut(
     case 'held': {
       const setId = hold(memory, departure, ruling);
       insertAudit(memory, guardEntry(departure, 'refused', ruling.reason, setId));
-      absorb(memory, setId, departure.cause);
+      absorb(memory, setId);
       return setId;
     }
     case 'held-otherwise': {
