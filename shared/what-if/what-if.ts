@@ -107,9 +107,8 @@ export interface Drafts {
 
 /**
  * Answers for everybody in the directory, or only for those whom an event of the record named since `since`, the deleted among
- * them. Users are
- * read, compared and counted a page at a time, so that what is held does not grow with the tenant. Throws
- * `request-too-large` when it takes longer than a request may.
+ * them. Users are read, compared and counted a page at a time, so that what is held does not grow with the tenant; with `since` it grows
+ * with those whom events named. Throws `request-too-large` when it takes longer than a request may.
  */
 export async function whatIf(deps: WhatIfDeps, { before, draft }: Drafts, since?: Date): Promise<WhatIf> {
   const inTime = timeLimit(deps.forecastWithinMs ?? FORECAST_WITHIN_MS);
@@ -134,7 +133,7 @@ export async function whatIf(deps: WhatIfDeps, { before, draft }: Drafts, since?
           ? undefined
           : await view(deps, before, placesBefore, seen);
       sums.add(forecast(user, beforeView, draftView, events?.get(user.userId)), ledger.user?.unit);
-      met.add(user.userId);
+      if (events?.has(user.userId)) met.add(user.userId);
     }
     compared += page.length;
   }

@@ -1,5 +1,5 @@
 /** A draft compared for more users than one page holds, and more than an answer shows. */
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { parsePolicy } from '../../shared/config/policy.ts';
 import type { DirectoryUser } from '../../shared/domain/directory-user.ts';
 import { UNKNOWN_USER, type UserLedger } from '../../shared/domain/records.ts';
@@ -20,6 +20,28 @@ const user = (index: number): DirectoryUser => ({
     archived: false,
     mailboxReady: true,
   },
+});
+
+/** How large any set or map of the process became since. */
+function largestKept(): () => number {
+  let largest = 0;
+  const { add } = Set.prototype;
+  vi.spyOn(Set.prototype, 'add').mockImplementation(function (this: Set<unknown>, value) {
+    add.call(this, value);
+    largest = Math.max(largest, this.size);
+    return this;
+  });
+  const { set } = Map.prototype;
+  vi.spyOn(Map.prototype, 'set').mockImplementation(function (this: Map<unknown, unknown>, key, value) {
+    set.call(this, key, value);
+    largest = Math.max(largest, this.size);
+    return this;
+  });
+  return () => largest;
+}
+
+afterEach(() => {
+  vi.restoreAllMocks();
 });
 
 describe('a what-if', () => {
@@ -53,6 +75,28 @@ describe('a what-if', () => {
       notShown: 466,
     });
     expect(answer.forecasts).toHaveLength(2_000);
+  });
+
+  it('keeps nothing of those whom it compared', async () => {
+    const largest = largestKept();
+    const answer = await whatIf(
+      {
+        directory: {
+          async *usersUnder() {
+            for (let index = 0; index < 3_700; index += 1) yield user(index);
+          },
+        } as never,
+        ledger: {
+          issuers: async () => [],
+          readUsers: async (userIds: readonly string[]) => userIds.map(() => UNKNOWN_USER),
+          coveredByUnit: async () => new Map(),
+        } as never,
+        clock: { now: () => NOW },
+      },
+      { before: undefined, draft: DRAFT },
+    );
+    expect(answer.users).toBe(3_700);
+    expect(largest()).toBeLessThan(1_000);
   });
 
   it('ends when its time is over, also while nobody it asks about was met', async () => {
