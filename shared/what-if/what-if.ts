@@ -121,40 +121,37 @@ export async function whatIf(deps: WhatIfDeps, { before, draft }: Drafts, since?
   const sums = tally(draft);
   const met = new Set<string>();
   let compared = 0;
-  for await (const page of pagesOf(deps.directory.usersUnder('/'), events, () => inTime(compared))) {
-    const ledgers = await deps.ledger.readUsers(page.map(({ userId }) => userId));
-    for (const [index, user] of page.entries()) {
-      const ledger = ledgers[index] ?? UNKNOWN_USER;
-      const presence: DirectoryPresence = { kind: 'present', user };
-      const seen = { presence, ledger, now, issuerStates };
-      const draftView = await view(deps, draft, placesDraft, seen);
-      const beforeView =
-        before === undefined || placesBefore === undefined
-          ? undefined
-          : await view(deps, before, placesBefore, seen);
-      sums.add(forecast(user, beforeView, draftView, events?.get(user.userId)), ledger.user?.unit);
-      if (events?.has(user.userId)) met.add(user.userId);
-    }
-    compared += page.length;
-  }
-  const others = [...(events ?? [])].filter(([userId]) => !met.has(userId));
-  let nowhere = 0;
-  for (const [userId, event] of others) {
-    inTime(compared);
-    const presence = await deps.directory.presence(userId);
-    const [ledger = UNKNOWN_USER] = await deps.ledger.readUsers([userId]);
-    if (presence.kind !== 'deleted') {
-      nowhere += 1;
-      continue;
-    }
+  const compare = async (presence: Exclude<DirectoryPresence, { kind: 'absent' }>, ledger: UserLedger) => {
     const seen = { presence, ledger, now, issuerStates };
+    const user =
+      presence.kind === 'present' ? presence.user : { ...presence, orgUnitPath: ledger.user?.unit ?? '' };
     const draftView = await view(deps, draft, placesDraft, seen);
     const beforeView =
       before === undefined || placesBefore === undefined
         ? undefined
         : await view(deps, before, placesBefore, seen);
-    const gone = { ...presence, orgUnitPath: ledger.user?.unit ?? '' };
-    sums.add(forecast(gone, beforeView, draftView, event), ledger.user?.unit);
+    sums.add(forecast(user, beforeView, draftView, events?.get(user.userId)), ledger.user?.unit);
+  };
+  for await (const page of pagesOf(deps.directory.usersUnder('/'), events, () => inTime(compared))) {
+    const ledgers = await deps.ledger.readUsers(page.map(({ userId }) => userId));
+    for (const [index, user] of page.entries()) {
+      await compare({ kind: 'present', user }, ledgers[index] ?? UNKNOWN_USER);
+      if (events?.has(user.userId)) met.add(user.userId);
+    }
+    compared += page.length;
+  }
+  let nowhere = 0;
+  for (const userId of events?.keys() ?? []) {
+    if (met.has(userId)) continue;
+    inTime(compared);
+    // Present: created, brought back or moved to another page while the pages were read.
+    const presence = await deps.directory.presence(userId);
+    if (presence.kind === 'absent') {
+      nowhere += 1;
+      continue;
+    }
+    const [ledger = UNKNOWN_USER] = await deps.ledger.readUsers([userId]);
+    await compare(presence, ledger);
     compared += 1;
   }
   const notKnown = [

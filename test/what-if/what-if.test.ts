@@ -99,6 +99,36 @@ describe('a what-if', () => {
     expect(largest()).toBeLessThan(1_000);
   });
 
+  it('compares like the others whom an event named and no page of the list held, and tells apart who is nowhere', async () => {
+    const event = { at: NOW, source: 'audit', event: 'MOVE_USER' };
+    const answer = await whatIf(
+      {
+        directory: {
+          async *usersUnder() {
+            yield user(1);
+          },
+          presence: async (userId: string) =>
+            userId === '2' ? { kind: 'present', user: user(2) } : { kind: 'absent', userId },
+        } as never,
+        ledger: {
+          issuers: async () => [],
+          auditTrail: async () => [],
+          passedOver: async () => ['1', '2', '4'].map((userId) => ({ userId, ...event })),
+          readUsers: async (userIds: readonly string[]) => userIds.map(() => UNKNOWN_USER),
+          coveredByUnit: async () => new Map(),
+        } as never,
+        clock: { now: () => NOW },
+      },
+      { before: undefined, draft: DRAFT },
+      NOW,
+    );
+    expect(answer).toMatchObject({ users: 2, changes: { joins: 2 }, coveredByRule: { staff: 2 } });
+    expect(answer.forecasts.map(({ userId }) => userId)).toEqual(['1', '2']);
+    expect(answer.notKnown.filter((sentence) => sentence.includes('in no list'))).toEqual([
+      'One whom an event named is in no list of the directory any more, and nothing is said of them.',
+    ]);
+  });
+
   it('ends when its time is over, also while nobody it asks about was met', async () => {
     const began = performance.now();
     const answer = whatIf(
