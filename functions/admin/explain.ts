@@ -9,6 +9,7 @@ import type { Directory } from '../../shared/ports/directory.ts';
 import type { ChainedEntry } from '../../shared/ports/ledger/audit-chains.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { HttpAnswer } from '../wire/http.ts';
+import { somebody } from './somebody.ts';
 
 export interface ExplainDeps {
   readonly clock: Clock;
@@ -43,10 +44,10 @@ async function explainUnknown(
   name: string,
   known: string | undefined,
 ): Promise<HttpAnswer> {
-  const userId = known ?? (await deps.directory.resolve(name.toLowerCase()));
-  const presence = userId === undefined ? undefined : await deps.directory.presence(userId);
-  if (userId === undefined || presence === undefined || presence.kind === 'absent')
+  const presence = await somebody(deps.directory, known ?? name);
+  if (presence === undefined)
     throw permanent('not-found', `Neither the ledger nor the directory knows anybody called ${name}.`);
+  const userId = presence.kind === 'present' ? presence.user.userId : presence.userId;
   const where =
     presence.kind === 'deleted'
       ? 'is among the deleted accounts of the directory'

@@ -15,6 +15,7 @@ import type { Ledger } from '../../shared/ports/ledger.ts';
 import { factsByLedger } from '../../shared/what-if/ledger-facts.ts';
 import { type Drafts, type WhatIf, type WhatIfDeps, whatIf } from '../../shared/what-if/what-if.ts';
 import type { HttpAnswer } from '../wire/http.ts';
+import { somebody } from './somebody.ts';
 
 export interface PolicyDeps extends WhatIfDeps {
   readonly policies: ActivePolicySource;
@@ -115,8 +116,7 @@ export async function testPolicy(deps: PolicyDeps, body: unknown): Promise<HttpA
     text === undefined
       ? await deps.policies.current()
       : { policy: (await compared(deps, text)).draft, digest: policyDigest(text) };
-  const userId = /^\d+$/.test(name) ? name : await deps.directory.resolve(name.toLowerCase());
-  const presence = userId === undefined ? undefined : await deps.directory.presence(userId);
+  const presence = await somebody(deps.directory, name);
   if (presence?.kind !== 'present') {
     throw permanent('not-found', `Nobody in the directory is called ${name}.`, {
       details: { field: 'user' },

@@ -19,6 +19,7 @@ import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { Log } from '../../shared/ports/log.ts';
 import type { HttpAnswer } from '../wire/http.ts';
 import { refuseUnderObserve } from './observed.ts';
+import { somebody } from './somebody.ts';
 
 export interface RekeyDeps {
   readonly directory: Pick<
@@ -218,8 +219,7 @@ async function namedUsers(
   const { policy } = await deps.policies.current();
   const targets = new Map<string, Target>();
   for (const name of names) {
-    const userId = await deps.directory.resolve(name.toLowerCase());
-    const presence = userId === undefined ? undefined : await deps.directory.presence(userId);
+    const presence = await somebody(deps.directory, name);
     if (presence?.kind !== 'present')
       throw permanent('not-found', `Nobody in the directory has the address ${name}.`, {
         details: { field: 'users' },

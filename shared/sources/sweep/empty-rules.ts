@@ -43,7 +43,8 @@ async function tell(
     cause: { source: 'sweep', eventId: `sweep-${sweep.sweepId}`, event: 'policy' },
     step: 'policy-rule-empty',
     reason,
-    outcome: 'done',
+    // Nobody did anything, nor will: it is for an admin.
+    outcome: 'ignored',
     details: { rule: rule.name, activation },
   });
 }

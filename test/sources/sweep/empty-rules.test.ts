@@ -38,6 +38,7 @@ describe('the first whole sweep under a policy', () => {
       {
         reason:
           'Rule "other" covers nobody: org unit /Other is empty, excluded, or covered by rules that go before it.',
+        outcome: 'ignored',
         details: { rule: 'other', activation: 'a' },
       },
       { details: { rule: 'shadowed' } },
