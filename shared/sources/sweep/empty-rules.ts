@@ -22,7 +22,7 @@ export async function tellEmptyRules({ deps, lease }: Tick, sweep: SweepRecord):
     deps.log.warning('policy-rules-not-judged', {
       sweepId: String(sweep.sweepId),
       reason:
-        'Somebody was listed in a unit that came after the tree of units was read: whether every rule covers somebody the next sweep says.',
+        'Whether every rule covers somebody the next sweep says: somebody was listed in a unit that came after the tree of units was read, or this sweep began before an update that counts it.',
     });
     return;
   }
