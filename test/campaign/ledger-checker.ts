@@ -23,6 +23,7 @@ export async function checkLedger(ledger: Queries, witnesses: Witnesses): Promis
     ...(await checkUses(ledger, witnesses)),
     ...(await checkCrls(ledger)),
     ...(await checkChains(ledger)),
+    ...(await checkHeld(ledger)),
   ];
 }
 
@@ -147,4 +148,14 @@ async function checkChains(ledger: Queries): Promise<readonly string[]> {
         : `The end of the audit chain of ${named(chain)} is missing.`,
     ),
   ];
+}
+
+async function checkHeld(ledger: Queries): Promise<readonly string[]> {
+  const stuck = await ledger.query<{ user: string; set: bigint; state: string }>(
+    `SELECT d.user_id AS "user", s.set_id AS "set", s.state FROM held_departures d JOIN held_sets s USING (set_id)
+      WHERE d.state = 'held' AND s.state <> 'open' ORDER BY 1`,
+  );
+  return stuck.map(
+    ({ user, set, state }) => `${user} waits in held set ${set}, which is ${state}: nobody can decide.`,
+  );
 }

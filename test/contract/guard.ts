@@ -467,6 +467,21 @@ export const guardContract = ({ speaksSql, start }: LedgerKind): void => {
     ]) {
       await expect(subject.database.query(statement), statement).rejects.toMatchObject({ code: 'conflict' });
     }
+    // Nobody waits where nobody decides: neither in a set that is decided, nor in one that another has absorbed.
+    await ledger.latchGuard({ scope: 'tenant', reason: 'For the test.', cause: CAUSE });
+    expect(await depart('u000')).toBe('held');
+    await ledger.latchGuard({ scope: 'unit:/elsewhere', reason: 'For the test.', cause: CAUSE });
+    const [empty, holding, approved] = (await ledger.heldSets({ state: 'any' })).map(({ setId }) => setId);
+    for (const [statement, why] of [
+      ["UPDATE held_departures SET state = 'held' WHERE state = 'approved'", 'held in an open set'],
+      [`UPDATE held_sets SET absorbed_by = ${approved} WHERE set_id = ${empty}`, 'absorbed by an open one'],
+      [`UPDATE held_sets SET absorbed_by = ${empty} WHERE set_id = ${holding}`, 'held in an open set'],
+    ] as const) {
+      await expect(subject.database.query(statement), statement).rejects.toMatchObject({
+        code: 'conflict',
+        message: expect.stringContaining(why),
+      });
+    }
   });
 
   it('stops once, says who and why, and wakes whoever waited when it ends', async () => {

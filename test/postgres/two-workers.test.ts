@@ -311,6 +311,17 @@ describe('two workers on one PostgreSQL', { timeout: 600_000 }, () => {
         queries.query(`DELETE FROM audit WHERE id = (SELECT max(id) FROM audit WHERE user_id IS NOT NULL)`),
       /The end of the audit chain of \d+ is missing/,
     ],
+    [
+      'a departure that waits in a held set which another has absorbed',
+      (queries) =>
+        queries.script(
+          `INSERT INTO held_sets (set_id, scope, reason, opened_at, state, absorbed_by) OVERRIDING SYSTEM VALUE
+             VALUES (900001, 'tenant', 'So.', now(), 'open', NULL), (900002, 'unit:/a', 'So.', now(), 'absorbed', 900001);
+           INSERT INTO held_departures (set_id, user_id, primary_email, steps, held_at, state)
+             SELECT 900002, min(user_id), 'x@acme.example', '[]', now(), 'held' FROM users`,
+        ),
+      /\d+ waits in held set 900002, which is absorbed: nobody can decide/,
+    ],
   ])('would not have hidden %s from it', async (_what, plant, sentence) => {
     expect((await checked(plant)).join('\n')).toMatch(sentence);
   });

@@ -190,6 +190,17 @@ describe('the checkers find', () => {
     expect(() => seen.check()).toThrow(/both name a-101@acme.example/);
   });
 
+  test('somebody who waits in a held set that another has absorbed', () => {
+    const steps = [{ kind: 'revoke-leaf', target: leafOf(BEN).serialHex }] as const;
+    const departure = { setId: 1n, userId: BEN, primaryEmail: '', steps, heldAt: world.clock.now() };
+    const set = { setId: 1n, scope: 'unit:/a', reason: 'So.', openedAt: world.clock.now() } as const;
+    rows().departures.push({ ...departure, state: 'held', isStanding: true });
+    rows().heldSets.set(1n, { ...set, state: 'open' });
+    seen.check();
+    rows().heldSets.set(1n, { ...set, state: 'absorbed', absorbedBy: 2n });
+    expect(() => seen.check()).toThrow(/102 waits in held set 1, which is absorbed/);
+  });
+
   test('a certificate lost by a departure that was held, or that nobody asked the guard about', async () => {
     const lease = (await world.ledger.acquireLease(`user:${ANA}`, 60_000)) ?? expect.unreachable();
     const { serialHex } = leafOf(ANA);

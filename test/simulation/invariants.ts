@@ -56,6 +56,7 @@ export function watch(sight: Sight): Watch {
       assertOneHolder(rows);
       assertFewIdentities(sight);
       assertJudged(rows, rulings);
+      assertDecidable(rows);
     },
   };
 }
@@ -76,6 +77,15 @@ function assertJudged({ audit }: Rows, rulings: Rulings): void {
     if (step !== 'revoke-leaf' || outcome !== 'done' || details['departure'] !== true) continue;
     if (details['heldSet'] === undefined && last.get(userId) !== 'intended')
       throw new Violated(`${userId} lost ${details['serialHex']} by a departure that nobody let through.`);
+  }
+}
+
+/** Whoever is held waits in a set that an admin can decide on. */
+function assertDecidable({ departures, heldSets }: Rows): void {
+  for (const { state, userId, setId } of departures) {
+    const where = heldSets.get(setId)?.state;
+    if (state === 'held' && where !== 'open')
+      throw new Violated(`${userId} waits in held set ${setId}, which is ${where}: nobody can decide.`);
   }
 }
 
