@@ -99,14 +99,15 @@ async function applyStep(step: Step, context: StepContext): Promise<void> {
   const durationMs = () => Math.round(performance.now() - startedMs);
   deps.log.info('step-started', line);
   const handler = HANDLERS[step.kind] as StepHandler<StepKind>;
-  let isDone = false;
+  let reached: 'nothing' | 'begun' | 'done' = 'nothing';
   try {
     // Not every step writes to the ledger before it acts, and a process that slept may have been replaced: whoever has
     // lost the lease finds out here, before the effect.
     await deps.ledger.renewLease(context.lease, deps.leaseMs);
     await refuseWhenStopped(step, context);
+    reached = 'begun';
     const { outcome, audited, details } = await handler(step, context);
-    isDone = true;
+    reached = 'done';
     if (audited !== true) await tellDone(context, auditEntry(context, step, outcome, details));
     deps.log.info('step-ended', { ...line, outcome, durationMs: durationMs(), ...details });
   } catch (error) {
@@ -118,20 +119,32 @@ async function applyStep(step: Step, context: StepContext): Promise<void> {
       durationMs: durationMs(),
       message: error instanceof Error ? error.message : String(error),
     });
-    const mayTell =
-      isSealwrightError(error) && error.code !== 'lease-lost' && error.code !== 'ledger-unavailable';
-    if (mayTell && !isDone) {
-      await deps.ledger.audit({
-        userId: facts.userId,
-        cause,
-        step: step.kind,
-        reason: `${step.reason} ${error.message}`,
-        outcome: 'failed',
-        details: { code },
-      });
-    }
+    if (reached !== 'done' && code !== 'lease-lost')
+      await tellFailed(step, context, error, reached === 'begun');
     throw error;
   }
+}
+
+/** After a bug, or an answer of the ledger that was lost, nobody knows how far a step got that was begun. */
+async function tellFailed(
+  step: Step,
+  { deps, cause, facts, untold }: StepContext,
+  error: unknown,
+  isBegun: boolean,
+): Promise<void> {
+  if (!isSealwrightError(error) || error.code === 'ledger-unavailable') {
+    if (isBegun)
+      untold.push(`How ${step.kind} ended is not known: it may be done and have no line of its own.`);
+    return;
+  }
+  await deps.ledger.audit({
+    userId: facts.userId,
+    cause,
+    step: step.kind,
+    reason: `${step.reason} ${error.message}`,
+    outcome: 'failed',
+    details: { code: error.code },
+  });
 }
 
 /**
@@ -141,7 +154,9 @@ async function tellDone({ deps, untold }: StepContext, line: AuditEntry): Promis
   try {
     await deps.ledger.audit(line);
   } catch (error) {
-    untold.push(`${line.step} (${line.outcome})`);
+    untold.push(
+      `The ledger did not take the line of ${line.step} (${line.outcome}) once it was done: it may have no line of its own.`,
+    );
     if (!isSealwrightError(error) || error.kind === 'retryable') throw error;
     throw retryable(
       'ledger-unavailable',

@@ -53,7 +53,7 @@ export interface StepContext {
   /** The user's primary address: the mailbox whose settings are changed, and the subject of the delegated token. */
   readonly mailbox: string;
   readonly made: Made;
-  /** Steps that are done and whose line the ledger did not take; the trail is owed that it may lack them. */
+  /** A sentence for each step that is done, or may be, and has no line; the trail is owed them. */
   readonly untold: string[];
   /** The guard has let through what the plan takes away. False where it could not be asked; nothing departs then. */
   readonly isJudged: boolean;

@@ -71,15 +71,14 @@ async function tellInterrupted(deps: ReconcileDeps, userId: string, cause: Cause
   await deps.ledger.audit({ userId, cause, step: 'look-interrupted', reason, outcome: 'failed' });
 }
 
-/** As above, of steps whose line the ledger did not take while the process lived on. */
+/** As above, of steps that ended without a line while the process lived on. */
 async function tellUntold(
   deps: ReconcileDeps,
   userId: string,
   cause: Cause,
   untold: string[],
 ): Promise<void> {
-  for (const step of untold) {
-    const reason = `The ledger did not take the line of ${step} once it was done: it may have no line of its own.`;
+  for (const reason of untold) {
     await deps.ledger.audit({ userId, cause, step: 'look-interrupted', reason, outcome: 'failed' });
   }
   untold.length = 0;

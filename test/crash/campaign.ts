@@ -118,7 +118,9 @@ export async function crashEverywhere(materials: CrashMaterials, workflow: Workf
         if (!isSealwrightError(error)) throw error;
       });
       await goOn();
-      expect(await end(), `lost the answer of ${nameOf(undisturbed.calls, call)}`).toEqual(clean);
+      const where = `lost the answer of ${nameOf(undisturbed.calls, call)}`;
+      expect(await end(), where).toEqual(clean);
+      expectTold(told, await linesOf(world), where);
     }
     expectEachSerialSignedOnce(world);
     expect(holdsPlainKey([...said, ...world.log.lines]), 'a plain key in the log').toBe(false);
@@ -155,7 +157,7 @@ async function linesOf(world: World): Promise<Lines> {
   return lines;
 }
 
-/** A step's line follows its effect, so the last one may be lost with the process; then the trail says that one may be. */
+/** A step's line follows its effect, so the last one may be lost with the process or an answer; then the trail says that one may be. */
 function expectTold(clean: Lines, found: Lines, where: string): void {
   for (const [userId, steps] of clean) {
     const left = [...(found.get(userId) ?? [])];
