@@ -1,6 +1,7 @@
 /** What everybody should have come to once faults have stopped: judged from the directory alone, far more simply than planned. */
 import type { DepartureStep, HeldDeparture } from '../../shared/domain/held.ts';
 import type { Policy, PolicyRule } from '../../shared/domain/policy.ts';
+import type { AuditEntry } from '../../shared/ports/ledger.ts';
 import { pairsOfUse } from '../support/fakes/gmail.ts';
 import { isObserved, USERS } from './company.ts';
 import { assertGmailAgrees, type Sight, Violated } from './invariants.ts';
@@ -143,37 +144,58 @@ export const dismissalOf = (sight: Sight, { userId, steps }: HeldDeparture): Dis
   there: steps.filter((step) => isThere(sight, userId, step)),
 });
 
-/**
- * A look that found other facts than the guard was asked about: a rename that had happened and was not seen yet, by which the
- * certificate is replaced and nobody departs.
- */
-const isReplacedInstead = (sight: Sight, userId: string, { kind, target }: DepartureStep): boolean => {
+/** The trail from the end of a departure that the facts no longer asked for, if what it would have taken was taken after that. */
+function afterItsEnd(
+  sight: Sight,
+  userId: string,
+  { kind, target }: DepartureStep,
+  isDeparture: boolean,
+): { readonly before: readonly AuditEntry[]; readonly whole: readonly AuditEntry[] } | undefined {
   const trail = sight.rows().audit.filter((entry) => entry.userId === userId);
   const taken = trail.findIndex(
     ({ step, outcome, details }) =>
       step === kind &&
       outcome === 'done' &&
-      details?.['serialHex'] === target &&
-      details['departure'] === false,
+      (details?.['serialHex'] ?? details?.['address']) === target &&
+      details?.['departure'] === isDeparture,
   );
   const ended = trail
     .slice(0, Math.max(0, taken))
     .findIndex(({ step, outcome }) => step === 'guard' && outcome === 'ignored');
-  // At once, or after the overlap with a successor that was there before.
-  return (
-    kind === 'revoke-leaf' && ended !== -1 && trail.slice(ended).some(({ step }) => step === 'issue-leaf')
-  );
+  return ended === -1 ? undefined : { before: trail.slice(ended, taken), whole: trail.slice(ended) };
+}
+
+/**
+ * A look that found other facts than the guard was asked about: a rename that had happened and was not seen yet, by which certificate
+ * and identity are replaced and nobody departs. At once, or after the overlap with a successor that was there before.
+ */
+const isReplacedInstead = (sight: Sight, userId: string, step: DepartureStep): boolean => {
+  const successor = step.kind === 'revoke-leaf' ? 'issue-leaf' : 'set-identity';
+  const told = afterItsEnd(sight, userId, step, false)?.whole ?? [];
+  return step.kind !== 'disable-keypair' && told.some((entry) => entry.step === successor);
 };
+
+/** Somebody who had come back, and left once more in another way: that the guard was asked about too, and let it through. */
+const isLeftAnew = (sight: Sight, userId: string, step: DepartureStep): boolean =>
+  afterItsEnd(sight, userId, step, true)?.before.some(
+    (entry) => entry.step === 'guard' && entry.outcome === 'intended',
+  ) === true;
 
 /** A key that an admin reported as compromised is revoked whatever else was decided, and that is no departure. */
 const isCompromised = (sight: Sight, { kind, target }: DepartureStep): boolean =>
   kind === 'revoke-leaf' && sight.rows().revocations.get(target)?.reason === 'keyCompromise';
 
-/** What an admin decided not to take is there still, unless the certificate was replaced or its key reported as compromised. */
+/**
+ * What an admin decided not to take is there still, unless it was replaced, its key was reported as compromised, or it went with another
+ * departure.
+ */
 export function assertKept(sight: Sight, { userId, there }: Dismissal): void {
   const gone = there.find(
     (step) =>
-      !isThere(sight, userId, step) && !isReplacedInstead(sight, userId, step) && !isCompromised(sight, step),
+      !isThere(sight, userId, step) &&
+      !isReplacedInstead(sight, userId, step) &&
+      !isLeftAnew(sight, userId, step) &&
+      !isCompromised(sight, step),
   );
   if (gone !== undefined)
     throw new Violated(`The departure of ${userId} was dismissed, and ${gone.kind} took ${gone.target}.`);

@@ -7,6 +7,7 @@ import { madeOffline } from '../../shared/domain/recorded.ts';
 import type { RevocationReason } from '../../shared/domain/revocation-reason.ts';
 import { buildCrl } from '../../shared/pki/crl.ts';
 import { issueCrl } from '../../shared/pki/issue.ts';
+import type { AuditEntry } from '../../shared/ports/ledger.ts';
 import { look } from '../reconcile/outcome.ts';
 import { type MemoryDatabase, memoryDatabase } from '../support/fakes/ledger/ledger.ts';
 import { drawnKeyDetector } from '../support/fakes/plain-keys.ts';
@@ -312,6 +313,34 @@ describe('the checkers find', () => {
       else expect(kept).toThrow('revoke-leaf took');
     },
   );
+
+  test.each([
+    ['replaced by one of another address', false, ['ignored'], ['set-identity', 'delete-identity'], true],
+    ['taken without a successor', false, ['ignored'], ['delete-identity'], false],
+    [
+      'taken by another departure that was let through',
+      true,
+      ['ignored', 'intended'],
+      ['delete-identity'],
+      true,
+    ],
+    ['taken by a departure nobody asked the guard about', true, ['ignored'], ['delete-identity'], false],
+    ['taken by the departure that was dismissed', true, ['intended'], ['delete-identity'], false],
+  ] as const)('a kept identity that is %s', async (_how, departs, ruled, told, isKept) => {
+    const address = 'a-102@acme.example';
+    const steps = [{ kind: 'delete-identity', target: address }] as const;
+    const departure = { setId: 1n, userId: BEN, primaryEmail: '', steps, heldAt: world.clock.now() };
+    const dismissal = dismissalOf(sight, { ...departure, state: 'dismissed' });
+    rows().audit.length = 0;
+    const tell = (line: Pick<AuditEntry, 'step' | 'outcome'> & Partial<AuditEntry>) =>
+      world.ledger.audit({ userId: BEN, cause: CAUSE, reason: 'As told.', ...line });
+    for (const outcome of ruled) await tell({ step: 'guard', outcome });
+    for (const step of told) await tell({ step, outcome: 'done', details: { address, departure: departs } });
+    world.gmail.deleteIdentityByHand(BEN);
+    const kept = () => assertKept(sight, dismissal);
+    if (isKept) kept();
+    else expect(kept).toThrow('delete-identity took');
+  });
 
   test('no kept certificate whose key was reported as compromised, which is revoked whatever was decided', async () => {
     const steps = [{ kind: 'revoke-leaf', target: leafOf(BEN).serialHex }] as const;
