@@ -1,9 +1,10 @@
 /** An issuer takes over once whoever meets one of its leaves can look everything up. */
 
 import type { IssuerRecord } from '../domain/records.ts';
-import { permanent, retryable } from '../errors.ts';
+import { retryable } from '../errors.ts';
 import { addressesOf } from '../pki/issuer-addresses.ts';
 import type { AuthorityDeps } from './deps.ts';
+import { knownIssuer } from './known-issuer.ts';
 import { assertVerified } from './readiness.ts';
 
 /**
@@ -15,14 +16,7 @@ export async function activate(
   deps: Pick<AuthorityDeps, 'ledger' | 'clock'>,
   issuerId: string,
 ): Promise<{ readonly retiring?: string }> {
-  const issuer = await deps.ledger.readIssuer(issuerId);
-  if (issuer === undefined) {
-    const known = (await deps.ledger.issuers()).map((each) => `${each.issuerId} (${each.state})`).join(', ');
-    throw permanent(
-      'issuer-missing',
-      `The ledger has no issuer ${issuerId}; it has ${known === '' ? 'none' : known}.`,
-    );
-  }
+  const issuer = await knownIssuer(deps, issuerId);
   if (issuer.state === 'active') return {};
   await assertCrlPublic(deps, issuer);
   assertVerified(issuerId, addressesOf(issuer), await deps.ledger.issuerAddresses(issuerId));

@@ -8,6 +8,7 @@ import { readIssuer } from '../pki/certificate.ts';
 import { readCrl, verifyCrl } from '../pki/crl-reader.ts';
 import { sameBytes } from '../pki/der-reader.ts';
 import type { AuthorityDeps } from './deps.ts';
+import { knownIssuer } from './known-issuer.ts';
 import { objectName } from './publish-crl.ts';
 
 /**
@@ -21,14 +22,7 @@ export async function retireRevoked(
   issuerId: string,
   crlDer?: Uint8Array,
 ): Promise<IssuerRecord> {
-  const issuer = await deps.ledger.readIssuer(issuerId);
-  if (issuer === undefined) {
-    const known = (await deps.ledger.issuers()).map((each) => `${each.issuerId} (${each.state})`).join(', ');
-    throw permanent(
-      'issuer-missing',
-      `The ledger has no issuer ${issuerId}; it has ${known === '' ? 'none' : known}.`,
-    );
-  }
+  const issuer = await knownIssuer(deps, issuerId);
   if (issuer.state === 'retired') return issuer;
   if (issuer.state === 'active') {
     throw permanent(

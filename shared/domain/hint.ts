@@ -13,6 +13,14 @@ export interface Cause {
   readonly at?: Date;
 }
 
+/** What an admin asked for: `eventId` is that of the request, `actor` who asked. */
+export const adminCause = (eventId: string, event: string, actor: string): Cause => ({
+  source: 'admin',
+  eventId,
+  event,
+  actor,
+});
+
 /** "Look at this user", by immutable id or by an address that still has to be resolved. */
 export type Hint =
   | { readonly userId: string; readonly cause: Cause }

@@ -2,7 +2,7 @@
  * Reading CRLs, strictly and in one pass (object-building parsers need gigabytes for a hundred thousand entries).
  * Anybody's CRL can be read, so that a published one can be compared with what should be there.
  */
-import { createPublicKey, verify } from 'node:crypto';
+import { verify } from 'node:crypto';
 import { REVOCATION_REASONS, type RevocationReason } from '../domain/revocation-reason.ts';
 import { permanent } from '../errors.ts';
 import { SIGNATURE_ALGORITHMS, signatureAlgorithmOf } from './algorithm.ts';
@@ -26,8 +26,8 @@ import {
   readWhole,
   sameBytes,
 } from './der-reader.ts';
-import { rememberingLast } from './last-read.ts';
 import { CRL_OIDS, EXTENSION_OIDS } from './oids.ts';
+import { publicKeyOf } from './public-key.ts';
 
 /** TBSCertList without its entries (RFC 5280 §5.1). */
 export interface CrlHeader {
@@ -411,10 +411,6 @@ export function readRevocation(entry: RawCrlEntry): RevokedCertificate {
     invalidityDate,
   };
 }
-
-const publicKeyOf = rememberingLast((spkiDer) =>
-  createPublicKey({ key: Buffer.from(spkiDer), format: 'der', type: 'spki' }),
-);
 
 /**
  * Whether a CRL is this issuer's: its name, its key identifier, and a signature that verifies. False too for bytes

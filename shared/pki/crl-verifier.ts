@@ -1,5 +1,5 @@
 /** Verifying a CRL that comes in parts. */
-import { createPublicKey, createVerify, type Verify } from 'node:crypto';
+import { createVerify, type Verify } from 'node:crypto';
 import {
   SIGNATURE_ALGORITHMS,
   type SignatureAlgorithm,
@@ -9,7 +9,7 @@ import {
 import { type IssuerCertificate, readIssuer } from './certificate.ts';
 import { type CrlHeader, crlKeyIdentifier } from './crl-reader.ts';
 import { sameBytes } from './der-reader.ts';
-import { rememberingLast } from './last-read.ts';
+import { publicKeyOf } from './public-key.ts';
 
 /**
  * Whether a CRL in parts is this issuer's: its name, its key identifier, and a signature that verifies, as `verifyCrl` for a
@@ -44,7 +44,3 @@ export class CrlVerifier {
     return this.#verifying.verify(publicKeyOf(certificate.spkiDer), signed.signature);
   }
 }
-
-const publicKeyOf = rememberingLast((spkiDer) =>
-  createPublicKey({ key: Buffer.from(spkiDer), format: 'der', type: 'spki' }),
-);

@@ -10,7 +10,7 @@
  * What this room will not do: read a clock, draw randomness of its own (key generation aside), touch a file, the
  * network or the ledger, or decide who gets a certificate.
  */
-import { createPublicKey, X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import { inOnePart, type Recorded, type RecordedParts } from '../domain/recorded.ts';
 import { permanent } from '../errors.ts';
 import { SIGNATURE_ALGORITHMS, signatureAlgorithmOf } from './algorithm.ts';
@@ -28,6 +28,7 @@ import { CrlLinter } from './lint-crl.ts';
 import { Linted, signLintedParts } from './linted.ts';
 import { PartsVerification } from './parts-verification.ts';
 import type { CertificateProfile } from './profile.ts';
+import { publicKeyOf } from './public-key.ts';
 import type { Signer } from './signer.ts';
 import { assembleCertificate } from './tbs.ts';
 
@@ -69,7 +70,7 @@ export async function issueCertificate(request: CertificateToSign): Promise<Uint
   const verification = new PartsVerification(
     SIGNATURE_ALGORITHMS[signer.algorithm].hash,
     request.issuerCertificateDer === undefined
-      ? createPublicKey({ key: Buffer.from(tbs.spkiDer), format: 'der', type: 'spki' })
+      ? publicKeyOf(tbs.spkiDer)
       : openSslIssuer(request.issuerCertificateDer).publicKey,
   );
   const signature = await linted.sign(signer, verification);
@@ -138,7 +139,7 @@ export async function issueCrlParts(request: CrlPartsToSign): Promise<{ readonly
   // One digest for the signer, for its look at its own signature and for ours, which does not believe it: 50 MB of them cost.
   const verification = new PartsVerification(
     SIGNATURE_ALGORITHMS[signer.algorithm].hash,
-    publicKeyOf(issuerCertificateDer),
+    openSslIssuer(issuerCertificateDer).publicKey,
   );
   const signature = await signLintedParts(
     signer,
@@ -193,8 +194,6 @@ function orUnreadable<Result>(linter: CrlLinter, read: () => Result): Result {
     throw error;
   }
 }
-
-const publicKeyOf = rememberingLast((certificateDer) => new X509Certificate(certificateDer).publicKey);
 
 function assertAlgorithm(algorithmDer: Uint8Array, signer: Signer, subject: string): void {
   const wanted = signatureAlgorithmOf(algorithmDer);

@@ -2,7 +2,7 @@
  * Public keys as certificates hold them (SubjectPublicKeyInfo), strictly: RSA and the two NIST curves that Google's
  * page and the S/MIME Baseline Requirements 7.1.3.1 both allow. Everything else is `other`, with a name for a sentence.
  */
-import { createPublicKey } from 'node:crypto';
+import { createPublicKey, type KeyObject } from 'node:crypto';
 import {
   DerCursor,
   DerError,
@@ -79,6 +79,11 @@ function rsaNumbers(bits: Uint8Array): { readonly modulus: bigint; readonly expo
   key.end('the RSA public key');
   return { modulus, exponent };
 }
+
+/** A SubjectPublicKeyInfo as `node:crypto` verifies with it. Throws OpenSSL's error for what it does not take as a key. */
+export const publicKeyOf: (spkiDer: Uint8Array) => KeyObject = rememberingLast((spkiDer) =>
+  createPublicKey({ key: Buffer.from(spkiDer), format: 'der', type: 'spki' }),
+);
 
 /** OpenSSL refuses a point that does not satisfy the curve's equation. */
 const isOnCurve = rememberingLast((spkiDer) => {

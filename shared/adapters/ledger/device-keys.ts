@@ -1,5 +1,5 @@
 /** Keys of other mail clients: the request, its public key, and whether it was taken back. */
-import type { Cause } from '../../domain/hint.ts';
+import { adminCause, type Cause } from '../../domain/hint.ts';
 import type { DeviceKeyRecord } from '../../domain/records.ts';
 import { permanent } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -40,13 +40,6 @@ export const DEVICE_KEYS = userRecords<DeviceKeyRow, DeviceKeyRecord>(
   { spki_der: 'bytes', created_at: 'instant', withdrawn_at: 'instant' },
 );
 
-const causeOf = (eventId: string, event: string, actor: string): Cause => ({
-  source: 'admin',
-  eventId,
-  event,
-  actor,
-});
-
 /** A hint may be lost after the commit: the user is due at once, and whoever works on them looks again. */
 const wakeUser = async (
   queries: TransactionQueries,
@@ -72,7 +65,7 @@ export const deviceKeys = (database: Database, clock: Clock, randomId: () => str
         [key.spkiSha256Hex],
       );
       const keyId = before?.key_id ?? randomId();
-      const cause = causeOf(keyId, 'device-requested', key.requestedBy);
+      const cause = adminCause(keyId, 'device-requested', key.requestedBy);
       if (!(await wakeUser(queries, key.userId, now, cause))) {
         throw permanent('not-found', `The ledger has no user ${key.userId}.`);
       }
@@ -114,6 +107,6 @@ export const deviceKeys = (database: Database, clock: Clock, randomId: () => str
         [keyId],
       );
       if (row === undefined) throw permanent('not-found', `The ledger has no device key ${keyId}.`);
-      await wakeUser(queries, row.user_id, now, causeOf(keyId, 'device-revoked', by));
+      await wakeUser(queries, row.user_id, now, adminCause(keyId, 'device-revoked', by));
     }),
 });

@@ -1,5 +1,6 @@
 /** Keys of old mail: wrapped like any other, with the certificate they had elsewhere. */
 import { createHash } from 'node:crypto';
+import { adminCause } from '../../domain/hint.ts';
 import type { ImportedCertificate, ImportState } from '../../domain/imported-certificate.ts';
 import { importIdOf } from '../../domain/imported-certificate.ts';
 import { invalidInput, permanent } from '../../errors.ts';
@@ -99,12 +100,14 @@ async function recordImport(
     throw invalidInput('malformed-request', 'An import needs its certificate.');
   const { userId } = request;
   const importId = importIdOf(certificateDer);
-  await wakeUsers(queries, [userId], drawn.now, 0, 'import-keys', {
-    source: 'admin',
-    eventId: importId,
-    event: 'key-import',
-    actor: request.requestedBy,
-  });
+  await wakeUsers(
+    queries,
+    [userId],
+    drawn.now,
+    0,
+    'import-keys',
+    adminCause(importId, 'key-import', request.requestedBy),
+  );
   const users = await queries.query('SELECT user_id FROM users WHERE user_id = $1', [userId]);
   if (users.length === 0) throw permanent('not-found', `The ledger has no user ${userId}.`);
   const keyId = await keyFor(queries, request, drawn);

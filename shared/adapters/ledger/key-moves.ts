@@ -1,4 +1,5 @@
 /** Mail epochs by key service, and moves of old key pairs to another one. */
+import { adminCause } from '../../domain/hint.ts';
 import type { KeyMove } from '../../domain/records.ts';
 import { permanent } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -154,12 +155,14 @@ const recordJob = async (
   const wanted = all.filter(({ excepted }) => !excepted);
   const userIds = usersOf(wanted);
   if (wanted.length === 0) return { jobId, keypairs: 0, users: 0 };
-  await wakeUsers(queries, userIds, now, job.paceMs, 'move-keys', {
-    source: 'admin',
-    eventId: jobId,
-    event: 'move-keys',
-    actor: job.requestedBy,
-  });
+  await wakeUsers(
+    queries,
+    userIds,
+    now,
+    job.paceMs,
+    'move-keys',
+    adminCause(jobId, 'move-keys', job.requestedBy),
+  );
   await queries.query(
     `INSERT INTO key_move_jobs (job_id, from_url, to_url, disable_old, requested_by, requested_at)
      VALUES ($1, $2, $3, $4, $5, $6)`,

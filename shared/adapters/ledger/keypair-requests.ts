@@ -1,5 +1,5 @@
 /** What admins asked to be done to single key pairs. */
-import type { Cause } from '../../domain/hint.ts';
+import { adminCause } from '../../domain/hint.ts';
 import type { KeypairRequest } from '../../domain/records.ts';
 import { permanent } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -61,16 +61,9 @@ export const CONFIRMED_REQUESTS = userRecords<RequestRow, KeypairRequest>(
   { requested_at: 'instant', confirmed_at: 'instant' },
 );
 
-const causeOf = (eventId: string, event: string, actor: string): Cause => ({
-  source: 'admin',
-  eventId,
-  event,
-  actor,
-});
-
 const auditOf = (request: KeypairRequestView, step: string, by: string, reason: string): AuditEntry => ({
   userId: request.userId,
-  cause: causeOf(request.requestId, step, by),
+  cause: adminCause(request.requestId, step, by),
   step,
   reason,
   outcome: 'done',
@@ -95,7 +88,7 @@ export const keypairRequests = (
         const state = request.kind === 'disable' ? 'confirmed' : 'requested';
         const [step, by] = [ASKED[request.kind], request.requestedBy];
         if (state === 'confirmed')
-          await wakeUsers(queries, [request.userId], now, 0, request.kind, causeOf(requestId, step, by));
+          await wakeUsers(queries, [request.userId], now, 0, request.kind, adminCause(requestId, step, by));
         const [row] = await queries.query<RequestRow>(
           `INSERT INTO keypair_requests
              (request_id, kind, user_id, primary_email, serial_hex, keypair_id, reason, requested_by, requested_at,
@@ -147,7 +140,7 @@ export const keypairRequests = (
           `UPDATE keypair_requests SET state = 'confirmed', confirmed_by = $2, confirmed_at = $3 WHERE request_id = $1`,
           [requestId, by, now],
         );
-        await wakeUsers(queries, [request.userId], now, 0, request.kind, causeOf(requestId, step, by));
+        await wakeUsers(queries, [request.userId], now, 0, request.kind, adminCause(requestId, step, by));
       } else {
         await queries.query(
           `UPDATE keypair_requests SET state = 'cancelled', detail = $2, closed_at = $3 WHERE request_id = $1`,
