@@ -166,13 +166,21 @@ function afterItsEnd(
 }
 
 /**
- * A look that found other facts than the guard was asked about: a rename that had happened and was not seen yet, by which certificate
- * and identity are replaced and nobody departs. At once, or after the overlap with a successor that was there before.
+ * A look that found other facts than the guard was asked about: a rename that had happened and was not seen yet, or not carried out to
+ * its end, by which certificate and identity are replaced and nobody departs. At once, or after the overlap with a successor that was
+ * there before. What was issued before the departure succeeds too, once the trail says of the older one that it is being replaced.
  */
 const isReplacedInstead = (sight: Sight, userId: string, step: DepartureStep): boolean => {
   const successor = step.kind === 'revoke-leaf' ? 'issue-leaf' : 'set-identity';
   const told = afterItsEnd(sight, userId, step, false)?.whole ?? [];
-  return step.kind !== 'disable-keypair' && told.some((entry) => entry.step === successor);
+  return (
+    step.kind !== 'disable-keypair' &&
+    told.some(
+      (entry) =>
+        entry.step === successor ||
+        (entry.step === 'retire-leaf' && entry.details?.['serialHex'] === step.target),
+    )
+  );
 };
 
 /** Somebody who had come back, and left once more in another way: that the guard was asked about too, and let it through. */

@@ -290,6 +290,8 @@ describe('the checkers find', () => {
     ['at once', ['guard', 'revoke-leaf', 'issue-leaf'], true],
     ['and revoked after an overlap', ['guard', 'issue-leaf', 'revoke-leaf'], true],
     ['before the departure ended', ['issue-leaf', 'guard', 'revoke-leaf'], false],
+    ['by what was issued before', ['issue-leaf', 'guard', 'retire-leaf', 'revoke-leaf'], true],
+    ['before, and not since', ['retire-leaf', 'issue-leaf', 'guard', 'revoke-leaf'], false],
     ['while the departure still stood', ['issue-leaf', 'revoke-leaf', 'guard'], false],
   ] as const)(
     'a kept certificate that is revoked, unless it was replaced since (%s)',

@@ -53,7 +53,7 @@ describe('the system under simulation', () => {
     console.info(JSON.stringify({ runs, ...total, cpuMs: process.cpuUsage().user / 1000 }));
   });
 
-  test.each(['1733873071', '753205591', '753206465', '910000164', '930002595', '930006574'])(
+  test.each(['1733873071', '753205591', '753206465', '910000164', '930002595', '930006574', '370357324'])(
     'keeps them in seed %s, which once found something',
     async (seed) => {
       await simulate(seed, materials);
