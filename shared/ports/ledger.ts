@@ -60,6 +60,11 @@ export interface Lease {
   readonly fence: bigint;
   /** Whoever had it before never gave it back: they died, or slept past its end. */
   readonly takenOver?: true;
+  /**
+   * Whoever asked, through those who had it before, for a look that did not come to its end: each asked to look once more while they
+   * held it. Told of until a look has ended.
+   */
+  readonly unanswered?: readonly Cause[];
 }
 
 /** One line of the audit trail. Never carries a key, a token or a wrapped key. */

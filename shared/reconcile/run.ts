@@ -21,6 +21,7 @@ import { deletionBegun } from './leave.ts';
 import { lookAt } from './look-at.ts';
 import { observe } from './observe.ts';
 import { doneUnderObserve, recordObserved, toldUnderObserve } from './observe-only.ts';
+import { tellPutOff, tellTakenOver, tellUntold } from './owed-lines.ts';
 import { tell } from './tell.ts';
 
 /** `busy`: somebody else works on this user and has been asked to look once more. */
@@ -45,7 +46,7 @@ export async function reconcile(deps: ReconcileDeps, userId: string, cause: Caus
   const untold: string[] = [];
   let whose = cause;
   try {
-    if (lease.takenOver === true) await tellInterrupted(deps, userId, cause);
+    await tellTakenOver(deps, userId, cause, lease);
     for (;;) {
       const outcome = await look(deps, lease, userId, whose, untold);
       heartbeat.check();
@@ -58,30 +59,6 @@ export async function reconcile(deps: ReconcileDeps, userId: string, cause: Caus
     await giveBack(deps, lease, { userId, cause, whose, untold }, error);
     throw error;
   }
-}
-
-/**
- * A step's line follows its effect, so whoever dies between the two leaves an effect that nothing tells of: a look that finds it
- * done does nothing. The trail says at least that there may be one, and when.
- */
-async function tellInterrupted(deps: ReconcileDeps, userId: string, cause: Cause): Promise<void> {
-  if ((await deps.ledger.readUser(userId)).user === undefined) return;
-  const reason =
-    'An earlier look at this user ended in the middle, or lost its lease: the last thing it did may have no line of its own.';
-  await deps.ledger.audit({ userId, cause, step: 'look-interrupted', reason, outcome: 'failed' });
-}
-
-/** As above, of steps that ended without a line while the process lived on. */
-async function tellUntold(
-  deps: ReconcileDeps,
-  userId: string,
-  cause: Cause,
-  untold: string[],
-): Promise<void> {
-  for (const reason of untold) {
-    await deps.ledger.audit({ userId, cause, step: 'look-interrupted', reason, outcome: 'failed' });
-  }
-  untold.length = 0;
 }
 
 /** What was begun: `cause` began it, `whose` is the look under way. */
@@ -107,7 +84,7 @@ async function giveBack(
   try {
     await tellUntold(deps, userId, whose, untold);
     for (let asked: Cause | undefined = whose; ; ) {
-      if (asked !== undefined && !isSameEvent(asked, cause)) await tellPutOff(deps, userId, asked);
+      await tellPutOff(deps, userId, cause, asked === undefined ? [] : [asked]);
       if (isSealwrightError(failure) && failure.code === 'lease-lost') return;
       const released = await deps.ledger.releaseLease(lease);
       if (released === 'released') return;
@@ -117,16 +94,6 @@ async function giveBack(
     // The lease runs out by itself; what went wrong first is what the caller must hear.
     deps.log.warning('lease-not-released', { subject: lease.subject, message: String(error) });
   }
-}
-
-const isSameEvent = (one: Cause, other: Cause): boolean =>
-  one.source === other.source && one.eventId === other.eventId;
-
-async function tellPutOff(deps: ReconcileDeps, userId: string, cause: Cause): Promise<void> {
-  if ((await deps.ledger.readUser(userId)).user === undefined) return;
-  const reason =
-    'The look that this asked for failed, or another one did meanwhile: the retry of that answers this too.';
-  await deps.ledger.audit({ userId, cause, step: 'look-put-off', reason, outcome: 'ignored' });
 }
 
 async function look(

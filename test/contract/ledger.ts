@@ -250,6 +250,31 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       expect(await ledger.releaseLease(next)).toBe('released');
     });
 
+    it('names whoever asked for a look that did not come to its end, until one has', async () => {
+      const moved = { source: 'sweep', eventId: '7', event: 'moved' } as const;
+      const lost = await take('user:1');
+      expect(lost.unanswered).toBeUndefined();
+      await elsewhere.acquireLease('user:1', LEASE_MS, moved);
+      await ledger.releaseLease(lost);
+      await elsewhere.acquireLease('user:1', LEASE_MS, LEFT);
+      await expire(lost);
+      const over = await take('user:1', elsewhere);
+      expect(over.unanswered).toEqual([moved, LEFT]);
+      await expire(over);
+      const last = await take('user:1');
+      expect(last.unanswered).toEqual([moved, LEFT]);
+      expect(await ledger.releaseLease(last)).toBe('released');
+      expect((await take('user:1')).unanswered).toBeUndefined();
+    });
+
+    it('names whoever asked and was left to `dueUsers`, if another comes first', async () => {
+      const lease = await take('user:1');
+      await elsewhere.acquireLease('user:1', LEASE_MS, LEFT);
+      await expire(lease);
+      await ledger.releaseLease(lease);
+      expect(await take('user:1')).toMatchObject({ unanswered: [LEFT] });
+    });
+
     it('taken over by the one who asks owes no further look', async () => {
       const lost = await take('user:1');
       await elsewhere.acquireLease('user:1', LEASE_MS);

@@ -147,6 +147,28 @@ describe('a user whom somebody else works on', () => {
       expect(await toldOf('look-put-off')).toEqual([]);
     });
 
+    test('is told of with whoever asked, and whoever asked during it, by the one who takes over from a worker that died', async () => {
+      const left = { source: 'audit', eventId: 'entry-8', event: 'DELETE_USER' } as const;
+      let isDead = false;
+      const deps = askedThen(async (call, perform) => {
+        if (call.method === 'presence') {
+          await reconcile(world.deps, USER_ID, left);
+          isDead = true;
+        }
+        if (isDead) throw new Error('The process is gone.');
+        return await perform();
+      });
+      await expect(look(deps)).rejects.toThrow('gone');
+      expect(await toldOf('look-put-off')).toEqual([]);
+      await world.expireLeases();
+      const again = { source: 'due', eventId: 'due-1', event: 'look-again' } as const;
+      await reconcile(world.deps, USER_ID, again);
+      expect(await toldOf('look-interrupted')).toEqual([again]);
+      expect(await toldOf('look-put-off')).toEqual([renamed, left]);
+      await reconcile(world.deps, USER_ID, again);
+      expect(await toldOf('look-put-off')).toEqual([renamed, left]);
+    });
+
     test('has its lost line told of with whoever asked for it', async () => {
       let isRefused = false;
       const deps = askedThen(async (call, perform) => {

@@ -149,10 +149,10 @@ export const leases = (
       const isUser = subject.startsWith(USER);
       // One statement, so that free is judged and the lease taken under one row lock. Every `now()` in it is the same
       // instant, that of its start: waiting for the row can only make it see a lease as held that has just expired.
-      const rows = await database.query<{ holder: string; fence: bigint }>(
+      const rows = await database.query<{ holder: string; fence: bigint; answers: readonly Asked[] }>(
         `INSERT INTO leases AS held (subject, holder, fence, expires_at)
          VALUES ($1, $2, 1, now() + $3 * interval '1 millisecond')
-         ON CONFLICT (subject) DO UPDATE SET (holder, fence, expires_at, look_again, asked) = (
+         ON CONFLICT (subject) DO UPDATE SET (holder, fence, expires_at, look_again, asked, answers) = (
            SELECT
              CASE WHEN NOT free THEN held.holder
                   WHEN held.holder IS NULL THEN excluded.holder
@@ -160,16 +160,22 @@ export const leases = (
              CASE WHEN free THEN held.fence + 1 ELSE held.fence END,
              CASE WHEN free THEN excluded.expires_at ELSE held.expires_at END,
              CASE WHEN free THEN false ELSE held.look_again OR $4 END,
-             CASE WHEN NOT free THEN coalesce($5::jsonb, CASE WHEN held.look_again THEN held.asked END) END
+             CASE WHEN NOT free THEN coalesce($5::jsonb, CASE WHEN held.look_again THEN held.asked END) END,
+             held.answers || CASE WHEN free AND held.look_again AND held.asked IS NOT NULL
+               THEN jsonb_build_array(held.asked) ELSE '[]' END
            FROM (SELECT held.holder IS NULL OR held.expires_at <= now() AS free) AS judged)
-         RETURNING holder, fence`,
+         RETURNING holder, fence, answers`,
         [subject, holder, durationMs, isUser, isUser && cause !== undefined ? askedOf(cause) : null],
       );
       // A lease that was taken over says so in its holder's name: what stood in the row before, no statement answers.
       const row = rows[0];
-      if (row?.holder === holder) return { subject, holder, fence: row.fence };
-      if (row?.holder !== `${holder}/over`) return undefined;
-      return { subject, holder: row.holder, fence: row.fence, takenOver: true };
+      const isOver = row?.holder === `${holder}/over`;
+      if (row === undefined || (row.holder !== holder && !isOver)) return undefined;
+      return {
+        ...{ subject, holder: row.holder, fence: row.fence },
+        ...(isOver ? { takenOver: true } : {}),
+        ...(row.answers.length === 0 ? {} : { unanswered: row.answers.map(causeAsked) }),
+      };
     },
 
     renewLease: async (lease, durationMs) => {
@@ -186,12 +192,13 @@ export const leases = (
       // Asked again while we held it: it stays ours and the request is taken up, unless it expired meanwhile. Then the
       // request stays in the row, for `dueUsers`. A lease that somebody took over has nothing left to give back.
       const rows = await database.query<{ kept: boolean; asked: Asked | null }>(
-        `UPDATE leases SET (holder, look_again, expires_at, asked) = (
+        `UPDATE leases SET (holder, look_again, expires_at, asked, answers) = (
            SELECT
              CASE WHEN look_again AND live THEN holder END,
              look_again AND NOT live,
              CASE WHEN look_again AND live THEN expires_at ELSE least(expires_at, now()) END,
-             CASE WHEN look_again THEN asked END
+             CASE WHEN look_again THEN asked END,
+             CASE WHEN look_again AND live AND asked IS NOT NULL THEN jsonb_build_array(asked) ELSE '[]' END
            FROM (SELECT expires_at > now() AS live) AS judged)
           WHERE subject = $1 AND holder = $2 AND fence = $3
           RETURNING holder IS NOT NULL AS kept, asked`,

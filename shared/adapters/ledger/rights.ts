@@ -70,7 +70,7 @@ export const RIGHTS: Readonly<Record<LedgerUser, Readonly<Record<string, Rights>
     leases: {
       read: true,
       add: 'subject holder fence expires_at',
-      change: 'holder fence expires_at look_again asked',
+      change: 'holder fence expires_at look_again asked answers',
     },
     leaves: {
       read: true,
@@ -132,7 +132,7 @@ export const RIGHTS: Readonly<Record<LedgerUser, Readonly<Record<string, Rights>
     leases: {
       read: true,
       add: 'subject holder fence expires_at',
-      change: 'holder fence expires_at look_again asked',
+      change: 'holder fence expires_at look_again asked answers',
     },
     leaves: { read: true },
     migrations: { read: true },
@@ -165,7 +165,7 @@ export const RIGHTS: Readonly<Record<LedgerUser, Readonly<Record<string, Rights>
     leases: {
       read: true,
       add: 'subject holder fence expires_at',
-      change: 'holder fence expires_at look_again asked',
+      change: 'holder fence expires_at look_again asked answers',
     },
     migrations: { read: true },
     paces: { read: true, add: true, change: 'next_at wait_ms' },
@@ -250,7 +250,7 @@ export const RIGHTS: Readonly<Record<LedgerUser, Readonly<Record<string, Rights>
     leases: {
       read: true,
       add: 'subject holder fence expires_at',
-      change: 'holder fence expires_at look_again asked',
+      change: 'holder fence expires_at look_again asked answers',
     },
     leaves: { read: true },
     migrations: { read: true },
@@ -303,7 +303,7 @@ export const RIGHTS: Readonly<Record<LedgerUser, Readonly<Record<string, Rights>
     leases: {
       read: true,
       add: 'subject holder fence expires_at',
-      change: 'holder fence expires_at look_again asked',
+      change: 'holder fence expires_at look_again asked answers',
     },
     leaves: { read: true },
     leaves_position_seq: { use: true },

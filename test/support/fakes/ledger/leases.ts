@@ -82,13 +82,15 @@ export function leases(memory: Memory): Pick<Ledger, 'acquireLease' | 'renewLeas
       const fence = (held?.fence ?? 0n) + 1n;
       const isOver = held?.holder !== undefined;
       const name = isOver ? `${holder}/over` : holder;
-      rows.now.leases.set(subject, {
-        holder: name,
-        fence,
-        expiresMs: nowMs() + durationMs,
-        lookAgain: false,
-      });
-      return { subject, holder: name, fence, ...(isOver ? { takenOver: true } : {}) };
+      const asked = held === undefined ? undefined : stillAsked(held);
+      const answers = [...(held?.answers ?? []), ...(asked === undefined ? [] : [asked])];
+      const expiresMs = nowMs() + durationMs;
+      rows.now.leases.set(subject, { holder: name, fence, expiresMs, lookAgain: false, answers });
+      return {
+        ...{ subject, holder: name, fence },
+        ...(isOver ? { takenOver: true } : {}),
+        ...(answers.length === 0 ? {} : { unanswered: answers }),
+      };
     },
     renewLease: async (lease, durationMs) => {
       const row = ownRow(memory, lease, true);
@@ -100,11 +102,13 @@ export function leases(memory: Memory): Pick<Ledger, 'acquireLease' | 'renewLeas
       if (row === undefined) return 'released';
       const isAlive = row.expiresMs > nowMs();
       if (row.lookAgain && isAlive) {
-        rows.now.leases.set(lease.subject, { ...row, lookAgain: false });
+        const answers = row.asked === undefined ? [] : [row.asked];
+        rows.now.leases.set(lease.subject, { ...row, lookAgain: false, answers });
         return { again: row.asked };
       }
       const expiresMs = Math.min(row.expiresMs, nowMs());
-      rows.now.leases.set(lease.subject, { ...row, holder: undefined, expiresMs, asked: stillAsked(row) });
+      const given = { holder: undefined, expiresMs, asked: stillAsked(row), answers: [] };
+      rows.now.leases.set(lease.subject, { ...row, ...given });
       return 'released';
     },
   };

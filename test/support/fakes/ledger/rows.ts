@@ -33,6 +33,7 @@ export interface LeaseRow {
   readonly expiresMs: number;
   readonly lookAgain: boolean;
   readonly asked?: Cause | undefined;
+  readonly answers?: readonly Cause[];
 }
 
 export interface UserRow extends Omit<UserRecord, 'departure'> {
