@@ -1,17 +1,18 @@
 /**
  * One CRL in a process of its own, so that its memory can be told: `crl-child.ts MODE COUNT FOLDER`. MODE is `cursor`
- * (pages of a thousand entries, as a cursor over the ledger gives them), `index` (OpenSSL's index.txt, read
+ * (pages of entries in the form in which the ledger hands them out), `index` (OpenSSL's index.txt, read
  * as openssl reads it) or `buffer` (as `cursor`, through the one buffer that an intent records). Prints JSON.
  */
 import { createReadStream, openSync, readFileSync, readSync, writevSync } from 'node:fs';
 import { join } from 'node:path';
 import { madeOffline, recordedPartsInLedger } from '../shared/domain/recorded.ts';
 import { buildCrl, type CrlEntry } from '../shared/pki/crl.ts';
+import { CrlBody } from '../shared/pki/crl-body.ts';
 import { CrlBuilder } from '../shared/pki/crl-builder.ts';
 import { passing, signedParts } from '../shared/pki/crl-parts.ts';
 import { issueCrl, issueCrlParts } from '../shared/pki/issue.ts';
 import { signerFromPkcs8 } from '../shared/pki/signer.ts';
-import { BATCHES, PAGE, PAGE_BYTES, revokedIn } from './crl-entries.ts';
+import { PAGE_BYTES } from './crl-entries.ts';
 
 const [, , mode = 'cursor', count = '0', folder = '.'] = process.argv;
 const issuerCertificateDer = readFileSync(join(folder, 'issuing.der'));
@@ -20,32 +21,12 @@ const signer = signerFromPkcs8(readFileSync(join(folder, 'issuing.p8')), {
 });
 const now = new Date(readFileSync(join(folder, 'now.txt'), 'utf8'));
 
-/**
- * A thousand entries at a time. Making up a million of them is the benchmark's own work and in its time, so it is cheap: the serials of a
- * page come as one JSON text, as from a driver, the times go round in `BATCHES`, and each page is the same objects again.
- */
-function* pages(): Generator<readonly CrlEntry[]> {
-  const file = openSync(join(folder, `serials-${count}.json`), 'r');
+/** A page at a time, in one buffer. */
+function* pages(): Generator<Uint8Array> {
+  const file = openSync(join(folder, `entries-${count}.bin`), 'r');
   const page = Buffer.alloc(PAGE_BYTES);
-  const revokedAt = Array.from({ length: BATCHES }, (_, batch) => revokedIn(batch, now));
-  const entries = Array.from({ length: PAGE }, (_, index) => ({
-    serialHex: '',
-    revokedAt: revokedAt[index % BATCHES] ?? now,
-    reason: 'superseded' as const,
-  }));
-  while (readSync(file, page) > 0) {
-    const serials = JSON.parse(page.toString('latin1')) as readonly string[];
-    let index = 0;
-    for (const entry of entries) {
-      entry.serialHex = serials[index] ?? '';
-      index += 1;
-    }
-    yield entries;
-  }
-}
-
-function* oneByOne(): Generator<CrlEntry> {
-  for (const page of pages()) yield* page;
+  for (let length = readSync(file, page); length > 0; length = readSync(file, page))
+    yield page.subarray(0, length);
 }
 
 /** `R <expiry> <revocation>,superseded <SERIAL> unknown <subject>`, tab-separated. */
@@ -79,7 +60,9 @@ async function parts(): Promise<readonly Uint8Array[]> {
   const request = { issuerCertificateDer, crlNumber: 1n, now };
   const signed = { issuerCertificateDer, signer, signingTime: now };
   if (mode === 'buffer') {
-    const { tbsDer } = buildCrl({ ...request, entries: oneByOne() });
+    const entries = new CrlBody();
+    for (const page of pages()) entries.appendPacked(page);
+    const { tbsDer } = buildCrl({ ...request, entries });
     return [await issueCrl({ ...signed, tbsDer: madeOffline(tbsDer) })];
   }
   const builder = new CrlBuilder(request);
@@ -87,7 +70,7 @@ async function parts(): Promise<readonly Uint8Array[]> {
   if (mode === 'index') for await (const entry of indexed()) builder.append(entry);
   else
     for (const page of pages()) {
-      builder.appendAll(page);
+      builder.appendPacked(page);
       blocks.push(...builder.takeFinished());
     }
   blocks.push(...builder.takeRest());

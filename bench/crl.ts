@@ -11,11 +11,12 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
+import { packEntries } from '../shared/domain/packed-entries.ts';
 import { createAuthority } from '../shared/pki/authority.ts';
 import { EXAMPLE_POLICY_OID } from '../shared/pki/oids.ts';
 import { derToPem } from '../shared/pki/pem.ts';
 import { drawSerial } from '../shared/pki/serial.ts';
-import { BATCHES, PAGE, revokedIn } from './crl-entries.ts';
+import { BATCHES, revokedIn } from './crl-entries.ts';
 import { type BenchRow, median, report } from './report.ts';
 
 const COUNTS = process.argv.includes('--quick') ? [10_000] : [10_000, 100_000, 1_000_000];
@@ -115,13 +116,18 @@ function write(name: string, content: Uint8Array | string): void {
   writeFileSync(join(folder, name), content);
 }
 
-/** The same revoked serials, with their times, as JSON for us and as index.txt, with its attributes, for openssl. */
+/** The same revoked serials, with their times, as the ledger gives them for us and as index.txt, with its attributes, for openssl. */
 function writeEntries(count: number, now: Date): void {
   const serials = Array.from({ length: count }, () => drawSerial(randomBytes)).toSorted();
-  const firsts = Array.from({ length: count / PAGE }, (_, page) => page * PAGE);
   write(
-    `serials-${count}.json`,
-    firsts.map((first) => JSON.stringify(serials.slice(first, first + PAGE))).join(''),
+    `entries-${count}.bin`,
+    packEntries(
+      serials.map((serialHex, index) => ({
+        serialHex,
+        revokedAt: revokedIn(index % BATCHES, now),
+        reason: 'superseded',
+      })),
+    ),
   );
   const stamp = (at: Date) => `${at.toISOString().slice(2, 19).replaceAll(/[-:T]/g, '')}Z`;
   const revoked = Array.from({ length: BATCHES }, (_, batch) => stamp(revokedIn(batch, now)));
@@ -199,10 +205,7 @@ function assertSameEntries(mode: string, count: number): void {
     'base64',
   );
   const ours = readFileSync(join(folder, `ours-${mode}-${count}.crl`));
-  const first = Buffer.from(
-    readFileSync(join(folder, `serials-${count}.json`), 'latin1').slice(2, 38),
-    'hex',
-  );
+  const first = readFileSync(join(folder, `entries-${count}.bin`)).subarray(1, 19);
   const length = count * 51;
   const listOf = (crl: Buffer) => {
     const at = crl.indexOf(Buffer.concat([Uint8Array.of(0x02, 18), first])) - 2;

@@ -2,23 +2,25 @@
  * Whether the bytes of a CRL say what their row says, and nobody who is revoked is missing: a CRL without an entry un-revokes
  * somebody, and whoever can write an intent must not be able to do that. Both sides ascend by serial and are gone through once.
  */
+
+import { AFTER_SERIAL, REVOKED_AT } from '../domain/packed-entries.ts';
 import { permanent } from '../errors.ts';
-import { EntryWalk, IrregularEntries, serialAsEntry } from '../pki/crl-entries.ts';
-import { type CrlHeader, compareSerials, crlNumberOf } from '../pki/crl-reader.ts';
-import type { CrlRecord, RevokedLeaf } from '../ports/ledger.ts';
+import { EntryWalk, IrregularEntries } from '../pki/crl-entries.ts';
+import { type CrlHeader, compareSerials, crlNumberOf, viewOf } from '../pki/crl-reader.ts';
+import type { CrlRecord } from '../ports/ledger.ts';
 
 export class CrlAgainstLedger {
   readonly #intent: CrlRecord;
-  readonly #pages: AsyncIterator<readonly RevokedLeaf[]>;
+  readonly #pages: AsyncIterator<Uint8Array>;
   readonly #walk = new EntryWalk();
-  #page: readonly RevokedLeaf[] = [];
-  #index = 0;
-  /** Serial of the leaf that is looked for, in the form `compareSerials` takes. */
-  #wanted: Uint8Array | undefined;
+  /** The page that is looked at, and where in it the leaf that is looked for begins. */
+  #page = viewOf(new Uint8Array());
+  #at = 0;
   #isOver = false;
   #missing = 0;
 
-  constructor(intent: CrlRecord, pages: AsyncIterable<readonly RevokedLeaf[]>) {
+  /** `pages`: whom the ledger says a CRL must list, in the form of `packed-entries.ts`. */
+  constructor(intent: CrlRecord, pages: AsyncIterable<Uint8Array>) {
     this.#intent = intent;
     this.#pages = pages[Symbol.asyncIterator]();
   }
@@ -29,19 +31,19 @@ export class CrlAgainstLedger {
     walk.load(run);
     while (this.#step()) {
       for (let order = -1; order < 0; ) {
-        if (this.#wanted === undefined && (this.#isOver || !(await this.#turnPage()))) break;
-        order = compareSerials(this.#wanted ?? NO_SERIAL, 0, walk.bytes, walk.at);
+        if (!this.#wantsOne() && !(await this.#turnPage())) break;
+        order = compareSerials(this.#page, this.#at - LENGTH_IN_ENTRY, walk.view, walk.at);
         if (order < 0) this.#noteMissing();
-        if (order <= 0) this.#wantNext();
+        if (order <= 0) this.#at = this.#next();
       }
     }
   }
 
   /** Everything else, at the end. Throws `intent-mismatch` (permanent) naming what differs; `DerError`. */
   async header(header: CrlHeader): Promise<void> {
-    while (this.#wanted !== undefined || (await this.#turnPage())) {
+    while (this.#wantsOne() || (await this.#turnPage())) {
       this.#noteMissing();
-      this.#wantNext();
+      this.#at = this.#next();
     }
     const { crlNumber, thisUpdate, nextUpdate } = this.#intent;
     const differing = [
@@ -64,13 +66,17 @@ export class CrlAgainstLedger {
 
   /** Revoked while the CRL was being made: the next one lists them. */
   #noteMissing(): void {
-    const leaf = this.#page[this.#index];
-    if (leaf !== undefined && leaf.revokedAt < this.#intent.thisUpdate) this.#missing += 1;
+    const revokedMs = this.#page.getFloat64(this.#next() - AFTER_SERIAL + REVOKED_AT);
+    if (revokedMs < this.#intent.thisUpdate.getTime()) this.#missing += 1;
   }
 
-  #wantNext(): void {
-    this.#index += 1;
-    this.#wanted = asEntry(this.#page[this.#index]);
+  #wantsOne(): boolean {
+    return this.#at < this.#page.byteLength;
+  }
+
+  /** Where the one after it begins. */
+  #next(): number {
+    return this.#at + 1 + this.#page.getUint8(this.#at) + AFTER_SERIAL;
   }
 
   /** False where there is no other page. */
@@ -78,10 +84,9 @@ export class CrlAgainstLedger {
     if (this.#isOver) return false;
     const { done, value } = await this.#pages.next();
     this.#isOver = done === true;
-    this.#page = done === true ? [] : value;
-    this.#index = 0;
-    this.#wanted = asEntry(this.#page[0]);
-    return this.#wanted !== undefined;
+    this.#page = viewOf(done === true ? new Uint8Array() : value);
+    this.#at = 0;
+    return this.#wantsOne();
   }
 
   #mismatch(what: string): Error {
@@ -92,7 +97,5 @@ export class CrlAgainstLedger {
   }
 }
 
-const NO_SERIAL = serialAsEntry('');
-
-const asEntry = (leaf: RevokedLeaf | undefined): Uint8Array | undefined =>
-  leaf === undefined ? undefined : serialAsEntry(leaf.serialHex);
+/** `compareSerials` takes entries of a CRL, which have the serial's length there; a packed one begins with it. */
+const LENGTH_IN_ENTRY = 3;

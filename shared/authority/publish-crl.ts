@@ -16,7 +16,7 @@ import { CrlVerifier } from '../pki/crl-verifier.ts';
 import { DerError } from '../pki/der-reader.ts';
 import type { Bucket } from '../ports/bucket.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { Lease, Ledger, RevokedLeaf } from '../ports/ledger.ts';
+import type { Lease, Ledger } from '../ports/ledger.ts';
 import type { Log } from '../ports/log.ts';
 import type { Signing } from '../ports/signing.ts';
 import { everybodyRevoked } from './everybody-revoked.ts';
@@ -160,10 +160,10 @@ async function intend(deps: PublishCrlDeps, lease: Lease, issuer: IssuerRecord) 
 
 async function* blocksListing(
   builder: CrlBuilder,
-  pages: AsyncIterable<readonly RevokedLeaf[]>,
+  pages: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array> {
   for await (const page of pages) {
-    builder.appendAll(page);
+    builder.appendPacked(page);
     yield* builder.takeFinished();
   }
   yield* builder.takeRest();

@@ -3,13 +3,13 @@
  * and publishing it, with the network and without the key. Without a good one, whoever validates the whole chain refuses
  * every certificate, and Gmail every upload.
  */
+import type { CrlEntry } from '../domain/packed-entries.ts';
 import { madeOffline } from '../domain/recorded.ts';
 import type { IssuerRecord } from '../domain/records.ts';
 import type { RevocationReason } from '../domain/revocation-reason.ts';
 import { invalidInput, retryable } from '../errors.ts';
 import { readIssuer } from '../pki/certificate.ts';
 import { buildCrl } from '../pki/crl.ts';
-import type { CrlEntry } from '../pki/crl-body.ts';
 import { type Crl, readCrl, verifyCrl } from '../pki/crl-reader.ts';
 import { assertSuccession } from '../pki/crl-succession.ts';
 import { sameBytes } from '../pki/der-reader.ts';

@@ -14,3 +14,8 @@ export type RevocationReason = keyof typeof REVOCATION_REASONS;
 
 export const isRevocationReason = (value: unknown): value is RevocationReason =>
   typeof value === 'string' && Object.hasOwn(REVOCATION_REASONS, value);
+
+/** By octet, one for each code that is ours: a list is looked at a million entries at a time. */
+export const IS_REASON_CODE: Readonly<Uint8Array> = Uint8Array.from({ length: 256 }, (_, code) =>
+  Object.values<number>(REVOCATION_REASONS).includes(code) ? 1 : 0,
+);

@@ -5,22 +5,21 @@
  * Where a block ends is said by the serials in it and not by how many came before: lists that differ in one entry have all
  * blocks but one in common, and the ledger keeps those once.
  */
-import { REVOCATION_REASONS, type RevocationReason } from '../domain/revocation-reason.ts';
+import {
+  AFTER_SERIAL,
+  type CrlEntry,
+  INVALIDITY_DATE,
+  LONGEST_PACKED_ENTRY,
+  packEntry,
+  REASON,
+  REVOKED_AT,
+} from '../domain/packed-entries.ts';
+import { IS_REASON_CODE } from '../domain/revocation-reason.ts';
+import { compareSerials } from './crl-reader.ts';
 import { enumerated, generalizedTime, sequence, time } from './der.ts';
 import { CRL_OIDS } from './oids.ts';
 import { encodeExtension } from './tbs.ts';
 import { wholeSecond } from './validity.ts';
-
-/** One revoked certificate; a `RevokedLeaf` of the ledger fits. */
-export interface CrlEntry {
-  /** Lower-case hex of the serial's content octets. */
-  readonly serialHex: string;
-  /** Rounded down to a second. */
-  readonly revokedAt: Date;
-  readonly reason: RevocationReason;
-  /** When the key is known or believed to have gone bad, where an admin gave it. Rounded down to a second. */
-  readonly invalidityDate?: Date;
-}
 
 const BUFFER_BYTES = 1 << 20;
 /** A block ends here at the latest. */
@@ -43,9 +42,11 @@ export class CrlBody {
   /** Bytes in finished blocks, taken or not. */
   #filled = 0;
   #count = 0;
-  /** Where the last serial's length octet is. */
-  #previousBuffer: Uint8Array = new Uint8Array();
+  /** Where the last entry begins. */
+  #previousView = this.#view;
   #previousAt = 0;
+  readonly #one = new Uint8Array(LONGEST_PACKED_ENTRY);
+  readonly #oneView = new DataView(this.#one.buffer);
 
   /** Entries so far. */
   get count(): number {
@@ -78,44 +79,54 @@ export class CrlBody {
     return this.takeFinished();
   }
 
-  /** A page of them, as `append`: a loop over very many is worth its own compilation. */
-  appendAll(entries: readonly CrlEntry[]): void {
-    for (const entry of entries) this.append(entry);
+  /** One more. Throws as `appendPacked`. */
+  append(entry: CrlEntry): void {
+    this.appendPacked(this.#one.subarray(0, packEntry(this.#oneView, 0, entry)));
   }
 
-  /** Throws `RangeError` for a serial that is not one, or that does not come after the one before. */
-  append(entry: CrlEntry): void {
+  /**
+   * More of them, in the form of `packed-entries.ts`. Throws `RangeError` for a serial that is not one, or that does not come after the
+   * one before, and for a time or a reason that no CRL of ours gives.
+   */
+  appendPacked(entries: Uint8Array): void {
+    const view = new DataView(entries.buffer, entries.byteOffset, entries.byteLength);
+    for (let at = 0; at < entries.length; ) at = this.#append(entries, view, at);
+  }
+
+  /** The entry at `from`; answers the offset after it. */
+  #append(entries: Uint8Array, entriesView: DataView, from: number): number {
     if (this.#position + LONGEST_ENTRY > this.#buffer.length) this.#nextBuffer();
-    const buffer = this.#buffer;
+    const view = this.#view;
     const start = this.#position;
-    const { serialHex } = entry;
-    let at = writeSerial(buffer, start + 2, serialHex);
-    if (at < 0) throw new RangeError(`"${serialHex}" is not a serial in lower-case hex.`);
-    if (this.#count > 0 && !comesAfter(buffer, start + 3, this.#previousBuffer, this.#previousAt)) {
+    const length = entries[from] ?? 0;
+    const serialEnd = from + 1 + length;
+    if (!isSerial(entries, from) || serialEnd + AFTER_SERIAL > entries.length)
+      throw new RangeError(`"${hexAt(entries, from)}" is not a serial.`);
+    // Four octets at a time; what is too much is written over by what follows, there and here.
+    for (let octet = 0; octet < length; octet += 4)
+      view.setInt32(start + 4 + octet, entriesView.getInt32(from + 1 + octet));
+    view.setUint8(start + 3, length);
+    if (this.#count > 0 && compareSerials(this.#previousView, this.#previousAt, view, start) >= 0) {
+      const previous = new Uint8Array(this.#previousView.buffer);
       throw new RangeError(
-        `CRL entries must ascend by serial without repetition; ${serialHex} follows ${this.#previousHex()}.`,
+        `CRL entries must ascend by serial without repetition; ${hexAt(entries, from)} follows ${hexAt(previous, this.#previousAt + 3)}.`,
       );
     }
-    const lastBits = (((buffer[at - 2] ?? 0) << 8) | (buffer[at - 1] ?? 0)) & ENDS_BLOCK;
-    at = writeTime(this.#view, at, entry.revokedAt);
-    at = writeExtensions(this.#view, at, entry);
-    buffer[start] = 0x30;
-    buffer[start + 1] = at - start - 2;
+    let at = start + 4 + length;
+    const lastBits = view.getUint16(at - 2) & ENDS_BLOCK;
+    at = writeTime(view, at, entriesView.getFloat64(serialEnd + REVOKED_AT));
+    const invalidity = entriesView.getFloat64(serialEnd + INVALIDITY_DATE);
+    at = writeExtensions(view, at, entries[serialEnd + REASON] ?? 0, invalidity);
+    view.setUint8(start, 0x30);
+    view.setUint8(start + 1, at - start - 2);
+    view.setUint8(start + 2, 0x02);
     // Said again for each entry it would cost the collector's bookkeeping each time.
-    if (this.#previousBuffer !== buffer) this.#previousBuffer = buffer;
-    this.#previousAt = start + 3;
+    if (this.#previousView !== view) this.#previousView = view;
+    this.#previousAt = start;
     this.#position = at;
     this.#count += 1;
     if (lastBits === 0 || at - this.#start + LONGEST_ENTRY > LONGEST_BLOCK) this.#finish();
-  }
-
-  #previousHex(): string {
-    const from = this.#previousAt + 1;
-    return Buffer.from(this.#previousBuffer).toString(
-      'hex',
-      from,
-      from + (this.#previousBuffer[from - 1] ?? 0),
-    );
+    return serialEnd + AFTER_SERIAL;
   }
 
   #finish(): void {
@@ -141,9 +152,9 @@ const DAY_SECONDS = 86_400;
 const UTC_TIME_FROM = Date.UTC(1950, 0) / 1000;
 const UTC_TIME_UNTIL = Date.UTC(2050, 0) / 1000;
 
-/** A time, rounded down to a second; answers the offset after it. Throws `RangeError` as `time`. */
-function writeTime(view: DataView, at: number, instant: Date): number {
-  const second = Math.floor(instant.getTime() / 1000);
+/** A time in milliseconds, rounded down to a second; answers the offset after it. Throws `RangeError` as `time`. */
+function writeTime(view: DataView, at: number, instant: number): number {
+  const second = Math.floor(instant / 1000);
   if (!(second >= UTC_TIME_FROM && second < UTC_TIME_UNTIL))
     return put(view, at, time(new Date(second * 1000)));
   const sinceFirst = second - UTC_TIME_FROM;
@@ -184,7 +195,7 @@ const TWO_DIGITS = Uint16Array.from(
   (_, value) => 0x3030 + Math.floor(value / 10) * 0x100 + (value % 10),
 );
 
-/** crlEntryExtensions with this reason alone, as `sequence(encodeReason(reason))`: four writes where that is a copy of fourteen octets. */
+/** crlEntryExtensions with this reason alone, as the DER writer gives them: four writes where that is a copy of fourteen octets. */
 function writeReason(view: DataView, at: number, code: number): number {
   view.setUint32(at, 0x300c_300a);
   view.setUint32(at + 4, 0x0603_551d);
@@ -193,17 +204,13 @@ function writeReason(view: DataView, at: number, code: number): number {
   return at + 14;
 }
 
-function writeExtensions(view: DataView, at: number, { reason, invalidityDate }: CrlEntry): number {
-  const code: number | undefined = REVOCATION_REASONS[reason];
-  if (code === undefined) throw new RangeError(`"${String(reason)}" is not a reason a CRL of ours gives.`);
-  if (invalidityDate === undefined) return writeReason(view, at, code);
-  const since = generalizedTime(new Date(wholeSecond(invalidityDate.getTime())));
-  const both = sequence(encodeReason(reason), encodeExtension(CRL_OIDS.invalidityDate, false, since));
-  return put(view, at, both);
-}
-
-function encodeReason(reason: RevocationReason): Uint8Array {
-  return encodeExtension(CRL_OIDS.reasonCode, false, enumerated(REVOCATION_REASONS[reason]));
+/** `invalidity` in milliseconds, NaN where there is none. */
+function writeExtensions(view: DataView, at: number, code: number, invalidity: number): number {
+  if (IS_REASON_CODE[code] !== 1) throw new RangeError(`${code} is not a reason a CRL of ours gives.`);
+  if (Number.isNaN(invalidity)) return writeReason(view, at, code);
+  const reason = encodeExtension(CRL_OIDS.reasonCode, false, enumerated(code));
+  const since = generalizedTime(new Date(wholeSecond(invalidity)));
+  return put(view, at, sequence(reason, encodeExtension(CRL_OIDS.invalidityDate, false, since)));
 }
 
 /** Copies byte by byte: for a dozen bytes that is quicker than `set`. Answers the offset after them. */
@@ -212,53 +219,14 @@ function put(view: DataView, at: number, bytes: Uint8Array): number {
   return at + bytes.length;
 }
 
-/**
- * The octet that two lower-case hex digits are, by seven bits of each character code; over 255 for anything else. A pair at a time
- * is half of the look-ups.
- */
-const HEX_PAIRS = new Uint16Array(1 << 14).fill(0x100);
-for (let octet = 0; octet < 256; octet += 1) {
-  const digits = octet.toString(16).padStart(2, '0');
-  HEX_PAIRS[(digits.charCodeAt(0) << 7) | digits.charCodeAt(1)] = octet;
+/** Whether an INTEGER of 1 to 20 octets follows its length at `at`, positive and in shortest form (RFC 5280 §4.1.2.2). */
+function isSerial(entries: Uint8Array, at: number): boolean {
+  const length = entries[at] ?? 0;
+  const first = entries[at + 1] ?? 0xff;
+  if (length < 1 || length > 20 || first > 0x7f) return false;
+  return first !== 0 || (length > 1 && (entries[at + 2] ?? 0) > 0x7f);
 }
 
-/**
- * Writes an INTEGER of 1 to 20 octets, positive and in shortest form (RFC 5280 §4.1.2.2). Answers the offset after it,
- * or -1 where the text is no such serial.
- */
-function writeSerial(block: Uint8Array, at: number, serialHex: string): number {
-  const digits = serialHex.length;
-  if (digits < 2 || digits > 40 || digits % 2 !== 0) return -1;
-  block[at] = 0x02;
-  block[at + 1] = digits / 2;
-  const content = at + 2;
-  let after = content;
-  // All octets and all character codes together: one look at the end says whether each was a digit.
-  let octets = 0;
-  let codes = 0;
-  for (let index = 0; index < digits; index += 2) {
-    const high = serialHex.charCodeAt(index);
-    const low = serialHex.charCodeAt(index + 1);
-    const octet = HEX_PAIRS[((high & 0x7f) << 7) | (low & 0x7f)] ?? 0x100;
-    codes |= high | low;
-    octets |= octet;
-    block[after] = octet;
-    after += 1;
-  }
-  if (octets > 0xff || codes > 0x7f) return -1;
-  const first = block[content] ?? 0xff;
-  const isPositive = first < 0x80 && (first > 0 || (digits > 2 && (block[content + 1] ?? 0) > 0x7f));
-  return isPositive ? after : -1;
-}
-
-/** Numeric order of two serials, each with its length before it: of two in shortest form the longer is the greater. */
-function comesAfter(block: Uint8Array, at: number, previous: Uint8Array, previousAt: number): boolean {
-  const length = block[at] ?? 0;
-  const previousLength = previous[previousAt] ?? 0;
-  if (length !== previousLength) return length > previousLength;
-  for (let index = 1; index <= length; index += 1) {
-    const difference = (block[at + index] ?? 0) - (previous[previousAt + index] ?? 0);
-    if (difference !== 0) return difference > 0;
-  }
-  return false;
-}
+/** Of a serial with its length before it. */
+const hexAt = (bytes: Uint8Array, at: number): string =>
+  Buffer.from(bytes.subarray(at + 1, at + 1 + (bytes[at] ?? 0))).toString('hex');

@@ -2,9 +2,10 @@
  * A CRL that is encoded as its entries come and is never in memory as a whole: finished blocks are taken away meanwhile, and
  * what stands around them is known last, as DER says lengths first.
  */
+import type { CrlEntry } from '../domain/packed-entries.ts';
 import { type IssuerCertificate, readIssuer } from './certificate.ts';
 import { type CrlFrame, type CrlRequest, crlFrame, encloseBody } from './crl.ts';
-import { CrlBody, type CrlEntry } from './crl-body.ts';
+import { CrlBody } from './crl-body.ts';
 import { readCrlHeader } from './crl-reader.ts';
 import { sequence } from './der.ts';
 import { assertLintClean } from './finding.ts';
@@ -45,9 +46,9 @@ export class CrlBuilder {
     this.#body.append(entry);
   }
 
-  /** A page of them. Throws as `append`. */
-  appendAll(entries: readonly CrlEntry[]): void {
-    this.#body.appendAll(entries);
+  /** More of them, in the form of `packed-entries.ts`. Throws as `append`. */
+  appendPacked(entries: Uint8Array): void {
+    this.#body.appendPacked(entries);
   }
 
   /** Blocks that are finished, linted; the builder keeps none of them. */

@@ -1,6 +1,14 @@
 /** Walking through the entries of a CRL that comes in parts, one after the other, without keeping any. */
 import { CrlPartsReader, type Parts } from './crl-parts.ts';
-import { commonEntryEnd, compareSerials, type RawCrlEntry, readEntry, readRevocation } from './crl-reader.ts';
+import {
+  commonEntryEnd,
+  compareSerials,
+  type RawCrlEntry,
+  readEntry,
+  readRevocation,
+  serialAsEntry,
+  viewOf,
+} from './crl-reader.ts';
 import { DerCursor } from './der-reader.ts';
 
 /** The runs of entries in these parts. Throws `DerError`. */
@@ -17,19 +25,20 @@ export class IrregularEntries extends Error {
 }
 
 /**
- * Walks through runs of entries that it is given, and stands on one entry at a time. `bytes` and `at` are where that entry
+ * Walks through runs of entries that it is given, and stands on one entry at a time. `view` and `at` are where that entry
  * lies, in the form that `compareSerials` takes; they are good until the next step.
  */
 export class EntryWalk {
   #bytes: Uint8Array = new Uint8Array();
+  #view = viewOf(this.#bytes);
   #at = 0;
   #end = 0;
-  #previousBytes: Uint8Array | undefined;
+  #previousView: DataView | undefined;
   #previousAt = 0;
   #count = 0;
 
-  get bytes(): Uint8Array {
-    return this.#bytes;
+  get view(): DataView {
+    return this.#view;
   }
 
   get at(): number {
@@ -53,6 +62,7 @@ export class EntryWalk {
   /** The run to go on with when `step` has answered false. */
   load(run: Uint8Array): void {
     this.#bytes = run;
+    this.#view = viewOf(run);
     this.#at = 0;
     this.#end = 0;
   }
@@ -60,11 +70,11 @@ export class EntryWalk {
   /** One step; false at the end of the run. Throws `DerError`, `IrregularEntries`. */
   step(): boolean {
     if (this.#end >= this.#bytes.length) return false;
-    const bytes = this.#bytes;
+    const view = this.#view;
     const at = this.#end;
-    let end = commonEntryEnd(bytes, at);
+    let end = commonEntryEnd(view, at);
     if (end < 0) {
-      const { entry, length } = readEntry(new DerCursor(bytes.subarray(at), at));
+      const { entry, length } = readEntry(new DerCursor(this.#bytes.subarray(at), at));
       readRevocation(entry);
       // `compareSerials` counts on headers of two octets and on positive serials.
       if (length > 129 || /^[89a-f]/.test(entry.serialHex))
@@ -72,12 +82,12 @@ export class EntryWalk {
       end = at + length;
     }
     if (
-      this.#previousBytes !== undefined &&
-      compareSerials(this.#previousBytes, this.#previousAt, bytes, at) >= 0
+      this.#previousView !== undefined &&
+      compareSerials(this.#previousView, this.#previousAt, view, at) >= 0
     ) {
       throw new IrregularEntries('The entries do not ascend by serial.');
     }
-    this.#previousBytes = bytes;
+    if (this.#previousView !== view) this.#previousView = view;
     this.#previousAt = at;
     this.#at = at;
     this.#end = end;
@@ -118,15 +128,6 @@ export async function advance(cursor: EntryCursor): Promise<boolean> {
   return true;
 }
 
-/** A serial in the form of an entry's beginning, for `compareSerials`. */
-export function serialAsEntry(serialHex: string): Uint8Array {
-  const bytes = new Uint8Array(4 + serialHex.length / 2);
-  bytes[2] = 0x02;
-  bytes[3] = serialHex.length / 2;
-  Buffer.from(bytes.buffer).write(serialHex, 4, 'hex');
-  return bytes;
-}
-
 /**
  * Which serials a CRL lists, for serials that come in portions, ascending: one pass over the CRL for all of them. A portion
  * that does not go on where the one before ended begins another pass.
@@ -165,12 +166,12 @@ export class Listing {
     this.#isOver = false;
   }
 
-  async #reaches(wanted: Uint8Array): Promise<boolean> {
+  async #reaches(wanted: DataView): Promise<boolean> {
     const cursor = this.#cursor;
     if (cursor === undefined) throw new Error('bug: nobody began');
     while (!this.#isOver) {
       if (this.#isOnEntry) {
-        const order = compareSerials(cursor.bytes, cursor.at, wanted, 0);
+        const order = compareSerials(cursor.view, cursor.at, wanted, 0);
         if (order >= 0) return order === 0;
       }
       this.#isOnEntry = cursor.step();

@@ -52,10 +52,10 @@ async function differences(previous: EntryCursor, next: EntryCursor) {
   const changed: string[] = [];
   let isOnNext = await advance(next);
   while (previous.step() || (await advance(previous))) {
-    let order = isOnNext ? compareSerials(next.bytes, next.at, previous.bytes, previous.at) : 1;
+    let order = isOnNext ? compareSerials(next.view, next.at, previous.view, previous.at) : 1;
     while (order < 0) {
       isOnNext = next.step() || (await advance(next));
-      order = isOnNext ? compareSerials(next.bytes, next.at, previous.bytes, previous.at) : 1;
+      order = isOnNext ? compareSerials(next.view, next.at, previous.view, previous.at) : 1;
     }
     if (order > 0) vanished.push(previous.entry.serialHex);
     else if (!saySame(previous, next)) changed.push(previous.entry.serialHex);

@@ -5,9 +5,10 @@
  * There are two ways to one: `buildCrl` gives the to-be-signed bytes in one buffer, for a short list; `CrlBuilder` (in
  * `crl-builder.ts`) gives them away as they come, for one that should not be in memory.
  */
+import type { CrlEntry } from '../domain/packed-entries.ts';
 import { SIGNATURE_ALGORITHMS, type SignatureAlgorithm, signatureAlgorithmFor } from './algorithm.ts';
 import { type IssuerCertificate, issuerKeyIdentifier, readIssuer } from './certificate.ts';
-import { CrlBody, type CrlEntry } from './crl-body.ts';
+import { CrlBody } from './crl-body.ts';
 import { crlSchedule } from './crl-schedule.ts';
 import { bitString, contextConstructed, derLength, integer, sequence, time } from './der.ts';
 import { assertLintClean } from './finding.ts';
@@ -16,7 +17,7 @@ import { CRL_OIDS, EXTENSION_OIDS } from './oids.ts';
 import { encodeAuthorityKeyIdentifier, encodeExtension } from './tbs.ts';
 import { wholeSecond } from './validity.ts';
 
-export type { CrlEntry } from './crl-body.ts';
+export type { CrlEntry } from '../domain/packed-entries.ts';
 
 export interface CrlRequest {
   readonly issuerCertificateDer: Uint8Array;

@@ -2,7 +2,7 @@
  * The CRL linter: the rules of RFC 5280 §5, of the S/MIME Baseline Requirements ("SMBR") 4.9.7 and 7.2, and our own.
  * Reads with the strict reader, in one pass, without keeping entries.
  */
-import { REVOCATION_REASONS } from '../domain/revocation-reason.ts';
+import { IS_REASON_CODE } from '../domain/revocation-reason.ts';
 import { fitsKey, signatureAlgorithmOf } from './algorithm.ts';
 import { type IssuerCertificate, readIssuer } from './certificate.ts';
 import {
@@ -15,6 +15,7 @@ import {
   readCrlHeader,
   readEntry,
   readRevocation,
+  viewOf,
 } from './crl-reader.ts';
 import { crlSchedule } from './crl-schedule.ts';
 import { DerCursor, DerError, sameBytes, toHex } from './der-reader.ts';
@@ -155,7 +156,7 @@ export class CrlLinter {
   readonly #issuer: IssuerCertificate;
   readonly #found = new Map<CrlRuleId, string>();
   /** Where the entry before lies, if it was of the common form; `#previous` is its serial if it was not. */
-  #previousBlock: Uint8Array | undefined;
+  #previousBlock: DataView | undefined;
   #previousAt = 0;
   #previous: bigint | undefined;
   #hasEntries = false;
@@ -189,24 +190,26 @@ export class CrlLinter {
    */
   entries(block: Uint8Array): void {
     if (block.length > 0) this.#hasEntries = true;
+    const view = viewOf(block);
     for (let at = 0; at < block.length; ) {
-      const end = commonEntryEnd(block, at);
+      const end = commonEntryEnd(view, at);
       if (
         end > 0 &&
         this.#previousBlock !== undefined &&
-        compareSerials(this.#previousBlock, this.#previousAt, block, at) < 0 &&
-        IS_REASON_CODE[block[end - 1] ?? 0] === 1
+        compareSerials(this.#previousBlock, this.#previousAt, view, at) < 0 &&
+        IS_REASON_CODE[view.getUint8(end - 1)] === 1
       ) {
-        if (this.#previousBlock !== block) this.#previousBlock = block;
+        if (this.#previousBlock !== view) this.#previousBlock = view;
         this.#previousAt = at;
         at = end;
         continue;
       }
-      at = this.#uncommonEntry(block, at, end > 0);
+      at = this.#uncommonEntry(block, at, end > 0 ? view : undefined);
     }
   }
 
-  #uncommonEntry(block: Uint8Array, at: number, isCommon: boolean): number {
+  /** `common`: a view of the block, if the entry is of the common form. */
+  #uncommonEntry(block: Uint8Array, at: number, common: DataView | undefined): number {
     const { entry, length } = readEntry(new DerCursor(block.subarray(at), at));
     if (this.#previousBlock !== undefined) this.#previous = serialAt(this.#previousBlock, this.#previousAt);
     const serial = BigInt(`0x${entry.serialHex}`);
@@ -216,7 +219,7 @@ export class CrlLinter {
       () => `serial ${entry.serialHex}`,
     );
     checkEntry(entry, this.#note);
-    this.#previousBlock = isCommon ? block : undefined;
+    this.#previousBlock = common;
     this.#previousAt = at;
     this.#previous = serial;
     return at + length;
@@ -229,15 +232,14 @@ export class CrlLinter {
   }
 }
 
-const serialAt = (block: Uint8Array, at: number): bigint =>
-  BigInt(`0x${readEntry(new DerCursor(block.subarray(at), at)).entry.serialHex}`);
+const serialAt = (block: DataView, at: number): bigint => {
+  const entry = new Uint8Array(block.buffer, block.byteOffset + at, block.byteLength - at);
+  return BigInt(`0x${readEntry(new DerCursor(entry, at)).entry.serialHex}`);
+};
 
 const HOURS_24_MS = 24 * 3_600_000;
 /** Builder and signer run on different machines, whose clocks are never quite the same. */
 const CLOCK_TOLERANCE_MS = 60_000;
-const REASON_CODES: ReadonlySet<number> = new Set(Object.values(REVOCATION_REASONS));
-/** The same by octet, for a million entries. */
-const IS_REASON_CODE = Uint8Array.from({ length: 256 }, (_, code) => (REASON_CODES.has(code) ? 1 : 0));
 
 function checkHeader(header: CrlHeader, issuer: IssuerCertificate, signingTime: Date, note: Note): void {
   const { thisUpdate, nextUpdate, extensions } = header;
@@ -328,7 +330,7 @@ function checkEntry(entry: RawCrlEntry, note: Note): void {
   const { reasonCode } = readRevocation(entry);
   note(
     'crl-entry-reason',
-    reasonCode === undefined || REASON_CODES.has(reasonCode),
+    reasonCode === undefined || IS_REASON_CODE[reasonCode] === 1,
     () => `${serialHex}: reason ${reasonCode}`,
   );
 }

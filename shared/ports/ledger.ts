@@ -52,7 +52,7 @@ import type { SourceLedger } from './ledger/sources.ts';
 import type { StopLedger } from './ledger/stop.ts';
 import type { SweepLedger } from './ledger/sweeps.ts';
 
-export type { CrlIntent, CrlRecord, CrlText, RevokedLeaf, StoredCrl } from './ledger/crls.ts';
+export type { CrlIntent, CrlRecord, CrlText, StoredCrl } from './ledger/crls.ts';
 
 export interface Lease {
   readonly subject: string;

@@ -13,6 +13,7 @@ import {
   makeMaterials,
   type World,
 } from '../support/fakes/world.ts';
+import { revokedLeaves } from '../support/packed-entries.ts';
 import { CALLER, callerHeaders, itRefusesStrangers, itVerifiesWholly, privately } from './support/callers.ts';
 import { failing } from './support/failing.ts';
 import { type GoogleKeys, googleKeys } from './support/google-keys.ts';
@@ -95,7 +96,7 @@ const intendCrl = () =>
       issuerCertificateDer: world.issuer.certificateDer,
       crlNumber: (latest?.crlNumber ?? 0n) + 1n,
       now: world.clock.now(),
-      entries: await world.ledger.revokedLeaves(ISSUER_ID),
+      entries: await revokedLeaves(world.ledger, ISSUER_ID),
     });
     const { tbsDer, ...intent } = unsigned;
     await world.ledger.recordCrlIntent(lease, { issuerId: ISSUER_ID, ...intent, text: textOf(tbsDer) });

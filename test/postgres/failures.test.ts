@@ -11,6 +11,7 @@ import { look } from '../reconcile/outcome.ts';
 import { JOIN, USER_ID } from '../reconcile/workflows.ts';
 import { textOf } from '../support/crl-text.ts';
 import { createWorld, makeMaterials } from '../support/fakes/world.ts';
+import { revokedLeaves } from '../support/packed-entries.ts';
 import { schemaOf } from '../support/schema.ts';
 import { makePlace, type Place, serverUrl } from './place.ts';
 
@@ -225,7 +226,7 @@ describe('a ledger on PostgreSQL', () => {
     expect(await ledger.readLeafIntent(serialHex)).toMatchObject({ state: 'intended', tbsDer: bytes('tbs') });
 
     await ledger.recordRevocation(lease, { serialHex, reason: 'keyCompromise' });
-    expect(await ledger.revokedLeaves('issuing-1')).toMatchObject([{ serialHex, reason: 'keyCompromise' }]);
+    expect(await revokedLeaves(ledger, 'issuing-1')).toMatchObject([{ serialHex, reason: 'keyCompromise' }]);
 
     await ledger.recordSignedLeaf(serialHex, bytes('leaf'));
     expect(await ledger.readLeafIntent(serialHex)).toMatchObject({

@@ -14,6 +14,7 @@ import {
   makeMaterials,
   type World,
 } from '../support/fakes/world.ts';
+import { revokedLeaves } from '../support/packed-entries.ts';
 import { failing, look, named, PASSING, rowOf } from './outcome.ts';
 import { shapeOf } from './shape.ts';
 import { ADDRESS, JOIN, LEAVE, REKEY, USER_ID } from './workflows.ts';
@@ -193,7 +194,7 @@ describe('issuing', () => {
       { state: 'intended', address: ADDRESS, revoked: 'superseded at 2026-11-23T13:00:00.000Z' },
       { state: 'signed', address: ADDRESS },
     ]);
-    const revoked = await world.ledger.revokedLeaves(ISSUER_ID);
+    const revoked = await revokedLeaves(world.ledger, ISSUER_ID);
     expect(revoked).toHaveLength(1);
   });
 });

@@ -45,9 +45,9 @@ const noting = (database: Database): Database => {
   return {
     ...database,
     query: noted(database),
-    bytes: (sql) => {
+    bytes: (sql, parameters) => {
       note(sql);
-      return database.bytes(sql);
+      return database.bytes(sql, parameters);
     },
     transaction: (work) => database.transaction((queries) => work({ ...queries, query: noted(queries) })),
   };

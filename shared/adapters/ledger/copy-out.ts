@@ -4,17 +4,30 @@
  * as they come, which is how its own cursor and stream packages work (https://node-postgres.com/apis/client, "query";
  * https://www.postgresql.org/docs/15/sql-copy.html, "Binary Format").
  */
-import type pg from 'pg';
+import pg from 'pg';
 
 /** Eleven bytes of signature, flags, and the length of an extension that nobody has defined. */
 const HEADER_BYTES = 19;
 const FIELD_COUNT_BYTES = 2;
 const LENGTH_BYTES = 4;
 
-/** The values that are not NULL. `sql` is a SELECT of one `bytea` a row, without parameters. */
-export const copyOut = (client: pg.ClientBase, sql: string): Promise<readonly Uint8Array[]> =>
+/** The values that are not NULL. `sql` is a SELECT of one `bytea` a row. */
+export const copyOut = (
+  client: pg.ClientBase,
+  sql: string,
+  parameters: readonly (string | number | null)[] = [],
+): Promise<readonly Uint8Array[]> =>
   new Promise((resolve, reject) => {
-    client.query(new CopyOut(sql, resolve, reject));
+    client.query(new CopyOut(withLiterals(sql, parameters), resolve, reject));
+  });
+
+/** COPY takes no parameters, so that they are written into the text. */
+const withLiterals = (sql: string, parameters: readonly (string | number | null)[]): string =>
+  sql.replaceAll(/\$(\d+)/g, (_, number: string) => {
+    const value = parameters[Number(number) - 1];
+    if (value === undefined)
+      throw new Error(`bug: a statement asks for parameter ${number} and was not given it`);
+    return value === null ? 'NULL' : pg.escapeLiteral(String(value));
   });
 
 class CopyOut implements pg.Submittable {

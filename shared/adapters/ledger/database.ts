@@ -25,10 +25,10 @@ export interface Database extends Queries {
    */
   transaction<T>(work: (queries: TransactionQueries) => Promise<T>): Promise<T>;
   /**
-   * What a SELECT of one `bytea` a row answers, without the rows in which it is NULL; takes no parameters. For megabytes,
-   * which on PostgreSQL come without a detour through text.
+   * What a SELECT of one `bytea` a row answers, without the rows in which it is NULL. For megabytes, which on PostgreSQL come
+   * without a detour through text.
    */
-  bytes(sql: string): Promise<readonly Uint8Array[]>;
+  bytes(sql: string, parameters?: readonly (string | number | null)[]): Promise<readonly Uint8Array[]>;
   close(): Promise<void>;
 }
 

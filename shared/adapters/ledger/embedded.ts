@@ -29,9 +29,10 @@ export const databaseOf = (backend: PGlite, closed: () => void = () => undefined
   return {
     ...database,
 
-    bytes: async (sql) => {
+    bytes: async (sql, parameters) => {
       const rows = await database.query<{ value: Uint8Array | null }>(
         `SELECT value FROM (${sql}) AS answer (value)`,
+        parameters,
       );
       return rows.flatMap(({ value }) => (value === null ? [] : [value]));
     },

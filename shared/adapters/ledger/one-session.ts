@@ -31,7 +31,7 @@ export const shareSession = (session: Database): SharedSession => {
   const under = (role: string | undefined, close: () => Promise<void>): Database => ({
     query: (sql, parameters) => inTurn(role, () => session.query(sql, parameters)),
     transaction: (work) => inTurn(role, () => session.transaction(work)),
-    bytes: (sql) => inTurn(role, () => session.bytes(sql)),
+    bytes: (sql, parameters) => inTurn(role, () => session.bytes(sql, parameters)),
     close,
   });
   return {

@@ -83,10 +83,10 @@ export const openPostgres = (options: PostgresOptions): Database => {
   const { onConnection, ...database } = databaseOver(pool, isBroken);
   return {
     ...database,
-    bytes: (sql) =>
+    bytes: (sql, parameters) =>
       onConnection(async (client) => {
         try {
-          return await copyOut(client, sql);
+          return await copyOut(client, sql, parameters);
         } catch (error) {
           throw translateVendorError(error);
         }

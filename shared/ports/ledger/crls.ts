@@ -3,7 +3,6 @@
  * and go in parts, and revoked leaves in pages. The ledger keeps the entries once, however many CRLs list them.
  */
 import type { RecordedParts } from '../../domain/recorded.ts';
-import type { RevocationReason } from '../../domain/revocation-reason.ts';
 import type { Lease } from '../ledger.ts';
 
 /** A CRL without its bytes. */
@@ -34,23 +33,15 @@ export interface StoredCrl extends CrlRecord {
   readonly endDer?: Uint8Array;
 }
 
-export interface RevokedLeaf {
-  readonly serialHex: string;
-  readonly reason: RevocationReason;
-  readonly revokedAt: Date;
-  readonly invalidityDate?: Date;
-  readonly notAfter: Date;
-}
-
 export interface CrlLedger {
   /**
-   * Revoked leaves of an issuer that must be listed in a CRL issued now, by serial: all of them, or one page. Pages are
-   * read one after the other, so somebody who is revoked meanwhile may be in or not.
+   * Revoked leaves of an issuer that must be listed in a CRL issued now, by serial, in the form of `packed-entries.ts`: all of them, or
+   * one page. Pages are read one after the other, so somebody who is revoked meanwhile may be in or not.
    */
   revokedLeaves(
     issuerId: string,
     page?: { readonly afterSerialHex: string; readonly limit: number },
-  ): Promise<readonly RevokedLeaf[]>;
+  ): Promise<Uint8Array>;
   /** Whether somebody is revoked whom no published CRL of this issuer lists. One look at an index. */
   hasUnlistedRevocations(issuerId: string): Promise<boolean>;
   /** The highest number, in whatever state: numbers are never used twice. */

@@ -1,3 +1,4 @@
+import { packEntries } from '../../../../shared/domain/packed-entries.ts';
 import { recordedInLedger } from '../../../../shared/domain/recorded.ts';
 import type { LeafRecord } from '../../../../shared/domain/records.ts';
 import { permanent } from '../../../../shared/errors.ts';
@@ -158,14 +159,15 @@ export const leaves = (
   revokedLeaves: async (issuerId, page) => {
     const { leaves: rows, revocations, lastEntries } = memory.rows.now;
     const now = memory.clock.now();
-    return [...revocations]
+    const listed = [...revocations]
       .flatMap(([serialHex, revocation]) => {
         const leaf = rows.get(serialHex);
         if (leaf?.issuerId !== issuerId || (leaf.notAfter < now && lastEntries.has(serialHex))) return [];
-        return [{ serialHex, ...revocation, notAfter: leaf.notAfter }];
+        return [{ serialHex, ...revocation }];
       })
       .toSorted((left, right) => byText(left.serialHex, right.serialHex))
       .filter(({ serialHex }) => serialHex > (page?.afterSerialHex ?? ''))
       .slice(0, page?.limit);
+    return packEntries(listed);
   },
 });
