@@ -5,7 +5,9 @@ const base = { testTimeout: 30_000, hookTimeout: 60_000, pool: 'forks' } as cons
 /** Whole systems of several processes, which mostly wait for one another. */
 const SYSTEMS = ['test/stories/**/*.test.ts', 'test/build/**/*.test.ts', 'test/cli/launcher.test.ts'];
 /** Campaigns of a minute and more in one process, which fill a core: beside the systems, which leave one. */
-const CAMPAIGNS = ['model', 'crash', 'simulation'].map((room) => `test/${room}/**/*.test.ts`);
+const CAMPAIGNS = ['crash', 'simulation'].map((room) => `test/${room}/**/*.test.ts`);
+/** The longest of them, with a name of its own: `.ci/run` has it fill what the others leave of the cores. */
+const HISTORIES = ['test/model/**/*.test.ts'];
 /** Rooms that keep nothing in the process, so that their files may share one and load each module once. */
 const SHARING = ['pki', 'plan', 'config'].map((room) => `test/${room}/**/*.test.ts`);
 /** These need a server and have commands of their own. */
@@ -30,7 +32,7 @@ export default defineConfig({
           ...base,
           name: 'rooms',
           include: ['test/**/*.test.ts'],
-          exclude: [...SHARING, ...SYSTEMS, ...CAMPAIGNS, ...SERVERS],
+          exclude: [...SHARING, ...SYSTEMS, ...CAMPAIGNS, ...HISTORIES, ...SERVERS],
           sequence: { groupOrder: 1 },
         },
       },
@@ -39,6 +41,15 @@ export default defineConfig({
           ...base,
           name: 'systems and campaigns',
           include: [...SYSTEMS, ...CAMPAIGNS],
+          maxWorkers: 3,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        test: {
+          ...base,
+          name: 'histories',
+          include: HISTORIES,
           maxWorkers: 3,
           sequence: { groupOrder: 2 },
         },

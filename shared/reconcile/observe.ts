@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { DirectoryPresence } from '../domain/directory-user.ts';
 import type { GmailFacts } from '../domain/gmail.ts';
 import type { Cause } from '../domain/hint.ts';
@@ -36,15 +36,14 @@ export async function observe(
   place?: Place,
 ): Promise<Observation> {
   const userId = presence.kind === 'present' ? presence.user.userId : presence.userId;
-  const ledger = await recordSighting(
-    deps,
-    lease,
-    cause,
+  const before = await deps.ledger.readUser(userId);
+  const sight: Sight = {
     presence,
-    place,
-    await deps.ledger.readUser(userId),
-  );
-  const known = await withIssuers(deps, factsOf(userId, deps.clock.now(), presence, place, ledger));
+    ...(place === undefined ? {} : { place }),
+    leafSha256BySerial: fingerprints(before),
+  };
+  const ledger = await recordSighting(deps, lease, cause, sight, before);
+  const known = await withIssuers(deps, factsOf(userId, deps.clock.now(), sight, ledger));
   const facts: Facts = {
     ...known,
     ...(await addressClaims(deps, known, standingOf(known, deps.policy))),
@@ -66,22 +65,17 @@ export async function observe(
   }
 }
 
+/** What stays as it is while a sighting is written down. */
+type Sight = Pick<Facts, 'presence' | 'place' | 'leafSha256BySerial'>;
+
 /** What directory and ledger say; Gmail and everybody else are not asked yet. */
-const factsOf = (
-  userId: string,
-  now: Date,
-  presence: DirectoryPresence,
-  place: Place | undefined,
-  ledger: UserLedger,
-): Facts => ({
+const factsOf = (userId: string, now: Date, sight: Sight, ledger: UserLedger): Facts => ({
   userId,
   now,
-  presence,
-  ...(place === undefined ? {} : { place }),
+  ...sight,
   ledger,
   gmail: { kind: 'unasked' },
-  leafSha256BySerial: fingerprints(ledger),
-  printedAddresses: presence.kind === 'present' ? printedAddresses(presence.user) : new Map(),
+  printedAddresses: sight.presence.kind === 'present' ? printedAddresses(sight.presence.user) : new Map(),
   namedByOthers: [],
   lostAddresses: [],
   issuerStates: new Map(),
@@ -98,14 +92,14 @@ async function recordSighting(
   deps: ReconcileDeps,
   lease: Lease,
   cause: Cause,
-  presence: DirectoryPresence,
-  place: Place | undefined,
+  sight: Sight,
   ledger: UserLedger,
 ): Promise<UserLedger> {
+  const { presence } = sight;
   if (presence.kind !== 'present') return ledger;
   const { user } = presence;
   const now = deps.clock.now();
-  const before = factsOf(user.userId, now, presence, place, ledger);
+  const before = factsOf(user.userId, now, sight, ledger);
   const standing = standingOf(before, deps.policy);
   if (standing.kind !== 'covered' && ledger.user === undefined) return ledger;
   const audit = leaveBegun(before, deps.policy, cause);
@@ -127,7 +121,7 @@ async function recordSighting(
   // A sighting changes the row and ends an absence; whatever else came meanwhile asked for another look.
   const { absence: _over, ...others } = ledger;
   const seen: UserLedger = { ...others, user: recorded };
-  if (!leavesOnceMore(factsOf(user.userId, now, presence, place, seen), deps.policy)) return seen;
+  if (!leavesOnceMore(factsOf(user.userId, now, sight, seen), deps.policy)) return seen;
   // Before Gmail is asked: this process may die in the middle, and nobody looks again at whoever is out.
   const leaving = { state: 'leaving', reason: 'They were out and left once more, in another way.' } as const;
   const resume = { nextAction: 'resume', nextActionAt: plus(now, deps.leaseMs) };
@@ -162,9 +156,7 @@ async function observeGmail(deps: ReconcileDeps, mailbox: string): Promise<Gmail
 function fingerprints(ledger: UserLedger): ReadonlyMap<string, string> {
   return new Map([
     ...ledger.leaves.flatMap((leaf): readonly (readonly [string, string])[] =>
-      leaf.leafDer === undefined
-        ? []
-        : [[leaf.serialHex, createHash('sha256').update(leaf.leafDer).digest('hex')]],
+      leaf.leafDer === undefined ? [] : [[leaf.serialHex, hash('sha256', leaf.leafDer)]],
     ),
     ...(ledger.imported ?? []).map((one) => [one.importId, one.certificateSha256Hex] as const),
   ]);

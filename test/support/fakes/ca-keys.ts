@@ -14,11 +14,16 @@ export function promptCaKeys(secrets: Pick<Secrets, 'read'>): CaKeys {
       const known = kept.get(keyVersion);
       if (known !== undefined) return known;
       const signer = signerFromPkcs8(await secrets.read(keyVersion), { certificateDer });
-      const { signParts } = signer;
-      if (signParts === undefined) throw new Error('A key in memory signs in parts.');
-      const prompt: Signer = { ...signer, sign: (bytes) => signParts(signableParts([bytes])) };
+      const prompt = signer.algorithm.startsWith('ecdsa') ? signer : withoutThread(signer);
       kept.set(keyVersion, prompt);
       return prompt;
     },
   };
+}
+
+/** One of RSA signs parts at once, and bytes in a thread. */
+function withoutThread(signer: Signer): Signer {
+  const { signParts } = signer;
+  if (signParts === undefined) throw new Error('A key in memory signs in parts.');
+  return { ...signer, sign: (bytes) => signParts(signableParts([bytes])) };
 }

@@ -1,6 +1,6 @@
 import { createHash, type KeyObject, X509Certificate } from 'node:crypto';
 import type { GmailIdentity } from '../../../shared/domain/gmail.ts';
-import { permanent } from '../../../shared/errors.ts';
+import { permanent, type SealwrightError } from '../../../shared/errors.ts';
 import type { Gmail, PrivateKeyPlace } from '../../../shared/ports/gmail.ts';
 import { type Element, elements } from '../elements.ts';
 import type { ManualClock } from './clock.ts';
@@ -75,11 +75,11 @@ export function fakeGmail(directory: FakeDirectory, clock: ManualClock): FakeGma
   /** The account behind a mailbox that a token was delegated for. */
   function open(mailbox: string): MutableAccount {
     const user = directory.owner(mailbox);
-    if (user === undefined) throw permanent('delegation-refused', `There is no account ${mailbox}.`);
+    if (user === undefined) throw closed('delegation-refused', `There is no account ${mailbox}.`);
     if (!user.mailboxReady || user.suspended)
-      throw permanent('mailbox-not-ready', `Mail service not enabled for ${mailbox}.`);
+      throw closed('mailbox-not-ready', `Mail service not enabled for ${mailbox}.`);
     if (cell.now.switchedOff.has(user.userId))
-      throw permanent('cse-not-enabled', `Client-side encryption is off for ${mailbox}.`);
+      throw closed('cse-not-enabled', `Client-side encryption is off for ${mailbox}.`);
     return accountOf(user.userId);
   }
 
@@ -200,6 +200,17 @@ export function fakeGmail(directory: FakeDirectory, clock: ManualClock): FakeGma
       open(mailbox).identities.delete(address);
     },
   };
+}
+
+/** Without a stack, which takes longer to write than all the rest: a mailbox that is closed is nothing unusual here. */
+function closed(...reason: Parameters<typeof permanent>): SealwrightError {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return permanent(...reason);
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
 }
 
 /** The leaf of an upload whose chain is whole, in order, in date and signed from link to link. */

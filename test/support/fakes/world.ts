@@ -436,11 +436,11 @@ function witnessed(caKeys: CaKeys, seen: Map<string, Set<string>>): CaKeys {
       const signer = await caKeys.signerOf(issuer);
       return {
         ...signer,
-        sign: (tbsDer) => {
+        sign: (tbsDer, verification) => {
           const { serialHex } = readTbsCertificate(tbsDer);
           const digests = seen.get(serialHex) ?? new Set<string>();
           seen.set(serialHex, digests.add(createHash('sha256').update(tbsDer).digest('hex')));
-          return signer.sign(tbsDer);
+          return signer.sign(tbsDer, verification);
         },
       };
     },

@@ -1,6 +1,6 @@
 import { packEntries } from '../../../../shared/domain/packed-entries.ts';
 import { recordedInLedger } from '../../../../shared/domain/recorded.ts';
-import type { LeafRecord } from '../../../../shared/domain/records.ts';
+import type { LeafRecord, Retirement, Revocation } from '../../../../shared/domain/records.ts';
 import { permanent } from '../../../../shared/errors.ts';
 import type { LeafIntent, Ledger } from '../../../../shared/ports/ledger.ts';
 import { insertAudit } from './audit.ts';
@@ -16,19 +16,35 @@ const leafRow = ({ rows }: Memory, serialHex: string): LeafRow => {
   return row;
 };
 
+/** What was answered about a row, and from what beside it: rows are replaced and never changed. */
+const answered = new WeakMap<
+  LeafRow,
+  {
+    readonly record: LeafRecord;
+    readonly revocation: Revocation | undefined;
+    readonly retirements: readonly Retirement[] | undefined;
+  }
+>();
+
 export function leafRecord(memory: Memory, serialHex: string): LeafRecord {
-  const { keys, revocations, retirements } = memory.rows.now;
-  const { profile: _, tbsDer: __, ...row } = leafRow(memory, serialHex);
-  const retirement = (retirements.get(serialHex) ?? []).toSorted(
-    (left, right) => left.dueAt.getTime() - right.dueAt.getTime(),
-  )[0];
-  return present({
+  const rows = memory.rows.now;
+  const stored = leafRow(memory, serialHex);
+  const revocation = rows.revocations.get(serialHex);
+  const retirements = rows.retirements.get(serialHex);
+  const last = answered.get(stored);
+  if (last !== undefined && last.revocation === revocation && last.retirements === retirements)
+    return last.record;
+  const { profile: _, tbsDer: __, ...row } = stored;
+  const retirement = retirements?.toSorted((left, right) => left.dueAt.getTime() - right.dueAt.getTime())[0];
+  const record = present({
     ...row,
     holder: row.holder ?? 'key-service',
-    purpose: keys.get(row.keyId)?.purpose ?? 'dual-use',
-    revocation: revocations.get(serialHex),
+    purpose: rows.keys.get(row.keyId)?.purpose ?? 'dual-use',
+    revocation,
     retirement,
   }) as LeafRecord;
+  answered.set(stored, { record, revocation, retirements });
+  return record;
 }
 
 /** Refuses a serial that belongs to somebody else than the lease's user. */

@@ -172,7 +172,7 @@ export function refuseUnless(condition: boolean, constraint: string): void {
 
 /** By code points, as the database orders ids. */
 export const byText = (left: string, right: string): number =>
-  Buffer.compare(Buffer.from(left), Buffer.from(right));
+  left === right ? 0 : Buffer.compare(Buffer.from(left), Buffer.from(right));
 
 /** The record without fields that are undefined: absent fields are absent in what the ledger answers. */
 export function present<T extends object>(record: T): { [K in keyof T]: Exclude<T[K], undefined> } {

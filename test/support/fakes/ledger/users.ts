@@ -152,8 +152,8 @@ export const users = (
   readUser: async (userId) => withUser(readUser(memory, userId)),
   users: async ({ afterUserId = '', limit } = {}) =>
     [...memory.rows.now.users.keys()]
+      .filter((userId) => afterUserId === '' || byText(userId, afterUserId) > 0)
       .toSorted(byText)
-      .filter((userId) => byText(userId, afterUserId) > 0)
       .slice(0, limit)
       .map((userId) => withUser(readUser(memory, userId))),
   readUsers: async (userIds) => userIds.map((userId) => withUser(readUser(memory, userId))),
