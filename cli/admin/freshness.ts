@@ -15,7 +15,7 @@ export const describeAlarms = ({ alarms }: SystemStatus): readonly string[] =>
   alarms.map(({ alarm, message }) => `ALARM ${alarm}: ${message}`);
 
 export function describeFreshness(status: SystemStatus): string {
-  const { channels, backlog, deadLetters } = status;
+  const { channels, deadLetters } = status;
   const last = channels
     .map(({ expiresAt }) => expiresAt)
     .toSorted()
@@ -25,7 +25,7 @@ export function describeFreshness(status: SystemStatus): string {
     last === undefined
       ? 'No notification channel is open.'
       : `${counted(channels.length, 'notification channel')} open, until ${instant(last)}.`,
-    `Backlog: ${counted(backlog.due, 'user')} due, ${backlog.pending.toLocaleString('en-US')} pending${backlog.oldestPending === undefined ? '' : `, the longest since ${instant(backlog.oldestPending.since)}`}.`,
+    backlogLine(status),
     deadLettersLine(deadLetters),
   ];
   if (status.notFollowed.length > 0) lines.push('', notFollowedTable(status.notFollowed));
@@ -39,6 +39,16 @@ function sourcesLine({ sources, reports }: SystemStatus): string {
   const read = reports.readAt === undefined ? [] : [`Reports API read ${instant(reports.readAt)}`];
   const all = [...lasts, ...read];
   return all.length === 0 ? 'No event has come yet.' : `Last events: ${all.join(', ')}.`;
+}
+
+/** Whoever waits for a look, and since when: for a wave of a rollout, because their time has come, or for something else. */
+function backlogLine({
+  backlog: { due, oldestDueAt, pending, oldestPending },
+  rollout,
+}: SystemStatus): string {
+  const since = (which: string, date: string | undefined) =>
+    date === undefined ? '' : ` (${which} since ${instant(date)})`;
+  return `Backlog: ${counted(rollout.waiting, 'hint')} not let out${since('the first waits', rollout.waitingSince)}, ${rollout.late.toLocaleString('en-US')} let out and late, ${counted(due, 'user')} due${since('the first', oldestDueAt)}, ${pending.toLocaleString('en-US')} pending${since('the longest', oldestPending?.since)}.`;
 }
 
 function deadLettersLine({ count, more, why }: SystemStatus['deadLetters']): string {

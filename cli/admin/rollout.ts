@@ -67,11 +67,20 @@ export function describeRollout(rollout: RolloutView): string {
       ['Done', counted(rollout.ready, 'user')],
       ['Blocked', rollout.blocked === 0 ? undefined : counted(rollout.blocked, 'user')],
       ['Under way', counted(rollout.underWay, 'user')],
-      ['Waiting', counted(rollout.waiting, 'user')],
-      ['Pace', `at most ${rollout.hintsPerMinute.toLocaleString('en-US')} a minute`],
+      [
+        'Waiting',
+        `${counted(rollout.waiting, 'user')}${rollout.waitingSince === undefined ? '' : `, the first since ${instant(rollout.waitingSince)}`}`,
+      ],
+      ['Pace', describePace(rollout)],
       ['Left', rollout.minutesLeft === undefined ? 'stands still' : duration(rollout.minutesLeft)],
     ]),
   ].join('\n');
+}
+
+function describePace({ hintsPerMinute, pace, late }: RolloutView): string {
+  const most = `at most ${hintsPerMinute.toLocaleString('en-US')} a minute`;
+  if (late === 0) return most;
+  return `${pace.toLocaleString('en-US')} a minute instead of ${hintsPerMinute.toLocaleString('en-US')}, because ${counted(late, 'user')} let out before ${late === 1 ? 'is' : 'are'} not through: "sealwright users --state pending" says why`;
 }
 
 function duration(minutes: number): string {

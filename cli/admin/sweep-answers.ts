@@ -26,7 +26,10 @@ export const rolloutView = z.looseObject({
   underWay: z.number(),
   ready: z.number(),
   blocked: z.number(),
+  waitingSince: z.string().optional(),
+  late: z.number(),
   hintsPerMinute: z.number(),
+  pace: z.number(),
   minutesLeft: z.number().optional(),
 });
 
@@ -58,6 +61,7 @@ export const systemStatus = z.looseObject({
   }),
   backlog: z.looseObject({
     due: z.number(),
+    oldestDueAt: z.string().optional(),
     pending: z.number(),
     oldestPending: z.looseObject({ userId: z.string(), since: z.string() }).optional(),
   }),

@@ -9,7 +9,7 @@ import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { Log } from '../../shared/ports/log.ts';
 import { alarmsOf, type FreshnessLedger, readFreshness } from '../../shared/sources/freshness.ts';
 import { ACCEPT_SHRUNK } from '../../shared/sources/sweep/context.ts';
-import { minutesLeft } from '../../shared/sources/sweep/waves.ts';
+import { minutesLeft, paceOf } from '../../shared/sources/sweep/waves.ts';
 import type { HttpAnswer } from '../wire/http.ts';
 import { bodyOf } from './body.ts';
 
@@ -153,12 +153,14 @@ export const readRollout = async (deps: SweepAdminDeps): Promise<HttpAnswer> => 
   body: await rolloutView(deps),
 });
 
-/** `minutesLeft` is absent while paused. */
+/** `pace` is how many go out in a minute now, of `hintsPerMinute` at most. `minutesLeft` is absent while nobody goes out. */
 async function rolloutView(deps: SweepAdminDeps) {
   const overview = await deps.ledger.rolloutOverview();
+  const pace = paceOf(deps.hintsPerMinute, overview.late);
   return {
     ...overview,
     hintsPerMinute: deps.hintsPerMinute,
-    minutesLeft: minutesLeft(overview, deps.hintsPerMinute),
+    pace,
+    minutesLeft: minutesLeft(overview, pace),
   };
 }

@@ -286,7 +286,10 @@ const SYSTEM = {
     ready: 90,
     blocked: 10,
     begunAt: '2026-11-22T06:00:00.000Z',
-    hintsPerMinute: 25,
+    waitingSince: '2026-11-22T06:00:00.000Z',
+    late: 40,
+    hintsPerMinute: 33,
+    pace: 25,
     minutesLeft: 2,
   },
 };
@@ -361,6 +364,7 @@ describe('sealwright status', () => {
     expect(text).toMatch(/Last whole sweep: .*1,234 users in 65 s, 2 differed, 1 in no list\./);
     expect(text).toMatch(/50 % of 200 users/);
     expect(text).toMatch(/about 2 minutes/);
+    expect(text).toContain('25 a minute instead of 33, because 40 users let out before are not through');
   });
 
   it('counts users by state and lists who is blocked, and why', async () => {

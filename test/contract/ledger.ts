@@ -660,6 +660,43 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
     });
   });
 
+  describe('users let out in a wave', () => {
+    it('are late from two minutes on for an hour, unless they are through or wait for what is nobody’s load', async () => {
+      const cause = { eventId: 'schedule', event: 'schedule' };
+      await ledger.requestSweep({ scope: '/', cause });
+      const lease = await take('job:sweep');
+      const sweepId = (await ledger.takeUpSweep(lease))?.sweepId ?? 0n;
+      const states = {
+        1: { state: 'ready' },
+        2: { state: 'pending', nextAction: 'ask-gmail-again' },
+        3: { state: 'pending', nextAction: 'wait-for-address' },
+        4: { state: 'pending', nextAction: 'retry-wrap-key' },
+        5: { state: 'blocked' },
+        6: { state: 'pending' },
+      } as const;
+      for (const [userId, state] of Object.entries(states)) {
+        const own = await enter(userId);
+        await ledger.recordState(own, { userId, reason: 'As told.', failures: 0, ...state });
+        await ledger.releaseLease(own);
+      }
+      const userIds = [...Object.keys(states), 'nobody-looked-at-yet'];
+      const hints = userIds.map((userId) => ({ userId, kind: 'came-into-scope' as const, sweepId }));
+      await ledger.queueHints(lease, [...hints, { userId: 'waits', kind: 'look-by-age', sweepId }]);
+      await ledger.recordWave(lease, userIds);
+      const begun = now.getTime();
+      const lateAfter = async (ms: number) => {
+        now = new Date(begun + ms);
+        return { ...(await ledger.wavesLately()), overview: (await ledger.rolloutOverview()).late };
+      };
+      expect(await lateAfter(0)).toEqual({ lastMinute: 7, late: 0, overview: 0 });
+      expect(await lateAfter(119_999)).toEqual({ lastMinute: 0, late: 0, overview: 0 });
+      expect(await lateAfter(120_000)).toEqual({ lastMinute: 0, late: 3, overview: 3 });
+      expect(await lateAfter(HOUR_MS - 1)).toEqual({ lastMinute: 0, late: 3, overview: 3 });
+      expect(await lateAfter(HOUR_MS)).toEqual({ lastMinute: 0, late: 0, overview: 0 });
+      expect(await ledger.rolloutOverview()).toMatchObject({ waiting: 1, waitingSince: new Date(begun) });
+    });
+  });
+
   describe('a key', () => {
     it('is read as it was written, dated, in order', async () => {
       const lease = await enter('1');

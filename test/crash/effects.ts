@@ -51,7 +51,7 @@ const LEDGER_READS: ReadonlySet<string> = new Set<keyof Ledger>([
     'estimateUsers',
     'passedOver',
     'nextWave',
-    'hintedSince',
+    'wavesLately',
   ] as const),
   ...(['rolloutOverview', 'backlog', 'channels', 'readChannel', 'strayChannels', 'sources'] as const),
   ...(['oddities', 'reportsReading', 'arrivedEntries', 'followedEntries'] as const),

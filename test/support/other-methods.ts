@@ -94,7 +94,7 @@ async function letOut(ledger: Ledger, lease: Lease): Promise<void> {
   await ledger.queueHints(lease, [{ userId: '1', kind: 'came-into-scope', sweepId: sweepId ?? 1n }]);
   await ledger.nextWave(5);
   await ledger.recordWave(lease, ['1']);
-  await ledger.hintedSince(NOW);
+  await ledger.wavesLately();
   await ledger.switchRollout({ paused: true, by: BY });
   await ledger.rolloutOverview();
   await ledger.endRolloutIfDone(lease);

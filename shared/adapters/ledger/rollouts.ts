@@ -8,6 +8,8 @@ import { underLease } from './leases.ts';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
+/** A join takes seconds, and a minute where many come at once. */
+const GRACE_MS = 2 * MINUTE_MS;
 
 /**
  * Where a user of the rollout stands. Whoever was hinted at is under way until the ledger says ready, blocked, leaving or out, or
@@ -22,8 +24,14 @@ const PLACE = `CASE
 
 const FROM = 'rollout_users AS entry LEFT JOIN users AS known USING (user_id)';
 
+/** Let out between $1, an hour ago, and $2, two minutes ago, and still on the way for want of anything but time. */
+const IS_LATE = `entry.hinted_at > $1 AND entry.hinted_at <= $2
+    AND coalesce(known.state, 'pending') = 'pending'
+    AND coalesce(known.next_action, '') NOT IN ('ask-gmail-again', 'wait-for-address')`;
+
 export const rollouts = (database: Database, clock: Clock): RolloutLedger => {
-  const anHourAgo = () => new Date(clock.now().getTime() - HOUR_MS);
+  const ago = (milliseconds: number) => new Date(clock.now().getTime() - milliseconds);
+  const anHourAgo = () => ago(HOUR_MS);
 
   return {
     queueHints: (lease, hints) =>
@@ -59,12 +67,14 @@ export const rollouts = (database: Database, clock: Clock): RolloutLedger => {
       return rows.map((row) => ({ userId: row.user_id, kind: row.kind, origin: originOf(row) }));
     },
 
-    hintedSince: async (since) => {
-      const [row] = await database.query<{ count: number }>(
-        'SELECT count(*)::int FROM rollout_users WHERE hinted_at > $1',
-        [since],
+    wavesLately: async () => {
+      const [row] = await database.query<{ last_minute: number; late: number }>(
+        `SELECT count(*) FILTER (WHERE entry.hinted_at > $3)::int AS last_minute,
+                count(*) FILTER (WHERE ${IS_LATE})::int AS late
+           FROM ${FROM} WHERE entry.hinted_at > $1`,
+        [anHourAgo(), ago(GRACE_MS), ago(MINUTE_MS)],
       );
-      return row?.count ?? 0;
+      return { lastMinute: row?.last_minute ?? 0, late: row?.late ?? 0 };
     },
 
     recordWave: (lease, userIds) =>
@@ -87,9 +97,7 @@ export const rollouts = (database: Database, clock: Clock): RolloutLedger => {
           [clock.now()],
         );
         // Within a minute of its last wave the rows still count towards the limit per minute.
-        await queries.query('DELETE FROM rollout_users WHERE hinted_at <= $1', [
-          new Date(clock.now().getTime() - MINUTE_MS),
-        ]);
+        await queries.query('DELETE FROM rollout_users WHERE hinted_at <= $1', [ago(MINUTE_MS)]);
         return ended.length > 0;
       }),
 
@@ -103,7 +111,6 @@ export const rollouts = (database: Database, clock: Clock): RolloutLedger => {
     },
 
     rolloutOverview: async () => {
-      const now = clock.now();
       const [row] = await database.query<{
         begun_at: Date | null;
         paused: boolean | null;
@@ -114,20 +121,23 @@ export const rollouts = (database: Database, clock: Clock): RolloutLedger => {
         under_way: number;
         ready: number;
         blocked: number;
-        lately: number;
+        waiting_since: Date | null;
+        late: number;
       }>(
         `WITH open AS (SELECT rollout_id, begun_at FROM rollouts WHERE ended_at IS NULL),
-              placed AS (SELECT entry.hinted_at, ${PLACE} AS place FROM ${FROM} JOIN open USING (rollout_id))
+              placed AS (SELECT entry.waiting_since, ${PLACE} AS place, ${IS_LATE} AS late
+                           FROM ${FROM} JOIN open USING (rollout_id))
          SELECT (SELECT begun_at FROM open), switch.paused, switch.changed_by, switch.changed_at,
                 count(place)::int AS total,
                 count(*) FILTER (WHERE place = 'waiting')::int AS waiting,
                 count(*) FILTER (WHERE place = 'under way')::int AS under_way,
                 count(*) FILTER (WHERE place = 'ready')::int AS ready,
                 count(*) FILTER (WHERE place = 'blocked')::int AS blocked,
-                count(*) FILTER (WHERE hinted_at > $2)::int AS lately
+                min(waiting_since) FILTER (WHERE place = 'waiting') AS waiting_since,
+                count(*) FILTER (WHERE late)::int AS late
            FROM (SELECT) AS one LEFT JOIN rollout_switch AS switch ON true LEFT JOIN placed ON true
           GROUP BY switch.paused, switch.changed_by, switch.changed_at`,
-        [anHourAgo(), new Date(now.getTime() - 10 * MINUTE_MS)],
+        [anHourAgo(), ago(GRACE_MS)],
       );
       return {
         paused: row?.paused ?? false,
@@ -136,7 +146,8 @@ export const rollouts = (database: Database, clock: Clock): RolloutLedger => {
         underWay: row?.under_way ?? 0,
         ready: row?.ready ?? 0,
         blocked: row?.blocked ?? 0,
-        hintedLately: row?.lately ?? 0,
+        late: row?.late ?? 0,
+        ...optional('waitingSince', row?.waiting_since ?? null),
         ...optional('begunAt', row?.begun_at ?? null),
         ...optional('changedBy', row?.changed_by ?? null),
         ...optional('changedAt', row?.changed_at ?? null),

@@ -32,8 +32,21 @@ export interface RolloutOverview {
   readonly underWay: number;
   readonly ready: number;
   readonly blocked: number;
-  /** Hints let out in the ten minutes before now. */
-  readonly hintedLately: number;
+  /** Since when the first of those who wait does. */
+  readonly waitingSince?: Date;
+  /** As `WavesLately`. */
+  readonly late: number;
+}
+
+/** What became of the waves of the last hour. */
+export interface WavesLately {
+  /** Hints let out in the minute before now. */
+  readonly lastMinute: number;
+  /**
+   * Users let out two minutes to an hour ago who are not through: nobody has looked at them yet, or what a look began was refused. Those who
+   * wait for their mailbox, or for an address that somebody else's certificate names, are not among them: that is nobody's load.
+   */
+  readonly late: number;
 }
 
 export interface RolloutLedger {
@@ -44,8 +57,7 @@ export interface RolloutLedger {
   queueHints(lease: Lease, hints: readonly WaitingHint[]): Promise<void>;
   /** The next to be hinted at, those looked at by age last, longest waiting first; nobody while paused. */
   nextWave(limit: number): Promise<readonly WaveHint[]>;
-  /** Hints let out since an instant, for the limit per minute. */
-  hintedSince(since: Date): Promise<number>;
+  wavesLately(): Promise<WavesLately>;
   /** They were hinted at. Written after the hints went out: a crash in between repeats them, which harms nobody. */
   recordWave(lease: Lease, userIds: readonly string[]): Promise<void>;
   /** Ends the rollout when nobody waits and nobody hinted at is still on their way; users long blocked do not hold it up. */

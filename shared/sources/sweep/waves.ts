@@ -1,4 +1,7 @@
-/** Lets waiting hints out, so many a minute, joiners before those looked at because of age. */
+/**
+ * Lets waiting hints out, so many a minute, joiners before those looked at because of age. Fewer go out when those before them do
+ * not get through: the key service or Gmail refuses them, or the looks themselves come late.
+ */
 
 import type { Bus } from '../../ports/bus.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -7,17 +10,18 @@ import type { Lease, Ledger } from '../../ports/ledger.ts';
 export interface WaveDeps {
   readonly clock: Clock;
   readonly bus: Pick<Bus, 'publishHints'>;
-  readonly ledger: Pick<Ledger, 'nextWave' | 'hintedSince' | 'recordWave' | 'endRolloutIfDone'>;
+  readonly ledger: Pick<Ledger, 'nextWave' | 'wavesLately' | 'recordWave' | 'endRolloutIfDone'>;
   /** How many hints may go out in a minute; docs/scale.md has the arithmetic. */
   readonly hintsPerMinute: number;
 }
 
-const MINUTE_MS = 60_000;
+/** With so many minutes' worth of users late, nobody else goes out; with half as many, half. */
+const MINUTES_LATE = 5;
 
 /** Answers how many went out. Called often it still lets out no more than a minute's worth in a minute. */
 export async function releaseWave(deps: WaveDeps, lease: Lease): Promise<number> {
-  const hinted = await deps.ledger.hintedSince(new Date(deps.clock.now().getTime() - MINUTE_MS));
-  const room = deps.hintsPerMinute - hinted;
+  const { lastMinute, late } = await deps.ledger.wavesLately();
+  const room = paceOf(deps.hintsPerMinute, late) - lastMinute;
   const wave = room <= 0 ? [] : await deps.ledger.nextWave(room);
   if (wave.length > 0) {
     await deps.bus.publishHints(
@@ -40,10 +44,18 @@ export async function releaseWave(deps: WaveDeps, lease: Lease): Promise<number>
   return wave.length;
 }
 
-/** Minutes until the last waiting hint is out, at the rate that is allowed; undefined while paused. */
+/**
+ * How many go out in a minute while `late` users are not through. The late ones are tried again by themselves and so find out when
+ * things get better; each counts for an hour, so that some who never get through slow a rollout and do not end it.
+ */
+export function paceOf(hintsPerMinute: number, late: number): number {
+  return Math.max(0, hintsPerMinute - Math.ceil(late / MINUTES_LATE));
+}
+
+/** Minutes until the last waiting hint is out at such a pace; undefined while nobody goes out. */
 export function minutesLeft(
   overview: { readonly paused: boolean; readonly waiting: number },
-  hintsPerMinute: number,
+  pace: number,
 ): number | undefined {
-  return overview.paused ? undefined : Math.ceil(overview.waiting / hintsPerMinute);
+  return overview.paused || pace === 0 ? undefined : Math.ceil(overview.waiting / pace);
 }

@@ -25,7 +25,7 @@ export interface Company {
   /** In the directory and in the ledger, as a look would have left them: ready, if nothing else is said. */
   employ(userId: string, changes?: Partial<DirectoryUser>, state?: UserState): Promise<void>;
   /** Writes down what a look would see of this user now. */
-  sight(userId: string, state?: UserState): Promise<void>;
+  sight(userId: string, state?: UserState, nextAction?: string): Promise<void>;
   /** One tick; answers whom it hinted at, with the event, in order of id. */
   sweep(changes?: Partial<SweepDeps>): Promise<readonly string[]>;
   /** The next whole sweep's time comes, and it runs. */
@@ -53,12 +53,13 @@ export async function openCompany(): Promise<Company> {
     lookByAgeMs: 7 * DAY_MS,
     hintsPerMinute: 400,
   };
-  const sight = async (userId: string, state: UserState = 'ready') => {
+  const sight = async (userId: string, state: UserState = 'ready', nextAction?: string) => {
     const lease = await ledger.acquireLease(`user:${userId}`, 60_000);
     const user = directory.living(userId);
     if (lease === undefined || user === undefined) throw new Error(`${userId} cannot be sighted.`);
     await ledger.recordSighting(lease, { ...user, ruleName: 'staff' });
-    await ledger.recordState(lease, { userId, state, reason: 'As told.', failures: 0 });
+    const next = nextAction === undefined ? {} : { nextAction };
+    await ledger.recordState(lease, { userId, state, reason: 'As told.', failures: 0, ...next });
     await ledger.releaseLease(lease);
   };
   const sweep = async (changes: Partial<SweepDeps> = {}) => {

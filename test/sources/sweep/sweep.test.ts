@@ -365,6 +365,45 @@ describe('a rollout', () => {
     expect(await company.ledger.rolloutOverview()).toMatchObject({ total: 0, waiting: 0 });
   });
 
+  it('slows down while those who were let out do not get through, and is as fast as before once they do', async () => {
+    const hintsPerMinute = 10;
+    for (let id = 1; id <= 99; id += 1) company.directory.put({ userId: String(id) });
+    expect(await company.sweep({ hintsPerMinute })).toHaveLength(10);
+    const perMinute = async () => {
+      company.clock.advance(60_000);
+      return (await company.sweep({ hintsPerMinute })).length;
+    };
+    // Two minutes are given to everybody; then ten are late, twenty, and so on.
+    expect([await perMinute(), await perMinute(), await perMinute(), await perMinute()]).toEqual([
+      10, 8, 6, 4,
+    ]);
+    expect(await company.ledger.rolloutOverview()).toMatchObject({ late: 28, underWay: 38, waiting: 61 });
+    for (let id = 1; id <= 99; id += 1) await company.sight(String(id));
+    expect(await perMinute()).toBe(10);
+  });
+
+  it('comes to a stand while nobody at all gets through, and tries some again in an hour', async () => {
+    for (let id = 1; id <= 99; id += 1) company.directory.put({ userId: String(id) });
+    const perMinute: number[] = [];
+    for (let minute = 0; minute < 70; minute += 1) {
+      perMinute.push((await company.sweep({ hintsPerMinute: 4 })).length);
+      company.clock.advance(60_000);
+    }
+    expect(perMinute.slice(0, 60).reduce((sum, each) => sum + each)).toBeLessThanOrEqual(24);
+    expect(perMinute.slice(40, 60)).toEqual(new Array(20).fill(0));
+    expect(perMinute.slice(60).some((each) => each > 0)).toBe(true);
+  });
+
+  it('does not wait for those who have no mailbox yet', async () => {
+    for (let id = 1; id <= 40; id += 1) company.directory.put({ userId: String(id) });
+    const hinted = await company.sweep({ hintsPerMinute: 10 });
+    for (const hint of hinted) await company.sight(hint.split(' ')[0] ?? '', 'pending', 'ask-gmail-again');
+    company.clock.advance(60_000);
+    await company.sweep({ hintsPerMinute: 10 });
+    company.clock.advance(60_000);
+    expect(await company.sweep({ hintsPerMinute: 10 })).toHaveLength(10);
+  });
+
   it('stands still while paused, and goes on', async () => {
     await company.ledger.switchRollout({ paused: true, by: 'admin@acme.example' });
     company.directory.put({ userId: '1' });

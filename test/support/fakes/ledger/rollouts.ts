@@ -18,6 +18,18 @@ function placeOf({ rows, clock }: Memory, { userId, hintedAt }: QueuedHint): Pla
   return state === undefined && isLongAgo ? 'ready' : 'underWay';
 }
 
+/** As `IS_LATE` of the real one. */
+function isLate({ rows, clock }: Memory, { userId, hintedAt }: QueuedHint): boolean {
+  const agoMs = clock.now().getTime() - (hintedAt?.getTime() ?? Number.NaN);
+  const user = rows.now.users.get(userId);
+  return (
+    agoMs >= 2 * MINUTE_MS &&
+    agoMs < HOUR_MS &&
+    (user?.state ?? 'pending') === 'pending' &&
+    !['ask-gmail-again', 'wait-for-address'].includes(user?.nextAction ?? '')
+  );
+}
+
 export function underWay({ rows, clock }: Memory): bigint {
   const open = rows.now.rollouts.find(({ isOver }) => !isOver);
   if (open !== undefined) return open.rolloutId;
@@ -32,7 +44,9 @@ function overview(memory: Memory): Awaited<ReturnType<RolloutLedger['rolloutOver
   const entries = [...queue.values()].filter((entry) => entry.rolloutId === open?.rolloutId);
   const places = entries.map((entry) => placeOf(memory, entry));
   const count = (place: Place) => places.filter((one) => one === place).length;
-  const latelyMs = memory.clock.now().getTime() - 10 * MINUTE_MS;
+  const waitingMs = entries
+    .filter(({ hintedAt }) => hintedAt === undefined)
+    .map(({ waitingSince }) => waitingSince.getTime());
   return present({
     paused: rolloutSwitch?.paused ?? false,
     changedBy: rolloutSwitch?.by,
@@ -43,7 +57,8 @@ function overview(memory: Memory): Awaited<ReturnType<RolloutLedger['rolloutOver
     underWay: count('underWay'),
     ready: count('ready'),
     blocked: count('blocked'),
-    hintedLately: entries.filter(({ hintedAt }) => (hintedAt?.getTime() ?? 0) > latelyMs).length,
+    waitingSince: waitingMs.length === 0 ? undefined : new Date(Math.min(...waitingMs)),
+    late: entries.filter((entry) => isLate(memory, entry)).length,
   }) as Awaited<ReturnType<RolloutLedger['rolloutOverview']>>;
 }
 
@@ -97,9 +112,14 @@ export const rollouts = (memory: Memory): RolloutLedger => {
             )
             .slice(0, limit)
             .map(({ userId, kind, origin }) => ({ userId, kind, origin })),
-    hintedSince: async (since) =>
-      [...rows.now.queue.values()].filter(({ hintedAt }) => hintedAt !== undefined && hintedAt > since)
-        .length,
+    wavesLately: async () => {
+      const all = [...rows.now.queue.values()];
+      const minuteAgoMs = clock.now().getTime() - MINUTE_MS;
+      return {
+        lastMinute: all.filter(({ hintedAt }) => (hintedAt?.getTime() ?? 0) > minuteAgoMs).length,
+        late: all.filter((entry) => isLate(memory, entry)).length,
+      };
+    },
     recordWave: async (lease, userIds) => {
       holdLease(memory, lease, SWEEP_SUBJECT);
       for (const userId of userIds) {
