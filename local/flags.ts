@@ -15,7 +15,7 @@ export interface StartFlags {
   /** From a user's creation to their mailbox, by the emulator's clock; 0 unless told. No flag: the stories set it. */
   readonly mailboxDelayMs?: number;
   /** Size of the users' keys in the sample policy; 3072 unless told. No flag: smaller ones make the stories faster. */
-  readonly keySize?: 2048 | 3072;
+  readonly keySize?: 2048 | 3072 | 4096;
   /** Address of a module whose `generateKey` makes the users' keys. No flag: a campaign sets it. */
   readonly userKeysFrom?: string;
   /** What becomes of the sample policy. No flag: the stories set it. */

@@ -17,7 +17,7 @@ export interface StoryOptions {
   readonly mailboxDelayMs?: number;
   readonly databaseUrl?: string;
   /** Of the users' keys; 2048 unless told, because nothing but the time depends on it. */
-  readonly keySize?: 2048 | 3072;
+  readonly keySize?: 2048 | 3072 | 4096;
   /** Address of a module whose `generateKey` makes the users' keys; the product's own does unless told. */
   readonly userKeysFrom?: string;
   /** What becomes of the sample policy. */
