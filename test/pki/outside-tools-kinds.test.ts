@@ -58,7 +58,7 @@ afterAll(() => site.close());
 
 const run = (command: string, ...words: readonly string[]) => tool(files).run(command, ...words);
 
-/** Whose files begin with what, of the two CAs. */
+/** Whose files begin with what, of the CAs. */
 const caOf = (kind: LeafKindName): string => {
   const { ca }: LeafKind = LEAF_KINDS[kind];
   return ca ?? '';
@@ -119,8 +119,49 @@ function opensslJudgesLeaf(kind: LeafKindName): void {
     } else expect(verify('good', purpose)).toMatchObject({ status: 0 });
     expect(verify('revoked', purpose).text).toContain('certificate revoked');
   }
+  if (ca !== '') opensslJudgesOcsp(kind, ca);
   for (const { openssl: purpose } of wrong)
     expect(verify('good', purpose).text).toMatch(/(unsuitable|unsupported) certificate purpose/);
+}
+
+/** The answers below the first CA have a file of their own, with a responder. */
+function opensslJudgesOcsp(kind: LeafKindName, ca: string): void {
+  const ask = (state: string, answer: string, trusted: string) =>
+    run(
+      ...(['openssl', 'ocsp', '-sha256', '-respin', `${kind}.${answer}.ocsp`, '-CAfile', trusted] as const),
+      ...[
+        '-issuer',
+        `${ca}issuing.pem`,
+        '-verify_other',
+        `${ca}issuing.pem`,
+        '-cert',
+        `${kind}.${state}.pem`,
+      ],
+    ).text;
+  for (const state of ['good', 'revoked']) {
+    const text = ask(state, state, `${ca}root.pem`);
+    expect(text).toContain('Response verify OK');
+    expect(text).toContain(`${kind}.${state}.pem: ${state}`);
+  }
+  expect(ask('good', 'revoked', `${ca}root.pem`)).toContain('No Status found');
+  expect(ask('good', 'good', ca === 'ec-' ? 'root.pem' : 'ec-root.pem')).toContain('Response Verify Failure');
+}
+
+function gnutlsJudgesOcsp(kind: LeafKindName, ca: string): void {
+  const verify = (state: string, trusted: string) =>
+    run(
+      ...(['ocsptool', '--verify-response', '--load-response', `${kind}.${state}.ocsp`] as const),
+      ...['--load-trust', trusted],
+    ).text;
+  const info = (state: string) =>
+    run('ocsptool', '--response-info', '--load-response', `${kind}.${state}.ocsp`).text;
+  for (const state of ['good', 'revoked']) {
+    expect(verify(state, `${ca}issuing.pem`)).toContain('Verifying OCSP Response: Success');
+    expect(info(state)).toContain(`Certificate Status: ${state}`);
+  }
+  expect(verify('good', ca === 'ec-' ? 'issuing.pem' : 'ec-issuing.pem')).toContain(
+    'Verifying OCSP Response: Failure',
+  );
 }
 
 function gnutlsJudgesLeaf(kind: LeafKindName): void {
@@ -140,6 +181,7 @@ function gnutlsJudgesLeaf(kind: LeafKindName): void {
     )?.[0];
   expect(verify('good')).toContain('Verified. The certificate is trusted.');
   expect(verify('revoked')).toContain('The certificate chain is revoked.');
+  if (caOf(kind) !== '' && installed('ocsptool')) gnutlsJudgesOcsp(kind, caOf(kind));
 }
 
 function nssJudgesLeaf(kind: LeafKindName): void {
@@ -181,7 +223,10 @@ async function verdictsOfAll(): Promise<ReadonlyMap<string, string>> {
 /** What gpgsm says in the end of each user's certificate of a file; that of a CA is left out. */
 async function gpgsmVerdicts(...kinds: readonly string[]): Promise<readonly string[]> {
   const ask = gpgsm();
-  const cas = ['root.pem', 'issuing.pem', 'ec-root.pem', 'ec-issuing.pem'];
+  const cas = [
+    ...['root.pem', 'issuing.pem', 'ec-root.pem', 'ec-issuing.pem'],
+    ...['rsa-3072-issuing.pem', 'rsa-4096-issuing.pem'],
+  ];
   await ask('--disable-crl-checks', '--import', ...cas, ...kinds);
   const { text } = await ask('--list-keys', '--with-validation');
   return text
