@@ -3,10 +3,11 @@ import { adminCommand } from '../admin/admin-command.ts';
 import type { AdminClient } from '../admin/client.ts';
 import type { Call, Outcome } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
-import { CommandFailure, UsageError } from '../failure.ts';
+import { UsageError } from '../failure.ts';
 import { withProgress } from '../progress.ts';
-import { activated, type WhatIfAnswer, whatIfAnswer } from './answers.ts';
+import { activated, type WhatIfAnswer } from './answers.ts';
 import { readPolicyFile } from './file.ts';
+import { forecastForAll } from './forecast.ts';
 import { describeWhatIf } from './what-if.ts';
 
 export const policyActivate = adminCommand({
@@ -18,7 +19,7 @@ export const policyActivate = adminCommand({
     'allow-empty-rules': { kind: 'switch', help: 'also when a rule matches nobody' },
     'without-forecast': {
       kind: 'switch',
-      help: 'compare nobody first: for a directory that is too large to be gone through in one request',
+      help: 'compare nobody first, where there is no time for it',
     },
   },
   notes: [
@@ -30,7 +31,7 @@ export const policyActivate = adminCommand({
     const policy = readPolicyFile(file);
     parsePolicy(policy, file);
     if (call.isSet('without-forecast')) return await activateUnseen(call, admin, policy);
-    const forecast = await forecastOf(call, admin, policy);
+    const { answer: forecast, parts } = await forecastForAll(call, admin, policy);
     if (!call.isSet('yes')) {
       return {
         exitCode: forecast.guard.some(({ held }) => held) ? EXIT.refusedByGuard : EXIT.done,
@@ -41,7 +42,17 @@ export const policyActivate = adminCommand({
     const answer = await withProgress(
       call.terminal,
       () => 'putting the policy in force',
-      () => admin.policy('activate', { policy, allowEmptyRules: call.isSet('allow-empty-rules') }, activated),
+      () =>
+        admin.policy(
+          'activate',
+          {
+            policy,
+            allowEmptyRules: call.isSet('allow-empty-rules'),
+            // One part is compared anew, in the request that puts it in force; several have no time for that.
+            ...(parts === 1 ? {} : { forecast: sumsOf(forecast) }),
+          },
+          activated,
+        ),
     );
     return {
       exitCode: EXIT.done,
@@ -51,22 +62,13 @@ export const policyActivate = adminCommand({
   },
 });
 
-async function forecastOf(call: Call, admin: AdminClient, policy: string): Promise<WhatIfAnswer> {
-  try {
-    return await withProgress(
-      call.terminal,
-      () => 'comparing everybody under the policy in force and under this one',
-      () => admin.policy('what-if', { policy }, whatIfAnswer),
-    );
-  } catch (error) {
-    if (!(error instanceof CommandFailure) || error.code !== 'request-too-large') throw error;
-    throw new CommandFailure(
-      error.code,
-      `${error.message} Nothing was put in force. With --without-forecast --yes it is, without anybody having been compared.`,
-      { cause: error },
-    );
-  }
-}
+/** What the admin API takes of a forecast that it made in parts. */
+const sumsOf = ({ changes, coveredByRule, guard }: WhatIfAnswer) => ({
+  ...{ changes, coveredByRule },
+  guard: guard.map(({ scope, covered, departing, limit, held }) => ({
+    ...{ scope, covered, departing, limit, held },
+  })),
+});
 
 /** Nobody is compared, and the admin says so twice: with --without-forecast and with --yes. */
 async function activateUnseen(call: Call, admin: AdminClient, policy: string): Promise<Outcome> {

@@ -43,6 +43,8 @@ export const whatIfAnswer = z.looseObject({
   forecasts: z.array(forecast),
   notShown: z.number().default(0),
   notKnown: z.array(z.string()).default([]),
+  inForce: z.string().nullish(),
+  next: z.string().optional(),
 });
 
 export const testAnswer = z.looseObject({

@@ -7,6 +7,7 @@ import { facts, table } from '../table.ts';
 import { counted, instant } from '../words.ts';
 import { type Forecast, type WhatIfAnswer, whatIfAnswer } from './answers.ts';
 import { readPolicyFile } from './file.ts';
+import { forecastForAll } from './forecast.ts';
 
 export const policyWhatIf = adminCommand({
   name: 'policy what-if',
@@ -28,12 +29,14 @@ export const policyWhatIf = adminCommand({
     const text = readPolicyFile(file);
     parsePolicy(text, file);
     const since = sinceOf(call.text('since'));
-    const answer = await withProgress(
-      call.terminal,
-      () => 'comparing everybody under the policy in force and under the draft',
-      () =>
-        admin.policy('what-if', { policy: text, ...(since === undefined ? {} : { since }) }, whatIfAnswer),
-    );
+    const answer =
+      since === undefined
+        ? (await forecastForAll(call, admin, text)).answer
+        : await withProgress(
+            call.terminal,
+            () => 'comparing those whom events named under the policy in force and under the draft',
+            () => admin.policy('what-if', { policy: text, since }, whatIfAnswer),
+          );
     return {
       exitCode: answer.guard.some(({ held }) => held) ? EXIT.refusedByGuard : EXIT.done,
       document: answer,

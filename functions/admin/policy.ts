@@ -1,6 +1,10 @@
 /** What an admin asks about policies: is a draft sound, what would it do, which rule covers somebody; and: put it in force. */
 import { z } from 'zod';
-import { type ActivePolicySource, policyDigest } from '../../shared/activation/active-policy.ts';
+import {
+  type ActivePolicySource,
+  activationKey,
+  policyDigest,
+} from '../../shared/activation/active-policy.ts';
 import { emptyRules, unknownNames } from '../../shared/activation/live-check.ts';
 import { resolvePins } from '../../shared/activation/pins.ts';
 import { readPlace } from '../../shared/activation/places.ts';
@@ -13,7 +17,13 @@ import { considerations, protectionOf } from '../../shared/plan/scope.ts';
 import { standingOf } from '../../shared/plan/standing.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import { factsByLedger } from '../../shared/what-if/ledger-facts.ts';
-import { type Drafts, type WhatIf, type WhatIfDeps, whatIf } from '../../shared/what-if/what-if.ts';
+import {
+  type Asked,
+  type Drafts,
+  type WhatIf,
+  type WhatIfDeps,
+  whatIf,
+} from '../../shared/what-if/what-if.ts';
 import type { HttpAnswer } from '../wire/http.ts';
 import { somebody } from './somebody.ts';
 
@@ -28,12 +38,34 @@ export interface PolicyDeps extends WhatIfDeps {
 
 const text = z.string().min(1).max(500_000);
 const checkRequest = z.strictObject({ policy: text });
-const whatIfRequest = z.strictObject({ policy: text, since: z.iso.datetime({ offset: true }).optional() });
+const whatIfRequest = z
+  .strictObject({
+    policy: text,
+    since: z.iso.datetime({ offset: true }).optional(),
+    /** As many users as there is time for; the answer's `next` is the `from` of the next request. */
+    inParts: z.literal(true).optional(),
+    from: z.string().min(1).max(10_000).optional(),
+  })
+  .refine(({ inParts, since, from }) => (inParts ? since === undefined : from === undefined), {
+    error: '"inParts" goes without "since", and "from" only with "inParts"',
+    path: ['inParts'],
+  });
+const count = z.int().min(0);
+/** Sums of the parts of a forecast, as the admin's own requests for them were answered. */
+const forecastInParts = z.strictObject({
+  changes: z.record(z.enum(['joins', 'leaves', 'other-rule', 'held', 'steps', 'unchanged']), count),
+  coveredByRule: z.record(z.string(), count),
+  guard: z.array(
+    z.strictObject({ scope: z.string(), covered: count, departing: count, limit: count, held: z.boolean() }),
+  ),
+});
 const testRequest = z.strictObject({ user: z.string().min(1), policy: text.optional() });
 const activateRequest = z.strictObject({
   policy: text,
   allowEmptyRules: z.boolean().default(false),
   withoutForecast: z.boolean().default(false),
+  /** Believed, as the wish to go without one is: it is the admin who puts the policy in force. */
+  forecast: forecastInParts.optional(),
 });
 
 function read<T>(shape: z.ZodType<T>, body: unknown): T {
@@ -75,12 +107,21 @@ export async function checkPolicy(deps: PolicyDeps, body: unknown): Promise<Http
   }
 }
 
-/** What a draft would do to everybody; with `since`, of those who were looked at after that instant. */
+/**
+ * What a draft would do to everybody; with `since`, to those who were looked at after that instant. `inForce` tells the
+ * activation it was compared with from all others, so that parts of a forecast are known to be of one.
+ */
 export async function forecastPolicy(deps: PolicyDeps, body: unknown): Promise<HttpAnswer> {
-  const { policy, since } = read(whatIfRequest, body);
-  const { draft, before } = await compared(deps, policy);
-  const forecast = await whatIf(deps, { before, draft }, since === undefined ? undefined : new Date(since));
-  return { status: 200, body: forecast };
+  const { policy, ...request } = read(whatIfRequest, body);
+  const { draft, before, inForce } = await compared(deps, policy);
+  const forecast = await whatIf(deps, { before, draft }, askedIn(request));
+  return { status: 200, body: { ...forecast, inForce } };
+}
+
+function askedIn({ since, inParts, from }: Omit<z.output<typeof whatIfRequest>, 'policy'>): Asked {
+  if (since !== undefined) return { kind: 'named-since', since: new Date(since) };
+  if (inParts === undefined) return { kind: 'everybody' };
+  return { kind: 'part', ...(from === undefined ? {} : { from }) };
 }
 
 interface Compared {
@@ -88,6 +129,8 @@ interface Compared {
   readonly pins: PolicyPins;
   readonly draft: Policy;
   readonly before: Policy | undefined;
+  /** Tells the activation that is in force from all others. */
+  readonly inForce: string | null;
 }
 
 /** The draft with pins beside the policy in force. Throws `policy-invalid` with every mistake and its place. */
@@ -96,7 +139,13 @@ async function compared(deps: PolicyDeps, policy: string): Promise<Compared> {
   const before = await inForce(deps);
   const { pins, unknown } = await resolvePins(deps.directory, parsed.policy, before?.pins);
   if (unknown.length > 0) throw refuse(unknownNames(parsed, unknown));
-  return { parsed, pins, draft: pinnedPolicy(parsed.policy, pins), before: before?.policy };
+  return {
+    ...{ parsed, pins, draft: pinnedPolicy(parsed.policy, pins) },
+    ...{
+      before: before?.policy,
+      inForce: before === undefined ? null : activationKey(before.digest, before.pins),
+    },
+  };
 }
 
 /** Undefined while nothing is in force. */
@@ -156,13 +205,13 @@ export async function testPolicy(deps: PolicyDeps, body: unknown): Promise<HttpA
 
 /**
  * An admin's word that this text is in force with the ids its names stand for now, whatever they stood for before. It is
- * forecast for everybody first, unless the admin says that it is to go without; then the answer and the audit trail say
- * that nobody was compared and no rule was looked at for whether it matches anybody.
+ * forecast for everybody first, unless the admin brings a forecast made in parts, or says that it is to go without; then the answer
+ * and the audit trail say that nobody was compared and no rule was looked at for whether it matches anybody.
  */
 export async function activatePolicy(deps: PolicyDeps, admin: string, body: unknown): Promise<HttpAnswer> {
-  const { policy: text, allowEmptyRules, withoutForecast } = read(activateRequest, body);
+  const { policy: text, allowEmptyRules, withoutForecast, forecast: brought } = read(activateRequest, body);
   const { parsed, pins, draft, before } = await compared(deps, text);
-  const forecast = withoutForecast ? undefined : await forecastFirst(deps, { before, draft });
+  const forecast = withoutForecast ? undefined : (brought ?? (await forecastFirst(deps, { before, draft })));
   const empty = forecast === undefined ? [] : emptyRules(parsed, forecast.coveredByRule);
   if (empty.length > 0 && !allowEmptyRules) throw refuse(empty);
   const digest = policyDigest(text);
@@ -171,7 +220,11 @@ export async function activatePolicy(deps: PolicyDeps, admin: string, body: unkn
     cause: { source: 'admin', eventId: digest, event: 'policy', actor: admin },
     step: 'policy-activated',
     outcome: 'done',
-    ...said(`${admin} put the policy ${digest.slice(0, 12)} in force`, digest, forecast),
+    ...said(
+      `${admin} put the policy ${digest.slice(0, 12)} in force${brought === undefined ? '' : ', compared in parts'}`,
+      digest,
+      forecast,
+    ),
   });
   if (forecast === undefined) return { status: 200, body: { digest, pins, noForecast: NO_FORECAST } };
   const { changes, coveredByRule, guard } = forecast;
@@ -195,7 +248,7 @@ async function forecastFirst(deps: PolicyDeps, drafts: Drafts): Promise<WhatIf> 
 }
 
 /** The line of the audit trail. */
-function said(what: string, digest: string, forecast: WhatIf | undefined) {
+function said(what: string, digest: string, forecast: Pick<WhatIf, 'changes' | 'guard'> | undefined) {
   if (forecast === undefined)
     return { reason: `${what}. ${NO_FORECAST}`, details: { digest, forecast: false } };
   const { changes, guard } = forecast;

@@ -61,6 +61,11 @@ export interface Directory {
    * org unit; `directory-unavailable`: among others for a page that is no whole page.
    */
   livingPage(request: { readonly orgUnitPath: string; readonly pageToken?: string }): Promise<UsersPage>;
+  /** The same with their names, for those who need each user in full. Throws likewise. */
+  fullPage(request: {
+    readonly orgUnitPath: string;
+    readonly pageToken?: string;
+  }): Promise<Page<readonly DirectoryUser[]>>;
   /** One page of the users deleted in the last 20 days. Throws `page-token-expired` as above. */
   deletedPage(request: { readonly pageToken?: string }): Promise<Page<readonly DeletedUser[]>>;
   watch(request: {

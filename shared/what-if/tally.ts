@@ -10,7 +10,7 @@ export interface Tally {
   /** `unit`: where the user was last seen covered. */
   add(forecast: UserForecast, unit: string | undefined): void;
   /** `coveredByUnit` as the ledger counts it. */
-  sum(coveredByUnit: ReadonlyMap<string, number>): Omit<WhatIf, 'notKnown'>;
+  sum(coveredByUnit: ReadonlyMap<string, number>): Omit<WhatIf, 'notKnown' | 'next'>;
 }
 
 export function tally(draft: Policy, shownOfEach = SHOWN_OF_EACH_CHANGE): Tally {

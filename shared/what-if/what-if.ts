@@ -8,7 +8,7 @@ import type { Cause } from '../domain/hint.ts';
 import type { Policy } from '../domain/policy.ts';
 import { type IssuerRecord, UNKNOWN_USER, type UserLedger } from '../domain/records.ts';
 import type { Plan, Step } from '../domain/step.ts';
-import { invalidInput } from '../errors.ts';
+import { invalidInput, retryable } from '../errors.ts';
 import { departureSteps } from '../plan/guard.ts';
 import { planFor } from '../plan/plan.ts';
 import { type Standing, standingOf } from '../plan/standing.ts';
@@ -27,6 +27,7 @@ export interface WhatIfDeps {
 }
 
 const FORECAST_WITHIN_MS = 100_000;
+/** Rows of the trail. */
 const PAGE = 500;
 
 export type Change = 'joins' | 'leaves' | 'other-rule' | 'held' | 'steps' | 'unchanged';
@@ -90,8 +91,12 @@ export interface WhatIf {
   readonly notShown: number;
   /** What a comparison cannot know and a look would, in sentences. */
   readonly notKnown: readonly string[];
+  /** The time was over: all of the above is of a part of the directory, and the next part begins here. */
+  readonly next?: string;
 }
 
+const ROUND =
+  'The pages of the directory’s users go round in a circle; nothing is said of anybody. Ask again.';
 const GMAIL_BY_LEDGER =
   'Gmail is taken to be as the ledger left it: what was changed there by hand is not seen.';
 const ADDRESSES = 'Addresses that changed hands between two users are not looked up.';
@@ -105,14 +110,27 @@ export interface Drafts {
   readonly draft: Policy;
 }
 
+/** Of whom an answer is wanted. */
+export type Asked =
+  | { readonly kind: 'everybody' }
+  /** Those whom an event of the record named since then, the deleted among them. */
+  | { readonly kind: 'named-since'; readonly since: Date }
+  /** As many as there is time for, at least a page; `from` is the `next` of the part before. */
+  | { readonly kind: 'part'; readonly from?: string };
+
 /**
- * Answers for everybody in the directory, or only for those whom an event of the record named since `since`, the deleted among
- * them. Users are read, compared and counted a page at a time, so that what is held does not grow with the tenant; with `since` it grows
- * with those whom events named. Throws `request-too-large` when it takes longer than a request may.
+ * Users are read, compared and counted a page at a time, so that what is held does not grow with the tenant; of those whom events
+ * named it grows with these. Throws `request-too-large` when it takes longer than a request may and no part was asked for, and
+ * `page-token-expired` where a part would begin that the directory no longer knows.
  */
-export async function whatIf(deps: WhatIfDeps, { before, draft }: Drafts, since?: Date): Promise<WhatIf> {
+export async function whatIf(
+  deps: WhatIfDeps,
+  { before, draft }: Drafts,
+  asked: Asked = { kind: 'everybody' },
+): Promise<WhatIf> {
   const inTime = timeLimit(deps.forecastWithinMs ?? FORECAST_WITHIN_MS);
-  const events = since === undefined ? undefined : await recordedEvents(deps.ledger, since, inTime);
+  const events =
+    asked.kind === 'named-since' ? await recordedEvents(deps.ledger, asked.since, inTime.orThrow) : undefined;
   const issuers = await deps.ledger.issuers();
   const issuerStates = new Map(issuers.map(({ issuerId, state }) => [issuerId, state] as const));
   const placesBefore = before === undefined ? undefined : await readPlaces(deps.directory, before);
@@ -132,18 +150,31 @@ export async function whatIf(deps: WhatIfDeps, { before, draft }: Drafts, since?
         : await view(deps, before, placesBefore, seen);
     sums.add(forecast(user, beforeView, draftView, events?.get(user.userId)), ledger.user?.unit);
   };
-  for await (const page of pagesOf(deps.directory.usersUnder('/'), events, () => inTime(compared))) {
-    const ledgers = await deps.ledger.readUsers(page.map(({ userId }) => userId));
-    for (const [index, user] of page.entries()) {
+  let next = asked.kind === 'part' ? asked.from : undefined;
+  const tokens = new Set([next]);
+  for (;;) {
+    const page = await deps.directory.fullPage({
+      orgUnitPath: '/',
+      ...(next === undefined ? {} : { pageToken: next }),
+    });
+    const users = events === undefined ? page.users : page.users.filter(({ userId }) => events.has(userId));
+    const ledgers = users.length === 0 ? [] : await deps.ledger.readUsers(users.map(({ userId }) => userId));
+    for (const [index, user] of users.entries()) {
       await compare({ kind: 'present', user }, ledgers[index] ?? UNKNOWN_USER);
-      if (events?.has(user.userId)) met.add(user.userId);
+      if (events !== undefined) met.add(user.userId);
     }
-    compared += page.length;
+    compared += users.length;
+    next = page.nextPageToken;
+    if (next === undefined) break;
+    if (tokens.has(next)) throw retryable('directory-unavailable', ROUND);
+    tokens.add(next);
+    if (asked.kind !== 'part') inTime.orThrow(compared);
+    else if (inTime.isOver()) break;
   }
   let nowhere = 0;
   for (const userId of events?.keys() ?? []) {
     if (met.has(userId)) continue;
-    inTime(compared);
+    inTime.orThrow(compared);
     // Present: created, brought back or moved to another page while the pages were read.
     const presence = await deps.directory.presence(userId);
     if (presence.kind === 'absent') {
@@ -158,29 +189,15 @@ export async function whatIf(deps: WhatIfDeps, { before, draft }: Drafts, since?
     ...[GMAIL_BY_LEDGER, ADDRESSES],
     ...(events === undefined ? [DELETED] : [LIKE_TODAY, ...(nowhere === 0 ? [] : [inNoList(nowhere)])]),
   ];
-  return { ...sums.sum(await deps.ledger.coveredByUnit()), notKnown };
+  return {
+    ...sums.sum(await deps.ledger.coveredByUnit()),
+    notKnown,
+    ...(next === undefined ? {} : { next }),
+  };
 }
 
 const inNoList = (users: number): string =>
   `${users === 1 ? 'One whom an event named is' : `${users} whom an event named are`} in no list of the directory any more, and nothing is said of them.`;
-
-/** In the directory's order; with `events` only those whom one names. */
-async function* pagesOf(
-  users: AsyncIterable<DirectoryUser>,
-  events: ReadonlyMap<string, RecordedEvent> | undefined,
-  inTime: () => void,
-): AsyncIterable<readonly DirectoryUser[]> {
-  let page: DirectoryUser[] = [];
-  for await (const user of users) {
-    inTime();
-    if (events !== undefined && !events.has(user.userId)) continue;
-    page.push(user);
-    if (page.length < PAGE) continue;
-    yield page;
-    page = [];
-  }
-  if (page.length > 0) yield page;
-}
 
 interface Seen {
   readonly presence: DirectoryPresence;
@@ -311,14 +328,23 @@ async function recordedEvents(
   }
 }
 
-/** Throws once the time is over; told how many users were compared until then. */
-function timeLimit(withinMs: number): (compared: number) => void {
+interface TimeLimit {
+  readonly isOver: () => boolean;
+  /** Throws once the time is over; told how many users were compared until then. */
+  readonly orThrow: (compared: number) => void;
+}
+
+function timeLimit(withinMs: number): TimeLimit {
   const began = performance.now();
-  return (compared) => {
-    if (performance.now() - began < withinMs) return;
-    throw invalidInput(
-      'request-too-large',
-      `Comparing everybody takes longer than a request may: after ${withinMs / 1000} seconds ${compared.toLocaleString('en-US')} users were compared.`,
-    );
+  const isOver = () => performance.now() - began >= withinMs;
+  return {
+    isOver,
+    orThrow: (compared) => {
+      if (!isOver()) return;
+      throw invalidInput(
+        'request-too-large',
+        `Comparing everybody takes longer than a request may: after ${withinMs / 1000} seconds ${compared.toLocaleString('en-US')} users were compared. Ask for everybody in parts (sealwright policy what-if does, or "inParts": true).`,
+      );
+    },
   };
 }

@@ -58,9 +58,15 @@ const serve = async (limits: { readonly forecastWithinMs?: number } = {}): Promi
   served = await serveHandler(admin, world.log);
   environment = { SEALWRIGHT_ADMIN_URL: served.url, SEALWRIGHT_ADMIN_TOKEN: TOKEN };
 };
-/** From here on the directory is too large to be gone through in one request. */
+/** Three pages of the directory. */
+const PEOPLE = 8;
+/** From here on the directory is too large to be gone through in one request: each has time for a page. */
 const outgrow = async (): Promise<void> => {
   await served.close();
+  for (let id = 4; id <= PEOPLE; id += 1) {
+    const primaryEmail = `user-${id}@acme.example`;
+    world.directory.put({ userId: String(id), primaryEmail, orgUnitPath: '/Contractors' });
+  }
   await serve({ forecastWithinMs: 0 });
 };
 afterEach(async () => {
@@ -314,10 +320,66 @@ describe('of a directory too large to be gone through in one request, sealwright
 
   beforeEach(() => outgrow());
 
-  it('policy what-if says so', async () => {
+  it('policy what-if asks for it in parts, and answers what one request would', async () => {
+    const parts = await json('policy', 'what-if', fileWith(wider));
+    await served.close();
+    await serve();
+    const whole = await json('policy', 'what-if', fileWith(wider));
+    expect([parts.exit, whole.exit]).toEqual([0, 0]);
+    expect(parts.document).toEqual(whole.document);
+    expect(parts.document).toMatchObject({ users: PEOPLE, changes: { joins: PEOPLE - 2 } });
+  });
+
+  it('policy what-if ends where another policy came into force between two parts', async () => {
+    const { fullPage } = world.directory;
+    let pages = 0;
+    const inForce = await policies.current();
+    const others = { ...inForce.pins, units: { ...inForce.pins.units, '/other': 'id:/other' } };
+    world.directory.fullPage = async (request) => {
+      pages += 1;
+      if (pages === 2) Object.assign(policies, { current: async () => ({ ...inForce, pins: others }) });
+      return await fullPage.call(world.directory, request);
+    };
     const { exit, stderr } = await ask('policy', 'what-if', fileWith(wider));
     expect(exit).toBe(1);
+    expect(stderr).toContain('Another policy came into force');
+  });
+
+  it('policy what-if ends where the pages go round in a circle', async () => {
+    const { livingPage } = world.directory;
+    world.directory.livingPage = async (request) => {
+      const page = await livingPage.call(world.directory, request);
+      return { ...page, nextPageToken: request.pageToken === '3' ? '6' : '3' };
+    };
+    const { exit, stderr } = await ask('policy', 'what-if', fileWith(wider));
+    expect(exit).toBe(1);
+    expect(stderr).toContain('round in a circle');
+  });
+
+  it('policy what-if --since says that it takes too long', async () => {
+    const { exit, stderr } = await ask(
+      'policy',
+      'what-if',
+      fileWith(wider),
+      '--since',
+      '2020-01-01T00:00:00Z',
+    );
+    expect(exit).toBe(1);
     expect(stderr).toContain('Comparing everybody takes longer than a request may');
+  });
+
+  it('policy activate puts it in force with what the parts came to, and refuses a rule that none of them matched', async () => {
+    world.directory.members.set('empty@acme.example', new Set());
+    const empty = policyText(rule('a', 'group: empty@acme.example'), rule('staff', 'orgUnit: /Staff'));
+    const refused = await ask('policy', 'activate', fileWith(empty), '--yes');
+    expect(refused.stderr).toContain('rule "a" matches nobody');
+    const done = await json('policy', 'activate', fileWith(wider), '--yes');
+    expect(done).toMatchObject({ exit: 0, document: { activated: true, digest: policyDigest(wider) } });
+    expect((await world.ledger.auditTrail({ limit: 1000 })).at(-1)).toMatchObject({
+      step: 'policy-activated',
+      reason: expect.stringContaining(`in force, compared in parts: ${PEOPLE - 2} join, 0 leave`),
+      details: { joins: PEOPLE - 2 },
+    });
   });
 
   it('policy check --live still names unknown units, and says that nobody was counted', async () => {
@@ -331,10 +393,7 @@ describe('of a directory too large to be gone through in one request, sealwright
     expect(bad.stdout).toContain('did you mean /Staff?');
   });
 
-  it('policy activate refuses until told to go without a forecast, and both answer and audit trail say so', async () => {
-    const refused = await ask('policy', 'activate', fileWith(wider), '--yes');
-    expect(refused.exit).toBe(1);
-    expect(refused.stderr).toContain('With --without-forecast --yes it is');
+  it('policy activate goes without a forecast where told to twice, and both answer and audit trail say so', async () => {
     expect((await ask('policy', 'activate', fileWith(wider), '--without-forecast')).exit).toBe(2);
     expect((await world.ledger.latestPolicyActivation())?.digest).toBe(policyDigest(STAFF));
 

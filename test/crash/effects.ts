@@ -75,7 +75,7 @@ const CHANGES = {
   directory: { watch: true, stopChannel: true } satisfies Changes<
     Directory,
     | ('presence' | 'resolve' | 'usersUnder' | 'orgUnits')
-    | ('group' | 'groups' | 'isMember' | 'groupMembers' | 'livingPage' | 'deletedPage')
+    | ('group' | 'groups' | 'isMember' | 'groupMembers' | 'livingPage' | 'fullPage' | 'deletedPage')
   >,
   keyService: { wrapPrivateKey: true, rewrapPrivateKey: true } satisfies Changes<
     KeyService & KeyRewrapping,

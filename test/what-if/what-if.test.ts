@@ -22,6 +22,21 @@ const user = (index: number): DirectoryUser => ({
   },
 });
 
+const PAGE = 500;
+
+/** A directory of so many, 500 a page. */
+const listing = (users: number) =>
+  ({
+    fullPage: async ({ pageToken = '0' }) => {
+      const start = Number(pageToken);
+      const end = Math.min(users, start + PAGE);
+      return {
+        users: Array.from({ length: end - start }, (_, at) => user(start + at)),
+        ...(end < users ? { nextPageToken: String(end) } : {}),
+      };
+    },
+  }) as never;
+
 /** How large any set or map of the process became since. */
 function largestKept(): () => number {
   let largest = 0;
@@ -49,11 +64,7 @@ describe('a what-if', () => {
     const asked: number[] = [];
     const answer = await whatIf(
       {
-        directory: {
-          async *usersUnder() {
-            for (let index = 0; index < 3_700; index += 1) yield user(index);
-          },
-        } as never,
+        directory: listing(3_700),
         ledger: {
           issuers: async () => [],
           readUsers: async (userIds: readonly string[]): Promise<readonly UserLedger[]> => {
@@ -81,11 +92,7 @@ describe('a what-if', () => {
     const largest = largestKept();
     const answer = await whatIf(
       {
-        directory: {
-          async *usersUnder() {
-            for (let index = 0; index < 3_700; index += 1) yield user(index);
-          },
-        } as never,
+        directory: listing(3_700),
         ledger: {
           issuers: async () => [],
           readUsers: async (userIds: readonly string[]) => userIds.map(() => UNKNOWN_USER),
@@ -104,9 +111,7 @@ describe('a what-if', () => {
     const answer = await whatIf(
       {
         directory: {
-          async *usersUnder() {
-            yield user(1);
-          },
+          fullPage: async () => ({ users: [user(1)] }),
           presence: async (userId: string) =>
             userId === '2' ? { kind: 'present', user: user(2) } : { kind: 'absent', userId },
         } as never,
@@ -120,7 +125,7 @@ describe('a what-if', () => {
         clock: { now: () => NOW },
       },
       { before: undefined, draft: DRAFT },
-      NOW,
+      { kind: 'named-since', since: NOW },
     );
     expect(answer).toMatchObject({ users: 2, changes: { joins: 2 }, coveredByRule: { staff: 2 } });
     expect(answer.forecasts.map(({ userId }) => userId)).toEqual(['1', '2']);
@@ -134,12 +139,10 @@ describe('a what-if', () => {
     const answer = whatIf(
       {
         directory: {
-          async *usersUnder() {
-            for (let index = 0; ; index += 1) {
-              while (performance.now() - began < 50) await new Promise((resolve) => setTimeout(resolve, 10));
-              if (index > 10) throw new Error('It goes on reading.');
-              yield user(index);
-            }
+          fullPage: async ({ pageToken = '0' }) => {
+            while (performance.now() - began < 50) await new Promise((resolve) => setTimeout(resolve, 10));
+            if (Number(pageToken) > 10) throw new Error('It goes on reading.');
+            return { users: [user(Number(pageToken))], nextPageToken: String(Number(pageToken) + 1) };
           },
         } as never,
         ledger: { issuers: async () => [], auditTrail: async () => [], passedOver: async () => [] } as never,
@@ -147,9 +150,56 @@ describe('a what-if', () => {
         forecastWithinMs: 30,
       },
       { before: undefined, draft: DRAFT },
-      NOW,
+      { kind: 'named-since', since: NOW },
     );
     await expect(answer).rejects.toMatchObject({ code: 'request-too-large' });
+  });
+
+  it('in parts answers for a page at least, says where the next part begins, and leaves nobody out', async () => {
+    const deps = {
+      directory: listing(1_700),
+      ledger: {
+        issuers: async () => [],
+        readUsers: async (userIds: readonly string[]) => userIds.map(() => UNKNOWN_USER),
+        coveredByUnit: async () => new Map(),
+      } as never,
+      clock: { now: () => NOW },
+      forecastWithinMs: 0,
+    };
+    const drafts = { before: undefined, draft: DRAFT };
+    const seen: string[] = [];
+    const parts: number[] = [];
+    let from: string | undefined;
+    do {
+      const part = await whatIf(deps, drafts, { kind: 'part', ...(from === undefined ? {} : { from }) });
+      parts.push(part.users);
+      seen.push(...part.forecasts.map(({ userId }) => userId));
+      from = part.next;
+    } while (from !== undefined);
+    expect(parts).toEqual([500, 500, 500, 200]);
+    expect(seen).toEqual(
+      Array.from({ length: 1_700 }, (_, index) => String(index)).filter((userId) => Number(userId) % 3 !== 0),
+    );
+    await expect(whatIf(deps, drafts)).rejects.toMatchObject({ code: 'request-too-large' });
+  });
+
+  it('is given up where the pages go round in a circle', async () => {
+    let pages = 0;
+    const answer = whatIf(
+      {
+        directory: {
+          fullPage: async () => {
+            pages += 1;
+            if (pages > 9) throw new Error('It goes on reading.');
+            return { users: [user(pages)], nextPageToken: String(pages % 2) };
+          },
+        } as never,
+        ledger: { issuers: async () => [], readUsers: async () => [UNKNOWN_USER] } as never,
+        clock: { now: () => NOW },
+      },
+      { before: undefined, draft: DRAFT },
+    );
+    await expect(answer).rejects.toMatchObject({ code: 'directory-unavailable' });
   });
 
   it('shows leavers however many join before them, and measures them against who is covered where', () => {

@@ -4,7 +4,14 @@ import type { RestCallOptions } from '../google/rest-options.ts';
 import type { DirectoryApi } from './call.ts';
 import { sweptPageFailure } from './failure.ts';
 import { PageReader } from './page-reader.ts';
-import { DELETED_PAGE_FIELDS, incomplete, SWEEP_PAGE_FIELDS, toDeletedPage } from './wire.ts';
+import {
+  DELETED_PAGE_FIELDS,
+  incomplete,
+  SWEEP_PAGE_FIELDS,
+  toDeletedPage,
+  toFullPage,
+  USER_PAGE_FIELDS,
+} from './wire.ts';
 
 interface Asked {
   readonly fields: string;
@@ -13,8 +20,11 @@ interface Asked {
   readonly pageToken?: string;
 }
 
-/** Single pages for a sweep, which keeps their tokens and may come back with one days later. */
-export function sweptPages({ api, call }: DirectoryApi): Pick<Directory, 'livingPage' | 'deletedPage'> {
+/** Single pages, for a sweep and a forecast: they keep the token of the next one, and a sweep may come back with it days later. */
+export function sweptPages({
+  api,
+  call,
+}: DirectoryApi): Pick<Directory, 'livingPage' | 'fullPage' | 'deletedPage'> {
   const reader = new PageReader();
 
   async function page<T>(
@@ -59,6 +69,20 @@ export function sweptPages({ api, call }: DirectoryApi): Pick<Directory, 'living
       );
       if (!(answer instanceof ArrayBuffer)) throw incomplete('a page of users did not come as bytes');
       return reader.read(new Uint8Array(answer));
+    },
+
+    async fullPage({ orgUnitPath, pageToken }) {
+      return toFullPage(
+        await page<admin_directory_v1.Schema$Users>(
+          `Reading a page of the users under ${orgUnitPath}`,
+          {
+            fields: USER_PAGE_FIELDS,
+            ...underUnit(orgUnitPath),
+            ...(pageToken === undefined ? {} : { pageToken }),
+          },
+          (request, options) => api.users.list(request, options),
+        ),
+      );
     },
 
     async deletedPage({ pageToken }) {

@@ -60,11 +60,14 @@ function aliasesOf(aliases: readonly string[] | null | undefined, primaryEmail: 
 
 /** A page of living users as the API answers it. Throws `directory-unavailable` for what is no whole page. */
 export function toUsersPage(page: admin_directory_v1.Schema$Users): UsersPage {
+  const { users, ...next } = toFullPage(page);
+  return { users: listUsers(users), ...next };
+}
+
+/** The same with an object for each. */
+export function toFullPage(page: admin_directory_v1.Schema$Users): Page<readonly DirectoryUser[]> {
   const { users, nextPageToken } = wholePage(page);
-  return {
-    users: listUsers(users.map(toDirectoryUser)),
-    ...(nextPageToken === undefined ? {} : { nextPageToken }),
-  };
+  return { users: users.map(toDirectoryUser), ...(nextPageToken === undefined ? {} : { nextPageToken }) };
 }
 
 /** The same for deleted users, of whom the list tells less. */

@@ -114,6 +114,20 @@ describe('the directory adapter against the emulator, as a service account with 
     expect(await addresses('/')).toHaveLength(5);
   });
 
+  it('lists a page of a subtree with everybody in full, and says when there is no such unit', async () => {
+    const { users, nextPageToken } = await directory.fullPage({ orgUnitPath: '/Staff/Legal' });
+    expect(nextPageToken).toBeUndefined();
+    expect(users.find(({ primaryEmail }) => primaryEmail === 'ana@acme.example')).toEqual(
+      ((await directory.presence(idOf('ana@acme.example'))) as { user: unknown }).user,
+    );
+    await expect(directory.fullPage({ orgUnitPath: '/Nowhere' })).rejects.toMatchObject({
+      code: 'not-found',
+    });
+    await expect(directory.fullPage({ orgUnitPath: '/', pageToken: 'never given' })).rejects.toMatchObject({
+      code: 'page-token-expired',
+    });
+  });
+
   it('follows a deleted user into the deleted list, by id and by address', async () => {
     const { data } = await administrator.users.insert({
       requestBody: {

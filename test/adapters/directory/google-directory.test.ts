@@ -218,6 +218,14 @@ describe('the directory', () => {
       });
     });
 
+    it('fails on a single page that has a successor but no users', async () => {
+      const { adapter } = directory({ body: { nextPageToken: 'next' } });
+      await expect(adapter.fullPage({ orgUnitPath: '/Staff' })).rejects.toMatchObject({
+        kind: 'retryable',
+        code: 'directory-unavailable',
+      });
+    });
+
     it('fails when a later page cannot be had', async () => {
       const { adapter } = directory(({ query }) =>
         query.has('pageToken')

@@ -130,6 +130,10 @@ export function fakeDirectory(clock: ManualClock): FakeDirectory {
       const page = pageOf(everybody, pageToken);
       return { ...page, users: listUsers(page.users) };
     },
+    async fullPage(request) {
+      const { users: listed, ...next } = await this.livingPage(request);
+      return { users: Array.from({ length: listed.length }, (_, at) => listed.userAt(at)), ...next };
+    },
     async deletedPage({ pageToken }) {
       return pageOf([...users.now.deleted.values()], pageToken);
     },
