@@ -161,13 +161,6 @@ async function measure(
 
   const issue = async (user: User, into: Times | undefined) => {
     const of = into ?? noTimes();
-    let reading = 0;
-    const reads = async <Result>(work: () => Promise<Result>): Promise<Result> => {
-      const started = performance.now();
-      const result = await work();
-      reading += performance.now() - started;
-      return result;
-    };
     await timed(of.whole, async () => {
       const unsigned = await timed(of.build, () =>
         buildLeaf({
@@ -186,9 +179,7 @@ async function measure(
           clock,
           ledger: {
             ...ledger,
-            readLeafIntent: (serialHex) => reads(() => ledger.readLeafIntent(serialHex)),
-            readIssuer: (issuerId) => reads(() => ledger.readIssuer(issuerId)),
-            issuerAddresses: (issuerId) => reads(() => ledger.issuerAddresses(issuerId)),
+            readLeafToSign: (serialHex) => timed(of.read, () => ledger.readLeafToSign(serialHex)),
             recordSignedLeaf: (serialHex, leafDer) =>
               timed(of.record, () => ledger.recordSignedLeaf(serialHex, leafDer)),
           },
@@ -197,7 +188,6 @@ async function measure(
         unsigned.serialHex,
       );
     });
-    of.read.push(reading);
   };
 
   const key = createPrivateKey({ key: Buffer.from(pkcs8Der), format: 'der', type: 'pkcs8' });

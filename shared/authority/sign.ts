@@ -21,20 +21,14 @@ export interface SignDeps {
   readonly clock: Clock;
   readonly ledger: Pick<
     Ledger,
-    | 'readLeafIntent'
-    | 'recordSignedLeaf'
-    | 'readCrl'
-    | 'recordSignedCrl'
-    | 'readIssuer'
-    | 'revokedLeaves'
-    | 'issuerAddresses'
+    'readLeafToSign' | 'recordSignedLeaf' | 'readCrl' | 'recordSignedCrl' | 'readIssuer' | 'revokedLeaves'
   >;
   readonly caKeys: CaKeys;
 }
 
 /** Answers the certificate, DER; asking again answers the same one. */
 export async function signLeafIntent(deps: SignDeps, serialHex: string): Promise<Uint8Array> {
-  const intent = await deps.ledger.readLeafIntent(serialHex);
+  const intent = await deps.ledger.readLeafToSign(serialHex);
   if (intent === undefined)
     throw permanent('not-found', `The ledger holds no intent under serial ${serialHex}; nothing was signed.`);
   if (intent.leafDer !== undefined) return intent.leafDer;
@@ -50,7 +44,8 @@ export async function signLeafIntent(deps: SignDeps, serialHex: string): Promise
       `The key of leaf ${serialHex} was revoked for compromise on ${intent.keyBlockedAt.toISOString()} and is never certified again; nothing was signed. Make a new key.`,
     );
   }
-  const issuer = await issuerOf(deps, intent.issuerId);
+  const { issuer } = intent;
+  assertNotRetired(issuer);
   if (issuer.state === 'prepared')
     throw permanent(
       'issuer-not-ready',
@@ -63,7 +58,7 @@ export async function signLeafIntent(deps: SignDeps, serialHex: string): Promise
   assertVerified(
     issuer.issuerId,
     [...printedAddresses(decoded), ...chainAddresses(issuer)],
-    await deps.ledger.issuerAddresses(issuer.issuerId),
+    intent.issuerAddresses,
   );
   const leafDer = await issueCertificate({
     tbsDer: intent.tbsDer,
@@ -112,7 +107,11 @@ async function issuerOf(deps: SignDeps, issuerId: string): Promise<IssuerRecord>
   const issuer = await deps.ledger.readIssuer(issuerId);
   if (issuer === undefined)
     throw permanent('issuer-missing', `The ledger does not know the issuer ${issuerId}; nothing was signed.`);
-  if (issuer.state === 'retired')
-    throw permanent('issuer-missing', `Issuer ${issuerId} is retired; nothing was signed.`);
+  assertNotRetired(issuer);
   return issuer;
+}
+
+function assertNotRetired({ issuerId, state }: IssuerRecord): void {
+  if (state !== 'retired') return;
+  throw permanent('issuer-missing', `Issuer ${issuerId} is retired; nothing was signed.`);
 }

@@ -9,6 +9,7 @@
  */
 
 import type { Cause } from '../domain/hint.ts';
+import type { IssuerAddress } from '../domain/issuer-address.ts';
 import type { Recorded } from '../domain/recorded.ts';
 import type {
   IssuerRecord,
@@ -103,6 +104,13 @@ export interface StoredLeafIntent extends LeafIntent {
   readonly revocation?: Revocation;
   /** Present when the key was revoked for compromise, under whatever serial. */
   readonly keyBlockedAt?: Date;
+}
+
+/** All that `sign` looks at before it signs, as it was at one moment. */
+export interface LeafToSign extends StoredLeafIntent {
+  readonly issuer: IssuerRecord;
+  /** Of this issuer's public addresses what tells whether they were ever found right, and if not, why. */
+  readonly issuerAddresses: readonly Pick<IssuerAddress, 'kind' | 'url' | 'verifiedAt' | 'failure'>[];
 }
 
 export interface JobProgress {
@@ -228,6 +236,8 @@ export interface Ledger
    */
   recordLeafIntent(lease: Lease, intent: LeafIntent): Promise<void>;
   readLeafIntent(serialHex: string): Promise<StoredLeafIntent | undefined>;
+  /** The same with what `sign` has to know besides; called by `sign` alone. */
+  readLeafToSign(serialHex: string): Promise<LeafToSign | undefined>;
   /** Called by `sign` alone. The first write wins; writing the same bytes again is done already. */
   recordSignedLeaf(serialHex: string, leafDer: Uint8Array): Promise<void>;
   recordRetirement(

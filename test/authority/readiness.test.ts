@@ -318,14 +318,13 @@ describe('sign', () => {
     await look();
     await join();
     const [leaf] = await leaves();
-    const intent = await world.ledger.readLeafIntent(leaf?.serialHex ?? '');
+    const intent = await world.ledger.readLeafToSign(leaf?.serialHex ?? '');
     if (intent === undefined) throw new Error('There is no intent.');
     const { signLeafIntent } = await import('../../shared/authority/sign.ts');
     const { leafDer: _signed, ...unsigned } = intent;
     const ledger = {
       ...world.ledger,
-      readLeafIntent: async () => ({ ...unsigned, state: 'intended' as const }),
-      issuerAddresses: async () => [],
+      readLeafToSign: async () => ({ ...unsigned, state: 'intended' as const, issuerAddresses: [] }),
     };
     await expect(
       signLeafIntent({ clock: world.clock, ledger, caKeys: world.caKeys }, unsigned.serialHex),

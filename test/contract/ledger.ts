@@ -866,6 +866,34 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       expect((await ledger.readUser('1')).leaves).toEqual([first]);
     });
 
+    it('is read for signing with its issuer and with what is known of the issuer’s addresses', async () => {
+      const { serialHex, lease } = await enrol('1', { signed: false });
+      const { issuerId, crlUrl, issuerUrl } = ISSUER;
+      const right = { sha256Hex: '0'.repeat(64), found: 'the CRL' };
+      await ledger.recordAddressCheck(issuerId, { kind: 'crl', url: crlUrl, ...right });
+      await ledger.recordAddressCheck(issuerId, {
+        kind: 'issuer',
+        url: issuerUrl,
+        failure: 'it answers 404',
+      });
+      const read = async () => {
+        const { issuer, issuerAddresses, ...intent } =
+          (await ledger.readLeafToSign(serialHex)) ?? expect.unreachable();
+        return { issuer, intent, addresses: issuerAddresses.toSorted((a, b) => (a.kind < b.kind ? -1 : 1)) };
+      };
+      expect(await read()).toEqual({
+        issuer: await ledger.readIssuer(issuerId),
+        intent: await ledger.readLeafIntent(serialHex),
+        addresses: [
+          { kind: 'crl', url: crlUrl, verifiedAt: START },
+          { kind: 'issuer', url: issuerUrl, failure: 'it answers 404' },
+        ],
+      });
+      await ledger.recordRevocation(lease, { serialHex, reason: 'superseded' });
+      expect((await read()).intent).toEqual(await ledger.readLeafIntent(serialHex));
+      expect(await ledger.readLeafToSign('7f00')).toBeUndefined();
+    });
+
     it('is revoked together with its line of the audit trail, which is written once', async () => {
       const { lease, serialHex } = await enrol('1');
       const audit = {

@@ -18,7 +18,14 @@ import type { PortCall } from '../support/fakes/calls.ts';
 const LEDGER_READS: ReadonlySet<string> = new Set<keyof Ledger>([
   ...(['readUser', 'readUsers', 'users', 'dueUsers', 'userIdOfAddress', 'userIdsOfAddress'] as const),
   ...(['addressHistory', 'laterHolders', 'liveLeavesNaming', 'otherHolderOfKey', 'knownPublicKeys'] as const),
-  ...(['readBlockedKey', 'readLeafIntent', 'crlListings', 'revokedLeaves', 'countCardKeys'] as const),
+  ...([
+    'readBlockedKey',
+    'readLeafIntent',
+    'readLeafToSign',
+    'crlListings',
+    'revokedLeaves',
+    'countCardKeys',
+  ] as const),
   ...(['activeIssuer', 'readIssuer', 'issuers', 'issuerStates', 'issuerHoldings', 'holdersUnder'] as const),
   ...(['issuerAddresses', 'readIssuerRequest', 'openIssuerRequests', 'latestInstant'] as const),
   ...(['latestCrl', 'readCrl', 'latestPublishedCrl', 'hasUnlistedRevocations'] as const),

@@ -24,7 +24,7 @@ const USER_ID = '100000000000000000001';
 let world: World;
 let keys: GoogleKeys;
 let served: Served;
-const away = failing('readLeafIntent', 'ledger-unavailable');
+const away = failing('readLeafToSign', 'ledger-unavailable');
 
 beforeAll(async () => {
   world = await createWorld(await makeMaterials());

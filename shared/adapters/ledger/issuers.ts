@@ -7,7 +7,7 @@ import type { Ledger } from '../../ports/ledger.ts';
 import { optional, sameBytes } from './columns.ts';
 import { type Database, type Parameter, type Queries, StatementRefused } from './database.ts';
 
-interface IssuerRow {
+export interface IssuerRow {
   readonly issuer_id: string;
   readonly certificate_der: Uint8Array;
   readonly key_version: string;
@@ -19,6 +19,22 @@ interface IssuerRow {
   readonly chain: readonly string[];
 }
 
+export const ISSUER_COLUMNS = `issuers.issuer_id, issuers.certificate_der, issuers.key_version, issuers.crl_url, issuers.issuer_url,
+  issuers.ocsp_url, issuers.state,
+  ARRAY(SELECT encode(link.certificate_der, 'base64') FROM issuer_chains AS link
+         WHERE link.issuer_id = issuers.issuer_id ORDER BY link.place) AS chain`;
+
+export const issuerRecord = (row: IssuerRow): IssuerRecord => ({
+  issuerId: row.issuer_id,
+  certificateDer: row.certificate_der,
+  chainDer: row.chain.map((der) => new Uint8Array(Buffer.from(der, 'base64'))),
+  keyVersion: row.key_version,
+  crlUrl: row.crl_url,
+  issuerUrl: row.issuer_url,
+  ...optional('ocspUrl', row.ocsp_url),
+  state: row.state,
+});
+
 /** Issuers that meet `condition`, oldest first. */
 const readIssuers = async (
   queries: Queries,
@@ -26,22 +42,10 @@ const readIssuers = async (
   parameters: readonly Parameter[],
 ): Promise<readonly IssuerRecord[]> => {
   const rows = await queries.query<IssuerRow>(
-    `SELECT issuer_id, certificate_der, key_version, crl_url, issuer_url, ocsp_url, state,
-            ARRAY(SELECT encode(link.certificate_der, 'base64') FROM issuer_chains AS link
-                   WHERE link.issuer_id = issuers.issuer_id ORDER BY link.place) AS chain
-       FROM issuers WHERE ${condition} ORDER BY recorded_at, issuer_id`,
+    `SELECT ${ISSUER_COLUMNS} FROM issuers WHERE ${condition} ORDER BY recorded_at, issuer_id`,
     parameters,
   );
-  return rows.map((row) => ({
-    issuerId: row.issuer_id,
-    certificateDer: row.certificate_der,
-    chainDer: row.chain.map((der) => new Uint8Array(Buffer.from(der, 'base64'))),
-    keyVersion: row.key_version,
-    crlUrl: row.crl_url,
-    issuerUrl: row.issuer_url,
-    ...optional('ocspUrl', row.ocsp_url),
-    state: row.state,
-  }));
+  return rows.map(issuerRecord);
 };
 
 export const issuers = (

@@ -1,13 +1,15 @@
 /** Leaves from intent to revocation. */
+import type { AddressKind } from '../../domain/issuer-address.ts';
 import { recordedInLedger } from '../../domain/recorded.ts';
 import type { KeyHolder, KeyPurpose, LeafRecord, LeafState } from '../../domain/records.ts';
 import type { RevocationReason } from '../../domain/revocation-reason.ts';
 import { permanent, type SealwrightError } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { Ledger } from '../../ports/ledger.ts';
+import type { Ledger, StoredLeafIntent } from '../../ports/ledger.ts';
 import { insertAudit } from './audit.ts';
 import { optional, sameBytes } from './columns.ts';
 import { type Database, type Queries, StatementRefused } from './database.ts';
+import { ISSUER_COLUMNS, type IssuerRow, issuerRecord } from './issuers.ts';
 import { HELD, leaseLost, leaseParameters, underUserLease, userSubject } from './leases.ts';
 import { userRecords } from './user-records.ts';
 
@@ -124,6 +126,59 @@ interface IntentRow {
   readonly invalidity_date: Date | null;
 }
 
+const INTENT_COLUMNS = `leaf.serial_hex, leaf.issuer_id, leaf.user_id, ${KEY_OF_LEAF}, leaf.profile, leaf.addresses,
+              leaf.not_before, leaf.not_after, leaf.tbs_der, leaf.state, leaf.leaf_der,
+              coalesce(key.spki_der, device.spki_der) AS spki_der, blocked.blocked_at AS key_blocked_at,
+              revocation.reason, revocation.revoked_at, revocation.invalidity_date`;
+const INTENTS = `leaves AS leaf
+         LEFT JOIN user_keys AS key ON key.key_id = leaf.key_id
+         LEFT JOIN device_keys AS device ON device.key_id = leaf.device_key_id
+         LEFT JOIN blocked_keys AS blocked
+                ON blocked.spki_sha256_hex = coalesce(key.spki_sha256_hex, device.spki_sha256_hex)
+         LEFT JOIN revocations AS revocation ON revocation.serial_hex = leaf.serial_hex`;
+
+const storedIntent = (row: IntentRow): StoredLeafIntent => ({
+  serialHex: row.serial_hex,
+  issuerId: row.issuer_id,
+  userId: row.user_id,
+  holder: row.holder,
+  keyId: row.key_id,
+  profile: row.profile,
+  addresses: row.addresses,
+  notBefore: row.not_before,
+  notAfter: row.not_after,
+  tbsDer: recordedInLedger(row.tbs_der),
+  state: row.state,
+  spkiDer: row.spki_der,
+  ...optional('leafDer', row.leaf_der),
+  ...optional('keyBlockedAt', row.key_blocked_at),
+  ...(row.reason === null || row.revoked_at === null
+    ? {}
+    : {
+        revocation: {
+          reason: row.reason,
+          revokedAt: row.revoked_at,
+          ...optional('invalidityDate', row.invalidity_date),
+        },
+      }),
+});
+
+/** Beside an intent: its issuer, and the issuer's addresses, as JSON but for the certificate. */
+interface ToSignRow {
+  readonly issuer_der: Uint8Array;
+  readonly issuer: Omit<IssuerRow, 'certificate_der'>;
+  readonly issuer_addresses: readonly {
+    readonly kind: AddressKind;
+    readonly url: string;
+    readonly verified_at: string | null;
+    readonly failure: string | null;
+  }[];
+}
+
+const ADDRESSES_OF_ISSUER = `(
+  SELECT coalesce(jsonb_agg(jsonb_build_object('kind', kind, 'url', url, 'verified_at', verified_at, 'failure', failure)), '[]')
+    FROM issuer_addresses AS known WHERE known.issuer_id = leaf.issuer_id)`;
+
 const keyBlocked = (serialHex: string): SealwrightError =>
   permanent(
     'key-blocked',
@@ -154,7 +209,12 @@ export const leaves = (
   clock: Clock,
 ): Pick<
   Ledger,
-  'recordLeafIntent' | 'readLeafIntent' | 'recordSignedLeaf' | 'recordRetirement' | 'recordRevocation'
+  | 'recordLeafIntent'
+  | 'readLeafIntent'
+  | 'readLeafToSign'
+  | 'recordSignedLeaf'
+  | 'recordRetirement'
+  | 'recordRevocation'
 > => ({
   recordLeafIntent: async (lease, intent) => {
     const written = await database
@@ -180,45 +240,35 @@ export const leaves = (
 
   readLeafIntent: async (serialHex) => {
     const [row] = await database.query<IntentRow>(
-      `SELECT leaf.serial_hex, leaf.issuer_id, leaf.user_id, ${KEY_OF_LEAF}, leaf.profile, leaf.addresses,
-              leaf.not_before, leaf.not_after, leaf.tbs_der, leaf.state, leaf.leaf_der,
-              coalesce(key.spki_der, device.spki_der) AS spki_der, blocked.blocked_at AS key_blocked_at,
-              revocation.reason, revocation.revoked_at, revocation.invalidity_date
-         FROM leaves AS leaf
-         LEFT JOIN user_keys AS key ON key.key_id = leaf.key_id
-         LEFT JOIN device_keys AS device ON device.key_id = leaf.device_key_id
-         LEFT JOIN blocked_keys AS blocked
-                ON blocked.spki_sha256_hex = coalesce(key.spki_sha256_hex, device.spki_sha256_hex)
-         LEFT JOIN revocations AS revocation ON revocation.serial_hex = leaf.serial_hex
+      `SELECT ${INTENT_COLUMNS} FROM ${INTENTS} WHERE leaf.serial_hex = $1`,
+      [serialHex],
+    );
+    return row === undefined ? undefined : storedIntent(row);
+  },
+
+  // One statement, as each further one would be another way to the database and back for every certificate.
+  readLeafToSign: async (serialHex) => {
+    const [row] = await database.query<IntentRow & ToSignRow>(
+      `SELECT ${INTENT_COLUMNS}, issuer.certificate_der AS issuer_der,
+              to_jsonb(issuer) - 'certificate_der' AS issuer, ${ADDRESSES_OF_ISSUER} AS issuer_addresses
+         FROM ${INTENTS}
+         JOIN LATERAL (
+           SELECT ${ISSUER_COLUMNS} FROM issuers WHERE issuers.issuer_id = leaf.issuer_id
+         ) AS issuer ON true
         WHERE leaf.serial_hex = $1`,
       [serialHex],
     );
-    if (row === undefined) return undefined;
-    return {
-      serialHex: row.serial_hex,
-      issuerId: row.issuer_id,
-      userId: row.user_id,
-      holder: row.holder,
-      keyId: row.key_id,
-      profile: row.profile,
-      addresses: row.addresses,
-      notBefore: row.not_before,
-      notAfter: row.not_after,
-      tbsDer: recordedInLedger(row.tbs_der),
-      state: row.state,
-      spkiDer: row.spki_der,
-      ...optional('leafDer', row.leaf_der),
-      ...optional('keyBlockedAt', row.key_blocked_at),
-      ...(row.reason === null || row.revoked_at === null
-        ? {}
-        : {
-            revocation: {
-              reason: row.reason,
-              revokedAt: row.revoked_at,
-              ...optional('invalidityDate', row.invalidity_date),
-            },
-          }),
-    };
+    return row === undefined
+      ? undefined
+      : {
+          ...storedIntent(row),
+          issuer: issuerRecord({ ...row.issuer, certificate_der: row.issuer_der }),
+          issuerAddresses: row.issuer_addresses.map(({ kind, url, verified_at: at, failure }) => ({
+            ...{ kind, url },
+            ...optional('verifiedAt', at === null ? null : new Date(at)),
+            ...optional('failure', failure),
+          })),
+        };
   },
 
   recordSignedLeaf: async (serialHex, leafDer) => {

@@ -2,7 +2,7 @@ import { packEntries } from '../../../../shared/domain/packed-entries.ts';
 import { recordedInLedger } from '../../../../shared/domain/recorded.ts';
 import type { LeafRecord, Retirement, Revocation } from '../../../../shared/domain/records.ts';
 import { permanent } from '../../../../shared/errors.ts';
-import type { LeafIntent, Ledger } from '../../../../shared/ports/ledger.ts';
+import type { LeafIntent, LeafToSign, Ledger, StoredLeafIntent } from '../../../../shared/ports/ledger.ts';
 import { insertAudit } from './audit.ts';
 import { holdLease, holdUserLease, userSubject } from './leases.ts';
 import { byText, type LeafRow, type Memory, present, refuseUnless } from './rows.ts';
@@ -121,36 +121,53 @@ function recordRevocation(
   return leafRecord(memory, serialHex);
 }
 
+function storedIntent(memory: Memory, serialHex: string): StoredLeafIntent | undefined {
+  const { leaves: rows, keys, blocked, revocations } = memory.rows.now;
+  const row = rows.get(serialHex);
+  const key = keys.get(row?.keyId ?? '');
+  if (row === undefined || key === undefined) return undefined;
+  const { intendedAt: _, ...intent } = row;
+  return present({
+    ...intent,
+    tbsDer: recordedInLedger(Uint8Array.from(row.tbsDer)),
+    spkiDer: key.spkiDer,
+    keyBlockedAt: blocked.get(key.spkiSha256Hex)?.blockedAt,
+    revocation: revocations.get(serialHex),
+  }) as StoredLeafIntent;
+}
+
 export const leaves = (
   memory: Memory,
 ): Pick<
   Ledger,
   | 'recordLeafIntent'
   | 'readLeafIntent'
+  | 'readLeafToSign'
   | 'recordSignedLeaf'
   | 'recordRetirement'
   | 'recordRevocation'
   | 'liveLeavesNaming'
   | 'revokedLeaves'
 > => ({
+  readLeafToSign: async (serialHex) => {
+    const intent = storedIntent(memory, serialHex);
+    const { issuers, issuerAddresses } = memory.rows.now;
+    const issuer = issuers.get(intent?.issuerId ?? '');
+    if (intent === undefined || issuer === undefined) return undefined;
+    const known = issuerAddresses.get(issuer.issuerId) ?? [];
+    return {
+      ...intent,
+      issuer,
+      issuerAddresses: known.map(({ kind, url, verifiedAt, failure }) =>
+        present({ kind, url, verifiedAt, failure }),
+      ) as LeafToSign['issuerAddresses'],
+    };
+  },
   recordLeafIntent: async (lease, intent) => {
     holdLease(memory, lease, userSubject(intent.userId));
     insertIntent(memory, intent);
   },
-  readLeafIntent: async (serialHex) => {
-    const { leaves: rows, keys, blocked, revocations } = memory.rows.now;
-    const row = rows.get(serialHex);
-    const key = keys.get(row?.keyId ?? '');
-    if (row === undefined || key === undefined) return undefined;
-    const { intendedAt: _, ...intent } = row;
-    return present({
-      ...intent,
-      tbsDer: recordedInLedger(Uint8Array.from(row.tbsDer)),
-      spkiDer: key.spkiDer,
-      keyBlockedAt: blocked.get(key.spkiSha256Hex)?.blockedAt,
-      revocation: revocations.get(serialHex),
-    }) as Awaited<ReturnType<Ledger['readLeafIntent']>>;
-  },
+  readLeafIntent: async (serialHex) => storedIntent(memory, serialHex),
   recordSignedLeaf: async (serialHex, leafDer) => recordSignedLeaf(memory, serialHex, leafDer),
   recordRetirement: async (lease, { serialHex, reason, dueAt }) => {
     requireLeaf(memory, holdUserLease(memory, lease), serialHex);
