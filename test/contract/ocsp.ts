@@ -202,6 +202,36 @@ export const ocspContract = (open: () => Promise<Database>): void => {
         database.query(`UPDATE ocsp_answers SET status = 'good' WHERE serial_hex = '0a01'`),
       ).rejects.toMatchObject({ code: 'conflict' });
     });
+
+    it.each([
+      [
+        'good where revoked was, of somebody',
+        `UPDATE ocsp_answers SET status = 'good' WHERE serial_hex = '0a01'`,
+      ],
+      [
+        'an older one',
+        `UPDATE ocsp_answers SET this_update = this_update - interval '1 s' WHERE serial_hex = '0a02'`,
+      ],
+      [
+        'good of somebody revoked who has none',
+        `INSERT INTO ocsp_answers SELECT issuer_id, serial_hex, 'sha1', 'good', this_update, next_update, not_after, answer_der, batch_id
+           FROM ocsp_answers WHERE serial_hex = '0a01'`,
+      ],
+      [
+        'good once more of somebody revoked since, among others',
+        `UPDATE ocsp_answers SET this_update = this_update + interval '1 s' WHERE status = 'good'`,
+      ],
+    ])('is kept by the database itself, whoever writes %s', async (_what, statement) => {
+      const lease = await certify('0a01');
+      await certify('0a02');
+      const leaseOf03 = await certify('0a03');
+      await sign(answer('0a02', 'good', START), answer('0a03', 'good', START));
+      await revoke(lease, '0a01');
+      await revoke(leaseOf03, '0a03');
+      await sign(answer('0a01', 'revoked', START));
+      await expect(database.query(statement)).rejects.toMatchObject({ code: 'conflict' });
+      expect(await statusOf('0a01')).toBe('revoked');
+    });
   });
 
   describe('certificates that need an answer', () => {
