@@ -43,7 +43,7 @@ export const REFRESH_UNTIL_MS = { scheduled: 200_000, asked: 20_000 } as const;
 
 /**
  * A Pub/Sub push naming an issuer publishes that one, unless what is public says everything already; an empty body (the
- * schedule) publishes every living issuer's. First whatever a revocation waits for, of all issuers; then the CA's upkeep and the
+ * schedule) publishes every living issuer's. First whatever a revocation waits for, of all issuers; then the CA's upkeep beside the
  * audit trail's checkpoint; and last, for as long as there is time, the OCSP answers that are only old. CRL, OCSP answers and the look
  * at the public addresses each go on when another failed, and one issuer that fails does not keep the others' from going out. No CRL
  * waits for the answers of the issuer before; the CRLs go out one after the other, since each may have a million entries. What
@@ -79,10 +79,12 @@ export function createPublishCrl(deps: PublishCrlFunctionDeps): HttpHandler {
     await Promise.all(answered);
     // A message about one issuer is in a hurry; the schedule has the time.
     if (!isAsked) {
-      await attempting()('upkeep-failed', () => upkeep(deps));
-      await attempting()('audit-checkpoint-failed', async () => {
-        if (deps.checkpoints !== undefined) await keepCheckpoints(deps.checkpoints);
-      });
+      await Promise.all([
+        attempting()('upkeep-failed', () => upkeep(deps)),
+        attempting()('audit-checkpoint-failed', async () => {
+          if (deps.checkpoints !== undefined) await keepCheckpoints(deps.checkpoints);
+        }),
+      ]);
     }
     for (const issuer of old) {
       await attempting(issuer.issuerId)('ocsp-not-published', async () => {

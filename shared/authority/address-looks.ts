@@ -125,30 +125,41 @@ async function readCrlParts(
 const METHODS = ['GET', 'POST'] as const;
 
 /**
- * Asks about one certificate in the four ways that clients do: by GET and by POST, with a CertID of SHA-1 and of SHA-256.
+ * Asks about one certificate in the four ways that clients do, all at once: by GET and by POST, with a CertID of SHA-1 and of SHA-256.
  * What stands between a client and the responder may let one through and not another.
  */
 export async function lookAtOcsp(deps: LookDeps, address: Looked, serialHex: string): Promise<Look> {
+  const questions = CERT_ID_HASHES.flatMap((hash) =>
+    METHODS.map((method) => askOcspSayingHow(deps, address, { method, hash, serialHex })),
+  );
   const digest = createHash('sha256');
   const ends: Date[] = [];
-  for (const hash of CERT_ID_HASHES) {
-    for (const method of METHODS) {
-      try {
-        const { body, nextUpdate } = await askOcsp(deps, address, { method, hash, serialHex });
-        digest.update(body);
-        ends.push(nextUpdate);
-      } catch (error) {
-        const why = whyNot(error);
-        if (why === undefined) throw error;
-        throw new NotRight(`asked by ${method} with ${hash === 'sha1' ? 'SHA-1' : 'SHA-256'}, ${why}`);
-      }
-    }
+  for (const answer of await Promise.allSettled(questions)) {
+    // Of several failures the first question's is told, whichever came first.
+    if (answer.status === 'rejected') throw answer.reason;
+    digest.update(answer.value.body);
+    ends.push(answer.value.nextUpdate);
   }
   const first = new Date(Math.min(...ends.map((end) => end.getTime())));
   return {
     sha256Hex: digest.digest('hex'),
     found: `answers by GET and POST, with SHA-1 and SHA-256, good until ${first.toISOString()}`,
   };
+}
+
+async function askOcspSayingHow(
+  deps: LookDeps,
+  address: Looked,
+  question: Question,
+): ReturnType<typeof askOcsp> {
+  try {
+    return await askOcsp(deps, address, question);
+  } catch (error) {
+    const why = whyNot(error);
+    if (why === undefined) throw error;
+    const { method, hash } = question;
+    throw new NotRight(`asked by ${method} with ${hash === 'sha1' ? 'SHA-1' : 'SHA-256'}, ${why}`);
+  }
 }
 
 const whyNot = (error: unknown): string | undefined => {

@@ -44,12 +44,14 @@ export function assertVerified(
 
 type Failure = PrintedAddress & { readonly failure: string };
 
-/** Fetches every address of an issuer and records what it gave; answers those that are not right now. Never throws for one. */
+/** Fetches every address of an issuer, all at once, and records what it gave; answers those that are not right now. Never throws for one. */
 export async function checkAddresses(deps: ReadinessDeps, issuer: IssuerRecord): Promise<readonly Failure[]> {
   const { issuerId } = issuer;
   const failures: Failure[] = [];
-  for (const [{ kind, url }, carried] of byAddress(carriedAddresses(issuer))) {
-    const outcome = await lookAtEach(deps, issuer, carried);
+  const looks = byAddress(carriedAddresses(issuer)).map(async ([{ kind, url }, carried]) => {
+    return { kind, url, outcome: await lookAtEach(deps, issuer, carried) };
+  });
+  for (const { kind, url, outcome } of await Promise.all(looks)) {
     await deps.ledger.recordAddressCheck(issuerId, { kind, url, ...outcome });
     if ('failure' in outcome) failures.push({ kind, url, failure: outcome.failure });
   }
