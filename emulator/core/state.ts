@@ -2,8 +2,8 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from '
 import { dirname } from 'node:path';
 
 const WRITE_DELAY_MS = 200;
-/** A large state takes long to write: at most a fiftieth of the time goes there. */
-const WAITS_PER_WRITE = 50;
+/** A large state takes long to write: at most half a percent of the time goes there. */
+const WAITS_PER_WRITE = 200;
 
 /**
  * What the emulator remembers: one JSON document of named sections, each owned by one room and changed in place.

@@ -63,7 +63,7 @@ async function signJwt(parts: IamCredentialsParts, call: Call, target: Target): 
   const payload = request.payload ?? '';
   checkClaims(parts.clocks, payload);
   const key = await parts.keys.signing(ring.system(account.email));
-  return ok({ keyId: key.kid, signedJwt: signText(payload, key) });
+  return ok({ keyId: key.kid, signedJwt: await signText(payload, key) });
 }
 
 /** `payload` is text holding a JSON object; its `exp`, if any, an integer not past and at most 12 h ahead. */

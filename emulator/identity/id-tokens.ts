@@ -26,7 +26,7 @@ export class TokenIssuers implements IdTokens {
   readonly #serviceAccounts: ServiceAccounts;
   readonly #identityProvider: string;
   /** Tokens by key and payload, of one second: RS256 signs the same bytes the same way, and a night of pushes says the same. */
-  readonly #minted = new Map<string, string>();
+  readonly #minted = new Map<string, Promise<string>>();
   #mintedIn = Number.NaN;
 
   constructor(parts: {
@@ -55,14 +55,14 @@ export class TokenIssuers implements IdTokens {
     const iat = this.#clocks.seconds(clock);
     const payload = { iss: issuer, iat, exp: iat + LIFETIME_SECONDS, ...claims };
     const key = await this.#keys.signing(this.#signingRing(issuer, clock));
-    return this.#signed(
+    return await this.#signed(
       SYSTEM_ISSUERS.includes(issuer) ? escaped(payload) : JSON.stringify(payload),
       key,
       iat,
     );
   }
 
-  #signed(payload: string, key: SigningKey, second: number): string {
+  #signed(payload: string, key: SigningKey, second: number): Promise<string> {
     if (second !== this.#mintedIn) this.#minted.clear();
     this.#mintedIn = second;
     const name = `${key.kid} ${payload}`;
