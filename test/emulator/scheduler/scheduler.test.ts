@@ -48,6 +48,8 @@ const YEARLY = '0 0 1 1 *';
 
 async function start(more: Partial<JobDefinition> = {}, stateFile?: string): Promise<void> {
   world = new EmulatorWorld(stateFile);
+  // Just after the full hour, so that no due time is nearer than what the tests below leave to it.
+  world.clock.advance(toNextHour() + 1_000);
   scheduler = createScheduler(world.context, {
     idTokens: readableIdTokens,
     jobs: [{ name: 'sweep', schedule: '0 * * * *', target: { url: address }, ...more }],
@@ -65,11 +67,6 @@ const quiet = () => until(() => scheduler.pending().length === 0);
 const toNextHour = () => HOUR - (world.clock.nowMs() % HOUR);
 
 describe('a scheduled job', () => {
-  /** Just after the full hour, so that no due time is nearer than what the tests below leave to it. */
-  beforeEach(() => {
-    world.clock.advance(toNextHour() + 1_000);
-  });
-
   it('fires when the clock passes its due time, and not before', async () => {
     await start();
     world.clock.advance(toNextHour() - 30_000);
