@@ -81,7 +81,8 @@ export class CrlBody {
 
   /** One more. Throws as `appendPacked`. */
   append(entry: CrlEntry): void {
-    this.appendPacked(this.#one.subarray(0, packEntry(this.#oneView, 0, entry)));
+    packEntry(this.#oneView, 0, entry);
+    this.#append(this.#one, this.#oneView, 0);
   }
 
   /**
