@@ -109,18 +109,16 @@ export const sources = (database: Database, clock: Clock): SourceLedger => ({
 
   followEntries: async (entryKeys) => {
     const now = clock.now();
-    const fresh = await database.query<{ entry_key: string }>(
+    await database.query(
       `INSERT INTO followed_entries AS known (entry_key, followed_at)
        SELECT DISTINCT entry_key, $2::timestamptz FROM unnest($1::text[]) AS given (entry_key)
        ON CONFLICT (entry_key) DO UPDATE SET followed = true, followed_at = excluded.followed_at
-         WHERE NOT known.followed
-       RETURNING entry_key`,
+         WHERE NOT known.followed`,
       [entryKeys, now],
     );
     await database.query('DELETE FROM followed_entries WHERE followed_at < $1', [
       new Date(now.getTime() - KEEP_FOLLOWED_MS),
     ]);
-    return fresh.map(({ entry_key }) => entry_key);
   },
 
   followedEntries: async (entryKeys) => {

@@ -74,8 +74,8 @@ export interface SourceLedger {
   /** The latest first, at most a hundred. */
   oddities(): Promise<readonly OddityRecord[]>;
   backlog(): Promise<Backlog>;
-  /** Writes these entries down as followed; answers those that were not yet. Forgets what is older than ten days. */
-  followEntries(entryKeys: readonly string[]): Promise<readonly string[]>;
+  /** Writes these entries down as followed. Forgets those that were first followed more than ten days ago. */
+  followEntries(entryKeys: readonly string[]): Promise<void>;
   /** Which of these were followed already. */
   followedEntries(entryKeys: readonly string[]): Promise<readonly string[]>;
   /** They came, and the looks they asked for failed; whoever brought them brings them again. */
