@@ -16,7 +16,7 @@ export interface Suspect {
   readonly inTable?: { readonly difference: Difference; readonly sinceMs: number };
 }
 
-const ROWS_A_QUERY = 1_000;
+const ROWS_A_QUERY = 5_000;
 /**
  * After so long, or so many pages, it is written down how far the sweep is; what came since is read again after a crash. The
  * number of pages is what keeps the ids that are not yet written down to twenty-four megabytes.
