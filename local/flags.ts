@@ -18,6 +18,8 @@ export interface StartFlags {
   readonly keySize?: 2048 | 3072 | 4096;
   /** Address of a module whose `generateKey` makes the users' keys. No flag: a campaign sets it. */
   readonly userKeysFrom?: string;
+  /** Calls of the Directory API in a minute; 2,400 unless told. No flag: a campaign sets it that lives through a day in a second. */
+  readonly directoryPerMinute?: number;
   /** What becomes of the sample policy. No flag: the stories set it. */
   readonly policy?: (sample: string) => string;
 }

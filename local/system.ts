@@ -78,6 +78,7 @@ export async function startSystem(flags: StartFlags, progress: (text: string) =>
       policyFile: writePolicy(flags),
       keyEncryptionKeys,
       databaseUrl: flags.databaseUrl,
+      ...(flags.directoryPerMinute === undefined ? {} : { directoryPerMinute: flags.directoryPerMinute }),
     };
     const logFile = join(stateDir, 'functions.log');
     functions = await superviseFunctions(

@@ -20,6 +20,8 @@ export interface StoryOptions {
   readonly keySize?: 2048 | 3072 | 4096;
   /** Address of a module whose `generateKey` makes the users' keys; the product's own does unless told. */
   readonly userKeysFrom?: string;
+  /** Calls of the Directory API in a minute of the machine's clock; the product's own default unless told. */
+  readonly directoryPerMinute?: number;
   /** What becomes of the sample policy. */
   readonly policy?: (sample: string) => string;
   /** A folder to continue from; a fresh one, removed by `end`, unless told. */
@@ -45,6 +47,7 @@ export async function beginStory(options: StoryOptions = {}): Promise<Story> {
       databaseUrl: options.databaseUrl,
       keySize,
       ...(options.userKeysFrom === undefined ? {} : { userKeysFrom: options.userKeysFrom }),
+      ...(options.directoryPerMinute === undefined ? {} : { directoryPerMinute: options.directoryPerMinute }),
       ...(options.policy === undefined ? {} : { policy: options.policy }),
       ...(mailboxDelayMs === undefined ? {} : { mailboxDelayMs }),
     },
