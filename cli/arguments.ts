@@ -157,6 +157,12 @@ function unknownFlag(rawName: string, known: readonly string[], command: Command
 }
 
 function checkOperands(command: Command, operands: readonly string[]): void {
+  // An unset variable of a script, as a rule: "" is nobody's address, number or name.
+  const empty = operands.findIndex((operand) => operand.trim() === '');
+  if (empty >= 0) {
+    const name = command.operands[empty] ?? command.operands.at(-1);
+    throw new UsageError(`"${command.name}" was given an empty ${name ?? 'word'}.`);
+  }
   // `FILE…` takes as many as there are, also none; what it then means is the command's to say.
   if (command.operands.at(-1)?.endsWith('…') === true) return;
   const missing = command.operands[operands.length];

@@ -38,7 +38,8 @@ export async function passwordFor(
 function givenPassword(call: Given): string | undefined {
   const file = call.text('password-file');
   const variable = call.environment[VARIABLE];
-  if (file !== undefined && variable !== undefined) {
+  // Alone, an empty one is the password of a file without any.
+  if (file !== undefined && variable !== undefined && variable !== '') {
     throw new UsageError(
       `The password is given twice: by --password-file and by ${VARIABLE}. Leave out one.`,
     );

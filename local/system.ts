@@ -44,10 +44,10 @@ export interface System {
   stop(): Promise<void>;
 }
 
-/** Throws `UsageError` for what the caller must change: a taken port, an unusable state folder. */
 const LEDGER_NOT_SEPARATED =
   "All functions work on the ledger as the given login: it may not act under the functions' own roles, as a superuser may.";
 
+/** Throws `UsageError` for what the caller must change: a taken port, an unusable state folder. */
 export async function startSystem(flags: StartFlags, progress: (text: string) => void): Promise<System> {
   const { stateDir } = flags;
   const unlock = lockState(stateDir);

@@ -47,7 +47,8 @@ export class EmulatorState {
     if (this.#file === undefined) return;
     const startedMs = performance.now();
     mkdirSync(dirname(this.#file), { recursive: true });
-    writeFileSync(`${this.#file}.new`, JSON.stringify(this.#sections));
+    // It holds the emulated secrets: keys of users, of the CA and of service accounts.
+    writeFileSync(`${this.#file}.new`, JSON.stringify(this.#sections), { mode: 0o600 });
     renameSync(`${this.#file}.new`, this.#file);
     this.#lastWriteMs = performance.now() - startedMs;
   }

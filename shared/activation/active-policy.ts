@@ -153,4 +153,9 @@ const active = (policy: Policy, { digest, pins }: StoredPolicyActivation): Activ
 });
 
 const countOf = ({ units, groups }: PolicyPins): string =>
-  `${Object.keys(units).length} org units and ${Object.keys(groups).length} groups`;
+  `${counted(units, 'org unit')} and ${counted(groups, 'group')}`;
+
+function counted(names: object, what: string): string {
+  const count = Object.keys(names).length;
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
+}

@@ -82,7 +82,7 @@ function state({ user, trail }: ExplainFacts): readonly string[] {
   ];
 }
 
-/** Of each address that ever had an identity: whether we deleted it, and when. */
+/** Of each address that ever had an identity: whether we deleted it, or it went with the account, and when. */
 function identitiesLeft(trail: readonly ChainedEntry[]): readonly string[] {
   const last = new Map<string, ChainedEntry>();
   for (const entry of trail) {
@@ -90,10 +90,15 @@ function identitiesLeft(trail: readonly ChainedEntry[]): readonly string[] {
     const isAct = entry.step === 'set-identity' || entry.step === 'delete-identity';
     if (isAct && entry.outcome !== 'failed' && typeof address === 'string') last.set(address, entry);
   }
+  const departure = trail.map(leaveTermsOf).findLast((terms) => terms !== undefined);
+  const fate =
+    departure?.leaving === 'deleted'
+      ? `went with the account, which was deleted at ${at(new Date(departure.leavingSince))}`
+      : 'has not been deleted since';
   return [...last].map(([address, { step, at: when }]) =>
     step === 'delete-identity'
       ? `The identity of ${address} was deleted at ${at(when)}.`
-      : `The identity of ${address} was set at ${at(when)} and has not been deleted since.`,
+      : `The identity of ${address} was set at ${at(when)} and ${fate}.`,
   );
 }
 

@@ -43,6 +43,12 @@ export function parsePolicyFile(text: string, fileName = 'policy.yaml'): ParsedP
       document.errors.map((error) => ({ ...position(lines, error.pos[0]), message: error.message })),
     );
   }
+  if (!isMap(document.contents)) {
+    const what = document.contents === null ? 'the file is empty' : 'this is no policy';
+    throw refuse(fileName, [
+      { line: 1, column: 1, message: `${what}: a policy is a mapping with "version: 1" and "rules"` },
+    ]);
+  }
   const read: unknown = document.toJS();
   const parsed = FILE.safeParse(read);
   const place: Place = (path, key) => position(lines, offsetOf(document.contents, path, key));

@@ -68,7 +68,7 @@ describe('a policy met for the first time', () => {
       activatedAt: START,
     });
     expect(await audited()).toMatchObject([
-      ['policy-activated', 'done', expect.stringContaining('is in force')],
+      ['policy-activated', 'done', expect.stringMatching(/is in force; 1 org unit and 1 group pinned\.$/)],
     ]);
   });
 

@@ -92,7 +92,7 @@ describe('sealwright explain', () => {
       /was revoked at INSTANT as cessationOfOperation after the audit log entry DELETE_USER by admin@acme\.example \(insert-7\) at INSTANT: The account was deleted\. No public CRL of \S+ lists it yet\. Gmail was given it as key pair ID, which was left enabled\./,
     );
     expect(before).toContain(
-      'The identity of ben@acme.example was set at INSTANT and has not been deleted since.',
+      'The identity of ben@acme.example was set at INSTANT and went with the account, which was deleted at INSTANT.',
     );
     world.clock.advance(1_000);
     await world.publishCrl();

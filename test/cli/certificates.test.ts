@@ -194,6 +194,16 @@ describe('sealwright cert issue --for-device', () => {
     expect(stderr).not.toContain(password);
   });
 
+  it('takes the password of the file where the variable is set and empty', async () => {
+    writeFileSync(path('password'), 'seven77\n');
+    const words = ['issue', ANA, '--for-device', 'x', '--out', path('x.p12')];
+    words.push('--password-file', path('password'));
+    const empty = await run(words, { SEALWRIGHT_PASSWORD: '' });
+    expect([empty.exit, empty.stderr]).toEqual([2, expect.stringContaining('The password needs at least')]);
+    const both = await run(words, { SEALWRIGHT_PASSWORD: PASSWORD });
+    expect([both.exit, both.stderr]).toEqual([2, expect.stringContaining('The password is given twice')]);
+  });
+
   it('for somebody unknown says so and leaves no file', async () => {
     const { exit, stderr } = await run([
       'issue',

@@ -72,6 +72,8 @@ describe('the command line', () => {
       '--state was given twice; give it once.',
     ],
     ['a missing operand', ['user'], '"user" needs USER: sealwright user USER.'],
+    ['an empty operand', ['user', ''], '"user" was given an empty USER.'],
+    ['an operand of blanks', ['explain', ' '], '"explain" was given an empty USER.'],
     ['an operand too many', ['users', 'ben'], '"users" does not take "ben".'],
     [
       'an unknown state',

@@ -41,6 +41,18 @@ describe('a policy file', () => {
     expect(parsePolicy(`${minimal}    subject: { commonName: "{address}" }\n`)).toEqual(parsePolicy(minimal));
   });
 
+  test.each([
+    ['', 'policy.yaml:1:1: the file is empty: a policy is a mapping with "version: 1" and "rules"'],
+    ['# later\n', 'policy.yaml:1:1: the file is empty: a policy is a mapping with "version: 1" and "rules"'],
+    [
+      '\u0000\ufffd',
+      'policy.yaml:1:1: this is no policy: a policy is a mapping with "version: 1" and "rules"',
+    ],
+    ['- name: staff\n', 'policy.yaml:1:1: this is no policy: a policy is a mapping with'],
+  ])('that is %j is refused with what a policy is', (text, message) => {
+    expect(mistakes(text)).toContain(message);
+  });
+
   test('with a typo is refused with line, column and the field that was meant', () => {
     expect(mistakes(`${minimal}    keysize: 3072\n`)).toContain(
       'policy.yaml:6:5: unknown field "keysize"; did you mean "keySize"?',

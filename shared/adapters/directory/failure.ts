@@ -22,7 +22,7 @@ export function directoryFailure(error: GoogleCallError, doing: string): Sealwri
     });
   }
   const refused = (advice: string) =>
-    permanent('directory-refused', `${said} ${advice}`, { cause: error, details });
+    permanent('directory-refused', `${said.replace(/[^.!?]$/, '$&.')} ${advice}`, { cause: error, details });
   if (isCredentialFailure(failure))
     return refused(
       failure.advice ??
@@ -51,9 +51,17 @@ export function directoryFailure(error: GoogleCallError, doing: string): Sealwri
   }
 }
 
+/** Google answers 400 to a question about an org unit that is gone or never was. */
+export function unitFailure(error: unknown, asked: { readonly query?: string }, doing: string): unknown {
+  if (!isSealwrightError(error) || !(error.cause instanceof GoogleCallError)) return error;
+  const { failure } = error.cause;
+  const isAboutUnit = failure.method === 'directory.users.list' && asked.query !== undefined;
+  if (!isAboutUnit || failure.httpStatus !== 400 || !/INVALID_OU_ID/i.test(failure.text)) return error;
+  return permanent('not-found', `${doing} failed: there is no such org unit.`, { cause: error.cause });
+}
+
 /**
- * What the failure of one page of a list means. Google answers 400 for a page token it no longer takes and for an org
- * unit that is gone. A token that is refused costs another reading from the beginning and nothing else, so that is what
+ * What the failure of one page of a list means. Google answers 400 also for a page token it no longer takes. A token that is refused costs another reading from the beginning and nothing else, so that is what
  * every 400 to a question with a token is taken for.
  */
 export function sweptPageFailure(
@@ -61,12 +69,11 @@ export function sweptPageFailure(
   asked: { readonly query?: string; readonly pageToken?: string },
   doing: string,
 ): unknown {
+  const known = unitFailure(error, asked, doing);
+  if (known !== error) return known;
   if (!isSealwrightError(error) || !(error.cause instanceof GoogleCallError)) return error;
   const { failure } = error.cause;
   if (failure.method !== 'directory.users.list') return error;
-  if (asked.query !== undefined && failure.httpStatus === 400 && /INVALID_OU_ID/i.test(failure.text)) {
-    return permanent('not-found', `${doing} failed: there is no such org unit.`, { cause: error.cause });
-  }
   if (asked.pageToken !== undefined && (failure.httpStatus === 400 || failure.httpStatus === 410)) {
     return retryable(
       'page-token-expired',

@@ -11,6 +11,7 @@ import type { admin_directory_v1 } from 'googleapis/build/src/apis/admin/directo
 import type { DirectoryPresence } from '../../domain/directory-user.ts';
 import type { Directory, WatchChannel } from '../../ports/directory.ts';
 import { directoryCaller, type GoogleDirectoryOptions } from './call.ts';
+import { unitFailure } from './failure.ts';
 import { groups } from './groups.ts';
 import { orgUnits } from './org-units.ts';
 import { sweptPages, underUnit } from './swept-pages.ts';
@@ -126,12 +127,14 @@ export function googleDirectory(options: GoogleDirectoryOptions): Directory {
     },
 
     async *usersUnder(orgUnitPath) {
-      const listed = pages(`Listing the users under ${orgUnitPath}`, {
-        fields: USER_PAGE_FIELDS,
-        ...underUnit(orgUnitPath),
-      });
-      for await (const users of listed) {
-        for (const user of users) yield toDirectoryUser(user);
+      const doing = `Listing the users under ${orgUnitPath}`;
+      const unit = underUnit(orgUnitPath);
+      try {
+        for await (const users of pages(doing, { fields: USER_PAGE_FIELDS, ...unit })) {
+          for (const user of users) yield toDirectoryUser(user);
+        }
+      } catch (error) {
+        throw unitFailure(error, unit, doing);
       }
     },
 

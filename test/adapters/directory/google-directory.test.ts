@@ -194,6 +194,30 @@ describe('the directory', () => {
       expect(server.asked[0]?.query.get('query')).toBe("orgUnitPath='/Staff/O\\'Neill \\\\ Co'");
     });
 
+    it('says of a unit that is not there just that, which is no failure of the directory', async () => {
+      const { adapter } = directory({
+        status: 400,
+        body: {
+          error: { code: 400, message: 'Invalid Input: INVALID_OU_ID', errors: [{ reason: 'invalid' }] },
+        },
+      });
+      expect(await failureOf(everybody(adapter.usersUnder('/Nope')))).toMatchObject({
+        code: 'not-found',
+        message: 'Listing the users under /Nope failed: there is no such org unit.',
+      });
+    });
+
+    it('ends what Google said before it says what to do', async () => {
+      const { adapter } = directory({
+        status: 400,
+        body: { error: { code: 400, message: 'Invalid Input: query', errors: [{ reason: 'invalid' }] } },
+      });
+      expect(await failureOf(everybody(adapter.usersUnder('/Staff')))).toMatchObject({
+        code: 'directory-refused',
+        message: expect.stringContaining('Invalid Input: query. The request itself was refused'),
+      });
+    });
+
     it('lists everybody for the root, without a query', async () => {
       const { adapter } = directory({ body: { users: [ANA] } });
       expect(await everybody(adapter.usersUnder('/'))).toEqual([ANA_READ]);

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -26,6 +26,14 @@ describe('the emulator state', () => {
     expect(state.has(name)).toBe(false);
     expect(state.section(name, () => ({ count: 1 }))).toEqual({ count: 1 });
     expect(state.section(name, () => ({ count: 2 }))).toEqual({ count: 1 });
+  });
+
+  it('is for its owner alone to read, as it holds emulated keys', () => {
+    const file = join(folder, 'state.json');
+    const state = new EmulatorState(file);
+    state.section('room', () => ({ users: ['ann'] }));
+    state.flush();
+    expect((statSync(file).mode & 0o777).toString(8)).toBe('600');
   });
 
   it('is read back by the next one', () => {
