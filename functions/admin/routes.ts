@@ -52,7 +52,7 @@ export interface AdminRouteDeps
     Omit<KeypairRequestDeps, 'ledger' | 'bus'>,
     ProveKeysDeps,
     Omit<ImportedKeyDeps, 'ledger' | 'bus'>,
-    Omit<SweepAdminDeps, 'ledger' | 'deadLetters'>,
+    Omit<SweepAdminDeps, 'ledger' | 'deadLetters' | 'directory'>,
     Omit<DeadLetterDeps, 'ledger'> {
   readonly ledger: RekeyDeps['ledger'] &
     AdminReadDeps['ledger'] &

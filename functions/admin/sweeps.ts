@@ -1,8 +1,10 @@
 /** The sweep and the rollout as an admin sees and steers them. */
 import { z } from 'zod';
+import { nearest } from '../../shared/config/nearest.ts';
 import { isSealwrightError, permanent } from '../../shared/errors.ts';
 import type { Clock } from '../../shared/ports/clock.ts';
 import type { DeadLetters } from '../../shared/ports/dead-letters.ts';
+import type { Directory } from '../../shared/ports/directory.ts';
 import type { ReportsReading } from '../../shared/ports/ledger/reports.ts';
 import { EVERYBODY, type SweepRecord } from '../../shared/ports/ledger/sweeps.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
@@ -19,6 +21,7 @@ export interface SweepAdminDeps {
     'sweepOverview' | 'requestSweep' | 'rolloutOverview' | 'switchRollout' | 'audit'
   > &
     FreshnessLedger;
+  readonly directory: Pick<Directory, 'orgUnits'>;
   readonly clock: Clock;
   readonly deadLetters: Pick<DeadLetters, 'look'>;
   readonly log: Log;
@@ -110,6 +113,7 @@ const wanted = z.strictObject({
 /** 202: it begins within a minute. */
 export async function startSweep(deps: SweepAdminDeps, admin: string, body: unknown): Promise<HttpAnswer> {
   const { orgUnit, acceptShrunk } = bodyOf(wanted, body);
+  if (orgUnit !== undefined) await refuseUnknownUnit(deps.directory, orgUnit);
   const scope = orgUnit ?? EVERYBODY;
   const event = acceptShrunk === true ? ACCEPT_SHRUNK : 'admin';
   const { waiting } = await deps.ledger.sweepOverview();
@@ -131,6 +135,17 @@ export async function startSweep(deps: SweepAdminDeps, admin: string, body: unkn
   });
   deps.log.info('sweep-requested', { admin, scope, acceptShrunk: acceptShrunk === true });
   return { status: 202, body: { scope } };
+}
+
+/** A sweep that finds its unit gone sweeps everybody instead, which nobody asked for with a misspelt path. */
+async function refuseUnknownUnit(directory: SweepAdminDeps['directory'], orgUnit: string): Promise<void> {
+  const paths = (await directory.orgUnits({ fresh: true })).map(({ path }) => path);
+  if (paths.some((path) => path.toLowerCase() === orgUnit.toLowerCase())) return;
+  const guess = nearest(orgUnit, paths);
+  const advice = guess === undefined ? '.' : `; did you mean ${guess}?`;
+  throw permanent('not-found', `There is no org unit ${orgUnit}${advice}`, {
+    details: { field: 'orgUnit' },
+  });
 }
 
 const switching = z.strictObject({ paused: z.boolean() });

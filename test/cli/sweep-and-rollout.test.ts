@@ -55,6 +55,17 @@ const sweep = async (): Promise<number> => {
 };
 
 describe('an admin who switches a policy on for people who are there already', () => {
+  it.each([
+    ['/Nope', 'There is no org unit /Nope.'],
+    ['/Stuff', 'There is no org unit /Stuff; did you mean /Staff?'],
+  ])('is told that there is no unit %s, rather than have everybody swept instead', async (unit, sentence) => {
+    expect(await ana('sweep', 'start', '--org-unit', unit)).toMatchObject({
+      exit: 1,
+      stderr: `sealwright: ${sentence}\n`,
+    });
+    expect((await world.ledger.sweepOverview()).waiting).toEqual([]);
+  });
+
   it('sees that nothing has been read yet', async () => {
     expect(await said('status')).toContain('No sweep of the directory has been whole yet.');
     expect(await said('rollout', 'status')).toContain('Nobody waits for a rollout.');
