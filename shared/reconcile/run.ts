@@ -48,7 +48,7 @@ export async function reconcile(deps: ReconcileDeps, userId: string, cause: Caus
   try {
     await tellTakenOver(deps, userId, cause, lease);
     for (;;) {
-      const outcome = await look(deps, lease, userId, whose, untold);
+      const outcome = await look({ deps, lease, userId, cause: whose, untold });
       heartbeat.check();
       await tellUntold(deps, userId, whose, untold);
       const released = await deps.ledger.releaseLease(lease);
@@ -96,83 +96,102 @@ async function giveBack(
   }
 }
 
-async function look(
-  deps: ReconcileDeps,
-  lease: Lease,
-  userId: string,
-  cause: Cause,
-  untold: string[],
-): Promise<RunOutcome> {
+/** One look at one user: whose it is and what the trail is owed for it. */
+interface Look {
+  readonly deps: ReconcileDeps;
+  readonly lease: Lease;
+  readonly userId: string;
+  readonly cause: Cause;
+  readonly untold: string[];
+}
+
+async function look(looking: Look): Promise<RunOutcome> {
   for (let round = 1; round <= MAX_ROUNDS; round += 1) {
-    let presence: DirectoryPresence;
-    let place: Place | undefined;
-    try {
-      presence = await deps.directory.presence(userId);
-      // After the user: a unit renamed in between is then looked for under a name it no longer has, and found missing.
-      if (presence.kind === 'present') place = await readPlace(deps.directory, deps.policy, presence.user);
-    } catch (error) {
-      if (!isSealwrightError(error)) throw error;
-      return await unseen(deps, lease, userId, cause, untold, error);
-    }
-    const { facts, gmailFailure } = await observe(deps, lease, cause, presence, place);
-    const whole = planFor(facts, deps.policy);
-    const observing = observingRule(standingOf(facts, deps.policy), facts, deps.policy);
-    const wanted = observing === undefined ? whole : await observedPart(deps, facts, whole, observing);
-    if (observing !== undefined && wanted.steps.length === 0) {
-      const verdict = await recordObserved(deps, facts, cause, whole);
-      await settle(deps, lease, cause, facts, verdict);
-      await tell({ deps, lease, cause }, facts, wanted.notices);
-      return { kind: 'converged', verdict };
-    }
-    const { plan, approval } =
-      observing === undefined ? await judgePlan(deps, lease, cause, facts, wanted) : { plan: wanted };
-    if (plan.steps.length === 0 && gmailFailure === undefined) {
-      await settle(deps, lease, cause, facts, plan.verdict);
-      await tell({ deps, lease, cause }, facts, plan.notices);
-      const { lookAt: others } = plan.verdict;
-      if (others !== undefined) await lookAt({ deps, cause }, others, 'address-wanted');
-      return { kind: 'converged', verdict: plan.verdict };
-    }
-    const mailbox =
-      presence.kind === 'present' ? presence.user.primaryEmail : (facts.ledger.user?.primaryEmail ?? '');
-    const context = {
-      deps,
-      lease,
-      cause,
-      facts,
-      mailbox,
-      made: nothingMade(),
-      untold,
-      isJudged: true,
-      ...(approval === undefined ? {} : { approval }),
-    };
-    if (observing === undefined) await comeBack(deps, lease, facts, plan.verdict);
-    const stops: Stop[] = [...(await apply(plan, context))];
-    // A stop that came in the middle: the next round writes down that the user waits for its end.
-    if (stops.some(({ error }) => error.code === 'stopped')) continue;
-    if (gmailFailure !== undefined) stops.push({ chain: 'gmail', step: 'read-gmail', error: gmailFailure });
-    if (stops.length > 0) {
-      const noCard = stops.some(({ step }) => step === 'take-card-key');
-      const notices =
-        noCard || plan.notices === undefined ? plan.notices : withoutCardKeysWanted(plan.notices);
-      await tell({ deps, lease, cause }, facts, notices);
-      const leaving =
-        presence.kind === 'deleted' ||
-        facts.ledger.user?.leftScopeAt !== undefined ||
-        facts.ledger.user?.suspendedAt !== undefined;
-      const begun = await deletionBegun(deps, facts, cause);
-      return await stop(
-        deps,
-        lease,
-        userId,
-        facts.ledger.user,
-        stops,
-        leaving ? 'leaving' : undefined,
-        begun,
-      );
-    }
+    const outcome = await lookOnce(looking);
+    if (outcome !== 'again') return outcome;
   }
-  throw new Error(`The plan for user ${userId} did not settle in ${MAX_ROUNDS} rounds.`);
+  throw new Error(`The plan for user ${looking.userId} did not settle in ${MAX_ROUNDS} rounds.`);
+}
+
+/** Observe, plan, guard, apply. `again`: something was done, and only another round shows whether anything is left. */
+async function lookOnce(looking: Look): Promise<RunOutcome | 'again'> {
+  const { deps, lease, cause, untold } = looking;
+  let seen: Awaited<ReturnType<typeof askDirectory>>;
+  try {
+    seen = await askDirectory(looking);
+  } catch (error) {
+    if (!isSealwrightError(error)) throw error;
+    return await unseen(looking, error);
+  }
+  const { presence, place } = seen;
+  const { facts, gmailFailure } = await observe(deps, lease, cause, presence, place);
+  const whole = planFor(facts, deps.policy);
+  const observing = observingRule(standingOf(facts, deps.policy), facts, deps.policy);
+  const wanted = observing === undefined ? whole : await observedPart(deps, facts, whole, observing);
+  if (observing !== undefined && wanted.steps.length === 0) {
+    const verdict = await recordObserved(deps, facts, cause, whole);
+    return await converged(looking, facts, { ...wanted, verdict });
+  }
+  const { plan, approval } =
+    observing === undefined ? await judgePlan(deps, lease, cause, facts, wanted) : { plan: wanted };
+  if (plan.steps.length === 0 && gmailFailure === undefined) {
+    const outcome = await converged(looking, facts, plan);
+    const { lookAt: others } = plan.verdict;
+    if (others !== undefined) await lookAt({ deps, cause }, others, 'address-wanted');
+    return outcome;
+  }
+  const mailbox =
+    presence.kind === 'present' ? presence.user.primaryEmail : (facts.ledger.user?.primaryEmail ?? '');
+  const context = {
+    ...{ deps, lease, cause, facts, mailbox, untold },
+    made: nothingMade(),
+    isJudged: true,
+    ...(approval === undefined ? {} : { approval }),
+  };
+  if (observing === undefined) await comeBack(deps, lease, facts, plan.verdict);
+  const stops: Stop[] = [...(await apply(plan, context))];
+  // A stop that came in the middle: the next round writes down that the user waits for its end.
+  if (stops.some(({ error }) => error.code === 'stopped')) return 'again';
+  if (gmailFailure !== undefined) stops.push({ chain: 'gmail', step: 'read-gmail', error: gmailFailure });
+  return stops.length === 0 ? 'again' : await stoppedAt(looking, facts, plan, stops);
+}
+
+async function askDirectory({
+  deps,
+  userId,
+}: Look): Promise<{ readonly presence: DirectoryPresence; readonly place: Place | undefined }> {
+  const presence = await deps.directory.presence(userId);
+  // After the user: a unit renamed in between is then looked for under a name it no longer has, and found missing.
+  const place =
+    presence.kind === 'present' ? await readPlace(deps.directory, deps.policy, presence.user) : undefined;
+  return { presence, place };
+}
+
+async function converged(
+  { deps, lease, cause }: Look,
+  facts: Facts,
+  { verdict, notices }: Pick<Plan, 'verdict' | 'notices'>,
+): Promise<RunOutcome> {
+  await settle(deps, lease, cause, facts, verdict);
+  await tell({ deps, lease, cause }, facts, notices);
+  return { kind: 'converged', verdict };
+}
+
+/** Steps failed, or Gmail could not be read: the user is told what is known, and it is tried again. */
+async function stoppedAt(
+  { deps, lease, cause, userId }: Look,
+  facts: Facts,
+  plan: Plan,
+  stops: readonly Stop[],
+): Promise<RunOutcome> {
+  const noCard = stops.some(({ step }) => step === 'take-card-key');
+  const notices = noCard || plan.notices === undefined ? plan.notices : withoutCardKeysWanted(plan.notices);
+  await tell({ deps, lease, cause }, facts, notices);
+  const { user } = facts.ledger;
+  const leaving =
+    facts.presence.kind === 'deleted' || user?.leftScopeAt !== undefined || user?.suspendedAt !== undefined;
+  const begun = await deletionBegun(deps, facts, cause);
+  return await stop(deps, lease, userId, user, stops, leaving ? 'leaving' : undefined, begun);
 }
 
 /** What is done under a rule that only observes; while everything is stopped, of that only what goes on then too. */
@@ -233,14 +252,8 @@ async function passOver(deps: ReconcileDeps, { presence, userId }: Facts, cause:
  * certified for it only afterwards.
  * Without a row there is nowhere to write it: then the event must come again.
  */
-async function unseen(
-  deps: ReconcileDeps,
-  lease: Lease,
-  userId: string,
-  cause: Cause,
-  untold: string[],
-  error: SealwrightError,
-): Promise<RunOutcome> {
+async function unseen(looking: Look, error: SealwrightError): Promise<RunOutcome> {
+  const { deps, lease, userId, cause, untold } = looking;
   const observed = await observe(deps, lease, cause, { kind: 'absent', userId });
   // Nobody was asked and found absent: what sweeps say of this user decides nothing without the directory's own 404.
   const { absence: _undecided, ...ledger } = observed.facts.ledger;
