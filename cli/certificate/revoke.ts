@@ -29,7 +29,7 @@ export const certRevoke = adminCommand({
       () => `revoking ${device}`,
       () => admin.revokeDevice(device, reason),
     );
-    const what = view.serial === undefined ? 'the request' : `certificate ${view.serial}`;
+    const what = view.serial === undefined ? 'The request' : `Certificate ${view.serial}`;
     return {
       exitCode: EXIT.done,
       document: view,

@@ -113,6 +113,11 @@ export async function checkPolicy(deps: PolicyDeps, body: unknown): Promise<Http
  */
 export async function forecastPolicy(deps: PolicyDeps, body: unknown): Promise<HttpAnswer> {
   const { policy, ...request } = read(whatIfRequest, body);
+  if (request.since !== undefined && Date.parse(request.since) > deps.clock.now().getTime()) {
+    throw invalidInput('malformed-request', `"since": ${request.since} is in the future.`, {
+      details: { field: 'since' },
+    });
+  }
   const { draft, before, inForce } = await compared(deps, policy);
   const forecast = await whatIf(deps, { before, draft }, askedIn(request));
   return { status: 200, body: { ...forecast, inForce } };

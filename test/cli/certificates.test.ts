@@ -234,7 +234,7 @@ describe('sealwright cert revoke', () => {
     const { stdout } = await forRequest('stolen', '--json');
     const { device, serial } = JSON.parse(stdout) as { device: string; serial: string };
     const { exit, stdout: said } = await run(['revoke', device, '--reason', 'keyCompromise']);
-    expect([exit, said]).toEqual([0, expect.stringContaining(`certificate ${serial} of ana@acme.example`)]);
+    expect([exit, said]).toEqual([0, expect.stringContaining(`Certificate ${serial} of ana@acme.example`)]);
     const leaf = (await deviceLeaves()).find(({ serialHex }) => serialHex === serial);
     expect(leaf?.revocation?.reason).toBe('keyCompromise');
     const key = (await devices()).find(({ keyId }) => keyId === device);

@@ -167,6 +167,15 @@ describe('sealwright policy what-if', () => {
     });
   });
 
+  it('on events of the future is refused, as there are none', async () => {
+    const since = new Date(world.clock.now().getTime() + 1).toISOString();
+    const file = fileWith(policyText(rule('staff', 'orgUnit: /Staff')));
+    expect(await ask('policy', 'what-if', file, '--since', since)).toMatchObject({
+      exit: 1,
+      stderr: expect.stringContaining(`"since": ${since} is in the future.`),
+    });
+  });
+
   it('on recorded events answers for the deleted too, and says what it cannot know', async () => {
     world.clock.advance(3_600_000);
     const since = world.clock.now().toISOString();

@@ -1,3 +1,4 @@
+/** Whether a covered user needs a certificate: their first one, one instead of another, or a renewal (`renewalTime` says when). */
 import type { DirectoryUser } from '../../domain/directory-user.ts';
 import type { PolicyRule } from '../../domain/policy.ts';
 import type { KeyPurpose, LeafRecord, UserKeyRecord } from '../../domain/records.ts';
