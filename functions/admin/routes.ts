@@ -130,8 +130,10 @@ const PEOPLE: readonly AdminRoute[] = [
   get('/v1/users/USER/explain', 'what happened to them, why, and what comes next', (deps, { id }) =>
     explainUser(deps, id),
   ),
-  post('/v1/rekey', 'asks for new keys for users, an org unit or everybody', (deps, { admin, body }) =>
-    requestRekey(deps, admin, body()),
+  post(
+    '/v1/rekey',
+    'asks for new keys for users, an org unit, a group, an issuer’s users or everybody',
+    (deps, { admin, body }) => requestRekey(deps, admin, body()),
   ),
   get('/v1/jobs/JOB', 'how far that, or another job, is', (deps, { id }) => readJob(deps, id)),
   post('/v1/devices', 'asks for a certificate over a key in another mail client', (deps, { admin, body }) =>
