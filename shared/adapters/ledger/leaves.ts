@@ -176,7 +176,7 @@ interface ToSignRow {
 }
 
 const ADDRESSES_OF_ISSUER = `(
-  SELECT coalesce(jsonb_agg(jsonb_build_object('kind', kind, 'url', url, 'verified_at', verified_at, 'failure', failure)), '[]')
+  SELECT coalesce(jsonb_agg(jsonb_build_object('kind', kind, 'url', url, 'verified_at', verified_at, 'failure', failure) ORDER BY kind, url), '[]')
     FROM issuer_addresses AS known WHERE known.issuer_id = leaf.issuer_id)`;
 
 const keyBlocked = (serialHex: string): SealwrightError =>
