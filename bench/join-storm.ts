@@ -6,6 +6,7 @@
  * nothing to do: publish, push, observe, plan, against a bare handler of the functions framework.
  *
  * The emulator plays Google on the same cores, which in the cloud it would not; so the rate by the clock counts Google's work as ours.
+ * Calls of the Directory API are not held back, as they are in production until the quota is raised.
  * Two more rows count processor time, which does not depend on what else the machine does: of the functions' process, and of that
  * and PostgreSQL together, which is all that is ours.
  */
@@ -35,11 +36,13 @@ const KEYS = Math.min(200, Math.max(60, Math.round(USERS / 4)));
 /** Join before the storm and are not counted: in one of 2,000 the code would be compiled after the first few. */
 const EARLY_USERS = QUICK ? 0 : 40;
 const AT_ONCE = 2 * availableParallelism();
+/** No limit. Google's own, 2,400 calls a minute, lets some ten joins a second through, and would be all that is measured. */
+const DIRECTORY_PER_MINUTE = 1_000_000;
 /** Ticks of Linux' process accounting. */
 const TICKS_A_SECOND = 100;
 /** Pub/Sub takes no more. */
 const MESSAGES_A_REQUEST = 1_000;
-/** The issue's goal: users ready per second, of keys made per second. */
+/** The goal: users ready per second, of keys made per second. */
 const TARGET = { atLeast: 0.85 } as const;
 const PATIENCE_MS = Math.max(1_200_000, USERS * 2_000);
 
@@ -53,7 +56,11 @@ process.exitCode = report('Joins', rows) ? 0 : 1;
 async function withSystem(pathOfPrograms: string, keySize: KeySize): Promise<readonly BenchRow[]> {
   const cluster = startCluster(pathOfPrograms);
   const database = openPostgres({ connectionString: cluster.connectionString });
-  const story = await beginStory({ databaseUrl: cluster.connectionString, keySize });
+  const story = await beginStory({
+    databaseUrl: cluster.connectionString,
+    keySize,
+    directoryPerMinute: DIRECTORY_PER_MINUTE,
+  });
   try {
     const stand = { story, database, keySize, postmaster: postmasterOf(cluster.connectionString) };
     return [...(await storm(stand)), ...(keySize === KEY_SIZES[0] ? [await hints(stand)] : [])];

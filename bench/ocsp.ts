@@ -16,7 +16,7 @@ const ROUND_MS = QUICK ? 300 : 500;
 const ROUNDS = QUICK ? 5 : 25;
 const WARM_UP = QUICK ? 2 : 4;
 const CONNECTIONS = 16;
-/** The goal: four fifths of what the framework itself can do. */
+/** The goal: four fifths of what the framework itself can do. */
 const TARGET = { atLeast: 0.8 } as const;
 
 interface Server {
