@@ -193,8 +193,22 @@ const isLeftAnew = (sight: Sight, userId: string, step: DepartureStep): boolean 
 const isCompromised = (sight: Sight, { kind, target }: DepartureStep): boolean =>
   kind === 'revoke-leaf' && sight.rows().revocations.get(target)?.reason === 'keyCompromise';
 
+/** A certificate for an address that somebody else has gained is revoked for their sake, and that is no departure. */
+const isForSomebodyElse = (sight: Sight, userId: string, { kind, target }: DepartureStep): boolean => {
+  const { leaves, addresses, audit } = sight.rows();
+  const named = leaves.get(target)?.addresses ?? [];
+  return (
+    kind === 'revoke-leaf' &&
+    [...addresses.values()].some((seen) => seen.userId !== userId && named.includes(seen.address)) &&
+    audit.some(
+      ({ step, details }) =>
+        step === kind && details?.['serialHex'] === target && details['departure'] === false,
+    )
+  );
+};
+
 /**
- * What an admin decided not to take is there still, unless it was replaced, its key was reported as compromised, or it went with another
+ * What an admin decided not to take is there still, unless it was replaced, names an address that somebody else has by now, its key was reported as compromised, or it went with another
  * departure.
  */
 export function assertKept(sight: Sight, { userId, there }: Dismissal): void {
@@ -203,6 +217,7 @@ export function assertKept(sight: Sight, { userId, there }: Dismissal): void {
       !isThere(sight, userId, step) &&
       !isReplacedInstead(sight, userId, step) &&
       !isLeftAnew(sight, userId, step) &&
+      !isForSomebodyElse(sight, userId, step) &&
       !isCompromised(sight, step),
   );
   if (gone !== undefined)

@@ -344,6 +344,31 @@ describe('the checkers find', () => {
     else expect(kept).toThrow('delete-identity took');
   });
 
+  test.each([
+    ['an address that somebody else has gained', false, true],
+    ['an address of theirs', undefined, false],
+    ['such an address, if it went with the departure that was dismissed', true, false],
+  ])('a kept certificate that is revoked and names %s', async (_which, departure, isKept) => {
+    const { serialHex, addresses } = leafOf(BEN);
+    const steps = [{ kind: 'revoke-leaf', target: serialHex }] as const;
+    const held = { setId: 1n, userId: BEN, primaryEmail: '', steps, heldAt: world.clock.now() };
+    const dismissal = dismissalOf(sight, { ...held, state: 'dismissed' });
+    rows().audit.length = 0;
+    const address = addresses[0] ?? expect.unreachable();
+    if (departure !== undefined)
+      rows().addresses.set(`${address} ${ANA}`, {
+        ...{ address, userId: ANA, lastSeen: world.clock.now(), sighting: 1 },
+      });
+    await world.ledger.audit({
+      ...{ userId: BEN, cause: CAUSE, step: 'revoke-leaf', reason: 'As told.', outcome: 'done' },
+      details: { serialHex, departure: departure ?? false },
+    });
+    await revoke(BEN);
+    const kept = () => assertKept(sight, dismissal);
+    if (isKept) kept();
+    else expect(kept).toThrow('revoke-leaf took');
+  });
+
   test('no kept certificate whose key was reported as compromised, which is revoked whatever was decided', async () => {
     const steps = [{ kind: 'revoke-leaf', target: leafOf(BEN).serialHex }] as const;
     const departure = { setId: 1n, userId: BEN, primaryEmail: '', steps, heldAt: world.clock.now() };

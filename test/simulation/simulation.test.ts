@@ -53,12 +53,18 @@ describe('the system under simulation', () => {
     console.info(JSON.stringify({ runs, ...total, cpuMs: process.cpuUsage().user / 1000 }));
   });
 
-  test.each(['1733873071', '753205591', '753206465', '910000164', '930002595', '930006574', '370357324'])(
-    'keeps them in seed %s, which once found something',
-    async (seed) => {
-      await simulate(seed, materials);
-    },
-  );
+  test.each([
+    '1733873071',
+    '753205591',
+    '753206465',
+    '910000164',
+    '930002595',
+    '930006574',
+    '370357324',
+    '970007077',
+  ])('keeps them in seed %s, which once found something', async (seed) => {
+    await simulate(seed, materials);
+  });
 
   test('keeps them with keys that are made on the spot', { timeout: 120_000 }, async () => {
     const report = await simulate(String(first), { ...materials, pool: freshKeys() });
