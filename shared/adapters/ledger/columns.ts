@@ -1,4 +1,5 @@
 /** Small bridges between columns, which are null, and our records, where the field is then absent. */
+import type { RevocationReason } from '../../domain/revocation-reason.ts';
 
 /** `{ [name]: value }`, or nothing at all for null; to be spread into a record. */
 export const optional = <Name extends string, Value>(
@@ -9,6 +10,31 @@ export const optional = <Name extends string, Value>(
   if (value !== null) fields[name] = value;
   return fields;
 };
+
+/** Of a leaf's row, joined to its revocation: all null where it is not revoked. */
+export interface RevocationColumns {
+  readonly reason: RevocationReason | null;
+  readonly revoked_at: Date | null;
+  readonly invalidity_date: Date | null;
+}
+
+interface Revocation {
+  readonly reason: RevocationReason;
+  readonly revokedAt: Date;
+  readonly invalidityDate?: Date;
+}
+
+/** To be spread into the record of a leaf: its revocation, or nothing at all. */
+export const revocationOf = (row: RevocationColumns): { readonly revocation?: Revocation } =>
+  row.reason === null || row.revoked_at === null
+    ? {}
+    : {
+        revocation: {
+          reason: row.reason,
+          revokedAt: row.revoked_at,
+          ...optional('invalidityDate', row.invalidity_date),
+        },
+      };
 
 export const sameBytes = (one: Uint8Array, other: Uint8Array): boolean => Buffer.compare(one, other) === 0;
 

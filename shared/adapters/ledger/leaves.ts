@@ -7,13 +7,13 @@ import { permanent, type SealwrightError } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Ledger, StoredLeafIntent } from '../../ports/ledger.ts';
 import { insertAudit } from './audit.ts';
-import { optional, sameBytes } from './columns.ts';
+import { optional, type RevocationColumns, revocationOf, sameBytes } from './columns.ts';
 import { type Database, type Queries, StatementRefused } from './database.ts';
 import { ISSUER_COLUMNS, type IssuerRow, issuerRecord } from './issuers.ts';
 import { HELD, leaseLost, leaseParameters, underUserLease, userSubject } from './leases.ts';
 import { userRecords } from './user-records.ts';
 
-interface LeafRow {
+interface LeafRow extends RevocationColumns {
   readonly serial_hex: string;
   readonly issuer_id: string;
   readonly user_id: string;
@@ -26,9 +26,6 @@ interface LeafRow {
   readonly not_after: Date;
   readonly leaf_der: Uint8Array | null;
   readonly intended_at: Date;
-  readonly revocation_reason: RevocationReason | null;
-  readonly revoked_at: Date | null;
-  readonly invalidity_date: Date | null;
   readonly retirement_reason: RevocationReason | null;
   readonly due_at: Date | null;
 }
@@ -41,7 +38,7 @@ const SELECT_LEAVES = `
   SELECT leaf.serial_hex, leaf.issuer_id, leaf.user_id, ${KEY_OF_LEAF},
          coalesce(key.purpose, 'dual-use') AS purpose, leaf.state, leaf.addresses, leaf.not_before,
          leaf.not_after, leaf.leaf_der, leaf.intended_at,
-         revocation.reason AS revocation_reason, revocation.revoked_at, revocation.invalidity_date,
+         revocation.reason, revocation.revoked_at, revocation.invalidity_date,
          retirement.reason AS retirement_reason, retirement.due_at
     FROM leaves AS leaf
     LEFT JOIN user_keys AS key ON key.key_id = leaf.key_id
@@ -63,15 +60,7 @@ const leafRecord = (row: LeafRow): LeafRecord => ({
   notAfter: row.not_after,
   intendedAt: row.intended_at,
   ...optional('leafDer', row.leaf_der),
-  ...(row.revocation_reason === null || row.revoked_at === null
-    ? {}
-    : {
-        revocation: {
-          reason: row.revocation_reason,
-          revokedAt: row.revoked_at,
-          ...optional('invalidityDate', row.invalidity_date),
-        },
-      }),
+  ...revocationOf(row),
   ...(row.retirement_reason === null || row.due_at === null
     ? {}
     : { retirement: { reason: row.retirement_reason, dueAt: row.due_at } }),
@@ -106,7 +95,7 @@ const requireLeaf = async (queries: Queries, userId: string, serialHex: string):
   if (rows.length === 0) throw noSuchLeaf(serialHex, userId);
 };
 
-interface IntentRow {
+interface IntentRow extends RevocationColumns {
   readonly serial_hex: string;
   readonly issuer_id: string;
   readonly user_id: string;
@@ -121,9 +110,6 @@ interface IntentRow {
   readonly leaf_der: Uint8Array | null;
   readonly spki_der: Uint8Array;
   readonly key_blocked_at: Date | null;
-  readonly reason: RevocationReason | null;
-  readonly revoked_at: Date | null;
-  readonly invalidity_date: Date | null;
 }
 
 const INTENT_COLUMNS = `leaf.serial_hex, leaf.issuer_id, leaf.user_id, ${KEY_OF_LEAF}, leaf.profile, leaf.addresses,
@@ -152,15 +138,7 @@ const storedIntent = (row: IntentRow): StoredLeafIntent => ({
   spkiDer: row.spki_der,
   ...optional('leafDer', row.leaf_der),
   ...optional('keyBlockedAt', row.key_blocked_at),
-  ...(row.reason === null || row.revoked_at === null
-    ? {}
-    : {
-        revocation: {
-          reason: row.reason,
-          revokedAt: row.revoked_at,
-          ...optional('invalidityDate', row.invalidity_date),
-        },
-      }),
+  ...revocationOf(row),
 });
 
 /** Beside an intent: its issuer, and the issuer's addresses, as JSON but for the certificate. */

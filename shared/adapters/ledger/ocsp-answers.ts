@@ -5,34 +5,22 @@
 
 import type { CertIdHash } from '../../domain/ocsp.ts';
 import { recordedInLedger } from '../../domain/recorded.ts';
-import type { RevocationReason } from '../../domain/revocation-reason.ts';
 import { permanent } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { OcspLedger, OcspSubject } from '../../ports/ledger/ocsp.ts';
-import { optional } from './columns.ts';
+import { type RevocationColumns, revocationOf } from './columns.ts';
 import type { Database } from './database.ts';
 import { readSigner } from './service-signers.ts';
 
-interface SubjectRow {
+interface SubjectRow extends RevocationColumns {
   readonly serial_hex: string;
   readonly not_after: Date;
-  readonly reason: RevocationReason | null;
-  readonly revoked_at: Date | null;
-  readonly invalidity_date: Date | null;
 }
 
 const subjectOf = (row: SubjectRow): OcspSubject => ({
   serialHex: row.serial_hex,
   notAfter: row.not_after,
-  ...(row.reason === null || row.revoked_at === null
-    ? {}
-    : {
-        revocation: {
-          reason: row.reason,
-          revokedAt: row.revoked_at,
-          ...optional('invalidityDate', row.invalidity_date),
-        },
-      }),
+  ...revocationOf(row),
 });
 
 /**
