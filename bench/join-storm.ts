@@ -263,7 +263,7 @@ async function bareRate(): Promise<number> {
 }
 
 function functionsCpuSeconds({ system }: Story): number {
-  return processAt(system.functionsPid())?.cpuSeconds ?? Number.NaN;
+  return processAt(system.functionsPids()[0])?.cpuSeconds ?? Number.NaN;
 }
 
 /** Of the server, of those of its processes that have ended, and of all that are there. */

@@ -20,6 +20,11 @@ export interface StartFlags {
   readonly userKeysFrom?: string;
   /** Calls of the Directory API in a minute; 2,400 unless told. No flag: a campaign sets it that lives through a day in a second. */
   readonly directoryPerMinute?: number;
+  /**
+   * Whether what the schedule calls runs in a process of its own, beside what people and Google wait for; needs a database that takes more
+   * than one. No flag: a campaign sets it.
+   */
+  readonly schedulesApart?: boolean;
   /** What becomes of the sample policy. No flag: the stories set it. */
   readonly policy?: (sample: string) => string;
 }

@@ -1,5 +1,5 @@
 /**
- * The process that the functions run in: each served by the functions framework on a Unix socket of its own, so that
+ * A process that functions run in: each served by the functions framework on a Unix socket of its own, so that
  * nothing on this machine reaches them except through the emulator's Cloud Run front. It may be killed at any moment;
  * the supervisor starts it again. Told what to do by its parent in one message, answers `ready` or `failed`.
  */
@@ -7,7 +7,7 @@ import { createPrivateKey, randomBytes } from 'node:crypto';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { getTestServer } from '@google-cloud/functions-framework/testing';
-import { FUNCTION_NAMES, type FunctionName } from '../functions/catalog.ts';
+import type { FunctionName } from '../functions/catalog.ts';
 import { composeBase } from '../functions/compose/parts/base.ts';
 import { composeSetUp } from '../functions/compose/set-up.ts';
 import { registerFunction } from '../functions/register.ts';
@@ -23,6 +23,8 @@ import { COMPANY } from './company.ts';
 import { caKeySecret, functionEnvironments, type LocalEnvironment, setUpEnvironment } from './environment.ts';
 
 export interface FunctionsOrder {
+  /** Those that run in this process. */
+  readonly functions: readonly FunctionName[];
   readonly local: LocalEnvironment;
   readonly ledgerDir: string;
   readonly offlineDir: string;
@@ -64,7 +66,7 @@ async function start(order: FunctionsOrder): Promise<FunctionsReport> {
   const ledger = ledgers.owner;
   const environments = functionEnvironments(order.local);
   const keys = order.userKeysFrom === undefined ? {} : await userKeysFrom(order.userKeysFrom);
-  for (const name of FUNCTION_NAMES) {
+  for (const name of order.functions) {
     registerFunction(name, environments[name], { ledger: ledgers.as(name), ...keys });
     await serve(name, order.sockets[name]);
   }

@@ -39,10 +39,18 @@ export interface System {
   readonly rootPem: string;
   readonly issuingPem: string;
   readonly logFile: string;
-  functionsPid(): number;
+  /** Process ids of the functions now; each changes when its process is started again. */
+  functionsPids(): readonly [number, ...number[]];
   onFunctionsRestart(listener: (pid: number) => void): void;
   stop(): Promise<void>;
 }
+
+type FunctionProcesses = readonly [readonly FunctionName[], ...(readonly FunctionName[])[]];
+/** What runs in one process: everything. The ledger that comes with it is open in one process only. */
+const TOGETHER: FunctionProcesses = [FUNCTION_NAMES];
+/** What the schedule calls, and what that asks, beside the rest; in the cloud each function is apart. */
+const SCHEDULED: readonly FunctionName[] = ['due', 'sweep', 'publish-crl', 'sign', 'ocsp'];
+const APART: FunctionProcesses = [FUNCTION_NAMES.filter((name) => !SCHEDULED.includes(name)), SCHEDULED];
 
 const LEDGER_NOT_SEPARATED =
   "All functions work on the ledger as the given login: it may not act under the functions' own roles, as a superuser may.";
@@ -58,9 +66,9 @@ export async function startSystem(flags: StartFlags, progress: (text: string) =>
   ) as Record<FunctionName, string>;
   const { portBase, mailboxDelayMs } = flags;
   let emulator: Emulator | undefined;
-  let functions: Supervisor | undefined;
+  const processes: Supervisor[] = [];
   const stop = async () => {
-    await functions?.stop();
+    await Promise.all(processes.map((functions) => functions.stop()));
     await emulator?.stop();
     rmSync(socketDir, { recursive: true, force: true });
     unlock();
@@ -81,33 +89,43 @@ export async function startSystem(flags: StartFlags, progress: (text: string) =>
       ...(flags.directoryPerMinute === undefined ? {} : { directoryPerMinute: flags.directoryPerMinute }),
     };
     const logFile = join(stateDir, 'functions.log');
-    functions = await superviseFunctions(
-      {
-        local,
-        ledgerDir: join(stateDir, 'ledger'),
-        offlineDir: join(stateDir, 'offline'),
-        sockets,
-        ...(flags.userKeysFrom === undefined ? {} : { userKeysFrom: flags.userKeysFrom }),
-      },
-      logFile,
-    );
+    const supervise = async (functions: readonly FunctionName[]) => {
+      const supervisor = await superviseFunctions(
+        {
+          functions,
+          local,
+          ledgerDir: join(stateDir, 'ledger'),
+          offlineDir: join(stateDir, 'offline'),
+          sockets,
+          ...(flags.userKeysFrom === undefined ? {} : { userKeysFrom: flags.userKeysFrom }),
+        },
+        logFile,
+      );
+      processes.push(supervisor);
+      return supervisor;
+    };
+    const [firstOnes, ...others] = flags.schedulesApart === true ? APART : TOGETHER;
+    // The first makes the company's CA, which the others find.
+    const functions = await supervise(firstOnes);
+    for (const names of others) await supervise(names);
     progress('The functions answer; the first CRL is published.');
     if (!functions.ready.ledgerSeparated) progress(LEDGER_NOT_SEPARATED);
     const { rootPem, issuingPem, issuerId, crlUrl, rootCrlUrl } = functions.ready;
     trustCompany(emulator, rootPem, issuingPem, flags.portBase);
     await publishFirst(emulator, new URL(new URL(crlUrl).pathname, loopbackUrl(flags.portBase, 'pki')));
     emulator.scheduler.start();
-    const supervisor = functions;
     return {
-      ready: await readyLine(emulator, supervisor, flags, stateDir),
+      ready: await readyLine(emulator, functions.pid(), flags, stateDir),
       issuerId,
       crlUrl,
       rootCrlUrl,
       rootPem,
       issuingPem,
       logFile,
-      functionsPid: () => supervisor.pid(),
-      onFunctionsRestart: (listener) => supervisor.onRestart(listener),
+      functionsPids: () => [functions.pid(), ...processes.slice(1).map((each) => each.pid())],
+      onFunctionsRestart: (listener) => {
+        for (const each of processes) each.onRestart(listener);
+      },
       stop,
     };
   } catch (error) {
@@ -198,7 +216,7 @@ async function publishFirst(emulator: Emulator, crl: URL): Promise<void> {
 
 async function readyLine(
   emulator: Emulator,
-  functions: Supervisor,
+  functionsPid: number,
   flags: StartFlags,
   stateDir: string,
 ): Promise<ReadyLine> {
@@ -219,7 +237,7 @@ async function readyLine(
     directoryWatch: `${functionUrl(flags.portBase, 'directory-watch')}/`,
     serviceAccount,
     adminToken: await idToken(emulator, audience),
-    pids: { emulator: process.pid, functions: functions.pid() },
+    pids: { emulator: process.pid, functions: functionsPid },
   };
 }
 

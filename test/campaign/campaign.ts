@@ -120,7 +120,7 @@ class Campaign {
     const { company, system } = this.#story;
     const moments: { pid: number; at: string }[] = [];
     for (let kill = 1; kill <= this.#options.kills; kill += 1) {
-      const pid = system.functionsPid();
+      const [pid] = system.functionsPids();
       const idle = this.#random() < IDLE_KILLS;
       const lines = 1 + Math.floor(this.#random() * (await this.#mostLines(kill)));
       const momentMs = this.#random() * (idle ? LONGEST_IDLE_MS : LONGEST_MOMENT_MS);

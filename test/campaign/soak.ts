@@ -91,7 +91,7 @@ async function soak(story: Story): Promise<boolean> {
     async () => ((await notReady(story)).length === 0 ? true : undefined),
     300_000,
   );
-  const pid = system.functionsPid();
+  const [pid] = system.functionsPids();
   await company.faults(FAULTS);
   const startMs = performance.now();
   const endMs = startMs + minutes * 60_000;
@@ -140,7 +140,7 @@ async function soak(story: Story): Promise<boolean> {
   const [early = Number.NaN, late = Number.NaN] = [memory.slice(third, 2 * third), memory.slice(-third)].map(
     (part) => Math.max(...part.map(({ heapMb, outsideMb }) => heapMb + outsideMb)),
   );
-  const restarted = system.functionsPid() !== pid;
+  const restarted = system.functionsPids()[0] !== pid;
   process.stdout.write(
     `${JSON.stringify({
       seconds: Math.round(seconds),

@@ -42,7 +42,13 @@ export async function startWorker(story: Story, name: string, databaseUrl: strin
     databaseUrl,
   };
   const supervisor = await superviseFunctions(
-    { local, ledgerDir: join(folder, 'ledger'), offlineDir: join(folder, 'offline'), sockets },
+    {
+      functions: FUNCTION_NAMES,
+      local,
+      ledgerDir: join(folder, 'ledger'),
+      offlineDir: join(folder, 'offline'),
+      sockets,
+    },
     logFile,
   );
   const audience = functionUrl(portBase, 'directory-event');

@@ -19,7 +19,7 @@ import { parseSettings } from '../../shared/config/settings.ts';
 import { sealwright } from '../cli/sealwright.ts';
 import { keepStandardOutput } from '../functions/support/standard-output.ts';
 import { OLD_PASSWORD, oldKey } from '../support/old-key.ts';
-import { addressOf, beginStory, eventually, only, type Story } from './story.ts';
+import { addressOf, beginStory, eventually, newRevision, only, type Story } from './story.ts';
 
 const [ana, ben, sam] = ['ana', 'ben', 'sam'].map(addressOf) as [string, string, string];
 const PIA = 'pia@partner.example';
@@ -72,9 +72,7 @@ function withSplitKeys(sample: string): string {
 async function editPolicy(edit: (text: string) => string): Promise<void> {
   const file = join(story.stateDir, 'policy.yaml');
   writeFileSync(file, edit(readFileSync(file, 'utf8')));
-  const restarted = new Promise<number>((resolve) => story.system.onFunctionsRestart(resolve));
-  process.kill(story.system.functionsPid(), 'SIGTERM');
-  await restarted;
+  await newRevision(story.system);
 }
 
 const written = async (mail: Readonly<Record<string, unknown>>, to = [ana, ben, sam]): Promise<Kept> => {

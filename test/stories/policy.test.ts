@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { addressOf, beginStory, only, type Story } from './story.ts';
+import { addressOf, beginStory, newRevision, only, type Story } from './story.ts';
 
 const PILOTS = 'pilots@acme.example';
 
@@ -48,9 +48,7 @@ describe('a policy', { timeout: 120_000 }, () => {
       .replace('name: staff', 'name: pilots')
       .replace('orgUnit: /Staff', `group: ${PILOTS}`);
     writeFileSync(file, `${before.replace('/Staff', '/People')}${byGroup}`);
-    const restarted = new Promise<number>((resolve) => system.onFunctionsRestart(resolve));
-    process.kill(system.functionsPid(), 'SIGTERM');
-    await restarted;
+    await newRevision(system);
 
     await (await company.directory()).members.insert({
       groupKey: PILOTS,

@@ -22,6 +22,8 @@ export interface StoryOptions {
   readonly userKeysFrom?: string;
   /** Calls of the Directory API in a minute of the machine's clock; the product's own default unless told. */
   readonly directoryPerMinute?: number;
+  /** What the schedule calls in a process of its own; `databaseUrl` must be given. */
+  readonly schedulesApart?: boolean;
   /** What becomes of the sample policy. */
   readonly policy?: (sample: string) => string;
   /** A folder to continue from; a fresh one, removed by `end`, unless told. */
@@ -48,6 +50,7 @@ export async function beginStory(options: StoryOptions = {}): Promise<Story> {
       keySize,
       ...(options.userKeysFrom === undefined ? {} : { userKeysFrom: options.userKeysFrom }),
       ...(options.directoryPerMinute === undefined ? {} : { directoryPerMinute: options.directoryPerMinute }),
+      ...(options.schedulesApart === undefined ? {} : { schedulesApart: options.schedulesApart }),
       ...(options.policy === undefined ? {} : { policy: options.policy }),
       ...(mailboxDelayMs === undefined ? {} : { mailboxDelayMs }),
     },
@@ -62,6 +65,19 @@ export async function beginStory(options: StoryOptions = {}): Promise<Story> {
       if (options.stateDir === undefined) rmSync(stateDir, { recursive: true, force: true });
     },
   };
+}
+
+/** As a deployment does: every process of the functions ends, and begins again with the policy as its file says now. */
+export async function newRevision(system: System): Promise<void> {
+  const awaited = new Set<number>(system.functionsPids());
+  const restarted = new Promise<void>((resolve) => {
+    let left = awaited.size;
+    system.onFunctionsRestart((pid) => {
+      if (!awaited.has(pid) && --left === 0) resolve();
+    });
+  });
+  for (const pid of awaited) process.kill(pid, 'SIGTERM');
+  await restarted;
 }
 
 /** A pair as Google's API lists it. */

@@ -7,7 +7,14 @@ import { join } from 'node:path';
 import { functionEnvironments, type LocalEnvironment, setUpEnvironment } from '../../../local/environment.ts';
 import { policyText } from '../../../local/policy-text.ts';
 import { type Ended, launch } from '../../cli/sealwright.ts';
-import { addressOf, eventually, only, type Story, type StoryCompany } from '../../stories/story.ts';
+import {
+  addressOf,
+  eventually,
+  newRevision,
+  only,
+  type Story,
+  type StoryCompany,
+} from '../../stories/story.ts';
 import { type Act, MOVED_UNIT, type Unit } from './calendar.ts';
 
 const OUTSIDE = '/Contractors';
@@ -196,13 +203,7 @@ export class Hands {
     const { policyFile } = this.#local;
     writeFileSync(policyFile, policyOf(this.keyService, validityDays));
     await this.sealwright(['policy', 'activate', policyFile, '--yes'], [0, 3]);
-    // A new revision has the new file: the process that began with the old one ends.
-    const pid = system.functionsPid();
-    const restarted = new Promise<void>((resolve) => {
-      system.onFunctionsRestart((fresh) => fresh !== pid && resolve());
-    });
-    process.kill(pid, 'SIGTERM');
-    await restarted;
+    await newRevision(system);
   }
 
   async #post(path: string, body: unknown): Promise<void> {

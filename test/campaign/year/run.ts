@@ -55,6 +55,8 @@ export async function runYear(options: YearOptions): Promise<YearResult> {
     stateDir,
     databaseUrl: options.databaseUrl,
     directoryPerMinute: DIRECTORY_PER_MINUTE,
+    // As in the cloud, where a night's schedules do not stand in the way of the looks that they lead to.
+    schedulesApart: true,
     ...(options.ownKeys ? {} : { userKeysFrom: new URL('user-keys.ts', import.meta.url).href }),
   });
   const hands = new Hands(story, options.databaseUrl);
@@ -236,9 +238,10 @@ class Year {
   }
 
   #noteCpu(): void {
-    const pid = this.#story.system.functionsPid();
-    const seconds = cpuSecondsOf(pid);
-    if (seconds !== undefined) this.#functionsPids.set(pid, seconds);
+    for (const pid of this.#story.system.functionsPids()) {
+      const seconds = cpuSecondsOf(pid);
+      if (seconds !== undefined) this.#functionsPids.set(pid, seconds);
+    }
   }
 }
 
