@@ -3,6 +3,7 @@
  * wants what, and the one loop does it.
  * The calls are the table in admin/routes.ts.
  */
+import { nearest } from '../shared/config/nearest.ts';
 import { invalidInput, permanent } from '../shared/errors.ts';
 import type { IdTokenVerifier } from '../shared/ports/id-tokens.ts';
 import { type AdminRoute, type AdminRouteDeps, findPath } from './admin/routes.ts';
@@ -25,8 +26,9 @@ export function createAdmin(deps: AdminDeps): HttpHandler {
     if (segments[1] !== 'v1') throw permanent('not-found', 'The admin API lives under /v1.');
     const found = findPath(segments);
     if (found === undefined) throw permanent('not-found', `The admin API has no ${call.path}.`);
-    const { handle } = routeOf(found.routes, call);
-    return await handle(deps, {
+    const route = routeOf(found.routes, call);
+    refuseUnknownQuery(route, call.query);
+    return await route.handle(deps, {
       admin,
       id: found.id,
       query: call.query,
@@ -40,6 +42,23 @@ function routeOf(routes: readonly AdminRoute[], { method, path }: HttpCall): Adm
   if (route !== undefined) return route;
   const methods = routes.map((one) => one.method).join(' and ');
   throw permanent('method-not-allowed', `${path} takes ${methods}.`);
+}
+
+/** A filter that is misspelt and ignored would answer with everybody. */
+function refuseUnknownQuery({ method, path, takes }: AdminRoute, query: URLSearchParams): void {
+  const seen = new Set<string>();
+  for (const name of query.keys()) {
+    if (!takes.includes(name)) {
+      const close = nearest(name, takes);
+      const known = takes.length === 0 ? 'nothing after a "?"' : takes.map((one) => `"${one}"`).join(', ');
+      throw invalidInput(
+        'malformed-request',
+        `${method} ${path} does not know "${name}"${close === undefined ? '.' : `: did you mean "${close}"?`} It takes ${known}.`,
+      );
+    }
+    if (seen.has(name)) throw invalidInput('malformed-request', `"${name}" may be said once.`);
+    seen.add(name);
+  }
 }
 
 /**

@@ -99,14 +99,22 @@ export interface AdminRoute {
   readonly path: `/v1/${string}`;
   readonly who: Caller;
   readonly does: string;
+  /** What its query may say, each once. */
+  readonly takes: readonly string[];
   readonly handle: Handler;
 }
 
-const get = (path: AdminRoute['path'], does: string, handle: Handler): AdminRoute => ({
+const get = (
+  path: AdminRoute['path'],
+  does: string,
+  handle: Handler,
+  takes: readonly string[] = [],
+): AdminRoute => ({
   method: 'GET',
   path,
   who: 'an admin',
   does,
+  takes,
   handle,
 });
 const post = (
@@ -119,12 +127,16 @@ const post = (
   path,
   who,
   does,
+  takes: [],
   handle,
 });
 
 const PEOPLE: readonly AdminRoute[] = [
-  get('/v1/users', "every user's state, reason and next action; `?after=…&limit=…`", (deps, { query }) =>
-    readUsers(deps, query),
+  get(
+    '/v1/users',
+    "every user's state, reason and next action; `?after=…&limit=…`",
+    (deps, { query }) => readUsers(deps, query),
+    ['after', 'limit'],
   ),
   get('/v1/users/USER', 'one user: certificates, key pairs, wishes', (deps, { id }) => readUser(deps, id)),
   get('/v1/users/USER/explain', 'what happened to them, why, and what comes next', (deps, { id }) =>
@@ -149,36 +161,51 @@ const CERTIFICATES_AND_KEYS: readonly AdminRoute[] = [
   get('/v1/certificates/SERIAL', 'one certificate with its chain, for exports', (deps, { id }) =>
     readCertificate(deps, id),
   ),
-  get('/v1/lint', 'the linter over every certificate that has not expired', (deps, { query }) =>
-    lintLive(deps, query),
+  get(
+    '/v1/lint',
+    'the linter over every certificate that has not expired',
+    (deps, { query }) => lintLive(deps, query),
+    ['after', 'limit'],
   ),
   get('/v1/keys', 'wrapped keys by key-encryption key, counted', (deps) => readWrappedKeys(deps)),
   post('/v1/keys/prove', 'has a key service decrypt samples with keys nobody saw open', (deps, call) =>
     proveWrappedKeys(deps, call.admin, call.body()),
   ),
-  get('/v1/epochs', 'whose mail needs which key service; `?service=URL&after=…`', (deps, { query }) =>
-    readEpochs(deps, query),
+  get(
+    '/v1/epochs',
+    'whose mail needs which key service; `?service=URL&after=…`',
+    (deps, { query }) => readEpochs(deps, query),
+    ['service', 'after'],
   ),
   post(
     '/v1/key-moves',
     'has old key pairs wrapped again and uploaded for another key service',
     (deps, call) => requestKeyMove(deps, call.admin, call.body()),
   ),
-  get('/v1/imported-keys', 'of whom: `?user=…`; what was imported, and whose mail opens', (deps, { query }) =>
-    readImportedKeys(deps, query),
+  get(
+    '/v1/imported-keys',
+    'of whom: `?user=…`; what was imported, and whose mail opens',
+    (deps, { query }) => readImportedKeys(deps, query),
+    ['user'],
   ),
   post('/v1/imported-keys', 'takes a key of old mail, wrapped already', (deps, call) =>
     requestKeyImport(deps, call.admin, call.body()),
   ),
   get('/v1/imported-keys/ID', 'what became of that', (deps, { id }) => readImportedKey(deps, id)),
-  get('/v1/addresses', 'everybody with every address they have or had; `?after=…`', (deps, { query }) =>
-    readAddresses(deps, query),
+  get(
+    '/v1/addresses',
+    'everybody with every address they have or had; `?after=…`',
+    (deps, { query }) => readAddresses(deps, query),
+    ['after'],
   ),
 ];
 
 const GUARD: readonly AdminRoute[] = [
-  get('/v1/held', 'what the guard holds; `?state=any`: and what was decided', (deps, { query }) =>
-    readHeldSets(deps, query),
+  get(
+    '/v1/held',
+    'what the guard holds; `?state=any`: and what was decided',
+    (deps, { query }) => readHeldSets(deps, query),
+    ['state'],
   ),
   get('/v1/held/DIGEST', 'one held set with everybody in it', (deps, { id }) => readHeldSet(deps, id)),
   post('/v1/held/DIGEST/approve', 'lets exactly these departures go', (deps, { admin, id }) =>
@@ -190,8 +217,11 @@ const GUARD: readonly AdminRoute[] = [
   get('/v1/stop', 'whether everything is stopped, by whom and why', (deps) => readStop(deps)),
   post('/v1/stop', 'stops everything', (deps, { admin, body }) => stopEverything(deps, admin, body())),
   post('/v1/resume', 'goes on', (deps, { admin }) => resumeEverything(deps, admin)),
-  get('/v1/keypair-requests', 'requests about single key pairs; `?state=any`', (deps, { query }) =>
-    readKeypairRequests(deps, query),
+  get(
+    '/v1/keypair-requests',
+    'requests about single key pairs; `?state=any`',
+    (deps, { query }) => readKeypairRequests(deps, query),
+    ['state'],
   ),
   post('/v1/keypair-requests', 'asks that one key pair be disabled or obliterated', (deps, { admin, body }) =>
     requestKeypairChange(deps, admin, body()),
@@ -242,13 +272,22 @@ const OPERATION: readonly AdminRoute[] = [
   post('/v1/dead-letters/drop', 'drops them', (deps, { admin, body }) =>
     settleDeadLetters(deps, admin, 'drop', body()),
   ),
-  get('/v1/audit', 'the audit trail, oldest first; `?user=…&after=…&limit=…`', (deps, { query }) =>
-    readAudit(deps, query),
+  get(
+    '/v1/audit',
+    'the audit trail, oldest first; `?user=…&after=…&limit=…`',
+    (deps, { query }) => readAudit(deps, query),
+    ['user', 'after', 'limit'],
   ),
-  get('/v1/audit/chains', 'how far each chain goes, by the ledger’s own account', (deps, { query }) =>
-    readChains(deps, query),
+  get(
+    '/v1/audit/chains',
+    'how far each chain goes, by the ledger’s own account',
+    (deps, { query }) => readChains(deps, query),
+    ['after', 'limit'],
   ),
-  get('/v1/audit/checkpoints', 'its signed checkpoints', (deps, { query }) => readCheckpoints(deps, query)),
+  get('/v1/audit/checkpoints', 'its signed checkpoints', (deps, { query }) => readCheckpoints(deps, query), [
+    'after',
+    'limit',
+  ]),
 ];
 
 export const ADMIN_ROUTES: readonly AdminRoute[] = [

@@ -230,6 +230,24 @@ describe('admin refuses', () => {
   });
 
   it.each([
+    ['/v1/users?stat=blocked', 'does not know "stat". It takes "after", "limit".'],
+    ['/v1/users?Limit=5', 'did you mean "limit"?'],
+    ['/v1/audit?usr=ana%40acme.example', 'did you mean "user"?'],
+    ['/v1/held?all=1', 'It takes "state".'],
+    ['/v1/stop?now', 'It takes nothing after a "?".'],
+    ['/v1/audit?user=1&user=2', '"user" may be said once.'],
+  ])('the unknown or doubled part of %s by name', async (path, message) => {
+    expect(await get(path)).toMatchObject(refusal(400, 'malformed-request', message));
+  });
+
+  it('what follows a "?" in a call that has a body', async () => {
+    const answer = kept(
+      await served.request('/v1/rekey?dryRun=true', { headers: await headersOf(), body: '{}' }),
+    );
+    expect(answer).toMatchObject(refusal(400, 'malformed-request', 'It takes nothing after a "?".'));
+  });
+
+  it.each([
     '/v1/audit?after=x',
     '/v1/audit?after=',
     '/v1/audit?after=-1',
