@@ -13,7 +13,19 @@ const HISTORIES = ['test/model/**/*.test.ts'];
 /** Rooms that keep nothing in the process, so that their files may share one and load each module once. */
 const BYTES_AND_RULES = ['pki', 'plan', 'config'].map(files);
 /** The same, each with files of its own room alone: a room's servers and clients meet no other's in the process. */
-const ROOMS = ['adapters', 'authority', 'emulator', 'functions', 'kacls', 'reconcile', 'sources'] as const;
+const ROOMS = [
+  'activation',
+  'adapters',
+  'audit',
+  'authority',
+  'emulator',
+  'functions',
+  'kacls',
+  'ledger',
+  'reconcile',
+  'sources',
+  'terraform',
+] as const;
 /** Not so in these rooms: what replaces a module that all others use, and what looks through the whole heap. */
 const filesOf = (room: string) => `test/${room}/**/!(wiped-buffers|heap-snapshot).test.ts`;
 /** These need a server and have commands of their own. */
