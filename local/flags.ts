@@ -16,6 +16,8 @@ export interface StartFlags {
   readonly mailboxDelayMs?: number;
   /** Size of the users' keys in the sample policy; 3072 unless told. No flag: smaller ones make the stories faster. */
   readonly keySize?: 2048 | 3072 | 4096;
+  /** RSA bits of the CA's keys; 4096 unless told. No flag: smaller ones make the stories begin sooner. */
+  readonly caKeySize?: 2048 | 3072 | 4096;
   /** Address of a module whose `generateKey` makes the users' keys. No flag: a campaign sets it. */
   readonly userKeysFrom?: string;
   /** Calls of the Directory API in a minute; 2,400 unless told. No flag: a campaign sets it that lives through a day in a second. */

@@ -28,6 +28,8 @@ export interface FunctionsOrder {
   readonly local: LocalEnvironment;
   readonly ledgerDir: string;
   readonly offlineDir: string;
+  /** RSA bits of the CA's keys, where there is none yet; 4096 unless told. */
+  readonly caKeySize?: number;
   /** Address of a module whose `generateKey` makes the users' keys; the product's own does unless told. */
   readonly userKeysFrom?: string;
   readonly sockets: Readonly<Record<FunctionName, string>>;
@@ -98,6 +100,7 @@ async function makeAuthority(order: FunctionsOrder, ledger: Ledger) {
     pkiUrl: COMPANY.pkiUrl,
     keySecret: caKeySecret,
     policyOid: COMPANY.policyOid,
+    ...(order.caKeySize === undefined ? {} : { modulusBits: order.caKeySize }),
   });
   storeOffline(order.offlineDir, made);
   return made.issuer;

@@ -97,6 +97,7 @@ export async function startSystem(flags: StartFlags, progress: (text: string) =>
           ledgerDir: join(stateDir, 'ledger'),
           offlineDir: join(stateDir, 'offline'),
           sockets,
+          ...(flags.caKeySize === undefined ? {} : { caKeySize: flags.caKeySize }),
           ...(flags.userKeysFrom === undefined ? {} : { userKeysFrom: flags.userKeysFrom }),
         },
         logFile,

@@ -18,6 +18,8 @@ export interface StoryOptions {
   readonly databaseUrl?: string;
   /** Of the users' keys; 2048 unless told, because nothing but the time depends on it. */
   readonly keySize?: 2048 | 3072 | 4096;
+  /** Of the CA's keys; 2048 unless told, as above. The demo and `npm start` have the 4096 bits of a real company. */
+  readonly caKeySize?: 2048 | 3072 | 4096;
   /** Address of a module whose `generateKey` makes the users' keys; the product's own does unless told. */
   readonly userKeysFrom?: string;
   /** Calls of the Directory API in a minute of the machine's clock; the product's own default unless told. */
@@ -40,7 +42,7 @@ export interface Story {
 
 export async function beginStory(options: StoryOptions = {}): Promise<Story> {
   const stateDir = options.stateDir ?? mkdtempSync(join(tmpdir(), 'sealwright-story-'));
-  const { mailboxDelayMs, keySize = 2048 } = options;
+  const { mailboxDelayMs, keySize = 2048, caKeySize = 2048 } = options;
   const system = await startSystem(
     {
       portBase: await freePortBase(),
@@ -48,6 +50,7 @@ export async function beginStory(options: StoryOptions = {}): Promise<Story> {
       empty: true,
       databaseUrl: options.databaseUrl,
       keySize,
+      caKeySize,
       ...(options.userKeysFrom === undefined ? {} : { userKeysFrom: options.userKeysFrom }),
       ...(options.directoryPerMinute === undefined ? {} : { directoryPerMinute: options.directoryPerMinute }),
       ...(options.schedulesApart === undefined ? {} : { schedulesApart: options.schedulesApart }),

@@ -55,6 +55,7 @@ export async function runYear(options: YearOptions): Promise<YearResult> {
     stateDir,
     databaseUrl: options.databaseUrl,
     directoryPerMinute: DIRECTORY_PER_MINUTE,
+    caKeySize: 4096,
     // As in the cloud, where a night's schedules do not stand in the way of the looks that they lead to.
     schedulesApart: true,
     ...(options.ownKeys ? {} : { userKeysFrom: new URL('user-keys.ts', import.meta.url).href }),
