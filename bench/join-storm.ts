@@ -12,7 +12,6 @@
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { COMPANY, TOPICS } from '../local/company.ts';
@@ -22,6 +21,7 @@ import { generateRsaKey } from '../shared/pki/key.ts';
 import { push } from '../test/functions/support/pushes.ts';
 import { findPrograms, startCluster } from '../test/postgres/cluster.ts';
 import { beginStory, type Story } from '../test/stories/story.ts';
+import { postmasterOf, processAt, serverCpuSeconds } from './process-time.ts';
 import { type BenchRow, median, report } from './report.ts';
 
 const QUICK = process.argv.includes('--quick');
@@ -40,8 +40,6 @@ const EARLY_USERS = QUICK ? 0 : 40;
 const AT_ONCE = 2 * availableParallelism();
 /** No limit. Google's own, 2,400 calls a minute, lets some ten joins a second through, and would be all that is measured. */
 const DIRECTORY_PER_MINUTE = 1_000_000;
-/** Ticks of Linux' process accounting. */
-const TICKS_A_SECOND = 100;
 /** Pub/Sub takes no more. */
 const MESSAGES_A_REQUEST = 1_000;
 /** The goal: users ready per second, of keys made per second. */
@@ -267,47 +265,6 @@ async function bareRate(): Promise<number> {
 
 function functionsCpuSeconds({ system }: Story): number {
   return processAt(system.functionsPids()[0])?.cpuSeconds ?? Number.NaN;
-}
-
-/** Of the server, of those of its processes that have ended, and of all that are there. */
-function serverCpuSeconds(postmaster: number): number {
-  const all = readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map((name) => processAt(Number(name)));
-  const server = processAt(postmaster);
-  if (server === undefined) throw new Error('The private PostgreSQL is gone.');
-  return all.reduce(
-    (sum, each) => sum + (each?.parent === postmaster ? each.cpuSeconds : 0),
-    server.cpuSeconds + server.endedCpuSeconds,
-  );
-}
-
-/** Undefined for one that has ended. */
-function processAt(
-  pid: number,
-): { readonly parent: number; readonly cpuSeconds: number; readonly endedCpuSeconds: number } | undefined {
-  let text: string;
-  try {
-    text = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  } catch {
-    return undefined;
-  }
-  // Behind the name, which may hold anything: state, parent, …; times from the twelfth on, then those of children that were waited for.
-  const fields = text
-    .slice(text.lastIndexOf(') ') + 2)
-    .split(' ')
-    .map(Number);
-  const [user = 0, system = 0, endedUser = 0, endedSystem = 0] = fields.slice(11, 15);
-  return {
-    parent: fields[1] ?? 0,
-    cpuSeconds: (user + system) / TICKS_A_SECOND,
-    endedCpuSeconds: (endedUser + endedSystem) / TICKS_A_SECOND,
-  };
-}
-
-function postmasterOf(connectionString: string): number {
-  const folder = new URL(connectionString).searchParams.get('host') ?? '';
-  return Number(readFileSync(join(folder, 'data', 'postmaster.pid'), 'utf8').split('\n')[0]);
 }
 
 function namedSizes(): readonly KeySize[] {

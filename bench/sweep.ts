@@ -1,14 +1,15 @@
 /**
  * A sweep of 1,000,000 users, of whom 2 % differ, against `JSON.parse` of the same pages in the same run:
  * `node bench/sweep.ts [--quick] [--json]`. The pages have the form in which the Directory API answers the sweep's
- * question, 500 users each; they come from files, and reading those is left out on both sides, as the network would be.
- * Everything else is the product's own: the adapter's reading of a page, the ledger on a private PostgreSQL, the
- * checkpoints, joiners hinted at in waves. Only the bus is a list. Exit status 1 when a target is missed or those who were hinted
- * at or wait for it are not exactly those that differ.
+ * question, 500 users each; they come from files, and reading those is left out on both sides, as the network would be, while
+ * PostgreSQL goes on. Everything else is the product's own: the adapter's reading of a page, the ledger on a private PostgreSQL, the
+ * checkpoints, joiners hinted at in waves. Only the bus is a list. PostgreSQL works on the same processors, so what it takes of them
+ * is in a row of its own. Exit status 1 when a target is missed or those who were hinted at or wait for it are not exactly
+ * those that differ.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { systemClock } from '../shared/adapters/clock/system-clock.ts';
@@ -16,6 +17,7 @@ import { openPostgresLedger } from '../shared/adapters/ledger/open.ts';
 import { openPostgres } from '../shared/adapters/ledger/postgres.ts';
 import { addressDigest } from '../shared/domain/address-digest.ts';
 import { findPrograms, startCluster } from '../test/postgres/cluster.ts';
+import { postmasterOf, serverCpuSeconds } from './process-time.ts';
 import { type BenchRow, median, report } from './report.ts';
 import { differenceAt, PAGE_SIZE, type SweepAnswer, userAt } from './sweep-users.ts';
 
@@ -42,14 +44,19 @@ async function run(): Promise<boolean> {
   await fillLedger();
   const parse: SweepAnswer[] = [];
   const sweep: SweepAnswer[] = [];
+  const postmaster = postmasterOf(cluster.connectionString);
+  const databaseMs: number[] = [];
   for (let round = 0; round < ROUNDS; round += 1) {
     parse.push(child('parse'));
     await forgetSweeps();
+    const before = serverCpuSeconds(postmaster);
     sweep.push(child('sweep'));
+    databaseMs.push((serverCpuSeconds(postmaster) - before) * 1000);
     await assertExactly(differing);
   }
   const of = (answers: readonly SweepAnswer[], what: keyof SweepAnswer) =>
     median(answers.map((answer) => answer[what]));
+  const together = of(sweep, 'cpuMs') + median(databaseMs);
   const peak = Math.max(...sweep.map(({ peakMb }) => peakMb));
   const name = `${USERS.toLocaleString('en')} users, ${differing.size.toLocaleString('en')} differ`;
   const rows: BenchRow[] = [
@@ -68,6 +75,14 @@ async function run(): Promise<boolean> {
       peer: of(parse, 'cpuMs'),
       peerName: 'JSON.parse of the same pages',
       unit: 'ms',
+    },
+    {
+      name: 'sweep, with the processor time of PostgreSQL',
+      ours: together,
+      peer: of(parse, 'cpuMs'),
+      peerName: 'JSON.parse of the same pages',
+      unit: 'ms',
+      note: `of it PostgreSQL ${median(databaseMs).toFixed(0)} ms; on ${availableParallelism()} processors, ${(together / availableParallelism()).toFixed(0)} ms of each if it were divided evenly`,
     },
     {
       name: 'sweep, peak memory',
