@@ -13,7 +13,14 @@ import {
 } from '../pki/ocsp.ts';
 import { wholeSecond } from '../pki/validity.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { OcspIntent, OcspLedger, OcspSubject, StoredOcspSigner } from '../ports/ledger/ocsp.ts';
+import type {
+  AnsweringSigner,
+  LeafStatus,
+  OcspIntent,
+  OcspLedger,
+  OcspSubject,
+  StoredOcspSigner,
+} from '../ports/ledger/ocsp.ts';
 import type { Signing } from '../ports/signing.ts';
 
 const HOUR_MS = 3_600_000;
@@ -49,23 +56,18 @@ export interface PreSignDeps {
 }
 
 /**
- * Has answers about these serials signed, or nothing where the issuer has no OCSP address. Throws `issuer-not-ready`
+ * Has answers about a leaf signed, or nothing where the issuer has no OCSP address. Throws `issuer-not-ready`
  * (permanent) while it has no OCSP signer, and what `sign` throws.
  */
-export async function preSignSerials(
-  deps: PreSignDeps,
-  issuer: IssuerRecord,
-  serialsHex: readonly string[],
-): Promise<void> {
+export async function preSignLeaf(deps: PreSignDeps, { issuer, signer, subject }: LeafStatus): Promise<void> {
   if (issuer.ocspUrl === undefined) return;
-  const signer = currentSigner(await deps.ledger.ocspSigners(issuer.issuerId));
   if (signer === undefined) {
     throw permanent(
       'issuer-not-ready',
       `Issuer ${issuer.issuerId} has no OCSP signer yet; publish-crl makes one.`,
     );
   }
-  await preSign(deps, issuer, signer, await deps.ledger.readOcspSubjects(issuer.issuerId, serialsHex));
+  await preSign(deps, issuer, signer, subject === undefined ? [] : [subject]);
 }
 
 /** The signed one that ends last. */
@@ -209,7 +211,7 @@ const ATTEMPTS = 3;
 async function preSign(
   deps: PreSignDeps,
   issuer: IssuerRecord,
-  signer: StoredOcspSigner,
+  signer: AnsweringSigner,
   asRead: readonly OcspSubject[],
 ): Promise<void> {
   let subjects = asRead;
@@ -233,7 +235,7 @@ const revokedAmong = (subjects: readonly OcspSubject[]): number =>
 async function signAnswers(
   deps: PreSignDeps,
   issuer: IssuerRecord,
-  signer: StoredOcspSigner,
+  signer: AnsweringSigner,
   subjects: readonly OcspSubject[],
 ): Promise<void> {
   if (subjects.length === 0) return;

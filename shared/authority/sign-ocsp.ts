@@ -16,7 +16,7 @@ import type { OcspLedger, OcspSubject, SignedOcspAnswer, StoredOcspBatch } from 
 import type { Ledger } from '../ports/ledger.ts';
 import type { CaKeys } from './ca-keys.ts';
 import type { ServiceKeys } from './service-keys.ts';
-import { livingIssuer, signServiceSigner } from './sign-service-signer.ts';
+import { assertNotRetired, signServiceSigner } from './sign-service-signer.ts';
 
 export interface SignOcspDeps {
   readonly clock: Clock;
@@ -56,7 +56,8 @@ export async function signOcspBatch(deps: SignOcspDeps, batchId: bigint): Promis
       `The OCSP signer of batch ${batchId} has no certificate of issuer ${batch.issuerId}; nothing was signed.`,
     );
   }
-  const issuer = await livingIssuer(deps, batch.issuerId);
+  const { issuer } = batch;
+  assertNotRetired(issuer);
   const facts = batch.intents.map((intent) => factsOf(batch, intent));
   const answersDer = await issueOcspAnswers({
     tbsDers: batch.intents.map(({ tbsDer }) => tbsDer),

@@ -85,9 +85,14 @@ function assertSignerSaysWhatItsRowSays(
 /** Throws `issuer-missing` (permanent) for one the ledger does not know, and for one that is retired. */
 export async function livingIssuer(deps: SignServiceSignerDeps, issuerId: string): Promise<IssuerRecord> {
   const issuer = await deps.ledger.readIssuer(issuerId);
-  if (issuer !== undefined && issuer.state !== 'retired') return issuer;
-  throw permanent(
-    'issuer-missing',
-    `Issuer ${issuerId} is ${issuer === undefined ? 'not in the ledger' : 'retired'}; nothing was signed.`,
-  );
+  if (issuer === undefined)
+    throw permanent('issuer-missing', `Issuer ${issuerId} is not in the ledger; nothing was signed.`);
+  assertNotRetired(issuer);
+  return issuer;
+}
+
+/** Throws `issuer-missing` (permanent). */
+export function assertNotRetired({ issuerId, state }: IssuerRecord): void {
+  if (state !== 'retired') return;
+  throw permanent('issuer-missing', `Issuer ${issuerId} is retired; nothing was signed.`);
 }

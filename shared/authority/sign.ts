@@ -16,6 +16,7 @@ import type { CaKeys } from './ca-keys.ts';
 import { CrlAgainstLedger } from './crl-against-ledger.ts';
 import { everybodyRevoked } from './everybody-revoked.ts';
 import { assertVerified } from './readiness.ts';
+import { assertNotRetired } from './sign-service-signer.ts';
 
 export interface SignDeps {
   readonly clock: Clock;
@@ -109,9 +110,4 @@ async function issuerOf(deps: SignDeps, issuerId: string): Promise<IssuerRecord>
     throw permanent('issuer-missing', `The ledger does not know the issuer ${issuerId}; nothing was signed.`);
   assertNotRetired(issuer);
   return issuer;
-}
-
-function assertNotRetired({ issuerId, state }: IssuerRecord): void {
-  if (state !== 'retired') return;
-  throw permanent('issuer-missing', `Issuer ${issuerId} is retired; nothing was signed.`);
 }

@@ -3,10 +3,10 @@ import type { Bus } from '../ports/bus.ts';
 import type { Ledger } from '../ports/ledger.ts';
 import type { Log } from '../ports/log.ts';
 import type { Signing } from '../ports/signing.ts';
-import { type PreSignDeps, preSignSerials } from './pre-sign.ts';
+import { type PreSignDeps, preSignLeaf } from './pre-sign.ts';
 
 export interface StatusAtIssueDeps extends Omit<PreSignDeps, 'ledger' | 'signing'> {
-  readonly ledger: PreSignDeps['ledger'] & Pick<Ledger, 'readLeafIntent' | 'readIssuer'>;
+  readonly ledger: PreSignDeps['ledger'] & Pick<Ledger, 'readLeafStatus'>;
   readonly bus: Pick<Bus, 'requestCrl'>;
   readonly log: Log;
 }
@@ -18,15 +18,14 @@ export interface StatusAtIssueDeps extends Omit<PreSignDeps, 'ledger' | 'signing
  */
 export function withStatusAtIssue(signing: Signing, deps: StatusAtIssueDeps): Signing {
   const publishStatus = async (serialHex: string) => {
-    const intent = await deps.ledger.readLeafIntent(serialHex);
-    const issuer = intent === undefined ? undefined : await deps.ledger.readIssuer(intent.issuerId);
-    if (issuer?.ocspUrl === undefined) return;
+    const status = await deps.ledger.readLeafStatus(serialHex);
+    if (status?.issuer.ocspUrl === undefined) return;
     try {
-      await preSignSerials({ ...deps, signing }, issuer, [serialHex]);
+      await preSignLeaf({ ...deps, signing }, status);
     } catch (error) {
       if (!isSealwrightError(error)) throw error;
       deps.log.warning('ocsp-answer-missing', { serialHex, code: error.code, message: error.message });
-      await deps.bus.requestCrl(issuer.issuerId);
+      await deps.bus.requestCrl(status.issuer.issuerId);
     }
   };
   return {

@@ -25,7 +25,7 @@ export interface IssuerAddress extends PrintedAddress {
 /** Those of `printed` that were never found right. */
 export const unverified = (
   printed: readonly PrintedAddress[],
-  known: readonly IssuerAddress[],
+  known: readonly Pick<IssuerAddress, 'kind' | 'url' | 'verifiedAt'>[],
 ): readonly PrintedAddress[] =>
   printed.filter(
     ({ kind, url }) =>

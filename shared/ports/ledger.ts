@@ -29,7 +29,7 @@ import type { AddressHistory } from './ledger/address-history.ts';
 import type { AuditChains } from './ledger/audit-chains.ts';
 import type { BlockedKeyRows } from './ledger/blocked-keys.ts';
 import type { CardKeyRows } from './ledger/card-keys.ts';
-import type { CrlLedger } from './ledger/crls.ts';
+import type { CrlLedger, CrlRecord } from './ledger/crls.ts';
 import type { DeviceKeyRows } from './ledger/device-keys.ts';
 import type { EverybodyLedger } from './ledger/everybody.ts';
 import type { GuardLedger } from './ledger/guard.ts';
@@ -106,11 +106,21 @@ export interface StoredLeafIntent extends LeafIntent {
   readonly keyBlockedAt?: Date;
 }
 
+/** Of an issuer's public addresses what tells whether they were ever found right, and if not, why. */
+export type KnownAddresses = readonly Pick<IssuerAddress, 'kind' | 'url' | 'verifiedAt' | 'failure'>[];
+
 /** All that `sign` looks at before it signs, as it was at one moment. */
 export interface LeafToSign extends StoredLeafIntent {
   readonly issuer: IssuerRecord;
-  /** Of this issuer's public addresses what tells whether they were ever found right, and if not, why. */
-  readonly issuerAddresses: readonly Pick<IssuerAddress, 'kind' | 'url' | 'verifiedAt' | 'failure'>[];
+  readonly issuerAddresses: KnownAddresses;
+}
+
+/** All that is looked at before a leaf is built, as it was at one moment. */
+export interface IssuerToUse {
+  readonly issuer: IssuerRecord;
+  /** The public one. */
+  readonly crl?: CrlRecord;
+  readonly issuerAddresses: KnownAddresses;
 }
 
 export interface JobProgress {
@@ -275,6 +285,8 @@ export interface Ledger
   // --- issuers ------------------------------------------------------------------------------------------------
   recordIssuer(issuer: IssuerRecord): Promise<void>;
   activeIssuer(): Promise<IssuerRecord | undefined>;
+  /** The active one, with what tells whether it may issue now. */
+  issuerToUse(): Promise<IssuerToUse | undefined>;
   readIssuer(issuerId: string): Promise<IssuerRecord | undefined>;
   issuers(): Promise<readonly IssuerRecord[]>;
 

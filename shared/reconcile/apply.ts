@@ -102,9 +102,9 @@ async function applyStep(step: Step, context: StepContext): Promise<void> {
   let reached: 'nothing' | 'begun' | 'done' = 'nothing';
   try {
     // Not every step writes to the ledger before it acts, and a process that slept may have been replaced: whoever has
-    // lost the lease finds out here, before the effect.
-    await deps.ledger.renewLease(context.lease, deps.leaseMs);
-    await refuseWhenStopped(step, context);
+    // lost the lease finds out here, before the effect. A stop may have come while the steps before this one were applied.
+    const stop = await deps.ledger.renewHeedingStop(context.lease, deps.leaseMs);
+    if (stop !== undefined && !goesOnUnderStop(step)) throw permanent('stopped', whyStopped(stop));
     reached = 'begun';
     const { outcome, audited, details } = await handler(step, context);
     reached = 'done';
@@ -166,13 +166,6 @@ async function tellDone({ deps, untold }: StepContext, line: AuditEntry): Promis
       },
     );
   }
-}
-
-/** A stop may have come while the steps before this one were applied. */
-async function refuseWhenStopped(step: Step, { deps }: StepContext): Promise<void> {
-  if (goesOnUnderStop(step)) return;
-  const stop = await deps.ledger.currentStop();
-  if (stop !== undefined) throw permanent('stopped', whyStopped(stop));
 }
 
 const NEEDS_NO_LEAF: ReadonlySet<StepKind> = new Set([

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ocspResponder } from '../../shared/authority/ocsp-responder.ts';
-import { isOcspCurrent, OCSP_ANSWER, preSignSerials } from '../../shared/authority/pre-sign.ts';
+import { isOcspCurrent, OCSP_ANSWER, preSignLeaf } from '../../shared/authority/pre-sign.ts';
 import { signOcspBatch, signOcspSignerIntent } from '../../shared/authority/sign-ocsp.ts';
 import { withStatusAtIssue } from '../../shared/authority/status-at-issue.ts';
 import { permanent } from '../../shared/errors.ts';
@@ -299,7 +299,10 @@ describe('OCSP answers', () => {
       const byAge = serials.toSorted().toReversed();
       for (const serialHex of byAge) {
         world.clock.advance(HOUR_MS);
-        await preSignSerials(world.ocspDeps, world.issuer, [serialHex]);
+        await preSignLeaf(
+          world.ocspDeps,
+          (await world.ledger.readLeafStatus(serialHex)) ?? expect.unreachable(),
+        );
       }
       world.clock.advance(30 * HOUR_MS);
       return byAge;
@@ -499,9 +502,8 @@ describe('sign, asked for OCSP answers,', () => {
   });
 
   it('for a serial without a signer to sign with is told by whoever asks', async () => {
-    const other = { ...world.ledger, ocspSigners: async () => [] };
-    await expect(
-      preSignSerials({ clock: world.clock, ledger: other, signing: world.signing }, world.issuer, ['01']),
-    ).rejects.toMatchObject({ code: 'issuer-not-ready' });
+    await expect(preSignLeaf(world.ocspDeps, { issuer: world.issuer })).rejects.toMatchObject({
+      code: 'issuer-not-ready',
+    });
   });
 });

@@ -495,15 +495,21 @@ export const guardContract = ({ speaksSql, start }: LedgerKind): void => {
       nextAction: 'wait-for-resume',
       nextActionAt: new Date(now.getTime() + HOUR_MS),
     });
-    await ledger.releaseLease(lease);
+    expect(await ledger.renewHeedingStop(lease, 60_000)).toBeUndefined();
     expect(await ledger.currentStop()).toBeUndefined();
     expect(await ledger.recordStop({ by: ADMIN, reason: 'Something is wrong.' })).toBe('stopped');
+    expect(await ledger.renewHeedingStop(lease, 60_000)).toEqual(await ledger.currentStop());
+    await ledger.releaseLease(lease);
+    await expect(ledger.renewHeedingStop(lease, 60_000)).rejects.toMatchObject({ code: 'lease-lost' });
     expect(await ledger.recordStop({ by: 'other@acme.example', reason: 'Again.' })).toBe('already');
     expect(await ledger.currentStop()).toEqual({ by: ADMIN, reason: 'Something is wrong.', at: now });
     const resume = () => ledger.recordResume({ by: 'other@acme.example', paceMs: PACE_MS });
     expect(await resume()).toEqual({ kind: 'resumed', woken: 1 });
     expect(await resume()).toEqual({ kind: 'not-stopped' });
     expect(await ledger.currentStop()).toBeUndefined();
+    const next = (await ledger.acquireLease('user:v', 60_000)) ?? expect.unreachable();
+    expect(await ledger.renewHeedingStop(next, 60_000)).toBeUndefined();
+    await ledger.releaseLease(next);
     expect((await ledger.dueUsers(10)).map(({ userId }) => userId)).toEqual(['u']);
     expect((await ledger.auditTrail({ limit: 10 })).map(({ step, cause }) => [step, cause.actor])).toEqual([
       ['stop', ADMIN],

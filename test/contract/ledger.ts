@@ -892,6 +892,10 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       await ledger.recordRevocation(lease, { serialHex, reason: 'superseded' });
       expect((await read()).intent).toEqual(await ledger.readLeafIntent(serialHex));
       expect(await ledger.readLeafToSign('7f00')).toBeUndefined();
+      const { issuer, addresses } = await read();
+      const use = (await ledger.issuerToUse()) ?? expect.unreachable();
+      expect([use.issuer, use.crl]).toEqual([issuer, undefined]);
+      expect(use.issuerAddresses.toSorted((a, b) => (a.kind < b.kind ? -1 : 1))).toEqual(addresses);
     });
 
     it('is revoked together with its line of the audit trail, which is written once', async () => {
@@ -1162,6 +1166,7 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       await ledger.recordIssuer(retiring);
       expect(await ledger.readIssuer(ISSUER.issuerId)).toEqual(retiring);
       expect(await ledger.activeIssuer()).toBeUndefined();
+      expect(await ledger.issuerToUse()).toBeUndefined();
       expect(
         await rejection(ledger.recordIssuer({ ...retiring, certificateDer: bytes('another certificate') })),
       ).toEqual(permanently('conflict'));
@@ -1266,10 +1271,12 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       await ledger.recordCrlIntent(lease, crlIntent(1n));
       await ledger.recordSignedCrl(ISSUER.issuerId, 1n, bytes('one'));
       expect(await ledger.latestPublishedCrl(ISSUER.issuerId)).toBeUndefined();
+      expect(await ledger.issuerToUse()).toEqual({ issuer: ISSUER, issuerAddresses: [] });
       await ledger.recordPublishedCrl(lease, ISSUER.issuerId, 1n, listingNobody);
       await ledger.recordCrlIntent(lease, crlIntent(2n));
       await ledger.recordSignedCrl(ISSUER.issuerId, 2n, bytes('two'));
       expect((await ledger.latestPublishedCrl(ISSUER.issuerId))?.crlNumber).toBe(1n);
+      expect((await ledger.issuerToUse())?.crl).toEqual(await ledger.latestPublishedCrl(ISSUER.issuerId));
     });
 
     it('has a number greater than any before, of the same issuer', async () => {

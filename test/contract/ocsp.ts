@@ -151,7 +151,30 @@ export const ocspContract = (open: () => Promise<Database>): void => {
           { serialHex: '0a02', tbsDer: bytes('tbs 0a02') },
         ],
       });
-      expect((await ledger.readOcspBatch(batchId))?.intents[1]?.subject).toBeUndefined();
+      const batch = (await ledger.readOcspBatch(batchId)) ?? expect.unreachable();
+      expect(batch.intents[1]?.subject).toBeUndefined();
+      expect(batch.signer).toEqual(await ledger.readOcspSigner(SIGNER));
+      expect(batch.issuer).toEqual(await ledger.readIssuer(ISSUER_ID));
+    });
+
+    it('about a new leaf is made of its issuer, of the signer that ends last, and of how the leaf is', async () => {
+      const lease = await certify('0a01');
+      const issuer = await ledger.readIssuer(ISSUER_ID);
+      const read = async () => await ledger.readLeafStatus('0a01');
+      const [subject] = await ledger.readOcspSubjects(ISSUER_ID, ['0a01']);
+      expect(subject?.serialHex).toBe('0a01');
+      expect(await read(), 'the signer has no certificate yet').toEqual({ issuer, subject });
+      await ledger.recordSignedOcspSigner(SIGNER, bytes('signer'));
+      const { spkiDer, notAfter } = signerIntent();
+      const signer = { serialHex: SIGNER, spkiDer, notAfter };
+      expect(await read()).toEqual({ issuer, subject, signer });
+      await revoke(lease, '0a01');
+      const [revoked] = await ledger.readOcspSubjects(ISSUER_ID, ['0a01']);
+      expect(revoked?.revocation?.reason).toBe('keyCompromise');
+      expect(await read()).toEqual({ issuer, subject: revoked, signer });
+      now = later(14 * DAY_MS);
+      expect(await read(), 'the signer has ended').toEqual({ issuer, subject: revoked });
+      expect(await ledger.readLeafStatus('0a02')).toBeUndefined();
     });
 
     it('is signed once; asked again nothing more is taken', async () => {

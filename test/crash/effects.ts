@@ -26,11 +26,12 @@ const LEDGER_READS: ReadonlySet<string> = new Set<keyof Ledger>([
     'revokedLeaves',
     'countCardKeys',
   ] as const),
-  ...(['activeIssuer', 'readIssuer', 'issuers', 'issuerStates', 'issuerHoldings', 'holdersUnder'] as const),
+  ...(['activeIssuer', 'issuerToUse', 'readIssuer', 'issuers'] as const),
+  ...(['issuerStates', 'issuerHoldings', 'holdersUnder'] as const),
   ...(['issuerAddresses', 'readIssuerRequest', 'openIssuerRequests', 'latestInstant'] as const),
   ...(['latestCrl', 'readCrl', 'latestPublishedCrl', 'hasUnlistedRevocations'] as const),
   ...(['ocspIssuers', 'ocspSigners', 'ocspSubjects', 'oldestOcspAnswer', 'readOcspAnswer'] as const),
-  ...(['readOcspBatch', 'readOcspSigner', 'readOcspSubjects'] as const),
+  ...(['readOcspBatch', 'readOcspSigner', 'readOcspSubjects', 'readLeafStatus'] as const),
   ...([
     'auditTrail',
     'auditEntriesOfStep',
@@ -63,7 +64,7 @@ const LEDGER_READS: ReadonlySet<string> = new Set<keyof Ledger>([
   ...(['rolloutOverview', 'backlog', 'channels', 'readChannel', 'strayChannels', 'sources'] as const),
   ...(['oddities', 'reportsReading', 'arrivedEntries', 'followedEntries'] as const),
   // A lease that nobody gave back runs out by itself.
-  ...(['acquireLease', 'renewLease', 'releaseLease', 'close'] as const),
+  ...(['acquireLease', 'renewLease', 'renewHeedingStop', 'releaseLease', 'close'] as const),
 ]);
 
 type Changes<Port, Reads extends keyof Port> = Readonly<Record<Exclude<keyof Port, Reads>, true>>;

@@ -94,7 +94,7 @@ describe('the role of', () => {
 describe('a method that the crash campaign takes for a read', () => {
   /** Leases run out by themselves; closing is the process's own. */
   const READ_ONLY = 'SQLSTATE 25006';
-  const OTHERWISE = ['acquireLease', 'renewLease', 'releaseLease', 'close'];
+  const OTHERWISE = ['acquireLease', 'renewLease', 'renewHeedingStop', 'releaseLease', 'close'];
   const isRead = (method: string) =>
     !changesSomething({ port: 'ledger', method }) && !OTHERWISE.includes(method);
 

@@ -75,11 +75,14 @@ describe('a device’s key that an admin asked to certify', () => {
 
   test('names the OCSP responder where the issuer has one, as every leaf does', async () => {
     const ocspUrl = 'http://pki.acme.example/ocsp';
-    const activeIssuer = async () => ({ ...world.issuer, ocspUrl });
+    const issuerToUse = async () => {
+      const found = (await world.ledger.issuerToUse()) ?? expect.unreachable();
+      return { ...found, issuer: { ...world.issuer, ocspUrl } };
+    };
     const found = { kind: 'ocsp', url: ocspUrl, sha256Hex: 'ab'.repeat(32), found: 'an answer' } as const;
     await world.ledger.recordAddressCheck(world.issuer.issuerId, found);
     await ask((await generateEcKey('P-256')).spkiDer);
-    await look({ ...world.deps, ledger: { ...world.ledger, activeIssuer } });
+    await look({ ...world.deps, ledger: { ...world.ledger, issuerToUse } });
     const [leaf] = await deviceLeaves();
     const { decoded } = decodeExtensions(readCertificate(leaf?.leafDer ?? new Uint8Array()).extensions);
     expect(decoded.authorityInfoAccess?.map(({ location }) => location.value)).toContain(ocspUrl);

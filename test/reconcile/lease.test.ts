@@ -273,6 +273,7 @@ describe('the heartbeat', () => {
     let waiting = false;
     const ledger = surround('ledger', world.ledger, async (call, perform) => {
       if (call.method === 'acquireLease') return await world.ledger.acquireLease(SUBJECT, 60_000);
+      if (call.method === 'renewHeedingStop') return await world.ledger.currentStop();
       if (call.method !== 'renewLease') return await perform();
       if (waiting) renewals += 1;
       if (renewals === 3) beats.resolve();

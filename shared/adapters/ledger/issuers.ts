@@ -1,9 +1,12 @@
 /** Issuers with the chain above them. */
+
+import type { AddressKind } from '../../domain/issuer-address.ts';
 import { custodyOf } from '../../domain/key-version.ts';
 import type { IssuerRecord } from '../../domain/records.ts';
 import { permanent } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { Ledger } from '../../ports/ledger.ts';
+import type { CrlRecord } from '../../ports/ledger/crls.ts';
+import type { KnownAddresses, Ledger } from '../../ports/ledger.ts';
 import { optional, sameBytes } from './columns.ts';
 import { type Database, type Parameter, type Queries, StatementRefused } from './database.ts';
 
@@ -35,6 +38,57 @@ export const issuerRecord = (row: IssuerRow): IssuerRecord => ({
   state: row.state,
 });
 
+/** An issuer beside something else: the certificate, and the rest as JSON. */
+export interface IssuerBesideRow {
+  readonly issuer_der: Uint8Array;
+  readonly issuer: Omit<IssuerRow, 'certificate_der'>;
+}
+
+/** The same with its public addresses. */
+export interface KnownIssuerRow extends IssuerBesideRow {
+  readonly issuer_addresses: readonly {
+    readonly kind: AddressKind;
+    readonly url: string;
+    readonly verified_at: string | null;
+    readonly failure: string | null;
+  }[];
+}
+
+/** The columns of these rows, of whatever is joined as `issuer`. */
+export const ISSUER_BESIDE = `issuer.certificate_der AS issuer_der, to_jsonb(issuer) - 'certificate_der' AS issuer`;
+export const KNOWN_ISSUER = `${ISSUER_BESIDE}, (
+  SELECT coalesce(jsonb_agg(jsonb_build_object('kind', kind, 'url', url, 'verified_at', verified_at, 'failure', failure) ORDER BY kind, url), '[]')
+    FROM issuer_addresses AS known WHERE known.issuer_id = issuer.issuer_id) AS issuer_addresses`;
+
+export const issuerBeside = (row: IssuerBesideRow): IssuerRecord =>
+  issuerRecord({ ...row.issuer, certificate_der: row.issuer_der });
+
+export const knownIssuer = (
+  row: KnownIssuerRow,
+): { readonly issuer: IssuerRecord; readonly issuerAddresses: KnownAddresses } => ({
+  issuer: issuerBeside(row),
+  issuerAddresses: row.issuer_addresses.map(({ kind, url, verified_at: at, failure }) => ({
+    ...{ kind, url },
+    ...optional('verifiedAt', at === null ? null : new Date(at)),
+    ...optional('failure', failure),
+  })),
+});
+
+interface ToUseRow extends KnownIssuerRow {
+  readonly crl_number: bigint | null;
+  readonly this_update: Date;
+  readonly next_update: Date;
+  readonly crl_state: CrlRecord['state'];
+}
+
+const SELECT_TO_USE = `
+  SELECT ${KNOWN_ISSUER}, crl.crl_number, crl.this_update, crl.next_update, crl.state AS crl_state
+    FROM (SELECT ${ISSUER_COLUMNS} FROM issuers WHERE issuers.state = $1) AS issuer
+    LEFT JOIN LATERAL (
+      SELECT crl_number, this_update, next_update, state FROM crls
+       WHERE crls.issuer_id = issuer.issuer_id AND crls.state = 'published' ORDER BY crl_number DESC LIMIT 1
+    ) AS crl ON true`;
+
 /** Issuers that meet `condition`, oldest first. */
 const readIssuers = async (
   queries: Queries,
@@ -51,7 +105,7 @@ const readIssuers = async (
 export const issuers = (
   database: Database,
   clock: Clock,
-): Pick<Ledger, 'recordIssuer' | 'activeIssuer' | 'readIssuer' | 'issuers'> => ({
+): Pick<Ledger, 'recordIssuer' | 'activeIssuer' | 'issuerToUse' | 'readIssuer' | 'issuers'> => ({
   recordIssuer: (issuer) =>
     database.transaction(async (queries) => {
       const [known] = await queries.query<{ certificate_der: Uint8Array }>(
@@ -103,6 +157,16 @@ export const issuers = (
     }),
 
   activeIssuer: async () => (await readIssuers(database, `state = 'active'`, []))[0],
+
+  // Every certificate begins with it.
+  issuerToUse: async () => {
+    const [row] = await database.query<ToUseRow>(SELECT_TO_USE, ['active']);
+    if (row === undefined) return undefined;
+    const found = knownIssuer(row);
+    const { crl_number: crlNumber, this_update: thisUpdate, next_update: nextUpdate, crl_state: state } = row;
+    if (crlNumber === null) return found;
+    return { ...found, crl: { issuerId: found.issuer.issuerId, crlNumber, thisUpdate, nextUpdate, state } };
+  },
 
   readIssuer: async (issuerId) => (await readIssuers(database, 'issuer_id = $1', [issuerId]))[0],
 

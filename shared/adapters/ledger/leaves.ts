@@ -1,5 +1,4 @@
 /** Leaves from intent to revocation. */
-import type { AddressKind } from '../../domain/issuer-address.ts';
 import { recordedInLedger } from '../../domain/recorded.ts';
 import type { KeyHolder, KeyPurpose, LeafRecord, LeafState } from '../../domain/records.ts';
 import type { RevocationReason } from '../../domain/revocation-reason.ts';
@@ -9,7 +8,7 @@ import type { Ledger, StoredLeafIntent } from '../../ports/ledger.ts';
 import { insertAudit } from './audit.ts';
 import { optional, type RevocationColumns, revocationOf, sameBytes } from './columns.ts';
 import { type Database, type Queries, StatementRefused } from './database.ts';
-import { ISSUER_COLUMNS, type IssuerRow, issuerRecord } from './issuers.ts';
+import { ISSUER_COLUMNS, KNOWN_ISSUER, type KnownIssuerRow, knownIssuer } from './issuers.ts';
 import { HELD, leaseLost, leaseParameters, underUserLease, userSubject } from './leases.ts';
 import { userRecords } from './user-records.ts';
 
@@ -141,22 +140,6 @@ const storedIntent = (row: IntentRow): StoredLeafIntent => ({
   ...revocationOf(row),
 });
 
-/** Beside an intent: its issuer, and the issuer's addresses, as JSON but for the certificate. */
-interface ToSignRow {
-  readonly issuer_der: Uint8Array;
-  readonly issuer: Omit<IssuerRow, 'certificate_der'>;
-  readonly issuer_addresses: readonly {
-    readonly kind: AddressKind;
-    readonly url: string;
-    readonly verified_at: string | null;
-    readonly failure: string | null;
-  }[];
-}
-
-const ADDRESSES_OF_ISSUER = `(
-  SELECT coalesce(jsonb_agg(jsonb_build_object('kind', kind, 'url', url, 'verified_at', verified_at, 'failure', failure) ORDER BY kind, url), '[]')
-    FROM issuer_addresses AS known WHERE known.issuer_id = leaf.issuer_id)`;
-
 const keyBlocked = (serialHex: string): SealwrightError =>
   permanent(
     'key-blocked',
@@ -226,9 +209,8 @@ export const leaves = (
 
   // One statement, as each further one would be another way to the database and back for every certificate.
   readLeafToSign: async (serialHex) => {
-    const [row] = await database.query<IntentRow & ToSignRow>(
-      `SELECT ${INTENT_COLUMNS}, issuer.certificate_der AS issuer_der,
-              to_jsonb(issuer) - 'certificate_der' AS issuer, ${ADDRESSES_OF_ISSUER} AS issuer_addresses
+    const [row] = await database.query<IntentRow & KnownIssuerRow>(
+      `SELECT ${INTENT_COLUMNS}, ${KNOWN_ISSUER}
          FROM ${INTENTS}
          JOIN LATERAL (
            SELECT ${ISSUER_COLUMNS} FROM issuers WHERE issuers.issuer_id = leaf.issuer_id
@@ -236,17 +218,7 @@ export const leaves = (
         WHERE leaf.serial_hex = $1`,
       [serialHex],
     );
-    return row === undefined
-      ? undefined
-      : {
-          ...storedIntent(row),
-          issuer: issuerRecord({ ...row.issuer, certificate_der: row.issuer_der }),
-          issuerAddresses: row.issuer_addresses.map(({ kind, url, verified_at: at, failure }) => ({
-            ...{ kind, url },
-            ...optional('verifiedAt', at === null ? null : new Date(at)),
-            ...optional('failure', failure),
-          })),
-        };
+    return row === undefined ? undefined : { ...storedIntent(row), ...knownIssuer(row) };
   },
 
   recordSignedLeaf: async (serialHex, leafDer) => {

@@ -8,9 +8,10 @@ import { recordedInLedger } from '../../domain/recorded.ts';
 import { permanent } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { OcspLedger, OcspSubject } from '../../ports/ledger/ocsp.ts';
-import { type RevocationColumns, revocationOf } from './columns.ts';
+import { optional, type RevocationColumns, revocationOf } from './columns.ts';
 import type { Database } from './database.ts';
-import { readSigner } from './service-signers.ts';
+import { ISSUER_BESIDE, ISSUER_COLUMNS, type IssuerBesideRow, issuerBeside } from './issuers.ts';
+import { readSignerOf } from './service-signers.ts';
 
 interface SubjectRow extends RevocationColumns {
   readonly serial_hex: string;
@@ -34,6 +35,25 @@ const SUBJECTS = `
    WHERE leaf.state = 'signed' OR revocation.serial_hex IS NOT NULL
   UNION ALL
   SELECT issuer_id, serial_hex, not_after, null, null, null FROM ocsp_signers WHERE state = 'signed'`;
+
+interface StatusRow extends Omit<SubjectRow, 'serial_hex' | 'not_after'>, IssuerBesideRow {
+  readonly not_after: Date | null;
+  readonly signer_serial_hex: string | null;
+  readonly signer_spki_der: Uint8Array;
+  readonly signer_not_after: Date;
+}
+
+const SELECT_STATUS = `
+  SELECT ${ISSUER_BESIDE}, subject.not_after, subject.reason, subject.revoked_at, subject.invalidity_date,
+         signer.serial_hex AS signer_serial_hex, signer.spki_der AS signer_spki_der, signer.not_after AS signer_not_after
+    FROM leaves AS leaf
+    JOIN LATERAL (SELECT ${ISSUER_COLUMNS} FROM issuers WHERE issuers.issuer_id = leaf.issuer_id) AS issuer ON true
+    LEFT JOIN LATERAL (SELECT * FROM (${SUBJECTS}) AS known
+                        WHERE known.issuer_id = leaf.issuer_id AND known.serial_hex = leaf.serial_hex) AS subject ON true
+    LEFT JOIN LATERAL (SELECT serial_hex, spki_der, not_after FROM ocsp_signers
+                        WHERE ocsp_signers.issuer_id = leaf.issuer_id AND not_after > $2 AND certificate_der IS NOT NULL
+                        ORDER BY not_after DESC, serial_hex LIMIT 1) AS signer ON true
+   WHERE leaf.serial_hex = $1`;
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
@@ -97,6 +117,25 @@ export const ocspAnswers = (database: Database, clock: Clock): Reading => ({
         [issuerId, serialsHex],
       )
     ).map(subjectOf),
+
+  // Every certificate that is issued goes through it.
+  readLeafStatus: async (serialHex) => {
+    const [row] = await database.query<StatusRow>(SELECT_STATUS, [serialHex, clock.now()]);
+    if (row === undefined) return undefined;
+    const { signer_serial_hex: signer, not_after: notAfter } = row;
+    return {
+      issuer: issuerBeside(row),
+      ...(signer === null
+        ? {}
+        : {
+            signer: { serialHex: signer, spkiDer: row.signer_spki_der, notAfter: row.signer_not_after },
+          }),
+      ...optional(
+        'subject',
+        notAfter === null ? null : subjectOf({ ...row, serial_hex: serialHex, not_after: notAfter }),
+      ),
+    };
+  },
 
   oldestOcspAnswer: async (issuerId) => {
     const [row] = await database.query<{ serial_hex: string; this_update: Date; next_update: Date }>(
@@ -164,12 +203,13 @@ export const ocspBatches = (database: Database, clock: Clock): Writing => ({
     );
     const [batch] = rows;
     if (batch === undefined) return undefined;
-    const signer = await readSigner(database, 'ocsp_signers', batch.signer_serial_hex);
-    if (signer === undefined) throw new Error('bug: a batch names a signer that is not there');
+    // Not beside each of the hundreds of rows.
+    const found = await readSignerOf(database, batch.signer_serial_hex, batch.issuer_id);
+    if (found === undefined) throw new Error('bug: a batch names a signer that is not there');
     return {
       batchId,
       issuerId: batch.issuer_id,
-      signer,
+      ...found,
       isSigned: batch.signed_at !== null,
       intents: rows.flatMap(({ serial_hex: serialHex, not_after: notAfter, ...row }) =>
         serialHex === null

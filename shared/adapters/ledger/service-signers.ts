@@ -1,10 +1,12 @@
 /** Certificates of the CA's own machinery from intent to certificate: those that sign OCSP answers, those that sign checkpoints. */
 import { recordedInLedger } from '../../domain/recorded.ts';
+import type { IssuerRecord } from '../../domain/records.ts';
 import { permanent } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { ServiceSignerIntent, StoredServiceSigner } from '../../ports/ledger/service-signers.ts';
 import { optional, sameBytes } from './columns.ts';
 import { type Database, type Queries, StatementRefused } from './database.ts';
+import { ISSUER_BESIDE, ISSUER_COLUMNS, type IssuerBesideRow, issuerBeside } from './issuers.ts';
 
 interface SignerRow {
   readonly serial_hex: string;
@@ -36,13 +38,18 @@ const selectSigners = (table: SignerTable): string => `
   SELECT serial_hex, issuer_id, spki_der, key_secret_version, profile, not_before, not_after, tbs_der, certificate_der
     FROM ${table}`;
 
-export async function readSigner(
+/** An OCSP signer, and the issuer whose answers it is to sign, in one statement. */
+export async function readSignerOf(
   queries: Queries,
-  table: SignerTable,
   serialHex: string,
-): Promise<StoredServiceSigner | undefined> {
-  const [row] = await queries.query<SignerRow>(`${selectSigners(table)} WHERE serial_hex = $1`, [serialHex]);
-  return row === undefined ? undefined : signerOf(row);
+  issuerId: string,
+): Promise<{ readonly signer: StoredServiceSigner; readonly issuer: IssuerRecord } | undefined> {
+  const [row] = await queries.query<SignerRow & IssuerBesideRow>(
+    `SELECT signer.*, ${ISSUER_BESIDE} FROM (${selectSigners('ocsp_signers')} WHERE serial_hex = $1) AS signer,
+            (SELECT ${ISSUER_COLUMNS} FROM issuers WHERE issuers.issuer_id = $2) AS issuer`,
+    [serialHex, issuerId],
+  );
+  return row === undefined ? undefined : { signer: signerOf(row), issuer: issuerBeside(row) };
 }
 
 export interface ServiceSigners {
@@ -60,7 +67,10 @@ export function serviceSigners(
   { table, called }: { readonly table: SignerTable; readonly called: string },
 ): ServiceSigners {
   const select = selectSigners(table);
-  const read = (serialHex: string, queries: Queries = database) => readSigner(queries, table, serialHex);
+  const read = async (serialHex: string, queries: Queries = database) => {
+    const [row] = await queries.query<SignerRow>(`${select} WHERE serial_hex = $1`, [serialHex]);
+    return row === undefined ? undefined : signerOf(row);
+  };
   return {
     read,
 

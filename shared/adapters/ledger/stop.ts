@@ -3,6 +3,7 @@ import type { Clock } from '../../ports/clock.ts';
 import type { StopLedger } from '../../ports/ledger/stop.ts';
 import { insertAudit } from './audit.ts';
 import type { Database } from './database.ts';
+import { leaseLost } from './leases.ts';
 import { wakeUsers } from './wake.ts';
 
 interface StopRow {
@@ -14,6 +15,13 @@ interface StopRow {
 
 const IN_FORCE = 'SELECT stop_id, reason, stopped_by, stopped_at FROM stops WHERE resumed_at IS NULL';
 
+const RENEW_HEEDING = `
+  WITH renewed AS (
+    UPDATE leases SET expires_at = clock_timestamp() + $4 * interval '1 millisecond'
+     WHERE subject = $1 AND holder = $2 AND fence = $3 AND expires_at > clock_timestamp() RETURNING fence
+  )
+  SELECT reason, stopped_by, stopped_at FROM renewed LEFT JOIN stops ON resumed_at IS NULL`;
+
 /** What a user's row says while it waits for the stop to end, in the planner's spelling; `resume` wakes exactly these. */
 const WAIT_FOR_RESUME = 'wait-for-resume';
 
@@ -21,6 +29,17 @@ export const stop = (database: Database, clock: Clock): StopLedger => ({
   currentStop: async () => {
     const [row] = await database.query<StopRow>(IN_FORCE);
     return row === undefined ? undefined : { reason: row.reason, by: row.stopped_by, at: row.stopped_at };
+  },
+
+  renewHeedingStop: async (lease, durationMs) => {
+    const [row] = await database.query<StopRow | { readonly reason: null }>(RENEW_HEEDING, [
+      lease.subject,
+      lease.holder,
+      lease.fence,
+      durationMs,
+    ]);
+    if (row === undefined) throw leaseLost(lease.subject);
+    return row.reason === null ? undefined : { reason: row.reason, by: row.stopped_by, at: row.stopped_at };
   },
 
   recordStop: ({ by, reason }) =>

@@ -5,7 +5,7 @@
 
 import type { CertIdHash } from '../../domain/ocsp.ts';
 import type { Recorded } from '../../domain/recorded.ts';
-import type { Revocation } from '../../domain/records.ts';
+import type { IssuerRecord, Revocation } from '../../domain/records.ts';
 import type { ServiceSignerIntent, StoredServiceSigner } from './service-signers.ts';
 
 /** A delegated OCSP signer. */
@@ -31,6 +31,7 @@ export interface OcspSubject {
 export interface StoredOcspBatch {
   readonly batchId: bigint;
   readonly issuerId: string;
+  readonly issuer: IssuerRecord;
   readonly signer: StoredOcspSigner;
   readonly isSigned: boolean;
   /** None once the batch is signed. */
@@ -40,6 +41,18 @@ export interface StoredOcspBatch {
     readonly subject?: OcspSubject;
   })[];
 }
+
+/** What an answer about a new leaf is made of. */
+export interface LeafStatus {
+  readonly issuer: IssuerRecord;
+  /** Of those that are signed and have not ended, the one that ends last. */
+  readonly signer?: AnsweringSigner;
+  /** Absent while the leaf is neither signed nor revoked. */
+  readonly subject?: OcspSubject;
+}
+
+/** Of a signer what its answers say of it. */
+export type AnsweringSigner = Pick<StoredOcspSigner, 'serialHex' | 'spkiDer' | 'notAfter'>;
 
 export interface SignedOcspAnswer {
   readonly serialHex: string;
@@ -95,6 +108,8 @@ export interface OcspLedger extends OcspAnswers {
   }): Promise<readonly OcspSubject[]>;
   /** These serials as the ledger has them now; those that were neither signed nor revoked are left out. */
   readOcspSubjects(issuerId: string, serialsHex: readonly string[]): Promise<readonly OcspSubject[]>;
+  /** The same for one leaf, with its issuer and that one's signer. Undefined for a serial that was never intended. */
+  readLeafStatus(serialHex: string): Promise<LeafStatus | undefined>;
   /** Commits what will be signed; answers the batch. */
   recordOcspBatch(batch: {
     issuerId: string;

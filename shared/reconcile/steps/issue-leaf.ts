@@ -85,7 +85,7 @@ export async function readyIssuer({ deps }: StepContext): Promise<IssuerRecord> 
       `This machine's clock says ${deps.clock.now().toISOString()}, and the CRL that issuer ${issuer.issuerId} published last was made at ${crl.thisUpdate.toISOString()}: nothing is issued until the clock is right.`,
     );
   }
-  const missing = unverified(addressesOf(issuer), await deps.ledger.issuerAddresses(issuer.issuerId));
+  const missing = unverified(addressesOf(issuer), issuerAddresses);
   if (missing.length > 0) {
     await deps.bus.requestCrl(issuer.issuerId);
     throw retryable(

@@ -2,7 +2,14 @@ import { recordedPartsInLedger } from '../../../../shared/domain/recorded.ts';
 import type { IssuerRecord } from '../../../../shared/domain/records.ts';
 import { permanent } from '../../../../shared/errors.ts';
 import type { CrlLedger } from '../../../../shared/ports/ledger/crls.ts';
-import type { AuditEntry, CrlIntent, CrlRecord, Ledger, StoredCrl } from '../../../../shared/ports/ledger.ts';
+import type {
+  AuditEntry,
+  CrlIntent,
+  CrlRecord,
+  KnownAddresses,
+  Ledger,
+  StoredCrl,
+} from '../../../../shared/ports/ledger.ts';
 import { insertAudit } from './audit.ts';
 import { holdLease, issuerSubject } from './leases.ts';
 import { byText, type CrlRow, type Memory, present } from './rows.ts';
@@ -140,6 +147,7 @@ export const issuers = (
     Ledger,
     | 'recordIssuer'
     | 'activeIssuer'
+    | 'issuerToUse'
     | 'readIssuer'
     | 'issuers'
     | 'issuerStates'
@@ -155,6 +163,21 @@ export const issuers = (
   ...addresses(memory),
   recordIssuer: async (issuer) => recordIssuer(memory, issuer),
   activeIssuer: async () => [...memory.rows.now.issuers.values()].find(({ state }) => state === 'active'),
+  issuerToUse: async () => {
+    const { issuers: all, crls: lists, issuerAddresses } = memory.rows.now;
+    const issuer = [...all.values()].find(({ state }) => state === 'active');
+    if (issuer === undefined) return undefined;
+    const published = (lists.get(issuer.issuerId) ?? []).filter(({ state }) => state === 'published').at(-1);
+    const crl = withoutBytes(published);
+    const known = issuerAddresses.get(issuer.issuerId) ?? [];
+    return {
+      issuer,
+      ...(crl === undefined ? {} : { crl }),
+      issuerAddresses: known.map(({ kind, url, verifiedAt, failure }) =>
+        present({ kind, url, verifiedAt, failure }),
+      ) as KnownAddresses,
+    };
+  },
   readIssuer: async (issuerId) => memory.rows.now.issuers.get(issuerId),
   issuerStates: async () =>
     new Map([...memory.rows.now.issuers.values()].map(({ issuerId, state }) => [issuerId, state])),

@@ -64,6 +64,13 @@ export function wakeUsers(
   }
 }
 
+/** Throws unless it is ours. */
+export function renewLease(memory: Memory, lease: Lease, durationMs: number): void {
+  const row = ownRow(memory, lease, true);
+  if (row === undefined) throw leaseLost(lease.subject);
+  memory.rows.now.leases.set(lease.subject, { ...row, expiresMs: memory.nowMs() + durationMs });
+}
+
 export function leases(memory: Memory): Pick<Ledger, 'acquireLease' | 'renewLease' | 'releaseLease'> {
   const { rows, nowMs } = memory;
   const instance = memory.randomId();
@@ -92,11 +99,7 @@ export function leases(memory: Memory): Pick<Ledger, 'acquireLease' | 'renewLeas
         ...(answers.length === 0 ? {} : { unanswered: answers }),
       };
     },
-    renewLease: async (lease, durationMs) => {
-      const row = ownRow(memory, lease, true);
-      if (row === undefined) throw leaseLost(lease.subject);
-      rows.now.leases.set(lease.subject, { ...row, expiresMs: nowMs() + durationMs });
-    },
+    renewLease: async (lease, durationMs) => renewLease(memory, lease, durationMs),
     releaseLease: async (lease) => {
       const row = ownRow(memory, lease, false);
       if (row === undefined) return 'released';

@@ -2,7 +2,12 @@ import { packEntries } from '../../../../shared/domain/packed-entries.ts';
 import { recordedInLedger } from '../../../../shared/domain/recorded.ts';
 import type { LeafRecord, Retirement, Revocation } from '../../../../shared/domain/records.ts';
 import { permanent } from '../../../../shared/errors.ts';
-import type { LeafIntent, LeafToSign, Ledger, StoredLeafIntent } from '../../../../shared/ports/ledger.ts';
+import type {
+  KnownAddresses,
+  LeafIntent,
+  Ledger,
+  StoredLeafIntent,
+} from '../../../../shared/ports/ledger.ts';
 import { insertAudit } from './audit.ts';
 import { holdLease, holdUserLease, userSubject } from './leases.ts';
 import { byText, type LeafRow, type Memory, present, refuseUnless } from './rows.ts';
@@ -160,7 +165,7 @@ export const leaves = (
       issuer,
       issuerAddresses: known.map(({ kind, url, verifiedAt, failure }) =>
         present({ kind, url, verifiedAt, failure }),
-      ) as LeafToSign['issuerAddresses'],
+      ) as KnownAddresses,
     };
   },
   recordLeafIntent: async (lease, intent) => {

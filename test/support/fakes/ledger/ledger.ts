@@ -13,7 +13,7 @@ import { audit, insertAudit } from './audit.ts';
 import { guard } from './guard.ts';
 import { crls, issuers } from './issuers.ts';
 import { keys } from './keys.ts';
-import { leases, wakeUsers } from './leases.ts';
+import { leases, renewLease, wakeUsers } from './leases.ts';
 import { leaves } from './leaves.ts';
 import { passedOver } from './passed-over.ts';
 import { policyFollowing } from './policy-following.ts';
@@ -63,7 +63,8 @@ const ledgerOf = (memory: Memory): Ledger => ({
     ...(['checkpoints', 'recordKeypairRequest', 'decideKeypairRequest', 'closeKeypairRequest'] as const),
     ...(['readKeypairRequest', 'keypairRequests', 'ocspIssuers', 'readOcspAnswer'] as const),
     ...(['recordOcspSignerIntent', 'readOcspSigner', 'recordSignedOcspSigner', 'ocspSigners'] as const),
-    ...(['ocspSubjects', 'readOcspSubjects', 'recordOcspBatch', 'readOcspBatch', 'forgetOcsp'] as const),
+    ...(['ocspSubjects', 'readOcspSubjects', 'readLeafStatus', 'recordOcspBatch'] as const),
+    ...(['readOcspBatch', 'forgetOcsp'] as const),
     ...(['recordSignedOcspBatch', 'oldestOcspAnswer', 'countWrappedKeys', 'keysToRewrap'] as const),
     ...([
       'mailEpochs',
@@ -204,10 +205,15 @@ const stop = (memory: Memory): StopLedger => {
       reason,
       outcome: 'done',
     });
+  const current = () => {
+    const row = rows.now.stops[inForce()];
+    return row === undefined ? undefined : { reason: row.reason, by: row.by, at: row.at };
+  };
   return {
-    currentStop: async () => {
-      const row = rows.now.stops[inForce()];
-      return row === undefined ? undefined : { reason: row.reason, by: row.by, at: row.at };
+    currentStop: async () => current(),
+    renewHeedingStop: async (lease, durationMs) => {
+      renewLease(memory, lease, durationMs);
+      return current();
     },
     recordStop: async ({ by, reason }) => {
       if (inForce() !== -1) return 'already';
