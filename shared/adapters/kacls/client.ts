@@ -8,6 +8,7 @@
 import { isSealwrightError, permanent, retryable, type SealwrightError } from '../../errors.ts';
 import type { KeyRewrapping } from '../../ports/key-rewrapping.ts';
 import type { KeyService } from '../../ports/key-service.ts';
+import { leanFetch } from '../google/lean-fetch.ts';
 import { readLimited } from './response.ts';
 
 export interface KaclsKeyServiceOptions {
@@ -84,7 +85,7 @@ export async function call(
   request: Readonly<Record<string, string>>,
   advice = ADVICE,
 ): Promise<Readonly<Record<string, unknown>>> {
-  const send = options.fetch ?? fetch;
+  const send = options.fetch ?? leanFetch(options.timeoutMs, MAX_ANSWER_BYTES);
   let response: Response;
   let text: string | undefined;
   try {
@@ -93,7 +94,7 @@ export async function call(
       redirect: 'manual',
       headers: { 'content-type': 'application/json', accept: 'application/json' },
       body: JSON.stringify(request),
-      signal: AbortSignal.timeout(options.timeoutMs),
+      ...(options.fetch === undefined ? {} : { signal: AbortSignal.timeout(options.timeoutMs) }),
     });
     text = await readLimited(response, MAX_ANSWER_BYTES);
   } catch (error) {
@@ -210,7 +211,8 @@ function retryAfterMs(headers: Headers): number | undefined {
 function describeConnectionFailure(error: unknown, timeoutMs: number): string {
   if (error instanceof Error && error.name === 'TimeoutError')
     return `it did not answer within ${timeoutMs} ms`;
-  const cause = error instanceof Error ? error.cause : undefined;
+  // Node's own fetch wraps the system's error.
+  const cause = error instanceof Error ? (error.cause ?? error) : undefined;
   const code = cause instanceof Error && 'code' in cause ? ` (${String(cause.code)})` : '';
   return `the connection failed${code}`;
 }

@@ -1,16 +1,15 @@
 import { type ErrorCode, permanent, retryable } from '../../errors.ts';
 import type { Signing } from '../../ports/signing.ts';
+import { leanFetch } from '../google/lean-fetch.ts';
 
 export interface SigningClientOptions {
   /** Base address of the `sign` function. */
   readonly signUrl: string;
   /** An ID token of this function's own service account for that audience. */
   readonly fetchIdToken: (audience: string) => Promise<string>;
-  readonly timeoutMs?: number;
-  readonly fetch?: typeof fetch;
 }
 
-const DEFAULT_TIMEOUT_MS = 30_000;
+const TIMEOUT_MS = 30_000;
 /** A CRL of a million entries is read, compared with the ledger, signed and written. */
 const CRL_TIMEOUT_MS = 240_000;
 /** Refusals that asking again cannot change keep their own code; anything else may pass. */
@@ -30,25 +29,20 @@ const LASTING: ReadonlySet<string> = new Set<ErrorCode>([
 
 /** Calls the private `sign` function over HTTPS as this function's own service account. */
 export function signingClient(options: SigningClientOptions): Signing {
-  const send = options.fetch ?? fetch;
-  const ask = async (
-    path: string,
-    body: unknown,
-    timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
-  ): Promise<Record<string, unknown>> => {
+  const [sendNow, sendCrl] = [leanFetch(TIMEOUT_MS), leanFetch(CRL_TIMEOUT_MS)];
+  const ask = async (path: string, body: unknown, send = sendNow): Promise<Record<string, unknown>> => {
     const response = await send(new URL(path, withSlash(options.signUrl)), {
       method: 'POST',
-      redirect: 'error',
       headers: {
         authorization: `Bearer ${await options.fetchIdToken(options.signUrl)}`,
         'content-type': 'application/json',
       },
       body: JSON.stringify(body),
-      signal: AbortSignal.timeout(timeoutMs),
     }).catch((error: unknown) => {
       throw retryable('signing-unavailable', 'The function that signs did not answer.', { cause: error });
     });
-    const answer = (await response.json().catch(() => ({}))) as Record<string, unknown>;
+    const answer = parsed(await response.text());
+    // A redirect is no answer either, and is not followed.
     if (!response.ok) throw refusal(response.status, answer);
     return answer;
   };
@@ -62,7 +56,7 @@ export function signingClient(options: SigningClientOptions): Signing {
   return {
     signLeaf: (serialHex) => post('v1/leaf', { serialHex }, 'leaf'),
     signCrl: async (issuerId, crlNumber) => {
-      await ask('v1/crl', { issuerId, crlNumber: String(crlNumber) }, options.timeoutMs ?? CRL_TIMEOUT_MS);
+      await ask('v1/crl', { issuerId, crlNumber: String(crlNumber) }, sendCrl);
     },
     signOcspSigner: (serialHex) => post('v1/ocsp-signer', { serialHex }, 'certificate'),
     signAuditSigner: (serialHex) => post('v1/audit-signer', { serialHex }, 'certificate'),
@@ -71,6 +65,16 @@ export function signingClient(options: SigningClientOptions): Signing {
       await ask('v1/ocsp', { batchId: String(batchId) });
     },
   };
+}
+
+/** Whatever is no JSON object holds none of the fields that are looked for. */
+function parsed(text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    return value !== null && typeof value === 'object' ? (value as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
 }
 
 function refusal(status: number, answer: Record<string, unknown>) {

@@ -16,7 +16,7 @@ afterEach(async () => {
   await new Promise((resolve) => server.close(resolve));
 });
 
-describe('the fetch that Google’s clients are given', () => {
+describe('the fetch that Google’s clients and our own are given', () => {
   test('sends method, target, headers and a form, and answers status, headers and text', async () => {
     const url = await serving((request, response) => {
       let body = '';
@@ -53,6 +53,20 @@ describe('the fetch that Google’s clients are given', () => {
       setTimeout(() => response.destroy(), 20);
     });
     await expect(leanFetch(5_000)(url)).rejects.toMatchObject({ code: 'ECONNRESET' });
+  });
+
+  test('hangs up on an answer that is longer than was asked for', async () => {
+    const hungUp = Promise.withResolvers<void>();
+    const url = await serving((_request, response) => {
+      response.once('close', () => hungUp.resolve());
+      const more = () => response.write('x'.repeat(1_000), () => setImmediate(more));
+      more();
+    });
+    const answer = await leanFetch(5_000, 2_500)(url, { headers: { 'x-mine': 'yes' } });
+    const text = await answer.text();
+    expect(text.length).toBeGreaterThan(2_500);
+    expect(text.length).toBeLessThan(1_000_000);
+    await hungUp.promise;
   });
 
   test('gives up an answer that does not come, or does not end, in time', async () => {
