@@ -66,17 +66,33 @@ export interface Made {
   readonly keyIds: Map<KeyPurpose, string>;
   /** SubjectPublicKeyInfo of those keys, DER, by key id. */
   readonly spkiDers: Map<string, Uint8Array>;
+  /** The private halves of keys made here, as Gmail is given them, by key id. */
+  readonly privateKeys: Map<string, UploadedKey>;
   readonly serials: Map<KeyPurpose, string>;
+  /** Leaves issued here over such keys, by serial: nobody can have uploaded one before, and nothing of it needs to be read again. */
+  readonly uploads: Map<string, Upload>;
   /** Serials signed by this plan, whatever for. */
   readonly signed: Set<string>;
   /** Gmail's ids of the pairs created, by serial. */
   readonly keypairIds: Map<string, string>;
 }
 
+export type UploadedKey = Parameters<Gmail['createKeypair']>[1]['privateKey'];
+
+/** What of a leaf goes up to Gmail. */
+export interface Upload {
+  readonly leafDer: Uint8Array;
+  /** The certificates above it, its issuer's first. */
+  readonly chainDer: readonly Uint8Array[];
+  readonly privateKey: UploadedKey;
+}
+
 export const nothingMade = (): Made => ({
   keyIds: new Map(),
   spkiDers: new Map(),
+  privateKeys: new Map(),
   serials: new Map(),
+  uploads: new Map(),
   signed: new Set(),
   keypairIds: new Map(),
 });

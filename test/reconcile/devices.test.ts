@@ -124,9 +124,9 @@ describe('a refusal by Gmail', () => {
   const refusing = (change: Partial<IssuerRecord>) => {
     const ledger = {
       ...world.ledger,
-      readIssuer: async (id: string) => {
-        const issuer = await world.ledger.readIssuer(id);
-        return issuer === undefined ? undefined : { ...issuer, ...change };
+      issuerToUse: async () => {
+        const found = (await world.ledger.issuerToUse()) ?? expect.unreachable();
+        return { ...found, issuer: { ...found.issuer, ...change } };
       },
     };
     const gmail = surround('gmail', world.gmail, failing(refused, named('createKeypair')));

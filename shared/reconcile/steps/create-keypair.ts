@@ -3,17 +3,48 @@ import type { CreateKeypairStep } from '../../domain/step.ts';
 import { isSealwrightError, permanent, retryable } from '../../errors.ts';
 import { errorsOf, lintChain } from '../../pki/lint-chain.ts';
 import { gmailPkcs7Pem } from '../../pki/pkcs7.ts';
-import type { StepContext, StepOutcome } from '../context.ts';
+import type { StepContext, StepOutcome, Upload } from '../context.ts';
 import { assertMailboxIsTheirs } from '../mailbox.ts';
 import { resolveLeaf } from './references.ts';
 
 /**
- * Uploads the chain, with the wrapped key or word of the card that has it. Gmail's create has no idempotency key, so the intent is committed first and a pair
- * that already holds this leaf is adopted: an earlier answer may have been lost.
+ * Uploads the chain, with the wrapped key or word of the card that has it. Gmail's create has no idempotency key, so the intent is
+ * committed first and a pair that already holds this leaf is adopted: an earlier answer may have been lost. There is no earlier one
+ * where this very plan issued the leaf: then Gmail is not asked, nor the ledger for what was just written to it.
  */
 export async function createKeypair(step: CreateKeypairStep, context: StepContext): Promise<StepOutcome> {
   const { deps, lease, facts, mailbox, made } = context;
   const serialHex = resolveLeaf(step.leaf, context);
+  const issuedHere = made.uploads.get(serialHex);
+  const { leafDer, chainDer, privateKey } = issuedHere ?? (await uploadOf(serialHex, context));
+  if (issuedHere === undefined) {
+    const adopted = await findKeypair(context, leafDer);
+    if (adopted !== undefined) {
+      await deps.ledger.recordKeypair(lease, { serialHex, keypairId: adopted });
+      return { outcome: 'adopted', details: { serialHex, keypairId: adopted } };
+    }
+  }
+  await deps.ledger.recordKeypairIntent(lease, serialHex);
+  await assertMailboxIsTheirs(deps, facts.userId, mailbox);
+  const pkcs7Pem = gmailPkcs7Pem(leafDer, chainDer);
+  const created = await namingTheRule(deps.gmail.createKeypair(mailbox, { pkcs7Pem, privateKey }), pkcs7Pem, {
+    now: deps.clock.now(),
+    address: mailbox,
+  });
+  const keypairId = created.kind === 'created' ? created.keypairId : await findKeypair(context, leafDer);
+  if (keypairId === undefined) {
+    throw retryable(
+      'gmail-unavailable',
+      `Gmail says a key pair for serial ${serialHex} exists but does not list it; it is asked again.`,
+    );
+  }
+  await deps.ledger.recordKeypair(lease, { serialHex, keypairId });
+  made.keypairIds.set(serialHex, keypairId);
+  return { outcome: created.kind === 'created' ? 'done' : 'adopted', details: { serialHex, keypairId } };
+}
+
+/** The leaf as the ledger has it, with its issuer and its key. */
+async function uploadOf(serialHex: string, { deps, facts }: StepContext): Promise<Upload> {
   const ledger = await deps.ledger.readUser(facts.userId);
   const leaf = ledger.leaves.find((candidate) => candidate.serialHex === serialHex);
   if (leaf?.holder === 'device') {
@@ -29,36 +60,14 @@ export async function createKeypair(step: CreateKeypairStep, context: StepContex
   const issuer = await deps.ledger.readIssuer(leaf.issuerId);
   if (issuer === undefined)
     throw permanent('issuer-missing', `The ledger does not know the issuer ${leaf.issuerId}.`);
-
-  const adopted = await findKeypair(context, leaf.leafDer);
-  if (adopted !== undefined) {
-    await deps.ledger.recordKeypair(lease, { serialHex, keypairId: adopted });
-    return { outcome: 'adopted', details: { serialHex, keypairId: adopted } };
-  }
-  await deps.ledger.recordKeypairIntent(lease, serialHex);
-  await assertMailboxIsTheirs(deps, facts.userId, mailbox);
-  const pkcs7Pem = gmailPkcs7Pem(leaf.leafDer, [issuer.certificateDer, ...issuer.chainDer]);
-  const created = await namingTheRule(
-    deps.gmail.createKeypair(mailbox, {
-      pkcs7Pem,
-      privateKey:
-        key.card === undefined
-          ? { keyServiceUrl: key.keyServiceUrl, wrappedKey: key.wrappedKey }
-          : { cardDescription: key.card.description },
-    }),
-    pkcs7Pem,
-    { now: deps.clock.now(), address: mailbox },
-  );
-  const keypairId = created.kind === 'created' ? created.keypairId : await findKeypair(context, leaf.leafDer);
-  if (keypairId === undefined) {
-    throw retryable(
-      'gmail-unavailable',
-      `Gmail says a key pair for serial ${serialHex} exists but does not list it; it is asked again.`,
-    );
-  }
-  await deps.ledger.recordKeypair(lease, { serialHex, keypairId });
-  made.keypairIds.set(serialHex, keypairId);
-  return { outcome: created.kind === 'created' ? 'done' : 'adopted', details: { serialHex, keypairId } };
+  return {
+    leafDer: leaf.leafDer,
+    chainDer: [issuer.certificateDer, ...issuer.chainDer],
+    privateKey:
+      key.card === undefined
+        ? { keyServiceUrl: key.keyServiceUrl, wrappedKey: key.wrappedKey }
+        : { cardDescription: key.card.description },
+  };
 }
 
 /**

@@ -41,8 +41,15 @@ export async function issueLeaf(step: IssueLeafStep, context: StepContext): Prom
       }),
   );
   await refuseReassigned(context, leaf);
-  await deps.signing.signLeaf(leaf.serialHex);
+  const leafDer = await deps.signing.signLeaf(leaf.serialHex);
   made.serials.set(step.purpose, leaf.serialHex);
+  const privateKey = made.privateKeys.get(keyId);
+  if (privateKey !== undefined)
+    made.uploads.set(leaf.serialHex, {
+      leafDer,
+      chainDer: [issuer.certificateDer, ...issuer.chainDer],
+      privateKey,
+    });
   made.signed.add(leaf.serialHex);
   return {
     outcome: 'done',
@@ -65,11 +72,11 @@ export const subjectKindOf = ({ subject }: Pick<IssueLeafStep, 'subject'>) =>
  * not exist.
  */
 export async function readyIssuer({ deps }: StepContext): Promise<IssuerRecord> {
-  const issuer = await deps.ledger.activeIssuer();
-  if (issuer === undefined) {
+  const found = await deps.ledger.issuerToUse();
+  if (found === undefined) {
     throw permanent('issuer-missing', 'There is no issuing CA yet. Make one with "sealwright ca init".');
   }
-  const crl = await deps.ledger.latestPublishedCrl(issuer.issuerId);
+  const { issuer, crl, issuerAddresses } = found;
   if (crl === undefined || crl.nextUpdate.getTime() <= deps.clock.now().getTime()) {
     await deps.bus.requestCrl(issuer.issuerId);
     throw retryable(

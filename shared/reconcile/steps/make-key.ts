@@ -35,6 +35,7 @@ export async function makeKey(step: MakeKeyStep, context: StepContext): Promise<
     });
     made.keyIds.set(step.purpose, keyId);
     made.spkiDers.set(keyId, spkiDer);
+    made.privateKeys.set(keyId, { keyServiceUrl: step.keyServiceUrl, wrappedKey });
     return { outcome: 'done', details: { keyId, purpose: step.purpose, spkiSha256Hex, proof } };
   } finally {
     pkcs8Der.fill(0);
