@@ -3,6 +3,7 @@ import { type Bearer, callGoogle } from '../google/call.ts';
 import { GoogleCallError } from '../google/call-error.ts';
 import { type GoogleEndpoints, restRoot } from '../google/endpoints.ts';
 import { type Pace, unpaced } from '../google/pace.ts';
+import { restAnswer } from '../google/rest.ts';
 import { type RestCallOptions, withToken } from '../google/rest-options.ts';
 import type { Repeatable, RetrySettings } from '../google/retry.ts';
 import { directoryFailure } from './failure.ts';
@@ -16,6 +17,8 @@ export interface GoogleDirectoryOptions {
   readonly pace?: Pace;
 }
 
+const GOOGLE = 'https://admin.googleapis.com/';
+
 export type DirectoryApi = ReturnType<typeof directoryCaller>;
 
 /** Google's own client, and one way to call it. */
@@ -25,12 +28,12 @@ export function directoryCaller({ bearer, endpoints, retry, pace = unpaced }: Go
   /** `whenRefused` gives the meaning of the statuses that are an answer; any other is a failure, and throws. */
   async function call<T>(
     request: { method: string; repeatable: Repeatable; doing: string },
-    attempt: (callOptions: RestCallOptions) => Promise<{ data: T }>,
+    attempt: (callOptions: RestCallOptions, token: string) => Promise<{ data: T }>,
     whenRefused: { readonly [status: number]: () => T } = {},
   ): Promise<T> {
     try {
       const answer = await callGoogle({ ...request, retry, pace }, bearer, (token) =>
-        attempt(withToken(token, retry)),
+        attempt(withToken(token, retry), token),
       );
       return answer.data;
     } catch (error) {
@@ -65,5 +68,11 @@ export function directoryCaller({ bearer, endpoints, retry, pace = unpaced }: Go
     } while (pageToken !== undefined);
   }
 
-  return { api, call, pages };
+  /** What every look asks goes without the client, whose work is several times the request's. The path is escaped already. */
+  const rest = async <T>(path: string, query: Readonly<Record<string, string>>, token: string) => {
+    const url = `${endpoints.rootUrl ?? GOOGLE}admin/directory/v1/${path}`;
+    return { data: (await restAnswer({ method: 'GET', url, query }, token, retry)) as T };
+  };
+
+  return { api, call, pages, rest };
 }

@@ -42,8 +42,12 @@ export function googleDirectory(options: GoogleDirectoryOptions): Directory {
   const get = (userKey: string, fields: string) =>
     call<admin_directory_v1.Schema$User | undefined>(
       { method: 'directory.users.get', repeatable: 'any-time', doing: `Looking up the user ${userKey}` },
-      (callOptions) =>
-        api.users.get({ userKey, fields, projection: 'basic', viewType: 'admin_view' }, callOptions),
+      (_options, token) =>
+        caller.rest(
+          `users/${encodeURIComponent(userKey)}`,
+          { fields, projection: 'basic', viewType: 'admin_view' },
+          token,
+        ),
       { 404: () => undefined },
     );
 

@@ -8,15 +8,14 @@
  * identity will use: chain and revocation state are checked by Google at upload.
  */
 
-import { gmail } from 'googleapis/build/src/apis/gmail/index.js';
 import type { gmail_v1 } from 'googleapis/build/src/apis/gmail/v1.js';
 import type { Gmail } from '../../ports/gmail.ts';
 import { callGoogle } from '../google/call.ts';
 import { GoogleCallError } from '../google/call-error.ts';
 import type { DelegatedCredentials } from '../google/delegated-credentials.ts';
-import { type GoogleEndpoints, restRoot } from '../google/endpoints.ts';
+import type { GoogleEndpoints } from '../google/endpoints.ts';
 import { type Pace, unpaced } from '../google/pace.ts';
-import { type RestCallOptions, withToken } from '../google/rest-options.ts';
+import { type RestRequest, restAnswer } from '../google/rest.ts';
 import type { Repeatable, RetrySettings } from '../google/retry.ts';
 import { gmailFailure, isAlreadyExists, isFailedPrecondition } from './failure.ts';
 import { privateKeyMetadata } from './private-key-metadata.ts';
@@ -47,26 +46,29 @@ interface Request {
   readonly doing: string;
 }
 
+/** One request below `users/me/settings/cse/`, its path already escaped. */
+type Call = Omit<RestRequest, 'url'> & { readonly path: string };
+
+const GOOGLE = 'https://gmail.googleapis.com/';
+
 export function googleGmail(options: GoogleGmailOptions): Gmail {
   const { credentials, retry, pace = unpaced } = options;
-  const { keypairs, identities } = gmail({ version: 'v1', retry: false, ...restRoot(options.endpoints) })
-    .users.settings.cse;
+  const root = `${options.endpoints.rootUrl ?? GOOGLE}gmail/v1/users/me/settings/cse/`;
 
   /** `expect` may turn a refusal into an answer; undefined leaves it the failure it is. */
   async function call<T>(
     mailbox: string,
     request: Request,
-    attempt: (callOptions: RestCallOptions) => Promise<{ data: T }>,
+    { path, ...rest }: Call,
     expect: (error: GoogleCallError) => Promise<T | undefined> | T | undefined = () => undefined,
   ): Promise<T> {
     const method = `gmail.users.settings.cse.${request.method}`;
     try {
-      const answer = await callGoogle(
+      return (await callGoogle(
         { ...request, method, retry, pace, units: unitsOf(request.method) },
         credentials.forUser(mailbox),
-        (token) => attempt(withToken(token, retry)),
-      );
-      return answer.data;
+        (token) => restAnswer({ url: `${root}${path}`, ...rest }, token, retry),
+      )) as T;
     } catch (error) {
       if (!(error instanceof GoogleCallError)) throw error;
       const expected = error.failure.method === method ? await expect(error) : undefined;
@@ -79,19 +81,13 @@ export function googleGmail(options: GoogleGmailOptions): Gmail {
   async function everyPage<Page extends { nextPageToken?: string | null }>(
     mailbox: string,
     request: Request,
-    attempt: (
-      parameters: { userId: 'me'; pageToken?: string },
-      callOptions: RestCallOptions,
-    ) => Promise<{ data: Page }>,
+    { query, ...get }: Call,
   ): Promise<readonly Page[]> {
     const pages: Page[] = [];
     const asked = new Set<string>();
     let pageToken: string | undefined;
     do {
-      const parameters = pageToken === undefined ? {} : { pageToken };
-      const page = await call(mailbox, request, (callOptions) =>
-        attempt({ userId: 'me', ...parameters }, callOptions),
-      );
+      const page = await call<Page>(mailbox, request, { ...get, query: { ...query, pageToken } });
       if (page === null || typeof page !== 'object') throw unusable('a page of a list is no JSON object');
       pages.push(page);
       pageToken = page.nextPageToken || undefined;
@@ -116,7 +112,7 @@ export function googleGmail(options: GoogleGmailOptions): Gmail {
         repeatable: 'any-time',
         doing: `${wanted === 'enabled' ? 'Enabling' : 'Disabling'} the key pair ${keypairId}`,
       },
-      (callOptions) => keypairs[verb]({ userId: 'me', keyPairId: keypairId, requestBody: {} }, callOptions),
+      { method: 'POST', path: `keypairs/${encodeURIComponent(keypairId)}:${verb}`, body: {} },
       async (error) => {
         if (!isFailedPrecondition(error)) return undefined;
         return (await stateOf(mailbox, keypairId)) === wanted ? true : undefined;
@@ -128,11 +124,11 @@ export function googleGmail(options: GoogleGmailOptions): Gmail {
     const pair = await call<gmail_v1.Schema$CseKeyPair>(
       mailbox,
       { method: 'keypairs.get', repeatable: 'any-time', doing: `Reading the key pair ${keypairId}` },
-      (callOptions) =>
-        keypairs.get(
-          { userId: 'me', keyPairId: keypairId, fields: 'keyPairId,enablementState' },
-          callOptions,
-        ),
+      {
+        method: 'GET',
+        path: `keypairs/${encodeURIComponent(keypairId)}`,
+        query: { fields: 'keyPairId,enablementState' },
+      },
     );
     return pair.enablementState ?? undefined;
   }
@@ -141,26 +137,25 @@ export function googleGmail(options: GoogleGmailOptions): Gmail {
     call<unknown>(
       mailbox,
       { method: 'identities.get', repeatable: 'any-time', doing: `Reading the identity ${address}` },
-      (callOptions) => identities.get({ userId: 'me', cseEmailAddress: address }, callOptions),
+      { method: 'GET', path: `identities/${encodeURIComponent(address)}` },
       (error) => (error.failure.httpStatus === 404 ? false : undefined),
     ).then((answer) => answer !== false);
 
   return {
     async listKeypairs(mailbox) {
-      const pages = await everyPage(
+      const pages = await everyPage<gmail_v1.Schema$ListCseKeyPairsResponse>(
         mailbox,
         { method: 'keypairs.list', repeatable: 'any-time', doing: 'Listing the key pairs' },
-        (parameters, callOptions) =>
-          keypairs.list({ ...parameters, fields: KEYPAIR_PAGE_FIELDS }, callOptions),
+        { method: 'GET', path: 'keypairs', query: { fields: KEYPAIR_PAGE_FIELDS } },
       );
       return pages.flatMap((page) => page.cseKeyPairs ?? []).map(toKeypair);
     },
 
     async listIdentities(mailbox) {
-      const pages = await everyPage(
+      const pages = await everyPage<gmail_v1.Schema$ListCseIdentitiesResponse>(
         mailbox,
         { method: 'identities.list', repeatable: 'any-time', doing: 'Listing the identities' },
-        (parameters, callOptions) => identities.list(parameters, callOptions),
+        { method: 'GET', path: 'identities' },
       );
       return pages.flatMap((page) => page.cseIdentities ?? []).map(toIdentity);
     },
@@ -170,19 +165,12 @@ export function googleGmail(options: GoogleGmailOptions): Gmail {
       const created = await call<gmail_v1.Schema$CseKeyPair | 'already-exists'>(
         mailbox,
         { method: 'keypairs.create', repeatable: 'without-effect', doing: 'Creating a key pair' },
-        (callOptions) =>
-          keypairs.create(
-            {
-              userId: 'me',
-              ...(chainValidation === undefined ? {} : { chainValidation }),
-              fields: 'keyPairId',
-              requestBody: {
-                pkcs7: pkcs7Pem,
-                privateKeyMetadata: [metadata],
-              },
-            },
-            callOptions,
-          ),
+        {
+          method: 'POST',
+          path: 'keypairs',
+          query: { chainValidation, fields: 'keyPairId' },
+          body: { pkcs7: pkcs7Pem, privateKeyMetadata: [metadata] },
+        },
         (error) => (isAlreadyExists(error) ? 'already-exists' : undefined),
       );
       if (created === 'already-exists') return { kind: 'already-exists' };
@@ -201,8 +189,7 @@ export function googleGmail(options: GoogleGmailOptions): Gmail {
           repeatable: 'any-time',
           doing: `Obliterating the key pair ${keypairId}`,
         },
-        (callOptions) =>
-          keypairs.obliterate({ userId: 'me', keyPairId: keypairId, requestBody: {} }, callOptions),
+        { method: 'POST', path: `keypairs/${encodeURIComponent(keypairId)}:obliterate`, body: {} },
         (error) => (error.failure.httpStatus === 404 ? 'absent' : undefined),
       );
       return answer === 'absent' ? 'absent' : 'obliterated';
@@ -216,8 +203,7 @@ export function googleGmail(options: GoogleGmailOptions): Gmail {
           repeatable: 'without-effect',
           doing: `Creating the identity ${identity.address}`,
         },
-        (callOptions) =>
-          identities.create({ userId: 'me', requestBody: fromIdentity(identity) }, callOptions),
+        { method: 'POST', path: 'identities', body: { ...fromIdentity(identity) } },
         (error) => (isAlreadyExists(error) ? 'already-exists' : undefined),
       );
       return answer === 'already-exists' ? 'already-exists' : 'created';
@@ -231,11 +217,11 @@ export function googleGmail(options: GoogleGmailOptions): Gmail {
           repeatable: 'any-time',
           doing: `Patching the identity ${identity.address}`,
         },
-        (callOptions) =>
-          identities.patch(
-            { userId: 'me', emailAddress: identity.address, requestBody: fromIdentity(identity) },
-            callOptions,
-          ),
+        {
+          method: 'PATCH',
+          path: `identities/${encodeURIComponent(identity.address)}`,
+          body: { ...fromIdentity(identity) },
+        },
         async (error) => {
           if (error.failure.httpStatus !== 404) return undefined;
           // 404 may also mean the key pair; then the identity is there and the request is what is wrong.
@@ -249,7 +235,7 @@ export function googleGmail(options: GoogleGmailOptions): Gmail {
       await call<unknown>(
         mailbox,
         { method: 'identities.delete', repeatable: 'any-time', doing: `Deleting the identity ${address}` },
-        (callOptions) => identities.delete({ userId: 'me', cseEmailAddress: address }, callOptions),
+        { method: 'DELETE', path: `identities/${encodeURIComponent(address)}` },
         (error) => (error.failure.httpStatus === 404 ? 'absent' : undefined),
       );
     },

@@ -8,12 +8,10 @@
  *
  * What this will not do: `generateAccessToken`. Its tokens have no user, and Gmail refuses them.
  */
-import { PassThroughClient } from 'google-auth-library';
-import { iamcredentials } from 'googleapis/build/src/apis/iamcredentials/index.js';
 import { type Bearer, callGoogle, repeatedly } from './call.ts';
 import { GoogleCallError, type GoogleCallFailure } from './call-error.ts';
-import { type GoogleEndpoints, restRoot, tokenUrl } from './endpoints.ts';
-import { oneAttempt, withToken } from './rest-options.ts';
+import { type GoogleEndpoints, tokenUrl } from './endpoints.ts';
+import { restCall } from './rest.ts';
 import type { RetrySettings } from './retry.ts';
 import { type Token, TokenCache } from './token-cache.ts';
 
@@ -36,6 +34,7 @@ export interface DelegatedCredentialsOptions {
   readonly capacity?: number;
 }
 
+const IAM = 'https://iamcredentials.googleapis.com/';
 /** What the claims name as audience, also where the endpoint itself is elsewhere. */
 const AUDIENCE = 'https://oauth2.googleapis.com/token';
 const GRANT_TYPE = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
@@ -49,8 +48,7 @@ export function delegatedCredentials(options: DelegatedCredentialsOptions): Dele
     clock: retry.clock,
     ...(options.capacity === undefined ? {} : { capacity: options.capacity }),
   });
-  const signer = iamcredentials({ version: 'v1', retry: false, ...restRoot(endpoints) });
-  const anonymous = new PassThroughClient();
+  const signUrl = `${endpoints.rootUrl ?? IAM}v1/projects/-/serviceAccounts/${encodeURIComponent(signerEmail)}:signJwt`;
 
   async function sign(subject: string | undefined): Promise<string> {
     const issuedAt = Math.floor(retry.clock.now().getTime() / 1000);
@@ -64,12 +62,9 @@ export function delegatedCredentials(options: DelegatedCredentialsOptions): Dele
     });
     const method = 'iamcredentials.projects.serviceAccounts.signJwt';
     const answer = await callGoogle({ method, repeatable: 'any-time', retry }, own, (accessToken) =>
-      signer.projects.serviceAccounts.signJwt(
-        { name: `projects/-/serviceAccounts/${signerEmail}`, requestBody: { payload } },
-        withToken(accessToken, retry),
-      ),
+      restCall({ method: 'POST', url: signUrl, body: { payload } }, accessToken, retry),
     );
-    const signedJwt = answer.data.signedJwt;
+    const { signedJwt } = answer;
     if (typeof signedJwt !== 'string' || signedJwt === '') throw unusable(method, 'no signed JWT');
     return signedJwt;
   }
@@ -77,17 +72,11 @@ export function delegatedCredentials(options: DelegatedCredentialsOptions): Dele
   async function exchange(assertion: string): Promise<Token> {
     const method = 'oauth2.token';
     const askedAtMs = retry.clock.now().getTime();
-    const answer = await repeatedly({ method, repeatable: 'any-time', retry }, () =>
-      anonymous.request<unknown>({
-        url: tokenUrl(endpoints),
-        method: 'POST',
-        data: new URLSearchParams({ grant_type: GRANT_TYPE, assertion }),
-        ...oneAttempt(retry),
-      }),
+    const body = new URLSearchParams({ grant_type: GRANT_TYPE, assertion });
+    const fields: { readonly access_token?: unknown; readonly expires_in?: unknown } = await repeatedly(
+      { method, repeatable: 'any-time', retry },
+      () => restCall({ method: 'POST', url: tokenUrl(endpoints), body }, undefined, retry),
     );
-    const body = answer.data;
-    const fields: { access_token?: unknown; expires_in?: unknown } =
-      body !== null && typeof body === 'object' ? body : {};
     if (typeof fields.access_token !== 'string' || fields.access_token === '')
       throw unusable(method, 'no access token');
     const seconds = typeof fields.expires_in === 'number' ? fields.expires_in : 0;

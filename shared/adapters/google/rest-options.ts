@@ -9,7 +9,7 @@ export interface RestCallOptions {
 }
 
 /** One attempt within the time limit, and the answer read as JSON whatever its content type says. */
-export const oneAttempt = (retry: RetrySettings) =>
+const oneAttempt = (retry: RetrySettings) =>
   ({
     responseType: 'json',
     retry: false,
