@@ -52,7 +52,7 @@ export const isCredentialFailure = (failure: GoogleCallFailure): boolean =>
 
 /**
  * Reads what a Google client threw. Undefined when it is no failed call at all (a bug in our code, a missing
- * parameter): the caller throws that on as it is. `now` is for a `Retry-After` that names a date.
+ * parameter): the caller throws that on as it is. `now` is for a wait that is told as a date.
  */
 export function readFailure(method: string, thrown: unknown, now: Date): GoogleCallFailure | undefined {
   if (!isRecord(thrown)) return undefined;
@@ -87,17 +87,19 @@ export function readFailure(method: string, thrown: unknown, now: Date): GoogleC
     .concat(present(thrown['reason']), present(body['oauthError']))
     .filter((reason, index, all) => all.indexOf(reason) === index);
   const status = present(body['status'])[0] ?? (rpc === undefined ? undefined : RPC[rpc]?.status);
+  const text = textOf(body['message']) || textOf(thrown['details']) || textOf(thrown['message']);
   const retryAfterMs =
     retryAfter(headerOf(response?.['headers'], 'retry-after'), now) ??
     retryInfo(body['details']) ??
-    retryInfo(thrown['statusDetails']);
+    retryInfo(thrown['statusDetails']) ??
+    retryAfterInstant(text, now);
   return {
     method,
     reached: 'answered',
     httpStatus,
     ...(status === undefined ? {} : { status }),
     reasons,
-    text: cleanText(textOf(body['message']) || textOf(thrown['details']) || textOf(thrown['message'])),
+    text: cleanText(text),
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   };
 }
@@ -113,6 +115,19 @@ export function retryAfter(value: string | undefined, now: Date): number | undef
   if (!/^(Mon|Tue|Wed|Thu|Fri|Sat|Sun)/.test(text)) return undefined;
   const at = Date.parse(text);
   return Number.isNaN(at) ? undefined : Math.max(0, at - now.getTime());
+}
+
+/** The longest that a text is believed: Google counts nothing over more than a day. */
+const LONGEST_TOLD_MS = 24 * 60 * 60 * 1000;
+
+/**
+ * Gmail says in words alone when a mailbox may be asked again ("User-rate limit exceeded.  Retry after 2023-03-07T18:18:23.688Z").
+ * Undefined when the text names no instant, or one that has passed.
+ */
+function retryAfterInstant(text: string, now: Date): number | undefined {
+  const instant = /\bretry after (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)/i.exec(text)?.[1];
+  const waitMs = instant === undefined ? Number.NaN : Date.parse(instant) - now.getTime();
+  return waitMs > 0 ? Math.min(waitMs, LONGEST_TOLD_MS) : undefined;
 }
 
 /** One line, at most 400 characters, with addresses of requests, certificates, tokens and long runs of base64 taken out. */

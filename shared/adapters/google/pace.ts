@@ -24,7 +24,7 @@ export interface PaceOptions {
   readonly unitsPerMinute: number;
   /** Booked at once. */
   readonly unitsPerBooking: number;
-  /** `userRateLimitExceeded` speaks of one mailbox's own quota: whoever works on it backs off, and nobody else waits. */
+  /** Of many mailboxes: where one has spent its own quota, whoever works on it backs off, and nobody else waits. */
   readonly hasUserQuotas?: boolean;
   /** Of the error where the wait would be too long. */
   readonly code: ErrorCode;
@@ -79,13 +79,21 @@ export function googlePace(options: PaceOptions): Pace {
     },
     failed: async (failure) => {
       if (!isThrottling(failure)) return;
-      if (options.hasUserQuotas === true && failure.reasons.includes('userRateLimitExceeded')) return;
+      if (options.hasUserQuotas === true && isUserLimit(failure)) return;
       const waitMs = Math.min(failure.retryAfterMs ?? HOLD_MS, LONGEST_HOLD_MS);
       await ledger.holdPace(pace, waitMs + (burstUnits * 60_000) / spread.unitsPerMinute);
       credit = { units: 0, fromMs: 0 };
     },
   };
 }
+
+/**
+ * The quota of one user, by its reason or, since Gmail mostly gives the project's reason for it, by its wording.
+ * https://developers.google.com/workspace/gmail/api/guides/handle-errors
+ */
+const isUserLimit = ({ reasons, text }: GoogleCallFailure): boolean =>
+  reasons.includes('userRateLimitExceeded') ||
+  /\bper user\b|\buser[- ]rate limit\b|\bconcurrent requests for user\b/i.test(text);
 
 /** No limit, for tools that make a handful of calls. */
 export const unpaced: Pace = { take: async () => undefined, failed: async () => undefined };

@@ -113,6 +113,70 @@ describe('reading what a Google client threw', () => {
     expect(read(decoded)?.retryAfterMs).toBe(2500);
   });
 
+  /** Gmail's answer to a mailbox that has spent its own quota: no header, and the instant in the text. */
+  const userRateLimit = (message: string, headers: Record<string, string> = {}) =>
+    thrown({
+      config: {},
+      response: {
+        status: 429,
+        headers: new Headers(headers),
+        data: {
+          error: {
+            code: 429,
+            message,
+            errors: [{ message, domain: 'global', reason: 'rateLimitExceeded' }],
+            status: 'RESOURCE_EXHAUSTED',
+          },
+        },
+      },
+    });
+
+  it.each([
+    ['in a quarter of an hour', 'User-rate limit exceeded.  Retry after 2027-01-15T09:15:23.688Z', 923_688],
+    [
+      'with what it was for',
+      'User-rate limit exceeded.  Retry after 2027-01-15T09:01:00Z (Mail sending)',
+      60_000,
+    ],
+    ['that has passed', 'User-rate limit exceeded.  Retry after 2023-03-07T18:18:23.688Z', undefined],
+    ['beyond a day, which is taken for a day', 'Retry after 2127-01-15T09:00:00.000Z', 86_400_000],
+    ['that is no date', 'Retry after 2027-13-45T99:00:00.000Z', undefined],
+    ['in words', 'Retry after a while', undefined],
+  ])('takes the wait from an instant in the text: %s', (_which, message, milliseconds) => {
+    expect(read(userRateLimit(message))?.retryAfterMs).toBe(milliseconds);
+  });
+
+  it('takes the header before the text', () => {
+    const message = 'User-rate limit exceeded.  Retry after 2027-01-15T09:15:23.688Z';
+    expect(read(userRateLimit(message, { 'retry-after': '7' }))?.retryAfterMs).toBe(7_000);
+  });
+
+  it('reads the refusal of a limit per user, which says no wait', () => {
+    const message =
+      "Quota exceeded for quota metric 'Queries' and limit 'Queries per minute per user' of service 'gmail.googleapis.com' for consumer 'project_number:1'.";
+    const error = thrown({
+      config: {},
+      response: {
+        status: 403,
+        headers: new Headers(),
+        data: {
+          error: {
+            code: 403,
+            message,
+            errors: [{ message, domain: 'usageLimits', reason: 'rateLimitExceeded' }],
+          },
+        },
+      },
+    });
+    expect(read(error)).toEqual({
+      method: 'gmail.test',
+      reached: 'answered',
+      httpStatus: 403,
+      reasons: ['rateLimitExceeded'],
+      text: message,
+    });
+  });
+
   it.each(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN'])('knows that with %s nothing was sent', (code) => {
     expect(read(thrown({ code }))).toMatchObject({ reached: 'never' });
     // google-gax calls every lost connection UNAVAILABLE and keeps the reason as the cause.

@@ -36,6 +36,20 @@ describe('the prospect of calling Google again', () => {
       { httpStatus: 403, reasons: ['forbidden'], text: "Quota exceeded for quota metric 'Queries'" },
       'no-effect',
     ],
+    [
+      '403 "Queries per minute per user"',
+      {
+        httpStatus: 403,
+        reasons: ['rateLimitExceeded'],
+        text: "Quota exceeded for quota metric 'Queries' and limit 'Queries per minute per user' of service 'gmail.googleapis.com'",
+      },
+      'no-effect',
+    ],
+    [
+      '403 with nothing but the wording "User-rate limit exceeded"',
+      { httpStatus: 403, text: 'User-rate limit exceeded. Retry after 2023-03-07T18:18:23.688Z' },
+      'no-effect',
+    ],
     ['403 RESOURCE_EXHAUSTED', { httpStatus: 403, status: 'RESOURCE_EXHAUSTED' }, 'no-effect'],
     ['403 forbidden', { httpStatus: 403, reasons: ['forbidden'], text: 'Not Authorized' }, 'final'],
     ['409 ABORTED', { httpStatus: 409, status: 'ABORTED' }, 'effect-unknown'],
