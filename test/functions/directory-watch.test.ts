@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createDirectoryWatch } from '../../functions/directory-watch.ts';
 import { asHttpFunction, type HttpHandler } from '../../functions/wire/http.ts';
-import { retryable } from '../../shared/errors.ts';
+import { permanent, retryable } from '../../shared/errors.ts';
 import { type KeptBus, keptBus } from '../support/fakes/bus.ts';
 import { surround } from '../support/fakes/calls.ts';
 import { type ChannelRows, channelRows } from '../support/fakes/channel-rows.ts';
@@ -213,6 +213,35 @@ describe('a directory notification', () => {
     const answer = await notify();
     expect(answer.status).toBe(503);
     expect(answer.headers.get('retry-after')).toBe('3');
+  });
+
+  test('is answered 503 where the right to publish is missing, because Google drops what is answered 403', async () => {
+    const words = "Give this function's service account roles/pubsub.publisher on the topic.";
+    const forbidden = surround('bus', bus, async () => {
+      throw permanent('bus-unavailable', words);
+    });
+    handler = createDirectoryWatch({ clock, ledger, bus: forbidden, log });
+    expect((await notify()).status).toBe(503);
+    expect(JSON.stringify(log.lines), 'and the log says what to do').toContain(words);
+    handler = createDirectoryWatch({ clock, ledger, bus, log });
+    expect((await notify()).status).toBe(204);
+    expect(bus.hints).toHaveLength(1);
+  });
+
+  test('is answered 503 while the ledger cannot say whose channel it is: it is neither dropped with a 404 nor believed', async () => {
+    const away = {
+      ...ledger,
+      readChannel: async () => {
+        throw retryable('ledger-unavailable', 'The ledger is away.');
+      },
+    };
+    handler = createDirectoryWatch({ clock, ledger: away, bus, log });
+    for (const token of [TOKEN, 'another']) {
+      const answer = await notify({ 'x-goog-channel-token': token });
+      expect(answer, 'the same whatever the token').toMatchObject(refusal(503, 'ledger-unavailable'));
+    }
+    expect(bus.hints).toEqual([]);
+    expect(counted(), 'nor is the channel counted as a strange one').toEqual({});
   });
 
   test.each(['GET', 'PUT', 'DELETE'])('sent with %s is answered 405', async (method) => {
