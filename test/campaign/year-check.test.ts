@@ -14,6 +14,7 @@ import {
   checkNothingHeld,
   checkOldMail,
   checkPerson,
+  checkRenewals,
   checkRetiring,
   type Ending,
   type Found,
@@ -42,7 +43,13 @@ beforeAll(() => {
   ending = { now, startedAt: new Date(now.getTime() - 40 * DAY_MS), keyService: KEY_SERVICE, crl: new Map() };
 });
 
-const served: Expected = { person: 'p001', address: 'p001', standing: 'served', revocations: [] };
+const served: Expected = {
+  person: 'p001',
+  address: 'p001',
+  standing: 'served',
+  undisturbed: true,
+  revocations: [],
+};
 const leaf = (changes: Partial<Certificate> = {}): Certificate => ({
   serial,
   state: 'signed',
@@ -249,6 +256,46 @@ describe('the checks of the whole company', () => {
   });
 });
 
+describe('the check of renewals', () => {
+  const day = (count: number) => new Date(Date.UTC(2026, 0, 1) + count * DAY_MS);
+  const of = (issued: readonly (readonly [number, number])[], warnings: readonly string[] = []) => ({
+    address: ADDRESS,
+    issued: issued.map(([at, notAfter]) => ({ at: day(at), notAfter: day(notAfter) })),
+    warnings,
+  });
+
+  it('finds nothing where each had a successor in time, also of a shorter life', () => {
+    expect(
+      checkRenewals(
+        of([
+          [0, 365],
+          [335, 350],
+          [347, 712],
+        ]),
+        day(400),
+      ),
+    ).toEqual([]);
+  });
+
+  it('finds one that was replaced late, and one that was not', () => {
+    const late = of([
+      [0, 365],
+      [360, 725],
+    ]);
+    expect(checkRenewals(late, day(400))).toEqual([
+      `${ADDRESS} had no new certificate by ${day(337).toISOString()}, and the old one ends on ${day(365).toISOString()}.`,
+    ]);
+    expect(checkRenewals(of([[0, 365]]), day(337))).toEqual([]);
+    expect(checkRenewals(of([[0, 365]]), day(338))).toHaveLength(1);
+  });
+
+  it('finds whoever had to be warned', () => {
+    expect(checkRenewals(of([[0, 365]], ['It ends.']), day(10))).toEqual([
+      `${ADDRESS} was warned of: It ends.`,
+    ]);
+  });
+});
+
 describe('the check of the issuer that retires', () => {
   const day = (number: number) => new Date(ending.startedAt.getTime() + number * DAY_MS);
   const sighting = (at: number, nextUpdate: number) => ({
@@ -299,7 +346,7 @@ describe('the model of a year', () => {
       [{ kind: 'restore', person: 'p001' }],
       ...quiet(9),
     );
-    expect(expectedAtTheEnd(away)).toEqual([served]);
+    expect(expectedAtTheEnd(away)).toEqual([{ ...served, undisturbed: false }]);
   });
 
   it('has whoever comes back later lose a certificate and get another', () => {
@@ -311,7 +358,7 @@ describe('the model of a year', () => {
       ...quiet(9),
     );
     expect(expectedAtTheEnd(away)).toEqual([
-      { ...served, revocations: [{ day: 31, reason: 'privilegeWithdrawn' }] },
+      { ...served, undisturbed: false, revocations: [{ day: 31, reason: 'privilegeWithdrawn' }] },
     ]);
   });
 

@@ -172,6 +172,34 @@ export function checkCrlHistory(
   });
 }
 
+/** What the audit trail says of one user's certificates, oldest first. */
+export interface Renewals {
+  readonly address: string;
+  /** When each was issued, and when it ends. */
+  readonly issued: readonly { readonly at: Date; readonly notAfter: Date }[];
+  /** Warnings that one was about to end. */
+  readonly warnings: readonly string[];
+}
+
+/** The policy of the year: a certificate is renewed so long before its end, at the latest. */
+const RENEWED_BEFORE = { days: 30, ofLife: 1 / 4 } as const;
+
+/** Whoever was there all the time had the next certificate in time before the end of each, and nobody had to be warned. */
+export function checkRenewals({ address, issued, warnings }: Renewals, now: Date): readonly string[] {
+  const problems = warnings.map((warning) => `${address} was warned of: ${warning}`);
+  for (const [index, { at, notAfter }] of issued.entries()) {
+    const lifeMs = notAfter.getTime() - at.getTime();
+    const beforeMs = Math.min(RENEWED_BEFORE.days * DAY_MS, RENEWED_BEFORE.ofLife * lifeMs);
+    const latest = new Date(notAfter.getTime() - beforeMs + PROMPT_DAYS * DAY_MS);
+    const next = issued[index + 1]?.at ?? now;
+    if (next > latest)
+      problems.push(
+        `${address} had no new certificate by ${latest.toISOString()}, and the old one ends on ${notAfter.toISOString()}.`,
+      );
+  }
+  return problems;
+}
+
 /** All that the guard held has been decided on. */
 export const checkNothingHeld = (sets: readonly Pick<HeldSetView, 'reason'>[]): readonly string[] =>
   sets.map(({ reason }) => `Departures are still held: ${reason}`);

@@ -18,6 +18,8 @@ export interface Expected {
   readonly address: string;
   /** `served`: ready, one identity on an unrevoked certificate. `waiting`: on the way out, nothing taken away yet. */
   readonly standing: 'served' | 'waiting' | 'out';
+  /** Never suspended, moved away or deleted: nothing kept their certificates from being renewed in time. */
+  readonly undisturbed: boolean;
   /** Each time a certificate in use was to be revoked: from this day on (the day's number), for this reason. */
   readonly revocations: readonly { readonly day: number; readonly reason: Reason }[];
 }
@@ -30,6 +32,7 @@ interface Life {
   readonly unit: Unit;
   away: { readonly since: number; readonly graceDays: number; readonly reason: Reason } | undefined;
   deleted: boolean;
+  undisturbed: boolean;
   readonly revocations: { day: number; reason: Reason }[];
 }
 
@@ -53,15 +56,18 @@ export function expectedAtTheEnd(calendar: Calendar): readonly Expected[] {
             unit: act.unit,
             away: undefined,
             deleted: false,
+            undisturbed: true,
             revocations: [],
           });
           break;
         case 'delete':
           life(act.person).deleted = true;
+          life(act.person).undisturbed = false;
           life(act.person).revocations.push({ day, reason: 'cessationOfOperation' });
           break;
         case 'move-out':
           life(act.person).away = { since: day, graceDays: GRACE_DAYS.leave, reason: 'affiliationChanged' };
+          life(act.person).undisturbed = false;
           break;
         case 'suspend':
           life(act.person).away = {
@@ -69,6 +75,7 @@ export function expectedAtTheEnd(calendar: Calendar): readonly Expected[] {
             graceDays: GRACE_DAYS.suspended,
             reason: 'privilegeWithdrawn',
           };
+          life(act.person).undisturbed = false;
           break;
         case 'move-back':
         case 'restore':
@@ -89,6 +96,7 @@ export function expectedAtTheEnd(calendar: Calendar): readonly Expected[] {
             if (one.unit !== MOVED_UNIT || one.deleted) continue;
             // A sweep notices, a day's grace follows; past the guard's limit an admin is waited for.
             one.away = { since: day, graceDays: GRACE_DAYS.leave, reason: 'affiliationChanged' };
+            one.undisturbed = false;
           }
           break;
         case 'approve-held':
@@ -106,7 +114,8 @@ export function expectedAtTheEnd(calendar: Calendar): readonly Expected[] {
     const end = calendar.days;
     const isOut = one.away !== undefined && settle(one, one.away, end);
     const standing = one.deleted || isOut ? 'out' : one.away !== undefined ? 'waiting' : 'served';
-    return { person, address: one.address, standing, revocations: one.revocations };
+    const { address, undisturbed, revocations } = one;
+    return { person, address, standing, undisturbed, revocations };
   });
 }
 

@@ -13,6 +13,7 @@ import {
   checkNothingHeld,
   checkOldMail,
   checkPerson,
+  checkRenewals,
   checkRetiring,
   type Found,
 } from './check.ts';
@@ -137,6 +138,7 @@ class Year {
           if (issuer === this.#story.system.issuerId) underFirst.push(new Date(notAfter));
         }
       });
+      problems.push(...(await this.#renewals(expected, ending.now)));
       for (const sightings of this.#crls.values()) problems.push(...checkCrlHistory(sightings, endings));
       problems.push(...(await this.#firstIssuer(underFirst, ending.now)));
       problems.push(...(await this.#openOldMail(expected)));
@@ -204,6 +206,29 @@ class Year {
       view,
       gmail: { pairs: await company.pairs(address), identities: await company.identities(address) },
     };
+  }
+
+  async #renewals(expected: readonly Expected[], now: Date): Promise<readonly string[]> {
+    const trail = Map.groupBy(
+      (await this.#hands.company.audit()) as readonly AuditRecord[],
+      ({ userId }) => userId,
+    );
+    const problems: string[] = [];
+    for (const { person } of expected.filter(({ undisturbed }) => undisturbed)) {
+      const address = this.#hands.addressOf(person);
+      const own = trail.get((await this.#hands.company.user(address))?.userId) ?? [];
+      const issued = own.flatMap(({ at, step, outcome, details }) =>
+        step === 'issue-leaf' && outcome === 'done'
+          ? [{ at: new Date(at), notAfter: new Date(String(details?.['notAfter'])) }]
+          : [],
+      );
+      const warnings = own.flatMap(({ step, reason, details }) =>
+        step === 'notice' && details?.['kind'] === 'certificate-expiring' ? [reason] : [],
+      );
+      problems.push(...checkRenewals({ address, issued, warnings }, now));
+      if (issued.length === 0) problems.push(`The audit trail has no certificate of ${address}.`);
+    }
+    return problems;
   }
 
   async #openOldMail(expected: readonly Expected[]): Promise<readonly string[]> {
