@@ -6,7 +6,8 @@ import {
   policyDigest,
 } from '../../shared/activation/active-policy.ts';
 import { emptyRules, unknownNames } from '../../shared/activation/live-check.ts';
-import { resolvePins } from '../../shared/activation/pins.ts';
+import { unknownUsers } from '../../shared/activation/named-users.ts';
+import { type Resolution, resolvePins } from '../../shared/activation/pins.ts';
 import { readPlace } from '../../shared/activation/places.ts';
 import { type ParsedPolicy, type PolicyMistake, parsePolicyFile } from '../../shared/config/policy.ts';
 import type { Policy } from '../../shared/domain/policy.ts';
@@ -93,7 +94,7 @@ export async function checkPolicy(deps: PolicyDeps, body: unknown): Promise<Http
     return { status: 200, body: { mistakes, coveredByRule: {} } };
   }
   const before = await inForce(deps);
-  const { pins, unknown } = await resolvePins(deps.directory, parsed.policy, before?.pins);
+  const { pins, unknown } = await resolveNames(deps, parsed.policy, before?.pins);
   if (unknown.length > 0) {
     return { status: 200, body: { mistakes: unknownNames(parsed, unknown), coveredByRule: {} } };
   }
@@ -142,7 +143,7 @@ interface Compared {
 async function compared(deps: PolicyDeps, policy: string): Promise<Compared> {
   const parsed = parsePolicyFile(policy, 'policy');
   const before = await inForce(deps);
-  const { pins, unknown } = await resolvePins(deps.directory, parsed.policy, before?.pins);
+  const { pins, unknown } = await resolveNames(deps, parsed.policy, before?.pins);
   if (unknown.length > 0) throw refuse(unknownNames(parsed, unknown));
   return {
     ...{ parsed, pins, draft: pinnedPolicy(parsed.policy, pins) },
@@ -151,6 +152,16 @@ async function compared(deps: PolicyDeps, policy: string): Promise<Compared> {
       inForce: before === undefined ? null : activationKey(before.digest, before.pins),
     },
   };
+}
+
+/** The pins of units and groups, and every name that the directory does not know, users' too. */
+async function resolveNames(
+  { directory }: Pick<PolicyDeps, 'directory'>,
+  policy: Policy,
+  before: PolicyPins | undefined,
+): Promise<Resolution> {
+  const { pins, unknown } = await resolvePins(directory, policy, before);
+  return { pins, unknown: [...unknown, ...(await unknownUsers(directory, policy))] };
 }
 
 /** Undefined while nothing is in force. */

@@ -5,7 +5,7 @@ import type { UnknownName } from './pins.ts';
 
 type Path = readonly PropertyKey[];
 
-/** Every place that names an unknown unit or group. */
+/** Every place that names an unknown unit, group or user. */
 export function unknownNames(
   { policy, place }: ParsedPolicy,
   unknown: readonly UnknownName[],
@@ -35,9 +35,10 @@ export function emptyRules(
 }
 
 function placesOfNames(policy: Policy): readonly { readonly name: string; readonly path: Path }[] {
-  const within = (path: Path, { orgUnits, groups }: Selection) => [
+  const within = (path: Path, { orgUnits, groups, users }: Selection) => [
     ...orgUnits.map((unit, index) => ({ name: unit.path, path: [...path, 'orgUnits', index] })),
     ...groups.map((group, index) => ({ name: group.address, path: [...path, 'groups', index] })),
+    ...users.map((name, index) => ({ name, path: [...path, 'users', index] })),
   ];
   return [
     ...policy.rules.flatMap(({ scope, exclude }, index) => [

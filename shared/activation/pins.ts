@@ -8,9 +8,9 @@ import type { Policy } from '../domain/policy.ts';
 import type { PolicyPins } from '../domain/policy-pins.ts';
 import type { Directory, DirectoryGroup } from '../ports/directory.ts';
 
-/** A unit or group that cannot be pinned. */
+/** A unit or group that cannot be pinned, or a user whom nobody knows. */
 export interface UnknownName {
-  readonly kind: 'org-unit' | 'group';
+  readonly kind: 'org-unit' | 'group' | 'user';
   /** As the policy has it. */
   readonly name: string;
   /** A sentence: what is wrong, and what may have been meant. */

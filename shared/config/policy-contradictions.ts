@@ -58,14 +58,34 @@ function keysOf({ keySource, keyService, profile }: RuleEntry): Contradiction[] 
       },
     ];
   }
-  if (keySource !== 'supplied' || profile !== 'split') return [];
-  return [
-    {
+  const found: Contradiction[] = [];
+  if (keyService !== undefined && !isReachedSafely(keyService)) {
+    found.push({
+      path: ['keyService'],
+      message: `${keyService} is no https address: users' private keys travel to it, and Gmail asks it over https alone`,
+    });
+  }
+  if (keySource === 'supplied' && profile === 'split') {
+    found.push({
       path: ['keySource'],
       message: 'a supplied key both signs and encrypts; write profile: dual-use, or keySource: made',
-    },
-  ];
+    });
+  }
+  return found;
 }
+
+/** Over https, or on this machine, where the system is tried. */
+function isReachedSafely(address: string): boolean {
+  const { protocol, hostname } = new URL(address);
+  return protocol === 'https:' || (protocol === 'http:' && LOOPBACK.test(hostname));
+}
+
+const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
+
+/** A renewal that fails needs time for another try, and for somebody to be told of it. */
+const LEAST_RENEW_BEFORE_MS = DAY_MS;
+/** With a smaller share of `renewBefore`, whoever joined in one hour is renewed in nearly the same hour. */
+const LEAST_SPREAD = 1 / 10;
 
 function subjectOf({ subject }: RuleEntry): Contradiction[] {
   const mistake = subjectTemplateMistake(templateOf(subject));
@@ -107,6 +127,20 @@ function timesOf(entry: RuleEntry): Contradiction[] {
         entry.renewSpread === undefined
           ? 'renewBefore must be less than three quarters of validity: renewals begin up to a third earlier, and a certificate must not be due at birth'
           : 'renewBefore and renewSpread together must be less than validity: a certificate must not be due at birth',
+    });
+  }
+  // The shorter a certificate lives, the less there can be.
+  if (entry.renewBefore < Math.min(LEAST_RENEW_BEFORE_MS, validityMs / 4)) {
+    found.push({
+      path: ['renewBefore'],
+      message:
+        'renewBefore is less than a day: a renewal that fails could not be tried again, nor anybody told, before the certificate ends',
+    });
+  } else if (renewSpreadMs(entry) < entry.renewBefore * LEAST_SPREAD) {
+    found.push({
+      path: ['renewSpread'],
+      message:
+        'renewSpread is less than a tenth of renewBefore: everybody who joined at once would be renewed at once; leave it out for a third',
     });
   }
   if (superseded !== 'never' && superseded > validityMs) {

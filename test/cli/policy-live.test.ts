@@ -253,6 +253,33 @@ describe('sealwright policy check --live', () => {
   });
 });
 
+describe('a policy that protects or excludes somebody whom nobody knows', () => {
+  const file = () =>
+    fileWith(
+      policyText(
+        rule('staff', 'orgUnit: /Staff', '    exclude: { users: [zoe@acme.exmaple] }\n'),
+        'protected: { users: [ceo@exmaple.com, "111222333444999"] }\n',
+      ),
+    );
+
+  it('is told of by policy check --live, at each name', async () => {
+    const { exit, document } = await json('policy', 'check', '--live', file());
+    expect(exit).toBe(1);
+    const messages = (document['mistakes'] as readonly { message: string }[]).map(({ message }) => message);
+    expect(messages).toEqual([
+      expect.stringContaining('nobody in the directory answers to zoe@acme.exmaple, and nobody deleted'),
+      expect.stringContaining('nobody in the directory answers to ceo@exmaple.com'),
+      expect.stringContaining('nobody in the directory has the id 111222333444999'),
+    ]);
+  });
+
+  it('is not put in force', async () => {
+    const { exit, stderr } = await ask('policy', 'activate', file(), '--yes');
+    expect(exit).toBe(1);
+    expect(stderr).toContain('nobody in the directory answers to ceo@exmaple.com');
+  });
+});
+
 describe('sealwright policy test', () => {
   it('walks the precedence and says why', async () => {
     world.directory.members.set('pilots@acme.example', new Set(['2']));

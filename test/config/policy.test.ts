@@ -90,6 +90,10 @@ describe('a policy file', () => {
     ['renewBefore: 274d', 'renewBefore must be less than three quarters of validity'],
     ['validity: 40d', 'renewBefore must be less than three quarters of validity'],
     ['renewSpread: 340d', 'renewBefore and renewSpread together must be less than validity'],
+    ['renewBefore: 0s', 'policy.yaml:6:5: renewBefore is less than a day'],
+    ['renewBefore: 23h', 'renewBefore is less than a day'],
+    ['renewSpread: 0s', 'policy.yaml:6:5: renewSpread is less than a tenth of renewBefore'],
+    ['renewSpread: 71h', 'renewSpread is less than a tenth of renewBefore'],
     ['group: a@acme.example', 'names both an orgUnit and a group'],
     [
       'exclude: { orgUnits: [/Other] }',
@@ -128,6 +132,25 @@ describe('a policy file', () => {
     ['protected: { user: [a@acme.example] }', 'unknown field "user"; did you mean "users"?'],
   ])('with %s is refused, saying %s', (line, message) => {
     expect(mistakes(`${minimal}${line}\n`)).toContain(message);
+  });
+
+  test.each([
+    ['ftp://kacls.acme.example', false],
+    ['http://kacls.acme.example', false],
+    ['http://127.0.0.1.example', false],
+    ['https://kacls.acme.example/v1', true],
+    ['http://127.0.0.1:8602', true],
+    ['http://localhost:8602', true],
+    ['http://[::1]:8602', true],
+  ])('with the key service at %s is taken: %s', (address, isTaken) => {
+    const text = minimal.replace(/keyService: .*/, `keyService: "${address}"`);
+    if (isTaken) expect(parsePolicy(text).rules[0]?.keyServiceUrl).toContain(address.slice(0, 12));
+    else expect(mistakes(text)).toContain(`${address} is no https address`);
+  });
+
+  test('that is renewed a day before its end, or a quarter of a shorter life, is taken', () => {
+    expect(parsePolicy(`${minimal}    renewBefore: 1d\n    renewSpread: 3h\n`).rules).toHaveLength(1);
+    expect(parsePolicy(`${minimal}    validity: 3d\n    renewBefore: 18h\n`).rules).toHaveLength(1);
   });
 
   test('with limits that just make sense is taken', () => {
