@@ -151,7 +151,7 @@ export const guardContract = ({ speaksSql, start }: LedgerKind): void => {
     expect(await only()).toMatchObject({ setId: set.setId });
   });
 
-  // In memory only: four thousand statements would show nothing of a database that the forty users above do not.
+  // In memory only: on PostgreSQL two instances judge a thousand at once (test/postgres/moved-unit.test.ts).
   it.skipIf(speaksSql)(
     'holds a thousand one-user plans from one moved unit as one set with one digest',
     async () => {
