@@ -29,5 +29,7 @@ export interface Facts {
   readonly namedByOthers: readonly (AddressClaim & { readonly serialHex: string })[];
   /** Addresses that live leaves of this user name and that somebody else has now, spelled as in certificates. */
   readonly lostAddresses: readonly AddressClaim[];
+  /** Of the addresses that the policy protects, those the ledger saw last with this user; only of whoever is not present. */
+  readonly formerAddresses: readonly string[];
   readonly issuerStates: ReadonlyMap<string, IssuerRecord['state']>;
 }

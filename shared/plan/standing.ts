@@ -74,12 +74,14 @@ export function departureRules(facts: Facts, policy: Policy): DepartureRules {
 export function protectionIn(facts: Facts, policy: Policy): string | undefined {
   const { presence, place } = facts;
   if (presence.kind === 'present') return protectionOf(policy, presence.user, place);
-  if (presence.kind === 'deleted') return protectionOf(policy, presence, undefinedPlace);
-  return undefined;
+  const last = presence.kind === 'deleted' ? presence.primaryEmail : undefined;
+  const seen = facts.ledger.user?.primaryEmail;
+  const [primaryEmail = '', ...aliases] = [last ?? [], seen ?? [], facts.formerAddresses].flat();
+  return protectionOf(policy, { userId: facts.userId, primaryEmail, aliases }, nowhere);
 }
 
-/** A deleted account is in no unit and no group: only those named by address or id stay protected. */
-const undefinedPlace = { unitIds: [], groupIds: new Set<string>(), vanishedIds: new Set<string>() };
+/** Whoever is gone is in no unit and no group: only those named by id, or by an address they had, stay protected. */
+const nowhere = { unitIds: [], groupIds: new Set<string>(), vanishedIds: new Set<string>() };
 
 /** The rule in force for the user where it only observes: the covering one, or the one they leave. */
 export function observingRule(standing: Standing, facts: Facts, policy: Policy): PolicyRule | undefined {

@@ -17,12 +17,15 @@ export function printedAddresses(user: DirectoryUser): ReadonlyMap<string, strin
   );
 }
 
-/** Who else has, or is named for, the addresses of this user's certificates. Asked after the sighting is committed. */
+/**
+ * Who else has, or is named for, the addresses of this user's certificates, and by which former addresses somebody who is gone is
+ * protected. Asked after the sighting is committed.
+ */
 export async function addressClaims(
   deps: ReconcileDeps,
   facts: Facts,
   standing: Standing,
-): Promise<Pick<Facts, 'namedByOthers' | 'lostAddresses'>> {
+): Promise<Pick<Facts, 'namedByOthers' | 'lostAddresses' | 'formerAddresses'>> {
   const namedByOthers =
     standing.kind === 'covered'
       ? await deps.ledger.liveLeavesNaming({
@@ -31,28 +34,38 @@ export async function addressClaims(
           at: facts.now,
         })
       : [];
-  return { namedByOthers, lostAddresses: await lostAddresses(deps, facts) };
+  return { namedByOthers, ...(await changedHands(deps, facts)) };
 }
 
 /**
  * Only addresses that live leaves name and that the directory does not give this user now can be somebody else's. The
  * ledger knows whom it saw with them; the directory is asked too, because the new holder may be outside every rule.
  */
-async function lostAddresses(deps: ReconcileDeps, facts: Facts): Promise<readonly AddressClaim[]> {
+async function changedHands(
+  deps: ReconcileDeps,
+  facts: Facts,
+): Promise<Pick<Facts, 'lostAddresses' | 'formerAddresses'>> {
   const mine = new Set(
     addressesOf(facts.presence).map((address) => facts.printedAddresses.get(address) ?? address),
   );
   const named = new Set(liveLeaves(facts).flatMap((leaf) => leaf.addresses));
   const doubtful = [...named].filter((address) => !mine.has(address));
-  if (doubtful.length === 0) return [];
-  const seen = await deps.ledger.laterHolders(facts.userId, doubtful);
+  if (doubtful.length === 0) return { lostAddresses: [], formerAddresses: [] };
+  // Of somebody present the directory says what protects them.
+  const protecting = facts.presence.kind === 'present' ? [] : deps.policy.protected.users;
+  const holders = await deps.ledger.latestHolders([...new Set([...doubtful, ...protecting])]);
+  const own = holders.flatMap(({ address, userId }) => (userId === facts.userId ? [address] : []));
+  const seen = holders.filter(({ address, userId }) => userId !== facts.userId && named.has(address));
   const known = new Set(seen.map(({ address }) => address));
   const resolved: AddressClaim[] = [];
   for (const address of doubtful.filter((candidate) => !known.has(candidate))) {
     const userId = await holderOf(deps, address);
     if (userId !== undefined && userId !== facts.userId) resolved.push({ address, userId });
   }
-  return [...seen, ...resolved];
+  return {
+    lostAddresses: [...seen, ...resolved],
+    formerAddresses: own.filter((address) => protecting.includes(address)),
+  };
 }
 
 /** A directory that does not answer says nothing about who has an address; what the ledger saw stands. */

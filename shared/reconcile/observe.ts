@@ -78,6 +78,7 @@ const factsOf = (userId: string, now: Date, sight: Sight, ledger: UserLedger): F
   printedAddresses: sight.presence.kind === 'present' ? printedAddresses(sight.presence.user) : new Map(),
   namedByOthers: [],
   lostAddresses: [],
+  formerAddresses: [],
   issuerStates: new Map(),
 });
 

@@ -34,6 +34,7 @@ export function factsByLedger(
     printedAddresses: presence.kind === 'present' ? printedAddresses(presence.user) : new Map(),
     namedByOthers: [],
     lostAddresses: [],
+    formerAddresses: [],
     issuerStates,
   };
 }

@@ -99,7 +99,8 @@ const ROUND =
   'The pages of the directory’s users go round in a circle; nothing is said of anybody. Ask again.';
 const GMAIL_BY_LEDGER =
   'Gmail is taken to be as the ledger left it: what was changed there by hand is not seen.';
-const ADDRESSES = 'Addresses that changed hands between two users are not looked up.';
+const ADDRESSES =
+  'Addresses that changed hands between two users are not looked up, nor former ones by which a deleted account is protected.';
 const DELETED = 'Deleted accounts are compared only where recorded events are asked about (--since).';
 const LIKE_TODAY = 'Everybody is compared as they are today, and not as they were when the event came.';
 

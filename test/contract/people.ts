@@ -165,14 +165,19 @@ export const peopleContract = (open: () => Promise<Database>): void => {
       ledger.liveLeavesNaming({ addresses, exceptUserId, at: clock.now() });
 
     it('belongs to whoever was seen with it last', async () => {
-      await enter('1', ['ana@acme.example', 'shared@acme.example']);
+      const lease = await enter('1', ['ana@acme.example', 'shared@acme.example']);
       await enter('2', ['bo@acme.example', 'shared@acme.example']);
       const addresses = ['ana@acme.example', 'shared@acme.example', 'nobody@acme.example'];
-      expect(await ledger.laterHolders('1', addresses)).toEqual([
+      expect(await ledger.latestHolders(addresses)).toEqual([
+        { address: 'ana@acme.example', userId: '1' },
         { address: 'shared@acme.example', userId: '2' },
       ]);
-      expect(await ledger.laterHolders('2', ['shared@acme.example'])).toEqual([]);
-      expect(await ledger.laterHolders('2', [])).toEqual([]);
+      const again = { userId: '1', primaryEmail: 'ana@acme.example', aliases: ['shared@acme.example'] };
+      await ledger.recordSighting(lease, again);
+      expect(await ledger.latestHolders(['shared@acme.example'])).toEqual([
+        { address: 'shared@acme.example', userId: '1' },
+      ]);
+      expect(await ledger.latestHolders([])).toEqual([]);
     });
 
     it('is named by the leaves of others that are neither revoked nor expired', async () => {

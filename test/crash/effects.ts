@@ -17,7 +17,13 @@ import type { PortCall } from '../support/fakes/calls.ts';
 /** Calls of the ledger that change nothing anybody could find later. */
 const LEDGER_READS: ReadonlySet<string> = new Set<keyof Ledger>([
   ...(['readUser', 'readUsers', 'users', 'dueUsers', 'userIdOfAddress', 'userIdsOfAddress'] as const),
-  ...(['addressHistory', 'laterHolders', 'liveLeavesNaming', 'otherHolderOfKey', 'knownPublicKeys'] as const),
+  ...([
+    'addressHistory',
+    'latestHolders',
+    'liveLeavesNaming',
+    'otherHolderOfKey',
+    'knownPublicKeys',
+  ] as const),
   ...([
     'readBlockedKey',
     'readLeafIntent',

@@ -160,6 +160,7 @@ export function facts(changes: Partial<Facts> = {}): Facts {
     printedAddresses: new Map(),
     namedByOthers: [],
     lostAddresses: [],
+    formerAddresses: [],
     issuerStates: new Map([['issuer', 'active']]),
     ...changes,
     ledger,

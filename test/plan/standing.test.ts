@@ -6,7 +6,17 @@ import type { Facts } from '../../shared/plan/facts.ts';
 import { planFor } from '../../shared/plan/plan.ts';
 import { standingOf } from '../../shared/plan/standing.ts';
 import { DEPARTURES, policyOf, policyRule } from '../support/policy.ts';
-import { DAY_MS, directoryUser, facts as factsOf, HOUR_MS, later, leaf, userKey, userRow } from './facts.ts';
+import {
+  DAY_MS,
+  directoryUser,
+  facts as factsOf,
+  HOUR_MS,
+  later,
+  leaf,
+  USER_ID,
+  userKey,
+  userRow,
+} from './facts.ts';
 
 const facts = (changes: Partial<Facts> & Partial<UserLedger>): Facts => {
   const { user, keys = [], leaves = [], ...rest } = changes;
@@ -148,5 +158,35 @@ describe('a plan', () => {
   test('of a deleted account that is named by its address is protected still', () => {
     const presence = { kind: 'deleted' as const, userId: '1', primaryEmail: 'ana@acme.example' };
     expect(planFor(facts({ presence }), watched).protectedAs).toBe('the user ana@acme.example');
+  });
+});
+
+describe('an account that policy protects', () => {
+  const gone = {
+    deleted: { kind: 'deleted', userId: USER_ID, primaryEmail: 'anna@acme.example' },
+    absent: { kind: 'absent', userId: USER_ID },
+  } as const;
+  const protecting = (...users: readonly string[]) =>
+    policyOf([policyRule({})], { protected: { ...EMPTY_SELECTION, users, superAdmins: false } });
+  const inNoList = { firstMissedAt: later(-2 * DAY_MS), lastMissedAt: later(-HOUR_MS) };
+
+  test.each(['deleted', 'absent'] as const)(
+    'and that is %s is protected by its id, by the address it was seen with last, and by those before',
+    (kind) => {
+      const seen = facts({ presence: gone[kind], user: userRow({ primaryEmail: 'ann@acme.example' }) });
+      const formerly = { ...seen, formerAddresses: ['ana@acme.example'] };
+      expect(planFor(seen, protecting(USER_ID)).protectedAs).toBe(`the user ${USER_ID}`);
+      expect(planFor(seen, protecting('ann@acme.example')).protectedAs).toBe('the user ann@acme.example');
+      expect(planFor(formerly, protecting('ana@acme.example')).protectedAs).toBe('the user ana@acme.example');
+      expect(planFor(seen, protecting('ben@acme.example')).protectedAs).toBeUndefined();
+    },
+  );
+
+  test('and that two whole sweeps missed has its revocation judged as that of a protected account', () => {
+    const holding = { user: userRow(), keys: [userKey('k1')], leaves: [leaf('0a', 'k1')] };
+    const missed = facts({ presence: gone.absent, ...holding });
+    const plan = planFor({ ...missed, ledger: { ...missed.ledger, absence: inNoList } }, protecting(USER_ID));
+    expect(plan.steps).toMatchObject([{ kind: 'revoke-leaf', departure: true }]);
+    expect(plan.protectedAs).toBe(`the user ${USER_ID}`);
   });
 });

@@ -3,6 +3,7 @@ import { decideOnHeld } from '../../functions/admin/held.ts';
 import type { Policy } from '../../shared/domain/policy.ts';
 import { heldSetDigest } from '../../shared/plan/held-set.ts';
 import { planFor } from '../../shared/plan/plan.ts';
+import { SWEEP_SUBJECT } from '../../shared/ports/ledger/sweeps.ts';
 import { apply } from '../../shared/reconcile/apply.ts';
 import { nothingMade, type ReconcileDeps } from '../../shared/reconcile/context.ts';
 import { observe } from '../../shared/reconcile/observe.ts';
@@ -56,6 +57,18 @@ const decideOnly = async (decision: 'approved' | 'dismissed'): Promise<void> => 
       outcome: 'done',
     }),
   );
+};
+
+/** Two whole sweeps that miss user 1, so many hours apart. */
+const missedFor = async (hours: number): Promise<void> => {
+  for (let sweeps = 1; sweeps <= 2; sweeps += 1) {
+    const lease = (await world.ledger.acquireLease(SWEEP_SUBJECT, 60_000)) ?? expect.unreachable();
+    await world.ledger.requestSweep({ scope: '/', cause: { eventId: 'test', event: 'test' } });
+    const sweep = await world.ledger.takeUpSweep(lease);
+    await world.ledger.endSweep(lease, sweep?.sweepId ?? 0n, { state: 'whole', missing: ['1'], sampled: 0 });
+    await world.ledger.releaseLease(lease);
+    world.clock.advance(hours * HOUR_MS);
+  }
 };
 
 describe('the guard, in the loop,', () => {
@@ -211,6 +224,54 @@ describe('the guard, in the loop,', () => {
     await look(guarded, '1');
     expect(await revocationsOf(world, '1')).toEqual([undefined]);
     expect(await world.ledger.heldSets({ state: 'open' })).toMatchObject([{ scope: 'protected', held: 1 }]);
+  });
+
+  test.each([
+    ['deleted', '1', {}],
+    ['deleted', 'user-1@acme.example', { primaryEmail: 'ana@acme.example' }],
+    ['deleted', 'chief@acme.example', {}],
+    ['in no list', '1', {}],
+    ['in no list', 'chief@acme.example', { primaryEmail: 'ana@acme.example', aliases: [] }],
+  ] as const)('holds an account that is %s and protected as %s', async (how, name, renamed) => {
+    const guarded = {
+      ...world.deps,
+      policy: { ...POLICY, protected: { ...POLICY.protected, users: [name] } },
+    };
+    for (const changes of [{ aliases: ['chief@acme.example'] }, renamed]) {
+      world.directory.put({ userId: '1', ...changes });
+      await look(guarded, '1');
+    }
+    if (how === 'deleted') world.directory.remove('1');
+    else {
+      world.directory.forget('1');
+      await missedFor(25);
+    }
+    await look(guarded, '1');
+    // What a rename replaced is no departure.
+    expect((await revocationsOf(world, '1')).at(-1)).toBeUndefined();
+    expect(await rowOf(world, '1')).toMatchObject({ departure: 'held' });
+    expect(await world.ledger.heldSets({ state: 'open' })).toMatchObject([{ scope: 'protected', held: 1 }]);
+  });
+
+  test('lets an account depart whose protected address somebody else was seen with since', async () => {
+    const guarded = {
+      ...world.deps,
+      policy: { ...POLICY, protected: { ...POLICY.protected, users: ['chief@acme.example'] } },
+    };
+    for (const changes of [
+      { userId: '1', aliases: ['chief@acme.example'] },
+      { userId: '1', aliases: [] },
+      { userId: '2', aliases: ['chief@acme.example'] },
+    ]) {
+      world.directory.put(changes);
+      await look(guarded, changes.userId);
+    }
+    for (const userId of ['1', '2']) {
+      world.directory.remove(userId);
+      await look(guarded, userId);
+    }
+    expect(await revocationsOf(world, '1')).toEqual(['cessationOfOperation']);
+    expect(await rowOf(world, '2')).toMatchObject({ departure: 'held' });
   });
 
   test('holds the identity together with the certificate', async () => {

@@ -18,9 +18,9 @@ const GROUP = 'vip@acme.example';
 const rules = { ...DEPARTURES, grace: { ...DEPARTURES.grace, suspendMs: 2 * DAY_MS } };
 const guard = { minimumPerHour: 2, shareOfCovered: 0.05, maximumPerHour: 200 };
 
-/** Their departures wait for a human, however few depart. */
+/** Their departures wait for a human, however few depart: somebody's by id, and those of whoever has an address. */
 const PROTECTED: Partial<Policy> = {
-  protected: { ...EMPTY_SELECTION, superAdmins: false, users: ['103', '104'] },
+  protected: { ...EMPTY_SELECTION, superAdmins: false, users: ['103', 'a-104@acme.example'] },
 };
 
 const policy = (

@@ -61,6 +61,7 @@ beforeEach(async () => {
   }
   sight = {
     ...{ rows: () => memory.look(), gmail: world.gmail, directory: world.directory, bucket: world.bucket },
+    policies: () => [POLICIES[0] ?? expect.unreachable()],
   };
   seen = watch(sight);
   seen.check();
@@ -221,6 +222,53 @@ describe('the checkers find', () => {
     await ruledThenLost('refused');
     expect(() => watch(sight).check()).toThrow(lost);
   });
+
+  test.each([
+    ['by id', [BEN], 'affiliationChanged', true],
+    [
+      'by an address that was seen with nobody since',
+      [`a-${BEN}@acme.example`],
+      'cessationOfOperation',
+      true,
+    ],
+    [
+      'by an address that somebody else was seen with since',
+      ['b@acme.example'],
+      'cessationOfOperation',
+      false,
+    ],
+    ['by an address, while present', [`a-${BEN}@acme.example`], 'affiliationChanged', false],
+    ['under one of two policies that a look may go by', [], 'cessationOfOperation', false],
+    ['not at all', [ANA], 'cessationOfOperation', false],
+  ] as const)(
+    'a departure that nobody approved of somebody protected %s',
+    async (_how, users, reason, isFound) => {
+      const lease = (await world.ledger.acquireLease(`user:${BEN}`, 60_000)) ?? expect.unreachable();
+      const { serialHex } = leafOf(BEN);
+      for (const userId of [BEN, ANA]) {
+        const seenWith = (await world.ledger.acquireLease(`user:${userId}`, 60_000)) ?? lease;
+        const primaryEmail = `a-${userId}@acme.example`;
+        await world.ledger.recordSighting(seenWith, { userId, primaryEmail, aliases: ['b@acme.example'] });
+      }
+      const [policy] = POLICIES;
+      if (policy === undefined) return expect.unreachable();
+      const protecting = (names: readonly string[]): Policy => ({
+        ...policy,
+        protected: { ...policy.protected, users: names },
+      });
+      const policies = () => (users.length === 0 ? [policy, protecting([BEN])] : [protecting(users)]);
+      const line = (step: string, outcome: 'intended' | 'done', details = {}) =>
+        ({ userId: BEN, cause: CAUSE, step, outcome, reason: 'They left.', details }) as const;
+      await world.ledger.audit(line('guard', 'intended'));
+      const lost = (details = {}) => line('revoke-leaf', 'done', { serialHex, departure: true, ...details });
+      await world.ledger.recordRevocation(lease, { serialHex, reason, audit: lost({ heldSet: 1 }) });
+      watch({ ...sight, policies }).check();
+      await world.ledger.audit(lost());
+      const check = () => watch({ ...sight, policies }).check();
+      if (isFound) expect(check).toThrow(`102 is protected and lost ${serialHex}, which nobody approved`);
+      else check();
+    },
+  );
 
   test.each(['hex', 'base64', 'base64url'] as const)(
     'a plain key in %s, in the log or in a write',

@@ -3,6 +3,7 @@
  * that throws `Violated`; `invariants.test.ts` shows each one a planted violation.
  */
 import { createHash } from 'node:crypto';
+import type { Policy } from '../../shared/domain/policy.ts';
 import type { Revocation } from '../../shared/domain/records.ts';
 import { readCrl } from '../../shared/pki/crl-reader.ts';
 import type { FakeBucket } from '../support/fakes/bucket.ts';
@@ -19,6 +20,8 @@ export interface Sight {
   readonly gmail: FakeGmail;
   readonly directory: FakeDirectory;
   readonly bucket: FakeBucket;
+  /** Those that a look under way may go by. */
+  readonly policies: () => readonly Policy[];
 }
 
 const sha256Hex = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
@@ -55,7 +58,7 @@ export function watch(sight: Sight): Watch {
       assertCrlsGrow(sight, published);
       assertOneHolder(rows);
       assertFewIdentities(sight);
-      assertJudged(rows, rulings);
+      assertJudged(rows, rulings, sight.policies());
       assertDecidable(rows);
     },
   };
@@ -68,16 +71,42 @@ interface Rulings {
   readonly last: Map<string, string>;
 }
 
-/** Nobody loses a certificate by a departure that the guard did not let through and no admin approved. */
-function assertJudged({ audit }: Rows, rulings: Rulings): void {
+/**
+ * Nobody loses a certificate by a departure that the guard did not let through and no admin approved, and nobody protected by one that
+ * no admin approved.
+ */
+function assertJudged(rows: Rows, rulings: Rulings, policies: readonly Policy[]): void {
+  const { audit } = rows;
   const { last } = rulings;
   for (; rulings.read < audit.length; rulings.read += 1) {
     const { userId = '', step, outcome, details = {} } = audit[rulings.read] ?? { step: '', outcome: '' };
     if (step === 'guard') last.set(userId, outcome);
     if (step !== 'revoke-leaf' || outcome !== 'done' || details['departure'] !== true) continue;
+    const serialHex = String(details['serialHex']);
     if (details['heldSet'] === undefined && last.get(userId) !== 'intended')
-      throw new Violated(`${userId} lost ${details['serialHex']} by a departure that nobody let through.`);
+      throw new Violated(`${userId} lost ${serialHex} by a departure that nobody let through.`);
+    if (
+      details['heldSet'] === undefined &&
+      policies.every((policy) => isProtected(rows, policy, userId, serialHex))
+    )
+      throw new Violated(`${userId} is protected and lost ${serialHex}, which nobody approved.`);
   }
+}
+
+/**
+ * By id whatever they are; by address once they are deleted or in no list and nobody else was seen with it since. What
+ * addresses somebody present has only the directory could say, at the moment of the look.
+ */
+function isProtected(
+  { addresses, revocations }: Rows,
+  { protected: { users } }: Policy,
+  userId: string,
+  serialHex: string,
+): boolean {
+  if (users.includes(userId)) return true;
+  if (revocations.get(serialHex)?.reason !== 'cessationOfOperation') return false;
+  const seen = [...addresses.values()].toSorted((left, right) => right.sighting - left.sighting);
+  return users.some((address) => seen.find((row) => row.address === address)?.userId === userId);
 }
 
 /** Whoever is held waits in a set that an admin can decide on. */

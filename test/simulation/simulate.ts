@@ -2,6 +2,8 @@
  * One seed, one run: a company in which things happen while workers run, die, are slow, get no answers and half pages; then
  * faults stop, twelve days pass, and everybody must be where the directory says. The same seed is the same run.
  */
+
+import type { Policy } from '../../shared/domain/policy.ts';
 import { isSealwrightError } from '../../shared/errors.ts';
 import type { Bus } from '../../shared/ports/bus.ts';
 import { EVERYBODY } from '../../shared/ports/ledger/sweeps.ts';
@@ -77,6 +79,8 @@ interface Run {
   readonly sight: Sight;
   readonly watch: Watch;
   readonly holdsPlainKey: (value: unknown) => boolean;
+  /** Those that were in force since anybody now at work began. */
+  readonly policies: Set<Policy>;
   workers: number;
   busy: number;
   logLines: number;
@@ -143,9 +147,23 @@ async function begin(seed: string, materials: SimulationMaterials, breaking: Bre
   };
   const holdsPlainKey = drawnKeyDetector(materials.pool);
   const rows = () => memory.look();
-  const sight = { rows, gmail: world.gmail, directory: world.directory, bucket: world.bucket };
+  const policies = new Set([company.policy]);
+  const sight = {
+    ...{ rows, gmail: world.gmail, directory: world.directory, bucket: world.bucket },
+    policies: () => [...policies],
+  };
   const run: Run = {
-    ...{ world, random, scheduler: gates, company, queue, sight, watch: watch(sight), holdsPlainKey },
+    ...{
+      world,
+      random,
+      scheduler: gates,
+      company,
+      queue,
+      sight,
+      watch: watch(sight),
+      holdsPlainKey,
+      policies,
+    },
     ...{ workers: 0, busy: 0, logLines: 0, kept: 0, admin: random.percent(50) ? 'dismisses' : 'approves' },
     functions: system(world, {
       ...{ random, scheduler: gates, rows, faultPercent: 3, holdsPlainKey },
@@ -296,7 +314,9 @@ function throwBroken({ broken }: Run): void {
 
 function check(run: Run): void {
   throwBroken(run);
+  run.policies.add(run.company.policy);
   run.watch.check();
+  if (run.busy === 0) run.policies.clear();
   const { lines } = run.world.log;
   assertNoPlainKey(run.holdsPlainKey, 'the log', lines.slice(run.logLines));
   run.logLines = lines.length;

@@ -21,14 +21,12 @@ export const addressClaims = (database: Database): AddressClaims => ({
     return rows.map((row) => ({ address: row.address, userId: row.user_id, serialHex: row.serial_hex }));
   },
 
-  laterHolders: async (userId, addresses) => {
+  latestHolders: async (addresses) => {
     if (addresses.length === 0) return [];
     const rows = await database.query<ClaimRow>(
-      `SELECT address, user_id FROM (
-         SELECT DISTINCT ON (address) address, user_id FROM addresses
-          WHERE address = ANY($1) ORDER BY address, sighting DESC
-       ) AS latest WHERE user_id <> $2 ORDER BY address`,
-      [addresses, userId],
+      `SELECT DISTINCT ON (address) address, user_id FROM addresses
+        WHERE address = ANY($1) ORDER BY address, sighting DESC`,
+      [addresses],
     );
     return rows.map((row) => ({ address: row.address, userId: row.user_id }));
   },

@@ -122,14 +122,15 @@ export async function commitIntent(
 
 /**
  * Between reading the directory and committing the intent an address may have gone to somebody else. They are seen before
- * they ask for leaves of others, and this intent is committed before it asks for later holders: one of the two finds the
+ * they ask for leaves of others, and this intent is committed before it asks for the latest holders: one of the two finds the
  * other. The intent stays and is revoked by the next plan, which knows of the new holder.
  */
 export async function refuseReassigned(
   { deps, facts }: StepContext,
   leaf: { readonly serialHex: string; readonly addresses: readonly string[] },
 ): Promise<void> {
-  const [claim] = await deps.ledger.laterHolders(facts.userId, leaf.addresses);
+  const holders = await deps.ledger.latestHolders(leaf.addresses);
+  const claim = holders.find(({ userId }) => userId !== facts.userId);
   if (claim === undefined) return;
   throw retryable(
     'intent-mismatch',

@@ -146,7 +146,7 @@ export const users = (
   | 'recordSighting'
   | 'recordState'
   | 'dueUsers'
-  | 'laterHolders'
+  | 'latestHolders'
   | 'recordNotices'
 > => ({
   readUser: async (userId) => withUser(readUser(memory, userId)),
@@ -198,12 +198,12 @@ export const users = (
     if (audit !== undefined) insertAudit(memory, audit);
   },
   dueUsers: async (limit) => dueUsers(memory, limit),
-  laterHolders: async (userId, addresses) =>
+  latestHolders: async (addresses) =>
     [...new Set(addresses)].toSorted(byText).flatMap((address) => {
       const latest = [...memory.rows.now.addresses.values()]
         .filter((row) => row.address === address)
         .toSorted((left, right) => right.sighting - left.sighting)[0];
-      return latest === undefined || latest.userId === userId ? [] : [{ address, userId: latest.userId }];
+      return latest === undefined ? [] : [{ address, userId: latest.userId }];
     }),
   recordNotices: async (lease, { userId, kinds, notices }) => {
     holdLease(memory, lease, userSubject(userId));
