@@ -120,12 +120,17 @@ export const explanation = z.looseObject({
 
 export type ExplanationView = z.output<typeof explanation>;
 
-export const rekeyAccepted = z.looseObject({ job: z.string(), observed: z.number().default(0) });
+export const rekeyAccepted = z.looseObject({
+  job: z.string(),
+  observed: z.number().default(0),
+  revokedOnly: z.number().default(0),
+});
 
 export const rekeyForecast = z.looseObject({
   dryRun: z.literal(true),
   total: z.number(),
   observed: z.number().default(0),
+  revokedOnly: z.number().default(0),
   users: z.array(z.looseObject({ user: z.string(), step: z.string(), reason: z.string() })),
 });
 

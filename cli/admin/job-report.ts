@@ -43,6 +43,17 @@ export function describeJob(id: string, job: JobView): string {
   ].join('\n');
 }
 
+/** Of a re-key, sentences to go after another one: who is left out, and who gets no new key. */
+export const describeExceptions = (counts: {
+  readonly observed: number;
+  readonly revokedOnly: number;
+}): string => `${describeObserved(counts.observed)}${describeRevokedOnly(counts.revokedOnly)}`;
+
+const describeRevokedOnly = (users: number): string =>
+  users === 0
+    ? ''
+    : ` ${counted(users, 'user')} ${users === 1 ? 'is' : 'are'} covered by no rule, archived, deleted or in no list: the certificate is revoked and there is no new key.`;
+
 /** A sentence to go after another one; nothing where nobody was left out. */
 export const describeObserved = (users: number): string =>
   users === 0

@@ -8,7 +8,7 @@ import { table } from '../table.ts';
 import { counted } from '../words.ts';
 import { adminCommand } from './admin-command.ts';
 import type { RekeyWish } from './client.ts';
-import { describeJob, describeObserved, exitCodeOfJob, waitForJob } from './job-report.ts';
+import { describeExceptions, describeJob, exitCodeOfJob, waitForJob } from './job-report.ts';
 
 const REASONS = Object.keys(REVOCATION_REASONS);
 
@@ -48,6 +48,7 @@ export const rekey = adminCommand({
   notes: [
     'Example: sealwright rekey --org-unit /Staff --reason superseded --dry-run',
     'With keyCompromise the old certificates are revoked first and at once; with other reasons the policy decides how long they overlap.',
+    'keyCompromise is also for whoever leaves or is gone, as long as the certificate is good: it is revoked, and there is no new key.',
     'With --wait it ends with 4 when some users failed and some did not, with 1 when all did.',
   ],
   async run(call, admin) {
@@ -72,28 +73,28 @@ export const rekey = adminCommand({
       return {
         exitCode: EXIT.done,
         document: forecast,
-        text: `${rows}\n\n${counted(forecast.total, 'user')} would be re-keyed; nothing was changed.${describeObserved(forecast.observed)}`,
+        text: `${rows}\n\n${counted(forecast.total, 'user')} would be re-keyed; nothing was changed.${describeExceptions(forecast)}`,
       };
     }
-    const { job: id, observed } = await withProgress(
+    const accepted = await withProgress(
       call.terminal,
       () => 'recording the job',
       () => admin.rekey(wish),
     );
+    const { job: id, observed, revokedOnly } = accepted;
+    const exceptions = describeExceptions(accepted);
     if (!call.isSet('wait')) {
       return {
         exitCode: EXIT.done,
-        document: { job: id, observed },
-        text: `Job ${id} is recorded and runs. "sealwright job ${id} --wait" shows how it ends.${describeObserved(observed)}`,
+        document: { job: id, observed, revokedOnly },
+        text: `Job ${id} is recorded and runs. "sealwright job ${id} --wait" shows how it ends.${exceptions}`,
       };
     }
-    call.terminal.tell(
-      `Job ${id} is recorded and runs; Ctrl-C ends only the waiting.${describeObserved(observed)}`,
-    );
+    call.terminal.tell(`Job ${id} is recorded and runs; Ctrl-C ends only the waiting.${exceptions}`);
     const job = await waitForJob(admin, id, call.terminal);
     return {
       exitCode: exitCodeOfJob(job),
-      document: { job: id, observed, ...job },
+      document: { job: id, observed, revokedOnly, ...job },
       text: describeJob(id, job),
     };
   },

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { ActivePolicySource } from '../../shared/activation/active-policy.ts';
 import { readPlace, readPlaces } from '../../shared/activation/places.ts';
 import type { DirectoryUser } from '../../shared/domain/directory-user.ts';
+import { isWithin } from '../../shared/domain/org-unit-path.ts';
 import type { Place } from '../../shared/domain/place.ts';
 import type { Policy, PolicyRule } from '../../shared/domain/policy.ts';
 import {
@@ -15,7 +16,7 @@ import { ruleCovering } from '../../shared/plan/scope.ts';
 import type { Bus } from '../../shared/ports/bus.ts';
 import type { Clock } from '../../shared/ports/clock.ts';
 import type { Directory } from '../../shared/ports/directory.ts';
-import type { Ledger } from '../../shared/ports/ledger.ts';
+import type { Ledger, LiveHolder } from '../../shared/ports/ledger.ts';
 import type { Log } from '../../shared/ports/log.ts';
 import type { HttpAnswer } from '../wire/http.ts';
 import { refuseUnderObserve } from './observed.ts';
@@ -29,7 +30,13 @@ export interface RekeyDeps {
   readonly clock: Clock;
   readonly ledger: Pick<
     Ledger,
-    'recordRekeyJob' | 'audit' | 'departuresSince' | 'readIssuer' | 'holdersUnder'
+    | 'recordRekeyJob'
+    | 'audit'
+    | 'departuresSince'
+    | 'readIssuer'
+    | 'holdersUnder'
+    | 'liveHolders'
+    | 'userIdsOfAddress'
   >;
   readonly bus: Pick<Bus, 'publishHints'>;
   readonly policies: ActivePolicySource;
@@ -76,6 +83,8 @@ function hasUsualYear(instant: string): boolean {
 interface Target {
   readonly userId: string;
   readonly primaryEmail: string;
+  /** No rule gives them a new key: they are covered by none, archived, deleted or in no list. */
+  readonly revokedOnly?: true;
 }
 
 /** Who is meant, and how many more are under a rule that only observes and left out. */
@@ -84,7 +93,10 @@ interface Chosen {
   readonly observed: number;
 }
 
-/** 202 `{"job","observed"}`; with `dryRun`, 200 and whom it would touch, and nothing is written. */
+/**
+ * 202 `{"job","observed","revokedOnly"}`; with `dryRun`, 200 and whom it would touch, and nothing is written. A compromised key is
+ * reported also of whoever leaves or has left (`revokedOnly`): as long as the certificate is good, somebody can sign with it.
+ */
 export async function requestRekey(deps: RekeyDeps, admin: string, body: unknown): Promise<HttpAnswer> {
   const parsed = request.safeParse(body);
   if (!parsed.success) {
@@ -125,6 +137,7 @@ export async function requestRekey(deps: RekeyDeps, admin: string, body: unknown
         })
       : { targets: await namedUsers(deps, wanted.users, wanted.reason), observed: 0 };
   if (targets.length === 0) throw permanent('not-found', 'Nobody covered by the policy fits this request.');
+  const revokedOnly = targets.filter((target) => target.revokedOnly).length;
   if (wanted.dryRun) {
     return {
       status: 200,
@@ -132,9 +145,10 @@ export async function requestRekey(deps: RekeyDeps, admin: string, body: unknown
         dryRun: true,
         total: targets.length,
         observed,
-        users: targets.map(({ primaryEmail }) => ({
-          user: primaryEmail,
-          step: 'rekey',
+        revokedOnly,
+        users: targets.map((target) => ({
+          user: target.primaryEmail,
+          step: target.revokedOnly ? 'revoke' : 'rekey',
           reason: wanted.reason,
         })),
       },
@@ -149,7 +163,7 @@ export async function requestRekey(deps: RekeyDeps, admin: string, body: unknown
     users: targets,
   });
   await announce(deps, { jobId, admin, reason: wanted.reason }, targets);
-  return { status: 202, body: { job: jobId, observed } };
+  return { status: 202, body: { job: jobId, observed, revokedOnly } };
 }
 
 /**
@@ -219,26 +233,51 @@ async function namedUsers(
   const { policy } = await deps.policies.current();
   const targets = new Map<string, Target>();
   for (const name of names) {
-    const presence = await somebody(deps.directory, name);
-    if (presence?.kind !== 'present')
-      throw permanent('not-found', `Nobody in the directory has the address ${name}.`, {
-        details: { field: 'users' },
-      });
-    const { user } = presence;
-    const place = await readPlace(deps.directory, policy, user);
-    if (!isCovered(policy, user, place)) {
-      throw invalidInput(
-        'malformed-request',
-        `${name} is not covered by the policy (org unit ${user.orgUnitPath}).`,
-        {
-          details: { field: 'users' },
-        },
-      );
-    }
-    if (reason !== 'keyCompromise') refuseUnderObserve(ruleCovering(policy, user, place), name);
-    targets.set(user.userId, user);
+    const target = await namedUser(deps, policy, name, reason);
+    targets.set(target.userId, target);
   }
   return [...targets.values()];
+}
+
+async function namedUser(
+  deps: RekeyDeps,
+  policy: Policy,
+  name: string,
+  reason: RevocationReason,
+): Promise<Target> {
+  const isReport = reason === 'keyCompromise';
+  const presence = await somebody(deps.directory, name);
+  if (presence?.kind !== 'present') {
+    const gone = isReport ? await goneHolder(deps, name) : undefined;
+    if (gone !== undefined) return { ...gone, revokedOnly: true };
+    const nobodyGone = isReport ? ', and nobody who is gone and had it has a certificate in use' : '';
+    throw permanent('not-found', `Nobody in the directory has the address ${name}${nobodyGone}.`, {
+      details: { field: 'users' },
+    });
+  }
+  const { user } = presence;
+  const place = await readPlace(deps.directory, policy, user);
+  if (isCovered(policy, user, place)) {
+    if (!isReport) refuseUnderObserve(ruleCovering(policy, user, place), name);
+    return user;
+  }
+  const [holder] = isReport ? await deps.ledger.liveHolders([user.userId]) : [];
+  if (holder !== undefined) return { ...user, revokedOnly: true };
+  const noneInUse = isReport ? ' and has no certificate in use' : '';
+  throw invalidInput(
+    'malformed-request',
+    `${name} is not covered by the policy (org unit ${user.orgUnitPath})${noneInUse}.`,
+    { details: { field: 'users' } },
+  );
+}
+
+/** Whoever had this id or address, is deleted or in no list, and has a certificate in use; the latest first. */
+async function goneHolder(deps: RekeyDeps, name: string): Promise<LiveHolder | undefined> {
+  for (const userId of [name, ...(await deps.ledger.userIdsOfAddress(name))]) {
+    const [holder] = await deps.ledger.liveHolders([userId]);
+    if (holder !== undefined && (await deps.directory.presence(userId)).kind !== 'present') return holder;
+  }
+  return undefined;
 }
 
 /** Whom a group or an issuer narrows the unit to; undefined where neither was asked for. */
@@ -283,6 +322,11 @@ async function usersUnder(
 ): Promise<Chosen> {
   const { policy } = await deps.policies.current();
   const placeOf = await readPlaces(deps.directory, policy);
+  const holders = new Map(
+    reason === 'keyCompromise'
+      ? (await deps.ledger.liveHolders()).map((holder) => [holder.userId, holder])
+      : [],
+  );
   const targets: Target[] = [];
   let observing: PolicyRule | undefined;
   let observed = 0;
@@ -290,7 +334,11 @@ async function usersUnder(
     if (among?.has(user.userId) === false) continue;
     // A unit that came after the tree was read is looked up by itself.
     const place = placeOf(user) ?? (await readPlace(deps.directory, policy, user));
-    if (!isCovered(policy, user, place)) continue;
+    const isHolder = holders.delete(user.userId);
+    if (!isCovered(policy, user, place)) {
+      if (isHolder) targets.push({ ...user, revokedOnly: true });
+      continue;
+    }
     const rule = ruleCovering(policy, user, place);
     if (rule?.observeOnly === true && reason !== 'keyCompromise') {
       observed += 1;
@@ -298,11 +346,40 @@ async function usersUnder(
       continue;
     }
     targets.push({ userId: user.userId, primaryEmail: user.primaryEmail });
-    if (targets.length > MAX_USERS)
-      throw invalidInput('malformed-request', `More than ${MAX_USERS} users fit; ask for smaller units.`);
+    refuseTooMany(targets.length);
   }
+  for (const holder of await formerlyIn(deps, policy, placeOf, orgUnit, holders))
+    if (among?.has(holder.userId) !== false) targets.push({ ...holder, revokedOnly: true });
+  refuseTooMany(targets.length);
   if (targets.length === 0) refuseUnderObserve(observing, `the ${observed} who fit`);
   return { targets, observed };
+}
+
+function refuseTooMany(users: number): void {
+  if (users > MAX_USERS)
+    throw invalidInput('malformed-request', `More than ${MAX_USERS} users fit; ask for smaller units.`);
+}
+
+/**
+ * Of those who hold a certificate and are not listed in the unit, whoever was last seen covered in it and is covered nowhere
+ * now: moved out of every rule, archived elsewhere, deleted or in no list.
+ */
+async function formerlyIn(
+  deps: RekeyDeps,
+  policy: Policy,
+  placeOf: Awaited<ReturnType<typeof readPlaces>>,
+  orgUnit: string,
+  holders: ReadonlyMap<string, LiveHolder>,
+): Promise<readonly LiveHolder[]> {
+  const left = new Map([...holders].filter(([, { unit }]) => isWithin(unit ?? '/', orgUnit)));
+  // Whoever is in any list was listed under the root already.
+  if (left.size === 0 || orgUnit === '/') return [...left.values()];
+  for await (const user of deps.directory.usersUnder('/')) {
+    if (!left.has(user.userId)) continue;
+    const place = placeOf(user) ?? (await readPlace(deps.directory, policy, user));
+    if (isCovered(policy, user, place)) left.delete(user.userId);
+  }
+  return [...left.values()];
 }
 
 const isCovered = (policy: Policy, user: DirectoryUser, place: Place | undefined): boolean =>

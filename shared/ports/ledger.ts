@@ -138,6 +138,14 @@ export interface JobProgress {
   }[];
 }
 
+/** Somebody with a Gmail certificate that is good still. */
+export interface LiveHolder {
+  readonly userId: string;
+  readonly primaryEmail: string;
+  /** Org unit in which they were last seen covered, lower case. */
+  readonly unit?: string;
+}
+
 export interface Ledger
   extends AddressClaims,
     AddressHistory,
@@ -266,6 +274,11 @@ export interface Ledger
   recordKeypair(lease: Lease, keypair: { serialHex: string; keypairId: string }): Promise<void>;
 
   // --- wishes and jobs ----------------------------------------------------------------------------------------
+  /**
+   * Users with a Gmail certificate, signed or intended, that is neither revoked nor over, whatever has become of them; of these ids where
+   * any are given. By id.
+   */
+  liveHolders(userIds?: readonly string[]): Promise<readonly LiveHolder[]>;
   /**
    * One job, one wish per user, in one transaction. Creates rows for users not seen yet, makes all of them due at
    * once and asks whoever works on one of them to look again, so that a hint lost after the commit loses nothing.

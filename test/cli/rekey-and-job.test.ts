@@ -50,7 +50,7 @@ describe('sealwright rekey', () => {
       environment,
     );
     expect([exit, stderr]).toEqual([0, '']);
-    expect(JSON.parse(stdout)).toEqual({ job: 'j1', observed: 0 });
+    expect(JSON.parse(stdout)).toEqual({ job: 'j1', observed: 0, revokedOnly: 0 });
     expect(admin.asked.map(({ body }) => body)).toEqual([
       { ...body, reason: 'keyCompromise', dryRun: false },
     ]);
@@ -73,6 +73,18 @@ describe('sealwright rekey', () => {
     expect(forecast.stdout).toMatch(
       /1 user would be re-keyed; nothing was changed\. 1 user is left out: their rule only observes\.\n$/,
     );
+  });
+
+  it('says how many lose their certificate and get no new key', async () => {
+    admin.answer('POST /v1/rekey', { status: 202, body: { job: 'j1', observed: 0, revokedOnly: 2 } });
+    const { stdout } = await sealwright(['rekey', '--all', '--reason', 'keyCompromise'], environment);
+    expect(stdout).toContain(
+      ' 2 users are covered by no rule, archived, deleted or in no list: the certificate is revoked and there is no new key.\n',
+    );
+    const users = [{ user: 'a@acme.example', step: 'revoke', reason: 'keyCompromise' }];
+    admin.answer('POST /v1/rekey', { body: { dryRun: true, total: 1, observed: 0, revokedOnly: 1, users } });
+    const dry = ['rekey', '--all', '--reason', 'keyCompromise', '--dry-run'];
+    expect((await sealwright(dry, environment)).stdout).toContain('1 user is covered by no rule');
   });
 
   it('with --dry-run shows whom it would touch and asks for nothing else', async () => {
@@ -114,7 +126,7 @@ a@acme.example  rekey  superseded
       },
     );
     expect(exit).toBe(0);
-    expect(JSON.parse(stdout)).toEqual({ job: 'j1', observed: 0, ...job('done', a, b) });
+    expect(JSON.parse(stdout)).toEqual({ job: 'j1', observed: 0, revokedOnly: 0, ...job('done', a, b) });
     expect(stderr).toBe(`\
 Job j1 is recorded and runs; Ctrl-C ends only the waiting.
 … 0 of 2 users done

@@ -194,5 +194,25 @@ export const peopleContract = (open: () => Promise<Database>): void => {
       clock.advance(366 * DAY_MS);
       expect(await ask(['shared@acme.example'], '2')).toEqual([]);
     });
+
+    it('is told of those whose Gmail certificate is neither revoked nor over, whatever became of them', async () => {
+      const [ana, ben] = [await enter('1', ['ana@acme.example']), await enter('2', ['ben@acme.example'])];
+      await enter('3', ['cem@acme.example']);
+      await certify(ana, '1', '0a01', ['ana@acme.example']);
+      await certify(ben, '2', '0a02', ['ben@acme.example']);
+      const unit = '/Staff/Legal';
+      await ledger.recordSighting(ana, { userId: '1', primaryEmail: 'ana@acme.example', aliases: [], unit });
+      const [first, second] = [
+        { userId: '1', primaryEmail: 'ana@acme.example', unit: '/staff/legal' },
+        { userId: '2', primaryEmail: 'ben@acme.example' },
+      ];
+      expect(await ledger.liveHolders()).toEqual([first, second]);
+      expect(await ledger.liveHolders(['2', '3', 'nobody'])).toEqual([second]);
+      expect(await ledger.liveHolders([])).toEqual([]);
+      await ledger.recordRevocation(ben, { serialHex: '0a02', reason: 'superseded' });
+      expect(await ledger.liveHolders()).toEqual([first]);
+      clock.advance(366 * DAY_MS);
+      expect(await ledger.liveHolders()).toEqual([]);
+    });
   });
 };

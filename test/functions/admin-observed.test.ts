@@ -58,7 +58,7 @@ describe('for a user whose rule only observes, an admin', () => {
     const dry = await requestRekey(mixed, ADMIN, { all: true, reason, dryRun: true });
     expect(dry.body).toMatchObject({ total: 1, observed: 1, users: [{ user: 'user-2@acme.example' }] });
     const { status, body } = await requestRekey(mixed, ADMIN, { all: true, reason });
-    expect([status, body]).toEqual([202, { job: expect.any(String), observed: 1 }]);
+    expect([status, body]).toEqual([202, { job: expect.any(String), observed: 1, revokedOnly: 0 }]);
     expect((await world.ledger.readUser('1')).openWishes).toEqual([]);
     world.directory.remove('2');
   });

@@ -379,7 +379,7 @@ describe('admin, asked for a re-key,', () => {
   it('writes one wish per user, hints at each, and follows the job until it is done', async () => {
     const answer = await rekey({ users: [ANA.primaryEmail, BEA.primaryEmail], reason: 'superseded' });
     expect(answer.status).toBe(202);
-    expect(Object.keys(answer.json as object)).toEqual(['job', 'observed']);
+    expect(Object.keys(answer.json as object)).toEqual(['job', 'observed', 'revokedOnly']);
     const job = jobOf(answer);
     const at = world.clock.now();
     const cause = { source: 'admin', eventId: job, event: 'rekey', actor: ADMIN, at } as const;
@@ -504,6 +504,7 @@ describe('admin, asked for a re-key,', () => {
       dryRun: true,
       total: 3,
       observed: 0,
+      revokedOnly: 0,
       users: [ANA, BEA, CEM].map(({ primaryEmail }) => ({ user: primaryEmail, ...step })),
     });
     expect(await wishes()).toEqual([]);

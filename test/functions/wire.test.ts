@@ -100,6 +100,8 @@ describe('a re-key request of any JSON', () => {
         departuresSince: () => Promise.reject(new Error('down')),
         readIssuer: () => Promise.reject(new Error('down')),
         holdersUnder: () => Promise.reject(new Error('down')),
+        liveHolders: async () => [],
+        userIdsOfAddress: async () => [],
         recordRekeyJob: touch('recordRekeyJob'),
         audit: touch('audit'),
       },

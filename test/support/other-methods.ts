@@ -49,6 +49,8 @@ async function readMuch(ledger: Ledger): Promise<void> {
   await ledger.keysToProve({ keyServiceUrl: URL, after: 'k', limit: 5 });
   await ledger.keysToRewrap({ keyServiceUrl: URL, kekId: 'kek', limit: 5 });
   await ledger.latestInstant();
+  await ledger.liveHolders();
+  await ledger.liveHolders(['1', '2']);
   await ledger.mailEpochs();
   await ledger.tiedEpochs(URL, { limit: 5 });
   await ledger.tiedEpochs(URL, { after: SERIAL, limit: 5 });

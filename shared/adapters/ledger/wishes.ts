@@ -105,7 +105,24 @@ export const wishes = (
   database: Database,
   clock: Clock,
   randomId: () => string,
-): Pick<Ledger, 'recordRekeyJob' | 'fulfilWish' | 'failWish' | 'readJob'> => ({
+): Pick<Ledger, 'liveHolders' | 'recordRekeyJob' | 'fulfilWish' | 'failWish' | 'readJob'> => ({
+  liveHolders: async (userIds) => {
+    const rows = await database.query<{ user_id: string; primary_email: string; unit: string | null }>(
+      `SELECT user_id, primary_email, unit FROM users
+        WHERE ($2::text[] IS NULL OR user_id = ANY($2))
+          AND EXISTS (SELECT FROM leaves AS leaf
+                       WHERE leaf.user_id = users.user_id AND leaf.device_key_id IS NULL AND leaf.not_after > $1
+                         AND NOT EXISTS (SELECT FROM revocations WHERE serial_hex = leaf.serial_hex))
+        ORDER BY user_id`,
+      [clock.now(), userIds ?? null],
+    );
+    return rows.map((row) => ({
+      userId: row.user_id,
+      primaryEmail: row.primary_email,
+      ...optional('unit', row.unit),
+    }));
+  },
+
   recordRekeyJob: async (job) => {
     const jobId = randomId();
     const now = clock.now();

@@ -61,8 +61,8 @@ const request = (
 const trailOf = async (world: World, step: string): Promise<boolean> =>
   (await world.ledger.auditTrail({ limit: 1000 })).some((entry) => entry.step === step);
 
-const rekey = (ports: Ports) =>
-  requestRekey(adminDeps(ports), ADMIN, { users: [ADDRESS], reason: 'superseded' });
+const rekey = (ports: Ports, reason = 'superseded') =>
+  requestRekey(adminDeps(ports), ADMIN, { users: [ADDRESS], reason });
 
 const REKEYS: readonly Workflow[] = [
   {
@@ -70,13 +70,31 @@ const REKEYS: readonly Workflow[] = [
     routes: ['/v1/rekey'],
     leaving: 'one re-key done',
     prepare: (world) => joined(world),
-    run: rekey,
+    run: (ports) => rekey(ports),
     // Two requests are two re-keys: an admin who heard nothing looks first whether the one is there.
     again: async (ports) => {
       if ((await ports.ledger.readUser(USER_ID)).openWishes.length === 0) await rekey(ports);
     },
     afterwards: (world) => lookAtDue(world),
     expect: { keys: 2, identities: { [ADDRESS]: 'leaf 2' }, wishes: ['fulfilled'] },
+  },
+  {
+    name: 'the report that the key of somebody who is leaving is compromised',
+    leaving: 'the certificate revoked in the grace period, and no new key',
+    prepare: async (world) => {
+      await joined(world);
+      world.directory.put({ userId: USER_ID, orgUnitPath: '/Contractors' });
+      await look(world);
+    },
+    run: (ports) => rekey(ports, 'keyCompromise'),
+    again: async (ports) => {
+      if ((await ports.ledger.readUser(USER_ID)).openWishes.length === 0) await rekey(ports, 'keyCompromise');
+    },
+    afterwards: (world) => lookAtDue(world),
+    expect: {
+      ...{ state: 'leaving', keys: 1, wishes: ['open'] },
+      leaves: [{ address: ADDRESS, revoked: expect.stringContaining('keyCompromise') }],
+    },
   },
 ];
 

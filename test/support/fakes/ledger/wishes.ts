@@ -1,9 +1,9 @@
 import type { WishRecord } from '../../../../shared/domain/records.ts';
 import { permanent } from '../../../../shared/errors.ts';
-import type { JobProgress, Lease, Ledger } from '../../../../shared/ports/ledger.ts';
+import type { JobProgress, Lease, Ledger, LiveHolder } from '../../../../shared/ports/ledger.ts';
 import { departureJob } from './guard.ts';
 import { askToLookAgain, holdUserLease } from './leases.ts';
-import { type Memory, present, type UserRow, type WishRow } from './rows.ts';
+import { byText, type Memory, present, type UserRow, type WishRow } from './rows.ts';
 
 export const wishRecord = ({ primaryEmail: _, state: __, detail: ___, ...wish }: WishRow): WishRecord => wish;
 
@@ -96,9 +96,23 @@ function progressOf(memory: Memory, jobId: string, wishIds: readonly string[]): 
   };
 }
 
+function liveHolders({ rows, clock }: Memory, userIds?: readonly string[]): readonly LiveHolder[] {
+  const { users, leaves, revocations } = rows.now;
+  const holders = new Set(
+    [...leaves.values()].flatMap(({ userId, holder, notAfter, serialHex }) =>
+      holder === 'key-service' && notAfter > clock.now() && !revocations.has(serialHex) ? userId : [],
+    ),
+  );
+  return [...users.values()]
+    .filter(({ userId }) => holders.has(userId) && userIds?.includes(userId) !== false)
+    .toSorted((left, right) => byText(left.userId, right.userId))
+    .map(({ userId, primaryEmail, unit }) => present({ userId, primaryEmail, unit }) as LiveHolder);
+}
+
 export const wishes = (
   memory: Memory,
-): Pick<Ledger, 'recordRekeyJob' | 'fulfilWish' | 'failWish' | 'readJob'> => ({
+): Pick<Ledger, 'liveHolders' | 'recordRekeyJob' | 'fulfilWish' | 'failWish' | 'readJob'> => ({
+  liveHolders: async (userIds) => liveHolders(memory, userIds),
   recordRekeyJob: async (job) => recordRekeyJob(memory, job),
   fulfilWish: async (lease, wishId) => closeWish(memory, lease, wishId, { state: 'fulfilled' }),
   failWish: async (lease, wishId, detail) => closeWish(memory, lease, wishId, { state: 'failed', detail }),
