@@ -1,10 +1,13 @@
 /** What every adapter test needs: a clock that stands still until told, and retries that do not really wait. */
 import { GoogleAuth, OAuth2Client } from 'google-auth-library';
 import type { Bearer } from '../../shared/adapters/google/call.ts';
+import type { GoogleCallFailure } from '../../shared/adapters/google/call-error.ts';
 import type { OwnIdentity } from '../../shared/adapters/google/own-identity.ts';
+import type { Pace } from '../../shared/adapters/google/pace.ts';
 import { type RetrySettings, retrySettings } from '../../shared/adapters/google/retry.ts';
 import { isSealwrightError, type SealwrightError } from '../../shared/errors.ts';
 import type { Clock } from '../../shared/ports/clock.ts';
+import type { PaceLedger } from '../../shared/ports/ledger/paces.ts';
 
 export class TestClock implements Clock {
   ms: number;
@@ -71,4 +74,31 @@ export async function failureOf(call: Promise<unknown>): Promise<SealwrightError
     throw error;
   }
   throw new Error('The call succeeded where it should have failed.');
+}
+
+/** A pace that lets everything through and remembers what it was asked and told. */
+export function recordingPace() {
+  const taken: number[] = [];
+  const told: GoogleCallFailure[] = [];
+  const pace: Pace = {
+    take: async (units) => void taken.push(units),
+    failed: async (failure) => void told.push(failure),
+  };
+  return { pace, taken, told };
+}
+
+/** The ledger's arithmetic for quotas, in memory. */
+export function memoryPaces(nowMs: () => number): PaceLedger {
+  const next = new Map<string, number>();
+  return {
+    bookPace: async ({ pace, units, unitsPerMinute, burstUnits, maxWaitMs }) => {
+      const msPerUnit = 60_000 / unitsPerMinute;
+      const end = Math.max(next.get(pace) ?? 0, nowMs()) + units * msPerUnit;
+      const waitMs = end - nowMs() - burstUnits * msPerUnit;
+      if (waitMs > maxWaitMs) return undefined;
+      next.set(pace, end);
+      return Math.max(0, waitMs);
+    },
+    holdPace: async (pace, ms) => void next.set(pace, Math.max(next.get(pace) ?? 0, nowMs() + ms)),
+  };
 }

@@ -56,6 +56,21 @@ describe('a join', { timeout: 120_000 }, () => {
     });
   });
 
+  describe('with others at the same time, while Google counts its quotas,', () => {
+    const NAMES = Array.from({ length: 8 }, (_, index) => `counted${index + 1}`);
+
+    it('is through like theirs, and nobody was refused a call for asking too much', async () => {
+      const { company } = story;
+      await company.faults({ quotas: true });
+      await Promise.all(NAMES.map((name) => company.hire(name)));
+      for (const name of NAMES) await company.waitForState(addressOf(name), 'ready');
+      for (const name of NAMES) await expectJoinedOnce(name);
+      const calls = (await company.calls()).filter(({ method }) => /^(directory|gmail)\./.test(method));
+      expect(calls.length).toBeGreaterThan(NAMES.length * 5);
+      expect(calls.filter(({ status }) => status === 429 || status === 403)).toEqual([]);
+    });
+  });
+
   describe('whose answer is lost', () => {
     it('from creating the key pair adopts the pair that Gmail made', async () => {
       const { company } = story;

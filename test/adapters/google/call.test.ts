@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { callGoogle, type GoogleCall } from '../../../shared/adapters/google/call.ts';
 import { GoogleCallError } from '../../../shared/adapters/google/call-error.ts';
-import { TestBearer, testRetry } from '../world.ts';
+import { retryable } from '../../../shared/errors.ts';
+import { recordingPace, TestBearer, testRetry } from '../world.ts';
 
 const refused = (status: number, retryAfter?: string) =>
   Object.assign(new Error('refused'), {
@@ -101,5 +102,55 @@ describe('a call to Google', () => {
     const { tokens, attempt } = attempts(bug);
     await expect(callGoogle(call, bearer, attempt)).rejects.toBe(bug);
     expect(tokens).toHaveLength(1);
+  });
+});
+
+describe('a call to Google that spends a quota', () => {
+  const paced = (units?: number) => {
+    const base = world();
+    const recorded = recordingPace();
+    const call = { ...base.call, pace: recorded.pace, ...(units === undefined ? {} : { units }) };
+    return { ...base, ...recorded, call };
+  };
+
+  it('takes its units before every attempt, the one with a fresh token among them', async () => {
+    const { call, bearer, taken } = paced(100);
+    const before: number[] = [];
+    const { attempt } = attempts(refused(503), refused(401), refused(429));
+    await callGoogle(call, bearer, (token) => {
+      before.push(taken.length);
+      return attempt(token);
+    });
+    expect(before).toEqual([1, 2, 3, 4]);
+    expect(taken).toEqual([100, 100, 100, 100]);
+  });
+
+  it('takes one unit unless told', async () => {
+    const { call, bearer, taken } = paced();
+    await callGoogle(call, bearer, attempts().attempt);
+    expect(taken).toEqual([1]);
+  });
+
+  it('tells of every failure, the last one too, and of none that is a bug', async () => {
+    const { call, bearer, told } = paced();
+    const { attempt } = attempts(refused(503), refused(401), refused(429, '20'), refused(404));
+    await expect(callGoogle(call, bearer, attempt)).rejects.toThrow(GoogleCallError);
+    expect(told.map(({ method, httpStatus, retryAfterMs }) => [method, httpStatus, retryAfterMs])).toEqual([
+      ['gmail.test', 503, undefined],
+      ['gmail.test', 401, undefined],
+      ['gmail.test', 429, 20_000],
+      ['gmail.test', 404, undefined],
+    ]);
+    await expect(callGoogle(call, bearer, attempts(new TypeError('bug')).attempt)).rejects.toThrow('bug');
+    expect(told).toHaveLength(4);
+  });
+
+  it('is not made where the quota is spent for too long', async () => {
+    const { call, bearer } = paced();
+    const spent = retryable('gmail-unavailable', 'Spent.', { retryAfterMs: 30_000 });
+    const { tokens, attempt } = attempts();
+    const pace = { take: () => Promise.reject(spent), failed: async () => undefined };
+    await expect(callGoogle({ ...call, pace }, bearer, attempt)).rejects.toBe(spent);
+    expect(tokens).toEqual([]);
   });
 });

@@ -1,23 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import type { GoogleCallFailure } from '../../../shared/adapters/google/call-error.ts';
 import { googlePace, type Pace } from '../../../shared/adapters/google/pace.ts';
-import type { PaceLedger } from '../../../shared/ports/ledger/paces.ts';
+import { memoryPaces } from '../world.ts';
 
-/** The ledger's arithmetic in memory over a clock that moves only when somebody sleeps. */
+/** A clock that moves only when somebody sleeps. */
 function stand() {
   let nowMs = 0;
-  const next = new Map<string, number>();
-  const ledger: PaceLedger = {
-    bookPace: async ({ pace, units, unitsPerMinute, burstUnits, maxWaitMs }) => {
-      const msPerUnit = 60_000 / unitsPerMinute;
-      const end = Math.max(next.get(pace) ?? 0, nowMs) + units * msPerUnit;
-      const waitMs = end - nowMs - burstUnits * msPerUnit;
-      if (waitMs > maxWaitMs) return undefined;
-      next.set(pace, end);
-      return Math.max(0, waitMs);
-    },
-    holdPace: async (pace, ms) => void next.set(pace, Math.max(next.get(pace) ?? 0, nowMs + ms)),
-  };
+  const ledger = memoryPaces(() => nowMs);
   const instance = (unitsPerMinute: number, unitsPerBooking = 1, hasUserQuotas = false): Pace =>
     googlePace({
       ledger,
