@@ -83,14 +83,19 @@ export function protectionIn(facts: Facts, policy: Policy): string | undefined {
 /** Whoever is gone is in no unit and no group: only those named by id, or by an address they had, stay protected. */
 const nowhere = { unitIds: [], groupIds: new Set<string>(), vanishedIds: new Set<string>() };
 
-/** The rule in force for the user where it only observes: the covering one, or the one they leave. */
+/**
+ * The rule in force for the user where it only observes: the covering one, or the one they leave. Where that one is gone from a policy
+ * whose rules all observe, any of them: to rename a rule is no wish that its leavers lose something.
+ */
 export function observingRule(standing: Standing, facts: Facts, policy: Policy): PolicyRule | undefined {
-  const rule =
-    standing.kind === 'covered' || standing.kind === 'suspended'
-      ? standing.rule
-      : lastRule(policy, facts.ledger.user?.ruleName);
-  return rule?.observeOnly === true ? rule : undefined;
+  if (standing.kind === 'covered' || standing.kind === 'suspended') return observed(standing.rule);
+  const last = lastRule(policy, facts.ledger.user?.ruleName);
+  if (last !== undefined) return observed(last);
+  return policy.rules.every(({ observeOnly }) => observeOnly === true) ? policy.rules[0] : undefined;
 }
+
+const observed = (rule: PolicyRule | undefined): PolicyRule | undefined =>
+  rule?.observeOnly === true ? rule : undefined;
 
 export const isObserveOnly = (standing: Standing, facts: Facts, policy: Policy): boolean =>
   observingRule(standing, facts, policy) !== undefined;

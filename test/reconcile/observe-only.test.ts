@@ -49,6 +49,14 @@ describe('a rule that only observes', () => {
     expect(world.gmail.account('2').identities.size).toBe(1);
   });
 
+  it('does so also when the rule they had is called something else', async () => {
+    const { policy } = observing();
+    const renamed = { ...policy, rules: policy.rules.map((rule) => ({ ...rule, name: `new ${rule.name}` })) };
+    await look({ ...world.deps, policy: renamed }, '2');
+    expect((await rowOf(world, '2'))?.reason).toContain('The rule only observes. Would be done: revoke-leaf');
+    expect((await world.ledger.readUser('2')).leaves[0]?.revocation).toBeUndefined();
+  });
+
   it('acts as soon as the rule does', async () => {
     await look(world.deps, '2');
     expect((await world.ledger.readUser('2')).leaves[0]?.revocation?.reason).toBe('affiliationChanged');
