@@ -8,6 +8,7 @@ import { table } from '../table.ts';
 import { counted } from '../words.ts';
 import { adminCommand } from './admin-command.ts';
 import type { RekeyWish } from './client.ts';
+import { numberOfUsers } from './confirm-users.ts';
 import { describeExceptions, describeJob, exitCodeOfJob, waitForJob } from './job-report.ts';
 
 const REASONS = Object.keys(REVOCATION_REASONS);
@@ -36,7 +37,7 @@ export const rekey = adminCommand({
     'confirm-users': {
       kind: 'text',
       placeholder: 'N',
-      help: 'how many users you mean; needed with keyCompromise for more than the guard lets depart in an hour',
+      help: 'how many users you mean; needed with keyCompromise and with --disable-keypairs for more than the guard lets depart in an hour',
     },
     'disable-keypairs': {
       kind: 'switch',
@@ -136,7 +137,7 @@ function wishOf(call: Call): RekeyWish {
     ...(call.isSet('all') ? { all: true } : {}),
     reason,
     ...(since === undefined ? {} : { invalidityDate: instantOf(since) }),
-    ...(confirmed === undefined ? {} : { confirmUsers: numberOf(confirmed) }),
+    ...(confirmed === undefined ? {} : { confirmUsers: numberOfUsers(confirmed) }),
     ...(call.isSet('disable-keypairs') ? { disableKeypairs: true } : {}),
   };
 }
@@ -148,11 +149,6 @@ function reasonOf(text: string | undefined): string {
   throw new UsageError(
     `"${text}" is no reason; ${guess === undefined ? `known are ${REASONS.join(', ')}.` : `did you mean "${guess}"?`}`,
   );
-}
-
-function numberOf(text: string): number {
-  if (/^[1-9]\d{0,6}$/.test(text)) return Number(text);
-  throw new UsageError(`--confirm-users takes a number of users, not "${text}".`);
 }
 
 function instantOf(text: string): string {

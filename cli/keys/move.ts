@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { adminCommand } from '../admin/admin-command.ts';
+import { numberOfUsers } from '../admin/confirm-users.ts';
 import { describeJob, describeObserved, exitCodeOfJob, waitForJob } from '../admin/job-report.ts';
 import { EXIT } from '../exit-codes.ts';
 import { UsageError } from '../failure.ts';
@@ -24,6 +25,11 @@ export const keysMove = adminCommand({
       kind: 'switch',
       help: 'disable each pair under the old service once the new one is there, so that Gmail cannot take it',
     },
+    'confirm-users': {
+      kind: 'text',
+      placeholder: 'N',
+      help: 'how many users you mean; needed with --disable-old for more than the guard lets depart in an hour',
+    },
     'dry-run': { kind: 'switch', help: 'only say how many' },
     wait: { kind: 'switch', help: 'wait until it is done, with progress' },
   },
@@ -38,7 +44,11 @@ export const keysMove = adminCommand({
     if (from === undefined || to === undefined) throw new UsageError('Say --from URL and --to URL.');
     if (call.isSet('dry-run') && call.isSet('wait'))
       throw new UsageError('With --dry-run there is nothing to wait for; leave out --wait.');
-    const wish = { from, to, disableOld: call.isSet('disable-old'), dryRun: call.isSet('dry-run') };
+    const confirmed = call.text('confirm-users');
+    const wish = {
+      ...{ from, to, disableOld: call.isSet('disable-old'), dryRun: call.isSet('dry-run') },
+      ...(confirmed === undefined ? {} : { confirmUsers: numberOfUsers(confirmed) }),
+    };
     const { job, keypairs, users, observed } = await withProgress(
       terminal,
       () => 'recording the job',

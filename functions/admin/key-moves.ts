@@ -5,15 +5,18 @@
 import { z } from 'zod';
 import type { ActivePolicySource } from '../../shared/activation/active-policy.ts';
 import { invalidInput, permanent } from '../../shared/errors.ts';
+import type { Clock } from '../../shared/ports/clock.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { Log } from '../../shared/ports/log.ts';
 import type { HttpAnswer } from '../wire/http.ts';
 import { bodyOf } from './body.ts';
+import { requireConfirmed } from './confirmed.ts';
 
 export interface KeyMoveDeps {
+  readonly clock: Clock;
   readonly ledger: Pick<
     Ledger,
-    'mailEpochs' | 'tiedEpochs' | 'keyMovesWanted' | 'recordKeyMoveJob' | 'audit'
+    'mailEpochs' | 'tiedEpochs' | 'keyMovesWanted' | 'recordKeyMoveJob' | 'departuresSince' | 'audit'
   >;
   readonly policies: ActivePolicySource;
   readonly log: Log;
@@ -47,6 +50,8 @@ const request = z.strictObject({
   to: z.string().min(1),
   /** Disable the pair under the old service once the new one is there. */
   disableOld: z.boolean().default(false),
+  /** How many users the admin means: must be stated where the pairs of more are disabled than an hour allows. */
+  confirmUsers: z.number().int().min(1).optional(),
   dryRun: z.boolean().default(false),
 });
 
@@ -89,6 +94,14 @@ export async function requestKeyMove(deps: KeyMoveDeps, admin: string, body: unk
     );
   }
   if (wanted.dryRun) return { status: 200, body: { dryRun: true, ...left, observed } };
+  if (left.keypairs > 0) {
+    await requireConfirmed(deps, {
+      users: left.users,
+      confirmUsers: wanted.confirmUsers,
+      does: `move the key pairs of ${left.users} users`,
+      takes: wanted.disableOld ? `disable the old key pairs of ${left.users} users` : undefined,
+    });
+  }
   const { jobId, keypairs, users } = await deps.ledger.recordKeyMoveJob({
     fromUrl: wanted.from,
     toUrl: wanted.to,

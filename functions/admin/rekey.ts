@@ -11,7 +11,6 @@ import {
   type RevocationReason,
 } from '../../shared/domain/revocation-reason.ts';
 import { invalidInput, isSealwrightError, permanent } from '../../shared/errors.ts';
-import { departureLimit } from '../../shared/plan/guard.ts';
 import { ruleCovering } from '../../shared/plan/scope.ts';
 import type { Bus } from '../../shared/ports/bus.ts';
 import type { Clock } from '../../shared/ports/clock.ts';
@@ -19,6 +18,7 @@ import type { Directory } from '../../shared/ports/directory.ts';
 import type { Ledger, LiveHolder } from '../../shared/ports/ledger.ts';
 import type { Log } from '../../shared/ports/log.ts';
 import type { HttpAnswer } from '../wire/http.ts';
+import { requireConfirmed } from './confirmed.ts';
 import { refuseUnderObserve } from './observed.ts';
 import { somebody } from './somebody.ts';
 
@@ -67,7 +67,7 @@ const request = z.strictObject({
     .datetime({ offset: true })
     .refine(hasUsualYear, 'must lie in the years 1950 to 9999')
     .optional(),
-  /** How many users the admin means to re-key: must be stated where more are revoked at once than an hour allows. */
+  /** How many users the admin means to re-key: must be stated where more lose something at once than an hour allows. */
   confirmUsers: z.number().int().min(1).optional(),
   /** Disable the pairs that are replaced: what was encrypted to them becomes unreadable in Gmail. */
   disableKeypairs: z.boolean().default(false),
@@ -154,7 +154,12 @@ export async function requestRekey(deps: RekeyDeps, admin: string, body: unknown
       },
     };
   }
-  await requireConfirmed(deps, wanted, targets.length);
+  await requireConfirmed(deps, {
+    users: targets.length,
+    confirmUsers: wanted.confirmUsers,
+    does: `re-key ${targets.length} users`,
+    takes: takenBy(wanted, targets.length),
+  });
   const { jobId } = await deps.ledger.recordRekeyJob({
     requestedBy: admin,
     reason: wanted.reason,
@@ -166,34 +171,14 @@ export async function requestRekey(deps: RekeyDeps, admin: string, body: unknown
   return { status: 202, body: { job: jobId, observed, revokedOnly } };
 }
 
-/**
- * A job is an admin's own decision, so the guard does not hold it; but a wrong unit is chosen as easily as a right one. Where
- * certificates are revoked at once (`keyCompromise`) for more users than the guard lets depart in an hour, the number has to be
- * stated, and a stated number has to be right. Throws `guard-refused` naming it.
- */
-async function requireConfirmed(
-  deps: RekeyDeps,
-  { reason, confirmUsers }: { readonly reason: RevocationReason; readonly confirmUsers?: number | undefined },
+/** What is taken from so many users at once, or from their old mail; an overlap takes nothing. */
+function takenBy(
+  { reason, disableKeypairs }: { readonly reason: RevocationReason; readonly disableKeypairs: boolean },
   users: number,
-): Promise<void> {
-  if (confirmUsers === users) return;
-  if (confirmUsers !== undefined) {
-    throw permanent(
-      'guard-refused',
-      `This would re-key ${users} users and you confirmed ${confirmUsers}. Look at the dry run, and confirm ${users} if that is what you mean.`,
-      { details: { field: 'confirmUsers', users } },
-    );
-  }
-  if (reason !== 'keyCompromise') return;
-  const { coveredUsers } = await deps.ledger.departuresSince(deps.clock.now());
-  const { policy } = await deps.policies.current();
-  const limit = departureLimit(coveredUsers, policy.guard);
-  if (users <= limit) return;
-  throw permanent(
-    'guard-refused',
-    `This would revoke the certificates of ${users} users at once, and the guard's limit for ${coveredUsers} covered users is ${limit}. Look at the dry run, and confirm ${users} if that is what you mean.`,
-    { details: { field: 'confirmUsers', users, limit } },
-  );
+): string | undefined {
+  if (reason === 'keyCompromise') return `revoke the certificates of ${users} users at once`;
+  if (disableKeypairs) return `disable the key pairs of ${users} users, whose old mail becomes unreadable`;
+  return undefined;
 }
 
 /**

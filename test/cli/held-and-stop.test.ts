@@ -11,6 +11,7 @@ import {
   createWorld,
   DAY_MS,
   HOUR_MS,
+  KEY_SERVICE_URL,
   type Materials,
   makeMaterials,
   type World,
@@ -228,6 +229,40 @@ describe('a re-key after a compromise', () => {
     await look(...EIGHT);
     for (const userId of EIGHT) expect((await revoked(userId))[0]).toBe('keyCompromise');
     expect(await world.ledger.heldSets({ state: 'any' })).toEqual([]);
+  });
+});
+
+describe('disabling the key pairs of more users than may depart in an hour', () => {
+  beforeEach(async () => {
+    await join(...EIGHT);
+    world.clock.advance(HOUR_MS);
+  });
+
+  it('by a re-key has to say how many, whatever the reason', async () => {
+    const rekey = (...more: string[]) => ana('rekey', '--all', '--reason', 'superseded', ...more);
+    const unsure = await rekey('--disable-keypairs');
+    expect(unsure).toMatchObject({ exit: 3 });
+    expect(unsure.stderr).toContain(
+      "disable the key pairs of 8 users, whose old mail becomes unreadable, and the guard's limit for 8 covered users is 5",
+    );
+    expect(await rekey('--disable-keypairs', '--confirm-users', '7')).toMatchObject({ exit: 3 });
+    done(await rekey('--disable-keypairs', '--confirm-users', '8'));
+    done(await rekey());
+  });
+
+  it('by a move to another key service has to say how many', async () => {
+    const [old, next] = [KEY_SERVICE_URL, 'https://kacls-2.acme.example'];
+    const rules = world.deps.policy.rules.map((rule) => ({ ...rule, keyServiceUrl: next }));
+    world = { ...world, deps: { ...world.deps, policy: { ...world.deps.policy, rules } } };
+    const move = (...more: string[]) => ana('keys', 'move', '--from', old, '--to', next, ...more);
+    const unsure = await move('--disable-old');
+    expect(unsure).toMatchObject({ exit: 3 });
+    expect(unsure.stderr).toContain('disable the old key pairs of 8 users');
+    expect((await move('--disable-old', '--confirm-users', '7')).stderr).toContain(
+      'would move the key pairs of 8 users and you confirmed 7',
+    );
+    expect(await move('--disable-old', '--confirm-users', 'all')).toMatchObject({ exit: 2 });
+    done(await move('--disable-old', '--confirm-users', '8'));
   });
 });
 

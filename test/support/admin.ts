@@ -1,7 +1,7 @@
 import { type AdminDeps, createAdmin } from '../../functions/admin.ts';
 import type { HttpHandler } from '../../functions/wire/http.ts';
 import { permanent } from '../../shared/errors.ts';
-import { POLICY, type World } from './fakes/world.ts';
+import type { World } from './fakes/world.ts';
 import { inForce } from './policy.ts';
 
 /** Who calls when nobody else is named. */
@@ -17,7 +17,7 @@ export function adminOver(
 ): HttpHandler {
   return createAdmin({
     ...world,
-    policies: inForce(POLICY),
+    policies: inForce(world.deps.policy),
     hintsPerMinute: 400,
     admins: tokens === undefined ? [ADMIN] : Object.values(tokens),
     audiences: ['https://admin.acme.example'],
