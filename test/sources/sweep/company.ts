@@ -10,8 +10,9 @@ import { tick } from '../../../shared/sources/sweep/tick.ts';
 import { type KeptBus, keptBus } from '../../support/fakes/bus.ts';
 import { type ManualClock, manualClock } from '../../support/fakes/clock.ts';
 import { type FakeDirectory, fakeDirectory } from '../../support/fakes/directory.ts';
+import { memoryDatabase } from '../../support/fakes/ledger/ledger.ts';
 import { type KeptLog, keptLog } from '../../support/fakes/log.ts';
-import { DAY_MS, HOUR_MS, POLICY, START } from '../../support/fakes/world.ts';
+import { DAY_MS, HOUR_MS, noDatabase, POLICY, START } from '../../support/fakes/world.ts';
 import { openTestDatabase } from '../../support/ledger.ts';
 
 export interface Company {
@@ -33,10 +34,11 @@ export interface Company {
   close(): Promise<void>;
 }
 
-export async function openCompany(): Promise<Company> {
+/** `memory`: its ledger is the one in memory, for a company of hundreds. */
+export async function openCompany(kind: 'real' | 'memory' = 'real'): Promise<Company> {
   const clock = manualClock(START);
-  const database = await openTestDatabase();
-  const ledger = createLedger({ database, clock });
+  const database = kind === 'real' ? await openTestDatabase() : noDatabase;
+  const ledger = kind === 'real' ? createLedger({ database, clock }) : memoryDatabase().open({ clock });
   const directory = fakeDirectory(clock);
   const bus = keptBus();
   const log = keptLog();
