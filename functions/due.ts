@@ -14,6 +14,7 @@ import type { Ledger } from '../shared/ports/ledger.ts';
 import type { Log } from '../shared/ports/log.ts';
 import { type RewrapDeps, rewrapKeys } from '../shared/reconcile/rewrap-keys.ts';
 import { alarmsOf, type FreshnessLedger, measure, readFreshness } from '../shared/sources/freshness.ts';
+import { type DueHintDeps, hintDueUsers } from '../shared/sources/hint-due-users.ts';
 import { type ReportsDeps, readReports } from '../shared/sources/reports/read-reports.ts';
 import { keepChannels, type WatchChannelDeps } from '../shared/sources/watch-channels.ts';
 import { authenticateCaller, type CallerRule } from './wire/caller.ts';
@@ -23,17 +24,14 @@ export interface DueDeps {
   readonly clock: Clock;
   readonly ledger: Pick<
     Ledger,
-    | 'dueUsers'
-    | 'issuers'
-    | 'latestPublishedCrl'
-    | 'hasUnlistedRevocations'
-    | 'ocspSubjects'
-    | 'oldestOcspAnswer'
+    'issuers' | 'latestPublishedCrl' | 'hasUnlistedRevocations' | 'ocspSubjects' | 'oldestOcspAnswer'
   > &
+    DueHintDeps['ledger'] &
     RewrapDeps['ledger'] &
     FreshnessLedger;
   readonly bus: Pick<Bus, 'publishHints' | 'requestCrl'>;
   readonly channels: WatchChannelDeps;
+  readonly hintsPerMinute: DueHintDeps['hintsPerMinute'];
   /** Absent: the Reports API is not read. */
   readonly reports?: ReportsDeps;
   /** Our own key service, whose wrapped keys follow its rotations. Absent: nothing is wrapped again. */
@@ -47,8 +45,6 @@ export interface DueDeps {
 const ROTATION_LOOK_MS = 10 * 60_000;
 /** The same of OCSP answers that no run of publish-crl got to. */
 const REFRESH_LOOK_MS = 10 * 60_000;
-/** Hints at most this many users a minute; the rest are still due a minute later. */
-const USERS_PER_RUN = 1_000;
 
 export function createDue(deps: DueDeps): HttpHandler {
   const followRotation = rotationFollower(deps);
@@ -97,18 +93,6 @@ function rotationFollower(deps: DueDeps): (eventId: string) => Promise<void> {
     if (more) nextLookMs = 0;
     if (counts.rewrapped + counts.unreadable > 0) deps.log.info('keys-rewrapped', { eventId, ...counts });
   };
-}
-
-/** Answers how many. */
-async function hintDueUsers(deps: DueDeps, eventId: string): Promise<number> {
-  const due = await deps.ledger.dueUsers(USERS_PER_RUN);
-  await deps.bus.publishHints(
-    due.map(({ userId, nextAction, cause = { source: 'due', eventId, event: nextAction } }) => ({
-      userId,
-      cause,
-    })),
-  );
-  return due.length;
 }
 
 /** Whether old answers are left, asked every ten minutes, or every minute while there are any. */

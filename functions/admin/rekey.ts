@@ -40,6 +40,8 @@ export interface RekeyDeps {
   >;
   readonly bus: Pick<Bus, 'publishHints'>;
   readonly policies: ActivePolicySource;
+  /** Users are due at this pace, and the first minute's are hinted at once. */
+  readonly hintsPerMinute: number;
   readonly log: Log;
 }
 
@@ -165,6 +167,7 @@ export async function requestRekey(deps: RekeyDeps, admin: string, body: unknown
     reason: wanted.reason,
     ...(wanted.invalidityDate === undefined ? {} : { invalidityDate: new Date(wanted.invalidityDate) }),
     disableKeypairs: wanted.disableKeypairs,
+    paceMs: Math.ceil(60_000 / deps.hintsPerMinute),
     users: targets,
   });
   await announce(deps, { jobId, admin, reason: wanted.reason }, targets);
@@ -182,7 +185,8 @@ function takenBy(
 }
 
 /**
- * The job and its wishes are committed, and its users are due. From here on a failure is logged and not thrown: an
+ * The job and its wishes are committed, and its users are due, the first of them now: those of the first minute are hinted at once,
+ * and `due` finds the others as their time comes. From here on a failure is logged and not thrown: an
  * admin who is told "503" asks again, and everybody is re-keyed twice.
  */
 async function announce(
@@ -201,7 +205,8 @@ async function announce(
       outcome: 'done',
       details: { jobId, users: targets.length, revocationReason: reason },
     });
-    await deps.bus.publishHints(targets.map(({ userId }) => ({ userId, cause })));
+    const first = targets.slice(0, deps.hintsPerMinute);
+    await deps.bus.publishHints(first.map(({ userId }) => ({ userId, cause })));
     deps.log.info('rekey-requested', { jobId, users: targets.length, reason, admin });
   } catch (error) {
     if (!isSealwrightError(error)) throw error;

@@ -23,6 +23,7 @@ export async function composeDue(settings: Settings, given: Given): Promise<DueD
     callers: callersOf(settings),
     ledger,
     bus: busOf(settings, base),
+    hintsPerMinute: settings.SEALWRIGHT_HINTS_PER_MINUTE,
     channels: {
       ...base,
       ledger,

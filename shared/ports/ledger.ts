@@ -31,6 +31,7 @@ import type { BlockedKeyRows } from './ledger/blocked-keys.ts';
 import type { CardKeyRows } from './ledger/card-keys.ts';
 import type { CrlLedger, CrlRecord } from './ledger/crls.ts';
 import type { DeviceKeyRows } from './ledger/device-keys.ts';
+import type { DueUserLedger } from './ledger/due-users.ts';
 import type { EverybodyLedger } from './ledger/everybody.ts';
 import type { GuardLedger } from './ledger/guard.ts';
 import type { ImportedKeys } from './ledger/imported-keys.ts';
@@ -154,6 +155,7 @@ export interface Ledger
     CardKeyRows,
     CrlLedger,
     DeviceKeyRows,
+    DueUserLedger,
     EverybodyLedger,
     GuardLedger,
     ImportedKeys,
@@ -236,13 +238,6 @@ export interface Ledger
       audit?: AuditEntry;
     },
   ): Promise<void>;
-  /**
-   * Ids of users whose `nextActionAt` has come, or who were asked about while a lease that has expired was held; then with the
-   * cause of whoever asked.
-   */
-  dueUsers(
-    limit: number,
-  ): Promise<readonly { readonly userId: string; readonly nextAction: string; readonly cause?: Cause }[]>;
 
   // --- keys, leaves, keypairs ---------------------------------------------------------------------------------
   recordKey(lease: Lease, key: NewUserKey): Promise<void>;
@@ -280,8 +275,9 @@ export interface Ledger
    */
   liveHolders(userIds?: readonly string[]): Promise<readonly LiveHolder[]>;
   /**
-   * One job, one wish per user, in one transaction. Creates rows for users not seen yet, makes all of them due at
-   * once and asks whoever works on one of them to look again, so that a hint lost after the commit loses nothing.
+   * One job, one wish per user, in one transaction. Creates rows for users not seen yet, makes all of them due, `paceMs` apart in the
+   * order given and the first at once, or when they are due anyway if that is sooner, and asks whoever works on one of them to look
+   * again, so that a hint lost after the commit loses nothing.
    */
   recordRekeyJob(job: {
     requestedBy: string;
@@ -289,6 +285,8 @@ export interface Ledger
     invalidityDate?: Date;
     /** Disable the pairs that are replaced. Default false. */
     disableKeypairs?: boolean;
+    /** Default 0. */
+    paceMs?: number;
     users: readonly { readonly userId: string; readonly primaryEmail: string }[];
   }): Promise<{ readonly jobId: string; readonly wishes: readonly WishRecord[] }>;
   fulfilWish(lease: Lease, wishId: string): Promise<void>;

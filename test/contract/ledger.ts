@@ -294,7 +294,9 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       await elsewhere.acquireLease('user:1', LEASE_MS, LEFT);
       await expire(lease);
       expect(await ledger.releaseLease(lease)).toBe('released');
-      expect(await ledger.dueUsers(10)).toEqual([{ userId: '1', nextAction: 'look-again', cause: LEFT }]);
+      expect(await ledger.dueUsers(10)).toEqual([
+        { userId: '1', nextAction: 'look-again', occasion: lease.fence, cause: LEFT },
+      ]);
       await ledger.releaseLease(await take('user:1'));
       expect(await ledger.dueUsers(10)).toEqual([]);
     });
@@ -303,7 +305,9 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       const lease = await take('user:1');
       await elsewhere.acquireLease('user:1', LEASE_MS, LEFT);
       await expire(lease);
-      expect(await ledger.dueUsers(10)).toEqual([{ userId: '1', nextAction: 'look-again', cause: LEFT }]);
+      expect(await ledger.dueUsers(10)).toEqual([
+        { userId: '1', nextAction: 'look-again', occasion: lease.fence, cause: LEFT },
+      ]);
     });
 
     it('is on a user, an issuer or a named job and nothing else', async () => {
@@ -630,8 +634,8 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       await wait('4', undefined);
       advance(HOUR_MS);
       const due = [
-        { userId: '2', nextAction: 'retry' },
-        { userId: '1', nextAction: 'renew' },
+        { userId: '2', nextAction: 'retry', occasion: later(HOUR_MS - 1) },
+        { userId: '1', nextAction: 'renew', occasion: later(HOUR_MS) },
       ];
       expect(await ledger.dueUsers(10)).toEqual(due);
       expect(await ledger.dueUsers(1)).toEqual(due.slice(0, 1));
@@ -647,8 +651,8 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       expect(due).toHaveLength(2);
       expect(due).toEqual(
         expect.arrayContaining([
-          { userId: '1', nextAction: 'resume' },
-          { userId: '2', nextAction: 'resume' },
+          { userId: '1', nextAction: 'resume', occasion: 2n },
+          { userId: '2', nextAction: 'resume', occasion: 1n },
         ]),
       );
     });
@@ -657,6 +661,63 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       await expire(await take('user:2'));
       await ledger.releaseLease(await take('user:2', elsewhere));
       expect(await ledger.dueUsers(10)).toEqual([]);
+    });
+  });
+
+  describe('due users who were hinted at', () => {
+    const appoint = async (userId: string, nextActionAt: Date) => {
+      const lease = await enter(userId);
+      const state = { userId, state: 'ready', reason: 'Well.', failures: 0, nextAction: 'renew' } as const;
+      await ledger.recordState(lease, { ...state, nextActionAt });
+      await ledger.releaseLease(lease);
+    };
+    const due = async (most: number) => (await ledger.dueUsers(most)).map(({ userId }) => userId);
+
+    it('are left out for ten minutes, take their places meanwhile, and come after whoever was not', async () => {
+      for (const userId of ['1', '2', '3', '4']) await appoint(userId, later(Number(userId)));
+      advance(HOUR_MS);
+      await ledger.recordDueHints(await ledger.dueUsers(2));
+      expect(await due(2)).toEqual([]);
+      expect(await due(3)).toEqual(['3']);
+      expect(await due(10)).toEqual(['3', '4']);
+      advance(600_000 - 1);
+      expect(await due(10)).toEqual(['3', '4']);
+      advance(1);
+      expect(await due(10)).toEqual(['3', '4', '1', '2']);
+      await ledger.recordDueHints(await ledger.dueUsers(1));
+      expect(await due(3)).toEqual(['4', '1']);
+    });
+
+    it('are due anew with another time, and free their places when they are through', async () => {
+      for (const userId of ['1', '2']) await appoint(userId, START);
+      await ledger.recordDueHints(await ledger.dueUsers(2));
+      await appoint('1', later(60_000));
+      expect(await due(1)).toEqual([]);
+      advance(60_000);
+      expect(await due(1)).toEqual([]);
+      expect(await due(2)).toEqual(['1']);
+      await appoint('2', later(DAY_MS));
+      expect(await due(1)).toEqual(['1']);
+    });
+
+    it('are due anew when their worker has died, for the lease alone', async () => {
+      await appoint('1', START);
+      await ledger.recordDueHints(await ledger.dueUsers(1));
+      await expire(await take('user:1'));
+      const again = await ledger.dueUsers(5);
+      expect(again).toMatchObject([{ userId: '1', nextAction: 'resume' }]);
+      await ledger.recordDueHints(again);
+      expect(await due(5)).toEqual([]);
+      await expire(await take('user:1'));
+      expect(await due(5)).toEqual(['1']);
+    });
+
+    it('count among the hints of the last minute, of which the waves take the rest', async () => {
+      for (const userId of ['1', '2']) await appoint(userId, START);
+      await ledger.recordDueHints(await ledger.dueUsers(2));
+      expect((await ledger.wavesLately()).lastMinute).toBe(2);
+      advance(60_000);
+      expect((await ledger.wavesLately()).lastMinute).toBe(0);
     });
   });
 
@@ -1040,6 +1101,29 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       }
     });
 
+    it('wakes its users at the pace it is given, in its order, or when they are due sooner', async () => {
+      const lease = await enter('2');
+      const soon = {
+        userId: '2',
+        state: 'ready',
+        reason: 'Well.',
+        failures: 0,
+        nextAction: 'renew',
+      } as const;
+      await ledger.recordState(lease, { ...soon, nextActionAt: later(1) });
+      await ledger.releaseLease(lease);
+      await ledger.recordRekeyJob({
+        ...{ requestedBy: 'admin@acme.example', reason: 'superseded', paceMs: 86 },
+        users: ['3', '2', '1'].map((userId) => ({ userId, primaryEmail: `${userId}@acme.example` })),
+      });
+      advance(10 * 86);
+      expect(await ledger.dueUsers(10)).toEqual([
+        { userId: '3', nextAction: 'rekey', occasion: START },
+        { userId: '2', nextAction: 'renew', occasion: later(1) },
+        { userId: '1', nextAction: 'rekey', occasion: later(172) },
+      ]);
+    });
+
     it('wakes its users by itself: failures forgotten, due at once, somebody new included', async () => {
       const lease = await enter('1');
       await ledger.recordState(lease, {
@@ -1053,8 +1137,8 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       await ledger.releaseLease(lease);
       await ask(['1', '2']);
       expect(await ledger.dueUsers(10)).toEqual([
-        { userId: '1', nextAction: 'rekey' },
-        { userId: '2', nextAction: 'rekey' },
+        { userId: '1', nextAction: 'rekey', occasion: START },
+        { userId: '2', nextAction: 'rekey', occasion: START },
       ]);
       expect((await ledger.readUser('1')).user).toMatchObject({ state: 'blocked', failures: 0 });
       expect((await ledger.readUser('2')).user).toMatchObject({

@@ -38,7 +38,7 @@ afterEach(() => world.close());
 const lookAt = (userId: string) => look({ ...world.deps, policy }, userId);
 
 const ask = async (body: object) =>
-  (await requestRekey({ ...world, policies: inForce(policy) }, ADMIN, body)).body as {
+  (await requestRekey({ ...world, hintsPerMinute: 400, policies: inForce(policy) }, ADMIN, body)).body as {
     readonly job: string;
     readonly total?: number;
     readonly revokedOnly: number;
@@ -106,7 +106,7 @@ describe('the report of a compromised key of somebody who is', () => {
   test('leaving counts in the number that has to be confirmed', async () => {
     await leave('deleted');
     const limit = { minimumPerHour: 1, shareOfCovered: 0, maximumPerHour: 1 };
-    const deps = { ...world, policies: inForce({ ...policy, guard: limit }) };
+    const deps = { ...world, hintsPerMinute: 400, policies: inForce({ ...policy, guard: limit }) };
     const all = { all: true, reason };
     await expect(requestRekey(deps, ADMIN, all)).rejects.toMatchObject({
       code: 'guard-refused',

@@ -24,7 +24,7 @@ beforeAll(async () => {
 afterAll(() => world.close());
 
 const rules = POLICY.rules.map((rule) => ({ ...rule, observeOnly: true }));
-const deps = () => ({ ...world, policies: inForce({ ...POLICY, rules }) });
+const deps = () => ({ ...world, hintsPerMinute: 400, policies: inForce({ ...POLICY, rules }) });
 const withKeyService = () => ({ ...deps(), keyRewrapping: { rewrapPrivateKey: () => expect.unreachable() } });
 
 async function askForDevice(of: ReturnType<typeof deps>): Promise<string> {
@@ -52,7 +52,7 @@ describe('for a user whose rule only observes, an admin', () => {
       scope: { kind: 'org-unit', path: '/Acting' },
     };
     const mixed = {
-      ...world,
+      ...deps(),
       policies: inForce({ ...POLICY, rules: [acting, ...rules] as Policy['rules'] }),
     };
     const dry = await requestRekey(mixed, ADMIN, { all: true, reason, dryRun: true });
@@ -75,7 +75,7 @@ describe('for a user whose rule only observes, an admin', () => {
   });
 
   it('may take a request for a device back, and have its certificate revoked for compromise alone', async () => {
-    const acting = { ...world, policies: inForce(POLICY) };
+    const acting = { ...deps(), policies: inForce(POLICY) };
     const id = await askForDevice(acting);
     await look(world.deps, '1');
     await expect(revokeDevice(deps(), ADMIN, id, { reason: 'superseded' })).rejects.toMatchObject(refused);
@@ -94,7 +94,7 @@ describe('for a user whose rule only observes, an admin', () => {
   });
 
   it('is refused the confirmation of an obliteration that was asked for while the rule acted', async () => {
-    const acting = { ...world, policies: inForce(POLICY) };
+    const acting = { ...deps(), policies: inForce(POLICY) };
     const [pair] = (await world.ledger.readUser('1')).keypairs;
     const lease = (await world.ledger.acquireLease('user:1', 60_000)) ?? expect.unreachable();
     await world.ledger.recordKeypairDisabled(lease, { serialHex: pair?.serialHex ?? '', because: 'admin' });

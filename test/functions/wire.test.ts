@@ -107,6 +107,7 @@ describe('a re-key request of any JSON', () => {
       },
       bus: { publishHints: touch('publishHints') },
       policies: inForce(POLICY),
+      hintsPerMinute: 400,
       log: keptLog(),
     };
     return { deps, touched };

@@ -92,7 +92,7 @@ describe('an embedded ledger in a folder', () => {
 
     const ledger = await openEmbeddedLedger({ clock, folder });
     expect((await ledger.readUser('1')).user?.primaryEmail).toBe('ada@acme.example');
-    expect(await ledger.dueUsers(10)).toEqual([{ userId: '1', nextAction: 'resume' }]);
+    expect(await ledger.dueUsers(10)).toMatchObject([{ userId: '1', nextAction: 'resume' }]);
     expect(await ledger.acquireLease('user:1', 60_000)).toMatchObject({ fence: 2n });
     await ledger.close();
   });

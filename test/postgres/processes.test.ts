@@ -147,7 +147,7 @@ describe('several processes on one PostgreSQL', () => {
     for (;;) {
       const due = await ledger.dueUsers(10);
       if (due.length > 0) {
-        expect(due).toEqual([{ userId: '1', nextAction: 'look-again' }]);
+        expect(due).toMatchObject([{ userId: '1', nextAction: 'look-again' }]);
         break;
       }
       await sleep(50);

@@ -263,7 +263,9 @@ describe('repeated failures', () => {
       world.clock.set(row?.nextActionAt ?? world.clock.now());
     }
     expect(waits).toEqual([2, 4, 8, 16, 32, 60, 60, 60]);
-    expect(await world.ledger.dueUsers(10)).toEqual([{ userId: USER_ID, nextAction: 'retry-sign-leaf' }]);
+    expect(await world.ledger.dueUsers(10)).toMatchObject([
+      { userId: USER_ID, nextAction: 'retry-sign-leaf' },
+    ]);
     await look(world.deps);
     expect(await rowOf(world)).toMatchObject({ state: 'ready', failures: 0 });
   });

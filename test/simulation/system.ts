@@ -85,7 +85,7 @@ export function system(world: World, settings: Settings): MakeFunctions {
         generateKey: (modulusBits) => settings.scheduler.outside(world.pool.generateKey(modulusBits)),
       }),
       due: createDue({
-        ...{ ...common, bus },
+        ...{ ...common, bus, hintsPerMinute: 100 },
         channels: {
           ...{ clock, directory, ledger, log, receiverUrl: 'https://watch.acme.example/' },
           ...{ randomBytes: seededRandom('channel'), randomId: () => `channel-${clock.now().getTime()}` },

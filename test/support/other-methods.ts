@@ -20,6 +20,7 @@ export async function useOtherMethods(ledger: Ledger): Promise<void> {
     return lease;
   };
   await readMuch(ledger);
+  await ledger.recordDueHints([{ userId: '1', nextAction: 'look', occasion: NOW }]);
   await bringNews(ledger, await leaseOn(REPORTS_SUBJECT));
   await letOut(ledger, await leaseOn(SWEEP_SUBJECT));
   const user = await leaseOn('user:1');

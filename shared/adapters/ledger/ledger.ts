@@ -21,6 +21,7 @@ import { channels } from './channels.ts';
 import { crls } from './crls.ts';
 import type { Database } from './database.ts';
 import { deviceKeys } from './device-keys.ts';
+import { dueUsers } from './due-users.ts';
 import { guard } from './guard.ts';
 import { importedKeys } from './imported-keys.ts';
 import { issuerAddresses } from './issuer-addresses.ts';
@@ -61,6 +62,7 @@ export interface LedgerOptions {
 export const createLedger = ({ database, clock, randomId = randomUUID }: LedgerOptions): Ledger => ({
   ...leases(database, randomId()),
   ...users(database, clock),
+  ...dueUsers(database, clock),
   ...keys(database, clock),
   ...keyProofs(database),
   ...rewrappedKeys(database, clock),

@@ -121,6 +121,7 @@ export const RIGHTS: Readonly<Record<LedgerUser, Readonly<Record<string, Rights>
       remove: true,
     },
     crls: { read: true },
+    due_hints: { read: true, add: true, change: 'due_at fence hinted_at', remove: true },
     followed_entries: {
       read: true,
       add: 'entry_key followed_at',
@@ -161,6 +162,7 @@ export const RIGHTS: Readonly<Record<LedgerUser, Readonly<Record<string, Rights>
     audit: {
       add: 'at user_id cause_source cause_id cause_event cause_actor step reason outcome details cause_at',
     },
+    due_hints: { read: true },
     held_sets: { read: true, add: 'scope reason opened_at' },
     leases: {
       read: true,

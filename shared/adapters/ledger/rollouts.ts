@@ -69,7 +69,8 @@ export const rollouts = (database: Database, clock: Clock): RolloutLedger => {
 
     wavesLately: async () => {
       const [row] = await database.query<{ last_minute: number; late: number }>(
-        `SELECT count(*) FILTER (WHERE entry.hinted_at > $3)::int AS last_minute,
+        `SELECT count(*) FILTER (WHERE entry.hinted_at > $3)::int
+                  + (SELECT count(*) FROM due_hints WHERE due_hints.hinted_at > $3)::int AS last_minute,
                 count(*) FILTER (WHERE ${IS_LATE})::int AS late
            FROM ${FROM} WHERE entry.hinted_at > $1`,
         [anHourAgo(), ago(GRACE_MS), ago(MINUTE_MS)],

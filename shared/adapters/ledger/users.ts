@@ -1,4 +1,4 @@
-/** User rows, address history, and who is due. */
+/** User rows and address history. */
 import { addressDigest } from '../../domain/address-digest.ts';
 import { UNKNOWN_USER, type UserLedger, type UserRecord, type UserState } from '../../domain/records.ts';
 import { permanent } from '../../errors.ts';
@@ -13,7 +13,7 @@ import { OPEN_MOVES } from './key-moves.ts';
 import { CONFIRMED_REQUESTS } from './keypair-requests.ts';
 import { KEYPAIRS } from './keypairs.ts';
 import { KEYS } from './keys.ts';
-import { type Asked, causeAsked, HELD, leaseLost, leaseParameters, userSubject } from './leases.ts';
+import { HELD, leaseLost, leaseParameters, userSubject } from './leases.ts';
 import { LEAVES } from './leaves.ts';
 import { OPEN_NOTICES } from './notices.ts';
 import { readingTogether, userRecords } from './user-records.ts';
@@ -169,7 +169,6 @@ export const users = (
   | 'userIdsOfAddress'
   | 'recordSighting'
   | 'recordState'
-  | 'dueUsers'
 > => {
   const holders = async (address: string): Promise<readonly string[]> => {
     const rows = await database.query<{ user_id: string }>(
@@ -263,30 +262,5 @@ export const users = (
           );
         }
       }),
-
-    dueUsers: async (limit) => {
-      const rows = await database.query<{ user_id: string; next_action: string; asked: Asked | null }>(
-        `(SELECT substr(subject, length('user:') + 1) AS user_id,
-                 CASE WHEN look_again THEN 'look-again' ELSE 'resume' END AS next_action,
-                 CASE WHEN look_again THEN asked END AS asked
-            FROM leases
-           WHERE (holder IS NOT NULL OR look_again) AND expires_at <= now() AND subject LIKE 'user:%'
-           ORDER BY expires_at LIMIT $2)
-         UNION ALL
-         (SELECT user_id, coalesce(next_action, 'look'), NULL FROM users
-           WHERE next_action_at <= $1
-           ORDER BY next_action_at, user_id LIMIT $2)`,
-        [clock.now(), limit],
-      );
-      const due = new Map<string, (typeof rows)[number]>();
-      for (const row of rows) {
-        if (!due.has(row.user_id)) due.set(row.user_id, row);
-      }
-      return [...due.values()].slice(0, limit).map((row) => ({
-        userId: row.user_id,
-        nextAction: row.next_action,
-        ...optional('cause', row.asked === null ? null : causeAsked(row.asked)),
-      }));
-    },
   };
 };

@@ -134,16 +134,19 @@ export const wishes = (
     const emails = wanted.map((wish) => wish.primaryEmail);
     await database.transaction(async (queries) => {
       // A hint may be lost after this commits, so the ledger itself must wake these users. Whoever works on one of them now
-      // may have read it before the wish existed and is asked to look again; the others become due at once.
+      // may have read it before the wish existed and is asked to look again; the others become due.
       const actor = job.requestedBy;
       await askToLookAgain(queries, userIds, { ...ASKED_BY_ADMIN, eventId: jobId, actor, at: now });
       await queries.query(
         `INSERT INTO users AS known (user_id, primary_email, state, reason, since, next_action, next_action_at)
-         SELECT user_id, primary_email, 'pending', 'A re-key was asked for; not looked at yet.', $3, 'rekey', $3
-           FROM unnest($1::text[], $2::text[]) AS wanted (user_id, primary_email) ORDER BY user_id
+         SELECT user_id, primary_email, 'pending', 'A re-key was asked for; not looked at yet.', $3, 'rekey',
+                $3::timestamptz + (place - 1) * $4::float8 * interval '1 millisecond'
+           FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted (user_id, primary_email, place) ORDER BY user_id
          ON CONFLICT (user_id) DO UPDATE SET
-           failures = 0, next_action = excluded.next_action, next_action_at = excluded.next_action_at`,
-        [userIds, emails, now],
+           failures = 0,
+           next_action = CASE WHEN known.next_action_at < excluded.next_action_at THEN known.next_action ELSE excluded.next_action END,
+           next_action_at = least(known.next_action_at, excluded.next_action_at)`,
+        [userIds, emails, now, job.paceMs ?? 0],
       );
       await queries.query(
         `INSERT INTO jobs (job_id, kind, reason, invalidity_date, requested_by, requested_at, disable_keypairs)

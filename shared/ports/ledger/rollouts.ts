@@ -40,7 +40,7 @@ export interface RolloutOverview {
 
 /** What became of the waves of the last hour. */
 export interface WavesLately {
-  /** Hints let out in the minute before now. */
+  /** Hints let out in the minute before now, by waves and by `due`. */
   readonly lastMinute: number;
   /**
    * Users let out two minutes to an hour ago who are not through: nobody has looked at them yet, or what a look began was refused. Those who

@@ -37,7 +37,10 @@ import { joined, STRICT, twoDeleted } from './people.ts';
 type Look = Partial<ReconcileDeps>;
 const IN_USE = { state: 'signed', address: ADDRESS };
 
-const adminDeps = (ports: Ports, policy = ports.deps.policy) => ({ ...ports, policies: inForce(policy) });
+const adminDeps = (ports: Ports, policy = ports.deps.policy) => ({
+  ...{ ...ports, hintsPerMinute: 100 },
+  policies: inForce(policy),
+});
 
 /** Asked again, it may be refused because it is done: that is an answer too. */
 const orDone = async (asked: Promise<unknown>): Promise<void> => {

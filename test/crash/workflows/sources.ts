@@ -11,6 +11,7 @@ import type { KeyRewrapping } from '../../../shared/ports/key-rewrapping.ts';
 import type { Activity, Reports } from '../../../shared/ports/reports.ts';
 import { proveKeys } from '../../../shared/reconcile/prove-keys.ts';
 import { rewrapKeys } from '../../../shared/reconcile/rewrap-keys.ts';
+import { hintDueUsers } from '../../../shared/sources/hint-due-users.ts';
 import { readReports } from '../../../shared/sources/reports/read-reports.ts';
 import { tick } from '../../../shared/sources/sweep/tick.ts';
 import { keepChannels } from '../../../shared/sources/watch-channels.ts';
@@ -239,6 +240,26 @@ const CHANNELS: readonly Workflow[] = [
   },
 ];
 
+const DUE: readonly Workflow[] = [
+  {
+    name: 'a run of `due`',
+    leaving: 'whoever was due hinted at and looked at',
+    prepare: async (world) => {
+      await joined(world);
+      await world.ledger.recordRekeyJob({
+        ...{ requestedBy: ADMIN, reason: 'superseded' },
+        users: [{ userId: USER_ID, primaryEmail: ADDRESS }],
+      });
+    },
+    run: (ports) => hintDueUsers({ ...ports, hintsPerMinute: 2 }, 'due-1'),
+    afterwards: async (world) => {
+      const hinted = world.bus.hints.splice(0).flatMap((hint) => ('userId' in hint ? [hint.userId] : []));
+      for (const userId of new Set(hinted)) await look(world, {}, userId);
+    },
+    expect: { keys: 2, identities: { [ADDRESS]: 'leaf 2' }, wishes: ['fulfilled'] },
+  },
+];
+
 /** It may fail for what passes, and is then delivered again; a death is a death. */
 const orLater = async (work: Promise<unknown>): Promise<void> => {
   try {
@@ -463,4 +484,4 @@ const ROTATIONS: readonly Workflow[] = [
   },
 ];
 
-export const SOURCES: readonly Workflow[] = [...SWEEPS, ...CHANNELS, ...NEWS, ...ROTATIONS];
+export const SOURCES: readonly Workflow[] = [...SWEEPS, ...CHANNELS, ...DUE, ...NEWS, ...ROTATIONS];

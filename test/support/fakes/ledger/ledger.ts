@@ -10,6 +10,7 @@ import type { StopLedger } from '../../../../shared/ports/ledger/stop.ts';
 import type { Ledger } from '../../../../shared/ports/ledger.ts';
 import { type Saved, stateCell } from '../state.ts';
 import { audit, insertAudit } from './audit.ts';
+import { dueUsers } from './due-users.ts';
 import { guard } from './guard.ts';
 import { crls, issuers } from './issuers.ts';
 import { keys } from './keys.ts';
@@ -82,6 +83,7 @@ const ledgerOf = (memory: Memory): Ledger => ({
   ),
   ...leases(memory),
   ...users(memory),
+  ...dueUsers(memory),
   ...keys(memory),
   ...leaves(memory),
   ...wishes(memory),

@@ -116,7 +116,9 @@ export const rollouts = (memory: Memory): RolloutLedger => {
       const all = [...rows.now.queue.values()];
       const minuteAgoMs = clock.now().getTime() - MINUTE_MS;
       return {
-        lastMinute: all.filter(({ hintedAt }) => (hintedAt?.getTime() ?? 0) > minuteAgoMs).length,
+        lastMinute: [...all, ...rows.now.dueHints.values()].filter(
+          ({ hintedAt }) => (hintedAt?.getTime() ?? 0) > minuteAgoMs,
+        ).length,
         late: all.filter((entry) => isLate(memory, entry)).length,
       };
     },

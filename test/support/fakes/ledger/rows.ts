@@ -68,6 +68,7 @@ export interface QueuedHint extends WaveHint {
 export interface Rows {
   readonly leases: Map<string, LeaseRow>;
   readonly users: Map<string, UserRow>;
+  readonly dueHints: Map<string, { readonly occasion: Date | bigint; readonly hintedAt: Date }>;
   readonly absences: Map<string, Absence>;
   /** By address and user id, parted by a space. */
   readonly addresses: Map<string, { address: string; userId: string; lastSeen: Date; sighting: number }>;
@@ -119,6 +120,7 @@ export interface Rows {
 export const emptyRows = (): Rows => ({
   leases: new Map(),
   users: new Map(),
+  dueHints: new Map(),
   absences: new Map(),
   addresses: new Map(),
   keys: new Map(),

@@ -106,33 +106,6 @@ function recordSighting(memory: Memory, sighting: Parameters<Ledger['recordSight
     });
 }
 
-function dueUsers(memory: Memory, limit: number): Awaited<ReturnType<Ledger['dueUsers']>> {
-  const { leases, users } = memory.rows.now;
-  const abandoned = [...leases]
-    .filter(
-      ([subject, lease]) =>
-        subject.startsWith('user:') &&
-        (lease.holder !== undefined || lease.lookAgain) &&
-        lease.expiresMs <= memory.nowMs(),
-    )
-    .toSorted(([, left], [, right]) => left.expiresMs - right.expiresMs)
-    .map(([subject, { lookAgain, asked }]) => ({
-      userId: subject.slice('user:'.length),
-      nextAction: lookAgain ? 'look-again' : 'resume',
-      ...(lookAgain && asked !== undefined ? { cause: asked } : {}),
-    }));
-  const nowMs = memory.clock.now().getTime();
-  const atMs = (user: UserRow) => user.nextActionAt?.getTime() ?? Number.POSITIVE_INFINITY;
-  const waiting = [...users.values()]
-    .filter((user) => atMs(user) <= nowMs)
-    .toSorted((left, right) => atMs(left) - atMs(right) || byText(left.userId, right.userId))
-    .map(({ userId, nextAction = 'look' }) => ({ userId, nextAction }));
-  const due = new Map<string, Awaited<ReturnType<Ledger['dueUsers']>>[number]>();
-  for (const one of [...abandoned.slice(0, limit), ...waiting.slice(0, limit)])
-    if (!due.has(one.userId)) due.set(one.userId, one);
-  return [...due.values()].slice(0, limit);
-}
-
 export const users = (
   memory: Memory,
 ): Pick<
@@ -145,7 +118,6 @@ export const users = (
   | 'userIdsOfAddress'
   | 'recordSighting'
   | 'recordState'
-  | 'dueUsers'
   | 'latestHolders'
   | 'recordNotices'
 > => ({
@@ -197,7 +169,6 @@ export const users = (
     );
     if (audit !== undefined) insertAudit(memory, audit);
   },
-  dueUsers: async (limit) => dueUsers(memory, limit),
   latestHolders: async (addresses) =>
     [...new Set(addresses)].toSorted(byText).flatMap((address) => {
       const latest = [...memory.rows.now.addresses.values()]

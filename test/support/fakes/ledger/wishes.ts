@@ -23,7 +23,7 @@ function recordRekeyJob(
     wanted.map(({ userId }) => userId),
     { source: 'admin', eventId: jobId, event: 'rekey', actor: job.requestedBy, at: now },
   );
-  for (const { userId, primaryEmail } of wanted) {
+  for (const [place, { userId, primaryEmail }] of wanted.entries()) {
     const known: UserRow = rows.users.get(userId) ?? {
       userId,
       primaryEmail,
@@ -32,7 +32,9 @@ function recordRekeyJob(
       since: now,
       failures: 0,
     };
-    rows.users.set(userId, { ...known, failures: 0, nextAction: 'rekey', nextActionAt: now });
+    const paced = { nextAction: 'rekey', nextActionAt: new Date(now.getTime() + place * (job.paceMs ?? 0)) };
+    const isSooner = known.nextActionAt !== undefined && known.nextActionAt < paced.nextActionAt;
+    rows.users.set(userId, { ...known, failures: 0, ...(isSooner ? {} : paced) });
   }
   const wishes = wanted.map(({ wishId, userId, primaryEmail }) => {
     const wish = present({
