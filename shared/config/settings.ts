@@ -119,7 +119,7 @@ const schema = z.object({
   SEALWRIGHT_SWEEP_BUDGET_SECONDS: z.coerce.number().min(1).max(3_000).default(480),
   /** Gmail's view of a ready user is looked at after this many days at the latest. Default 7. */
   SEALWRIGHT_LOOK_BY_AGE_DAYS: z.coerce.number().min(1).max(365).default(7),
-  /** Hints of `due` and of a rollout let out in a minute, together. Default 400, half of the directory's quota (docs/scale.md). */
+  /** Hints of `due` and of a rollout let out in a minute, together. Default 400, two thirds of the directory's quota (docs/scale.md). */
   SEALWRIGHT_HINTS_PER_MINUTE: z.coerce.number().int().min(1).max(100_000).default(400),
   /**
    * Calls to the Directory API that all instances make together in a minute. Default 2400, Google's own limit for one account
