@@ -10,7 +10,7 @@ import { adminCommand } from './admin-command.ts';
 
 const letterView = z.looseObject({
   id: z.string(),
-  topic: z.string(),
+  topic: z.string().optional(),
   subscription: z.string(),
   publishedAt: z.string(),
   givenUpAt: z.string(),
@@ -25,8 +25,15 @@ const fullLetter = letterView.extend({
   bytes: z.number(),
   text: z.string(),
 });
-const replayed = z.looseObject({ replayed: z.array(z.string()), missing: z.array(z.string()) });
-const dropped = z.looseObject({ dropped: z.array(z.string()), missing: z.array(z.string()) });
+const rest = {
+  missing: z.array(z.string()),
+  notOurs: z.array(z.looseObject({ id: z.string(), subscription: z.string() })).optional(),
+  more: z.boolean().optional(),
+  left: z.number().optional(),
+};
+type Rest = z.output<z.ZodObject<typeof rest>>;
+const replayed = z.looseObject({ replayed: z.array(z.string()), ...rest });
+const dropped = z.looseObject({ dropped: z.array(z.string()), ...rest });
 
 const list = adminCommand({
   name: 'events dead list',
@@ -76,7 +83,7 @@ const show = adminCommand({
       text: `${facts([
         ['Dead letter', letter.id],
         ['Asks to', letter.asks],
-        ['From', `${letter.topic}, given up by ${letter.subscription}`],
+        ['From', `${letter.topic ?? 'an unknown topic'}, given up by ${letter.subscription}`],
         ['Published', instant(letter.publishedAt)],
         ['Given up', `${instant(letter.givenUpAt)}, after ${counted(letter.deliveries, 'attempt')}`],
         ...Object.entries(letter.attributes),
@@ -92,7 +99,7 @@ const replay = adminCommand({
   flags: { all: { kind: 'switch', help: 'every one there is' } },
   notes: [
     'Do it once what stood in the way is mended. A message that fails again becomes a dead letter again, with another id. Each is written into the audit trail.',
-    'Ends with 4 when some of the named ones were not there.',
+    'Ends with 4 when some of the named ones were not there, or when there was no time for all: then say it again.',
   ],
   async run(call, admin) {
     const ids = call.operands;
@@ -110,12 +117,9 @@ const replay = adminCommand({
         ),
     );
     return {
-      exitCode: answer.missing.length === 0 ? EXIT.done : EXIT.partlyDone,
+      exitCode: isWhole(answer) ? EXIT.done : EXIT.partlyDone,
       document: answer,
-      text: withMissing(
-        `${counted(answer.replayed.length, 'message')} will be delivered again.`,
-        answer.missing,
-      ),
+      text: withRest(`${counted(answer.replayed.length, 'message')} will be delivered again.`, answer),
     };
   },
 });
@@ -143,15 +147,26 @@ const drop = adminCommand({
         ),
     );
     return {
-      exitCode: answer.missing.length === 0 ? EXIT.done : EXIT.partlyDone,
+      exitCode: isWhole(answer) ? EXIT.done : EXIT.partlyDone,
       document: answer,
-      text: withMissing(`${counted(answer.dropped.length, 'message')} dropped.`, answer.missing),
+      text: withRest(`${counted(answer.dropped.length, 'message')} dropped.`, answer),
     };
   },
 });
 
-const withMissing = (said: string, missing: readonly string[]): string =>
-  missing.length === 0 ? said : `${said} Not there: ${missing.join(', ')}.`;
+const isWhole = ({ missing, notOurs = [], more = false }: Rest): boolean =>
+  missing.length === 0 && notOurs.length === 0 && !more;
+
+const withRest = (said: string, { missing, notOurs = [], more = false, left }: Rest): string =>
+  [
+    said,
+    ...(missing.length === 0 ? [] : [`Not there: ${missing.join(', ')}.`]),
+    ...notOurs.map(
+      ({ id, subscription }) =>
+        `${id} stays: ${subscription}, which gave it up, is none of Sealwright's subscriptions, so nobody knows where it would go.`,
+    ),
+    ...(more ? [`${left ?? 'More'} are left that there was no time for; say it again.`] : []),
+  ].join(' ');
 
 const lettersTable = (letters: readonly LetterView[]): string =>
   table<LetterView>(

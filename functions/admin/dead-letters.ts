@@ -29,9 +29,8 @@ export async function readDeadLetters(deps: DeadLetterDeps): Promise<HttpAnswer>
 }
 
 export async function readDeadLetter(deps: DeadLetterDeps, id: string): Promise<HttpAnswer> {
-  const { letters } = await deps.deadLetters.look(Number.POSITIVE_INFINITY);
-  const letter = letters.find((one) => one.id === id);
-  if (letter === undefined) throw absent([id]);
+  const { letter, more } = await deps.deadLetters.find(id);
+  if (letter === undefined) throw more ? outOfReach(id) : absent([id]);
   const bytes = Buffer.from(letter.data);
   return {
     status: 200,
@@ -50,8 +49,9 @@ const chosen = z.union([
 ]);
 
 /**
- * Published again first, written down second, acknowledged last: broken off in between, a message is handled twice, which
- * changes nothing, and never lost.
+ * A few hundred at a time are published again first, written down second, acknowledged last: broken off in between, a message is
+ * handled twice, which changes nothing, and never lost. `more` says that time ran out before the last one, `left` how many of
+ * the named ones it left; `notOurs` names those of a subscription that is none of ours, which stay where they are.
  */
 export async function settleDeadLetters(
   deps: DeadLetterDeps,
@@ -63,30 +63,66 @@ export async function settleDeadLetters(
   const ids = 'ids' in parsed ? new Set(parsed.ids) : undefined;
   if (ids === undefined && decision === 'drop')
     throw invalidInput('malformed-request', 'Dead letters are dropped by their ids only.');
-  const settled = await deps.deadLetters.settle(
-    ({ id }) => ids === undefined || ids.has(id),
-    async (letter) => {
-      if (decision === 'replay') await deps.deadLetters.republish(letter);
-      const { asks, userId } = contentOf(letter);
-      await deps.ledger.audit({
-        ...(userId === undefined ? {} : { userId }),
-        cause: { source: 'admin', eventId: letter.id, event: decision, actor: admin },
-        step: `dead-letter-${DECISIONS[decision]}`,
-        reason: `${admin} had a message ${decision === 'replay' ? 'delivered again' : 'dropped'} that ${letter.subscription} had given up: ${asks}`,
-        outcome: 'done',
-      });
-      deps.log.info(`dead-letter-${DECISIONS[decision]}`, { admin, id: letter.id, topic: letter.topic });
-    },
-  );
-  if (settled.length === 0 && ids !== undefined) throw absent([...ids]);
+  const homeless: DeadLetter[] = [];
+  const { settled, more } = await deps.deadLetters.settle(ids ?? 'all', async (letters) => {
+    const possible = letters.filter(({ topic }) => decision === 'drop' || topic !== undefined);
+    homeless.push(...letters.filter((letter) => !possible.includes(letter)));
+    if (decision === 'replay') await deps.deadLetters.republish(possible);
+    for (const letter of possible) await writeDown(deps, admin, decision, letter);
+    return possible;
+  });
+  const [first] = homeless;
+  if (settled.length === 0 && first !== undefined && !more) throw nowhereToGo(first);
+  const left = missing(ids, [...settled, ...homeless]);
+  if (settled.length === 0 && left.length > 0 && !more) throw absent(left);
   return {
     status: 200,
-    body: { [DECISIONS[decision]]: settled.map(({ id }) => id), missing: missing(ids, settled) },
+    body: {
+      [DECISIONS[decision]]: settled.map(({ id }) => id),
+      missing: more ? [] : left,
+      ...(homeless.length === 0
+        ? {}
+        : { notOurs: homeless.map(({ id, subscription }) => ({ id, subscription })) }),
+      more,
+      ...(more && ids !== undefined ? { left: left.length } : {}),
+    },
   };
 }
 
-const missing = (ids: ReadonlySet<string> | undefined, settled: readonly DeadLetter[]): readonly string[] =>
-  [...(ids ?? [])].filter((id) => settled.every((letter) => letter.id !== id));
+async function writeDown(
+  deps: DeadLetterDeps,
+  admin: string,
+  decision: Decision,
+  letter: DeadLetter,
+): Promise<void> {
+  const { asks, userId } = contentOf(letter);
+  await deps.ledger.audit({
+    ...(userId === undefined ? {} : { userId }),
+    cause: { source: 'admin', eventId: letter.id, event: decision, actor: admin },
+    step: `dead-letter-${DECISIONS[decision]}`,
+    reason: `${admin} had a message ${decision === 'replay' ? 'delivered again' : 'dropped'} that ${letter.subscription} had given up: ${asks}`,
+    outcome: 'done',
+  });
+  deps.log.info(`dead-letter-${DECISIONS[decision]}`, { admin, id: letter.id, topic: letter.topic });
+}
+
+const missing = (ids: ReadonlySet<string> | undefined, found: readonly DeadLetter[]): readonly string[] => {
+  const known = new Set(found.map(({ id }) => id));
+  return [...(ids ?? [])].filter((id) => !known.has(id));
+};
+
+const nowhereToGo = ({ id, subscription }: DeadLetter) =>
+  permanent(
+    'conflict',
+    `Dead letter ${id} was given up by the subscription ${subscription}, which is none of Sealwright's: nobody knows which topic it came from, so it was not published again. Have whoever made that subscription name another dead-letter topic, and drop the message here.`,
+    { details: { id, subscription } },
+  );
+
+const outOfReach = (id: string) =>
+  permanent(
+    'not-found',
+    `Dead letter ${id} is not among those that there was time to look at. Decide on the oldest first ("sealwright events dead list"), and ask again.`,
+  );
 
 const absent = (ids: readonly string[]) =>
   permanent(

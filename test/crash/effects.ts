@@ -106,7 +106,7 @@ const CHANGES = {
   bus: { publishHint: true, publishHints: true, requestCrl: true } satisfies Changes<Bus, never>,
   bucket: { write: true } satisfies Changes<Bucket, 'read' | 'readParts'>,
   secrets: { add: true } satisfies Changes<Secrets, 'read' | 'listVersions'>,
-  deadLetters: { settle: true, republish: true } satisfies Changes<DeadLetters, 'look'>,
+  deadLetters: { settle: true, republish: true } satisfies Changes<DeadLetters, 'look' | 'find'>,
 } as const;
 
 /** True for a call after which something is other than before it. */

@@ -1,6 +1,6 @@
 /**
- * The dead-letter topic's own pull subscription. Messages are lent out for a minute at a time; what is not acknowledged
- * comes back. https://cloud.google.com/pubsub/docs/handling-failures
+ * The dead-letter topic's own pull subscription. Messages are lent out, for a minute unless it is asked for more; what is not
+ * acknowledged by then comes back. https://cloud.google.com/pubsub/docs/handling-failures
  */
 import type { protos, v1 } from '@google-cloud/pubsub';
 import type { DeadLetter, DeadLetterPage, DeadLetters } from '../../ports/dead-letters.ts';
@@ -19,6 +19,8 @@ export interface PubsubDeadLettersOptions {
   readonly retry: RetrySettings;
   /** Short name; `dead-letters` unless told. */
   readonly subscription?: string;
+  /** Time by a clock that only goes forward; the machine's unless told. */
+  readonly elapsedMs?: () => number;
 }
 
 type Received = protos.google.pubsub.v1.IReceivedMessage;
@@ -29,21 +31,29 @@ interface Lent {
 }
 
 /** Where the messages of each subscription come from; a dead letter names the subscription only. */
-const TOPIC_OF: Readonly<Record<string, string>> = {
-  'directory-events-push': 'directory-events',
-  'crl-requests-push': 'crl-requests',
-};
+const TOPIC_OF: ReadonlyMap<string, string> = new Map([
+  ['directory-events-push', 'directory-events'],
+  ['crl-requests-push', 'crl-requests'],
+]);
 const ADDED = 'CloudPubSubDeadLetter';
-/** Pub/Sub answers at most 1000 a pull, and fewer at will. */
-const PER_PULL = 500;
+/** Pub/Sub answers at most 1000 a pull, and fewer at will. So many are settled together. */
+const PER_PULL = 200;
 /**
  * A pull that returns at once may find nothing although there is something, above all shortly after it was given back; so
  * many in a row, so far apart, are believed.
  */
 const EMPTY_PULLS = 4;
 const PULL_AGAIN_MS = 150;
-/** More than anybody decides on at once; what is lent out meanwhile must fit into the ack deadline. */
+/** No further ones are asked for after this: half the time of a request to `admin`. */
+const BUDGET_MS = 60_000;
+/** Nor with so many on loan that are somebody else's choice. */
 const MOST = 5_000;
+/** Longer than a request to `admin` may take (120 s): nothing is lent out anew while it runs, and no acknowledgement comes late. */
+const LOAN_SECONDS = 180;
+/** Ids in one request, of which Pub/Sub takes half a megabyte; an id has some 200 bytes. */
+const IDS_PER_CALL = 1_000;
+/** Of data in one request to publish, of which Pub/Sub takes ten megabytes. A message that is larger goes alone. */
+const BYTES_PER_CALL = 4_000_000;
 
 export function pubsubDeadLetters(options: PubsubDeadLettersOptions): DeadLetters {
   const { projectId, own, retry } = options;
@@ -57,6 +67,7 @@ export function pubsubDeadLetters(options: PubsubDeadLettersOptions): DeadLetter
     };
   });
   const limits = { retry: null, timeout: retry.attemptTimeoutMs };
+  const elapsedMs = options.elapsedMs ?? (() => performance.now());
 
   async function call<T>(
     method: string,
@@ -80,71 +91,121 @@ export function pubsubDeadLetters(options: PubsubDeadLettersOptions): DeadLetter
     return answer.receivedMessages ?? [];
   };
 
-  /** Takes what there is on loan, up to `limit`. Whoever calls it gives back or acknowledges every one. */
-  async function borrow(limit: number, lent: Lent[]): Promise<{ readonly more: boolean }> {
-    for (let empty = 0; empty < EMPTY_PULLS; ) {
-      const received = await pull();
-      empty = received.length === 0 ? empty + 1 : 0;
-      for (const { ackId, message } of received) {
-        if (typeof ackId === 'string' && message) lent.push({ ackId, letter: toLetter(message) });
-      }
-      if (lent.length >= limit) return { more: true };
-      if (received.length === 0) await retry.sleep(PULL_AGAIN_MS);
+  const changeDeadline = async (ackIds: readonly string[], ackDeadlineSeconds: number): Promise<void> => {
+    for (let from = 0; from < ackIds.length; from += IDS_PER_CALL) {
+      const some = ackIds.slice(from, from + IDS_PER_CALL);
+      await call('subscriptions.modifyAckDeadline', 'any-time', ({ subscriber }) =>
+        subscriber.modifyAckDeadline({ subscription, ackIds: some, ackDeadlineSeconds }, limits),
+      );
     }
-    return { more: false };
-  }
+  };
 
-  const giveBack = async (lent: readonly Lent[]): Promise<void> => {
-    if (lent.length === 0) return;
-    const ackIds = lent.map(({ ackId }) => ackId);
-    await call('subscriptions.modifyAckDeadline', 'any-time', ({ subscriber }) =>
-      subscriber.modifyAckDeadline({ subscription, ackIds, ackDeadlineSeconds: 0 }, limits),
+  const acknowledge = async (ackIds: string[]): Promise<void> => {
+    if (ackIds.length === 0) return;
+    await call('subscriptions.acknowledge', 'any-time', ({ subscriber }) =>
+      subscriber.acknowledge({ subscription, ackIds }, limits),
     );
   };
 
+  /**
+   * Takes what there is on loan, pull by pull, until there is no more, `visit` has enough, or the time or the number is reached. What
+   * `visit` does not take out of `held` is given back. `more`: there was something left, or may have been.
+   */
+  async function walk(
+    visit: (lent: readonly Lent[], held: Set<string>) => Promise<'on' | 'enough'>,
+    most = MOST,
+  ): Promise<{ readonly more: boolean }> {
+    const held = new Set<string>();
+    const endMs = elapsedMs() + BUDGET_MS;
+    try {
+      for (let empty = 0; empty < EMPTY_PULLS; ) {
+        if (held.size >= most || elapsedMs() >= endMs) return { more: true };
+        const lent = (await pull()).flatMap(({ ackId, message }) =>
+          typeof ackId === 'string' && message ? [{ ackId, letter: toLetter(message) }] : [],
+        );
+        empty = lent.length === 0 ? empty + 1 : 0;
+        if (lent.length === 0) {
+          await retry.sleep(PULL_AGAIN_MS);
+          continue;
+        }
+        const ackIds = lent.map(({ ackId }) => ackId);
+        for (const ackId of ackIds) held.add(ackId);
+        await changeDeadline(ackIds, LOAN_SECONDS);
+        if ((await visit(lent, held)) === 'enough') return { more: false };
+      }
+      return { more: false };
+    } finally {
+      await changeDeadline([...held], 0);
+    }
+  }
+
   return {
     look: async (limit): Promise<DeadLetterPage> => {
-      const lent: Lent[] = [];
-      try {
-        const { more } = await borrow(limit, lent);
-        const letters = lent.map(({ letter }) => letter).toSorted(byAge);
-        return { letters: letters.slice(0, limit), more: more || letters.length > limit };
-      } finally {
-        await giveBack(lent);
-      }
+      const letters: DeadLetter[] = [];
+      const { more } = await walk(async (lent) => {
+        letters.push(...lent.map(({ letter }) => letter));
+        return 'on';
+      }, limit);
+      return { letters: letters.toSorted(byAge).slice(0, limit), more: more || letters.length > limit };
     },
 
-    settle: async (wanted, settle) => {
-      const lent: Lent[] = [];
-      const settled = new Set<Lent>();
-      try {
-        await borrow(MOST, lent);
-        for (const one of lent.toSorted((left, right) => byAge(left.letter, right.letter))) {
-          if (!wanted(one.letter)) continue;
-          await settle(one.letter);
-          await call('subscriptions.acknowledge', 'any-time', ({ subscriber }) =>
-            subscriber.acknowledge({ subscription, ackIds: [one.ackId] }, limits),
-          );
-          settled.add(one);
-        }
-      } finally {
-        await giveBack(lent.filter((one) => !settled.has(one)));
-      }
-      return [...settled].map(({ letter }) => letter);
+    find: async (id) => {
+      let found: DeadLetter | undefined;
+      const { more } = await walk(async (lent) => {
+        found = lent.find(({ letter }) => letter.id === id)?.letter;
+        return found === undefined ? 'on' : 'enough';
+      });
+      return found === undefined ? { more } : { letter: found, more };
     },
 
-    republish: async ({ topic, data, attributes }) => {
-      await call('topics.publish', 'any-time', ({ publisher }) =>
-        publisher.publish(
-          {
-            topic: `projects/${projectId}/topics/${topic}`,
-            messages: [{ data: Buffer.from(data), attributes: { ...attributes } }],
-          },
-          limits,
-        ),
-      );
+    settle: async (chosen, settle) => {
+      const settled: DeadLetter[] = [];
+      const unseen = chosen === 'all' ? undefined : new Set(chosen);
+      const { more } = await walk(async (lent, held) => {
+        const wanted = lent
+          .filter(({ letter }) => unseen === undefined || unseen.has(letter.id))
+          .toSorted((left, right) => byAge(left.letter, right.letter));
+        for (const { letter } of wanted) unseen?.delete(letter.id);
+        const done = wanted.length === 0 ? [] : await settle(wanted.map(({ letter }) => letter));
+        const over = wanted.filter(({ letter }) => done.includes(letter));
+        await acknowledge(over.map(({ ackId }) => ackId));
+        for (const { ackId } of over) held.delete(ackId);
+        settled.push(...over.map(({ letter }) => letter));
+        return unseen?.size === 0 ? 'enough' : 'on';
+      });
+      return { settled, more };
+    },
+
+    republish: async (letters) => {
+      for (const { topic, some } of inRequests(letters)) {
+        const messages = some.map(({ data, attributes }) => ({
+          data: Buffer.from(data),
+          attributes: { ...attributes },
+        }));
+        await call('topics.publish', 'any-time', ({ publisher }) =>
+          publisher.publish({ topic: `projects/${projectId}/topics/${topic}`, messages }, limits),
+        );
+      }
     },
   };
+}
+
+/** By topic, and each request no larger than Pub/Sub takes. */
+function inRequests(
+  letters: readonly DeadLetter[],
+): readonly { readonly topic: string; readonly some: readonly DeadLetter[] }[] {
+  const requests: { readonly topic: string; readonly some: DeadLetter[]; bytes: number }[] = [];
+  for (const letter of letters) {
+    const { topic, data } = letter;
+    if (topic === undefined)
+      throw new Error(`bug: dead letter ${letter.id} of ${letter.subscription} has no topic to go to`);
+    const last = requests.findLast((request) => request.topic === topic);
+    if (last !== undefined && last.bytes + data.length <= BYTES_PER_CALL) {
+      last.some.push(letter);
+      last.bytes += data.length;
+    } else requests.push({ topic, some: [letter], bytes: data.length });
+  }
+  return requests;
 }
 
 const byAge = (left: DeadLetter, right: DeadLetter): number =>
@@ -154,12 +215,13 @@ function toLetter(message: protos.google.pubsub.v1.IPubsubMessage): DeadLetter {
   const all = Object.entries(message.attributes ?? {});
   const added = new Map(all.filter(([name]) => name.startsWith(ADDED)));
   const subscription = added.get(`${ADDED}SourceSubscription`) ?? 'unknown';
+  const topic = TOPIC_OF.get(subscription);
   const givenUpAt = toDate(message.publishTime);
   const published = new Date(added.get(`${ADDED}SourceTopicPublishTime`) ?? '');
   return {
     id: message.messageId ?? '',
     subscription,
-    topic: TOPIC_OF[subscription] ?? 'directory-events',
+    ...(topic === undefined ? {} : { topic }),
     data: toBytes(message.data),
     attributes: Object.fromEntries(all.filter(([name]) => !name.startsWith(ADDED))),
     publishedAt: Number.isNaN(published.getTime()) ? givenUpAt : published,

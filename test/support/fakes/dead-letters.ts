@@ -15,16 +15,18 @@ export function keptDeadLetters(): KeptDeadLetters {
     letters,
     republished,
     look: async (limit) => ({ letters: letters.slice(0, limit), more: letters.length > limit }),
-    settle: async (wanted, settle) => {
-      const chosen = letters.filter(wanted);
-      for (const letter of chosen) {
-        await settle(letter);
-        letters.splice(letters.indexOf(letter), 1);
-      }
-      return chosen;
+    find: async (id) => {
+      const letter = letters.find((one) => one.id === id);
+      return letter === undefined ? { more: false } : { letter, more: false };
     },
-    republish: async (letter) => {
-      republished.push(letter);
+    settle: async (chosen, settle) => {
+      const wanted = letters.filter(({ id }) => chosen === 'all' || chosen.has(id));
+      const settled = wanted.length === 0 ? [] : await settle(wanted);
+      for (const letter of settled) letters.splice(letters.indexOf(letter), 1);
+      return { settled, more: false };
+    },
+    republish: async (some) => {
+      republished.push(...some);
     },
   };
 }
