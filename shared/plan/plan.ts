@@ -111,13 +111,14 @@ function planAbsent(facts: Facts): Outcome {
 
 function planCovered(facts: Facts, standing: Extract<Standing, { kind: 'covered' }>): Outcome {
   const { user, rule } = standing;
-  const revocations = urgentRevocations(facts, facts.gmail.kind === 'observed');
-  const remaining = withoutLeaves(facts, serialsRevokedBy(revocations));
+  const lost = serialsRevokedBy(urgentRevocations(facts, false));
+  const remaining = withoutLeaves(facts, lost);
   // A device needs nothing of Gmail.
   const forDevices = issueForDevices(facts, user, rule);
   const { steps: issuing, currents } = issuance(remaining, user, rule);
-  if (facts.namedByOthers.length > 0 && issuing.length + forDevices.length > 0)
-    return { steps: revocations, verdict: waitForHolder(facts) };
+  const waits = facts.namedByOthers.length > 0 && issuing.length + forDevices.length > 0;
+  const revocations = urgentRevocations(facts, !waits && facts.gmail.kind === 'observed');
+  if (waits) return { steps: revocations, verdict: waitForHolder(facts) };
   if (facts.gmail.kind !== 'observed')
     return { steps: [...revocations, ...forDevices], verdict: waitForGmail(facts) };
 

@@ -363,6 +363,14 @@ describe('an address that now belongs to somebody else', () => {
     expect(steps[0]).toMatchObject({ departure: false, nextHolderId: OTHER_ID });
   });
 
+  test('costs a former holder who is covered and waits for another address theirs as a departure', () => {
+    const namedByOthers = [{ address: NEW_ADDRESS, userId: OTHER_ID, serialHex: '0f01' }];
+    const presence = present({ primaryEmail: NEW_ADDRESS });
+    const { steps, verdict } = plan(settled({ presence, lostAddresses: [claim], namedByOthers }));
+    expect(steps).toMatchObject([{ kind: 'revoke-leaf', serialHex: '0a01', departure: true }]);
+    expect(verdict).toMatchObject({ state: 'pending', nextAction: 'wait-for-address' });
+  });
+
   test.each<[string, Partial<Facts>]>([
     ['is in a grace period', { presence: present({ primaryEmail: NEW_ADDRESS, orgUnitPath: '/Elsewhere' }) }],
     ['is suspended', { presence: present({ primaryEmail: NEW_ADDRESS, suspended: true }) }],
