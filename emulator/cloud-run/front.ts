@@ -5,6 +5,7 @@ import type { EmulatorContext } from '../core/context.ts';
 import type { CallFault } from '../core/faults.ts';
 import { GoogleError } from '../core/google-error.ts';
 import type { IdTokens } from '../core/rooms.ts';
+import { KEEP_ALIVE_MS } from '../core/server.ts';
 import { type Admitted, admit } from './admission.ts';
 import { forward } from './forward.ts';
 import { forwarded } from './headers.ts';
@@ -19,8 +20,6 @@ export interface FrontParts {
 
 const MAX_BODY_BYTES = 32 * 1024 * 1024;
 const TIMEOUT_MS = 300_000;
-/** Longer than any client keeps an idle connection, so that none is closed under a request. */
-const KEEP_ALIVE_MS = 620_000;
 
 interface Outcome {
   readonly status: number;

@@ -41,6 +41,8 @@ interface Outcome {
 
 /** Addresses whose route is remembered: the same mailboxes and users are asked about again and again. */
 const MOST_REMEMBERED = 10_000;
+/** Longer than any client keeps an idle connection, so that none is closed under a request. */
+export const KEEP_ALIVE_MS = 620_000;
 const DEFAULT_MAX_BODY_BYTES = 16 * 1024 * 1024;
 
 export function createEmulatorServer(parts: ServerParts): Server {
@@ -50,7 +52,7 @@ export function createEmulatorServer(parts: ServerParts): Server {
     prefix: literalPrefix(route.path),
   }));
   const find = remembered((verb: string, path: string) => findRoute(compiled, verb, path));
-  return createServer((request, response) => {
+  return createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
     serve(parts, find, request, response).catch((error: unknown) => {
       // Nothing above this line may throw; if it does, the client must still get an answer.
       process.stderr.write(`emulator: ${error instanceof Error ? error.stack : String(error)}\n`);

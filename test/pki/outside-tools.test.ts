@@ -320,7 +320,8 @@ describe.skipIf(!installed('gpgsm'))('gpgsm (skipped without gpgsm)', () => {
     end();
   });
 
-  it.skipIf(!installed('openssl'))(cases.titled('gpgsm, legacy PKCS#12'), () => {
+  // Its agent measures the machine to protect the key it imports; on a busy one that has taken half a minute.
+  it.skipIf(!installed('openssl'))(cases.titled('gpgsm, legacy PKCS#12'), { timeout: 120_000 }, () => {
     const { withPassword, gpgsm, end } = home();
     expect(withPassword('--import', 'legacy.p12').text).toContain('secret keys imported: 1');
     withPassword('-u', 'ana@acme.example', '--output', 'signed', '--sign', 'mail.txt');
