@@ -1,4 +1,5 @@
 /** What fits the schema field by field and yet makes no sense as a whole. */
+import { isLoopbackHost } from '../domain/loopback.ts';
 import { isWithin } from '../domain/org-unit-path.ts';
 import { type SubjectTemplate, subjectTemplateMistake } from '../domain/subject-template.ts';
 import { DAY_MS } from './duration.ts';
@@ -77,10 +78,8 @@ function keysOf({ keySource, keyService, profile }: RuleEntry): Contradiction[] 
 /** Over https, or on this machine, where the system is tried. */
 function isReachedSafely(address: string): boolean {
   const { protocol, hostname } = new URL(address);
-  return protocol === 'https:' || (protocol === 'http:' && LOOPBACK.test(hostname));
+  return protocol === 'https:' || (protocol === 'http:' && isLoopbackHost(hostname));
 }
-
-const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
 /** A renewal that fails needs time for another try, and for somebody to be told of it. */
 const LEAST_RENEW_BEFORE_MS = DAY_MS;

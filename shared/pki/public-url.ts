@@ -2,6 +2,7 @@
  * Addresses that are printed into certificates (CRL, issuer, OCSP) and so have to answer for as long as those
  * certificates live: plain http, on a name the customer owns.
  */
+import { isLoopbackHost } from '../domain/loopback.ts';
 import { isHostName } from './mailbox-address.ts';
 
 /**
@@ -22,8 +23,6 @@ const PLATFORM_HOSTS = [
 /** Names that mean nothing outside one network (RFC 6762, RFC 8375, ICANN's .internal). */
 const PRIVATE_SUFFIXES = ['local', 'localhost', 'internal', 'home.arpa', 'lan'];
 
-const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
-
 export type UrlRule = 'url-scheme' | 'url-host' | 'url-parameters';
 
 export interface UrlProblem {
@@ -43,7 +42,7 @@ export function urlProblem(text: string, options: { readonly trial: boolean }): 
   if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {
     return { rule: 'url-parameters', found: `"${text}" has a user name, a query or a fragment` };
   }
-  if (LOOPBACK.test(host)) {
+  if (isLoopbackHost(host)) {
     return options.trial ? undefined : { rule: 'url-host', found: `${host} is this machine only` };
   }
   if (!isHostName(host) || PRIVATE_SUFFIXES.some((suffix) => isUnder(host, suffix))) {
@@ -57,6 +56,6 @@ export function urlProblem(text: string, options: { readonly trial: boolean }): 
 
 /** Whether an address points at this machine, which only a trial's issuer may do. */
 export const isLoopbackUrl = (text: string): boolean =>
-  URL.canParse(text) && LOOPBACK.test(new URL(text).hostname);
+  URL.canParse(text) && isLoopbackHost(new URL(text).hostname);
 
 const isUnder = (host: string, domain: string) => host === domain || host.endsWith(`.${domain}`);
