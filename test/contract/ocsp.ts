@@ -257,6 +257,35 @@ export const ocspContract = (open: () => Promise<Database>): void => {
     });
   });
 
+  it.each([
+    [
+      'an intent',
+      `INSERT INTO ocsp_intents (batch_id, serial_hex, hash, tbs_der) VALUES (1000, '0a02', 'sha256', '\\x30')`,
+      'ocsp_intents_have_a_batch',
+    ],
+    [
+      'an answer',
+      `INSERT INTO ocsp_answers SELECT issuer_id, serial_hex, 'sha1', status, this_update, next_update, not_after, answer_der, 1000
+         FROM ocsp_answers`,
+      'ocsp_answers_have_a_batch',
+    ],
+    [
+      'a newer answer, among others',
+      `UPDATE ocsp_answers SET batch_id = CASE serial_hex WHEN '0a02' THEN 1000 ELSE batch_id END`,
+      'ocsp_answers_still_have_a_batch',
+    ],
+  ])(
+    '%s of a batch that is not there is refused by the database itself',
+    async (_what, statement, constraint) => {
+      await ledger.recordOcspSignerIntent(signerIntent());
+      await certify('0a01');
+      await certify('0a02');
+      await sign(answer('0a01', 'good', START), answer('0a02', 'good', START));
+      await expect(database.query(statement)).rejects.toMatchObject({ sqlState: '23503', constraint });
+      expect(await statusOf('0a02')).toBe('good');
+    },
+  );
+
   describe('certificates that need an answer', () => {
     beforeEach(() => ledger.recordOcspSignerIntent(signerIntent()));
     const wanting = async (filter: { behind?: boolean; afterSerialHex?: string; limit?: number } = {}) =>
