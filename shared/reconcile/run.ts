@@ -227,17 +227,29 @@ async function settle(
   facts: Facts,
   verdict: Verdict,
 ): Promise<void> {
-  if (facts.ledger.user === undefined) return await passOver(deps, facts, cause);
+  const { user } = facts.ledger;
+  if (user === undefined) return await passOver(deps, facts, cause);
   // Of those who are present the sighting has written it.
   const audit = await deletionBegun(deps, facts, cause);
+  const failures = verdict.waits === true ? user.failures + 1 : 0;
+  const forgetsLeaving = facts.presence.kind === 'deleted';
+  const saysTheSame = isWrittenDown(user, verdict) && user.failures === failures;
+  if (saysTheSame && audit === undefined && !(forgetsLeaving && user.leftScopeAt !== undefined)) return;
   await deps.ledger.recordState(lease, {
     userId: facts.userId,
-    failures: verdict.waits === true ? facts.ledger.user.failures + 1 : 0,
+    failures,
     ...verdict,
-    forgetsLeaving: facts.presence.kind === 'deleted',
+    forgetsLeaving,
     ...(audit === undefined ? {} : { audit }),
   });
 }
+
+/** What most looks find: nothing has become of this user since the last one. */
+const isWrittenDown = (user: UserRecord, { state, reason, nextAction, nextActionAt }: Verdict): boolean =>
+  user.state === state &&
+  user.reason === reason &&
+  user.nextAction === nextAction &&
+  user.nextActionAt?.getTime() === nextActionAt?.getTime();
 
 /** A policy that would cover them can be tried on the events that were heard. Looks that the clock brought are none. */
 async function passOver(deps: ReconcileDeps, { presence, userId }: Facts, cause: Cause): Promise<void> {

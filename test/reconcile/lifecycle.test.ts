@@ -341,3 +341,44 @@ describe('whoever is out and leaves once more in another way, without a grace pe
     expect(await rowOf(world)).toMatchObject({ state: 'out' });
   });
 });
+
+describe('a look that finds everything as it was', () => {
+  const writesOf = async (): Promise<readonly string[]> => {
+    const writes: string[] = [];
+    const deps = world.surrounded((call, perform) => {
+      if (call.method.startsWith('record')) writes.push(call.method);
+      return perform();
+    });
+    await look(deps);
+    return writes;
+  };
+
+  test('writes down the sighting and nothing else', async () => {
+    await JOIN.prepare(world);
+    await look(world.deps);
+    const before = await rowOf(world);
+    world.clock.advance(DAY_MS);
+    expect(await writesOf()).toEqual(['recordSighting']);
+    expect(await rowOf(world)).toEqual(before);
+  });
+
+  test.each([
+    ['another state', { state: 'pending' }],
+    ['another reason', { reason: 'Something else.' }],
+    ['failures that are over', { failures: 3 }],
+    ['another next action', { nextAction: 'look' }],
+    ['another time for it', { nextActionAt: new Date(0) }],
+  ] as const)('writes the state where the row has %s', async (_what, changes) => {
+    await JOIN.prepare(world);
+    await look(world.deps);
+    const before = await rowOf(world);
+    const lease = await world.ledger.acquireLease(`user:${USER_ID}`, 60_000);
+    if (before === undefined || lease === undefined) throw new Error('There is nothing to change.');
+    const { since: _since, ...row } = { ...before, ...changes };
+    await world.ledger.recordState(lease, row);
+    await world.ledger.releaseLease(lease);
+    expect(await writesOf()).toEqual(['recordSighting', 'recordState']);
+    expect(await rowOf(world)).toMatchObject({ state: before.state, reason: before.reason, failures: 0 });
+    expect((await rowOf(world))?.nextActionAt).toEqual(before.nextActionAt);
+  });
+});
