@@ -1,9 +1,13 @@
 import type { ActivePolicySource } from '../../shared/activation/active-policy.ts';
 import { readPlace } from '../../shared/activation/places.ts';
 import { type Chapter, explain } from '../../shared/audit/explain.ts';
-import type { DirectoryUser } from '../../shared/domain/directory-user.ts';
+import type { DirectoryPresence, DirectoryUser } from '../../shared/domain/directory-user.ts';
+import type { Place } from '../../shared/domain/place.ts';
+import type { Policy } from '../../shared/domain/policy.ts';
+import { UNKNOWN_USER, type UserLedger } from '../../shared/domain/records.ts';
 import { isSealwrightError, permanent } from '../../shared/errors.ts';
 import { type Consideration, considerations, nearest, ruleCovering } from '../../shared/plan/scope.ts';
+import { protectionIn } from '../../shared/plan/standing.ts';
 import type { Clock } from '../../shared/ports/clock.ts';
 import type { Directory } from '../../shared/ports/directory.ts';
 import type { ChainedEntry } from '../../shared/ports/ledger/audit-chains.ts';
@@ -15,7 +19,10 @@ export interface ExplainDeps {
   readonly clock: Clock;
   readonly policies: ActivePolicySource;
   readonly directory: Pick<Directory, 'presence' | 'resolve'> & Parameters<typeof readPlace>[0];
-  readonly ledger: Pick<Ledger, 'readUser' | 'userIdOfAddress' | 'auditTrail' | 'crlListings'>;
+  readonly ledger: Pick<
+    Ledger,
+    'readUser' | 'userIdOfAddress' | 'auditTrail' | 'crlListings' | 'latestHolders'
+  >;
 }
 
 const PAGE = 1_000;
@@ -33,7 +40,7 @@ export async function explainUser(deps: ExplainDeps, name: string): Promise<Http
   const [trail, listings, standing] = await Promise.all([
     wholeTrail(deps, user.userId),
     deps.ledger.crlListings(revoked.map(({ serialHex }) => serialHex)),
-    standingNow(deps, user.userId),
+    standingNow(deps, user.userId, ledger),
   ]);
   const chapters = explain({ now: deps.clock.now(), user, ledger, trail, listings, standing });
   return { status: 200, body: { user: user.primaryEmail, userId: user.userId, chapters } };
@@ -64,7 +71,7 @@ async function explainUnknown(
     },
     ...(presence.kind === 'deleted'
       ? []
-      : [{ title: 'Policy' as const, sentences: [await standingNow(deps, userId)] }]),
+      : [{ title: 'Policy' as const, sentences: [await standingNow(deps, userId, UNKNOWN_USER)] }]),
     {
       title: 'Next',
       sentences: [
@@ -99,23 +106,54 @@ async function wholeTrail(deps: ExplainDeps, userId: string): Promise<readonly C
 }
 
 /** A directory that does not answer, and a policy that is not in force, are said and stop nothing. */
-async function standingNow(deps: ExplainDeps, userId: string): Promise<string> {
+async function standingNow(deps: ExplainDeps, userId: string, ledger: UserLedger): Promise<string> {
   try {
     const { policy } = await deps.policies.current();
     const presence = await deps.directory.presence(userId);
-    if (presence.kind === 'deleted') return 'The directory lists the account among the deleted.';
-    if (presence.kind === 'absent') return 'The directory has the account in no list.';
+    if (presence.kind !== 'present') {
+      const where =
+        presence.kind === 'deleted'
+          ? 'The directory lists the account among the deleted.'
+          : 'The directory has the account in no list.';
+      return where + (await protectionNow(deps, policy, { userId, presence, ledger }));
+    }
     const { user } = presence;
-    const considered = considerations(policy, user, await readPlace(deps.directory, policy, user));
+    const place = await readPlace(deps.directory, policy, user);
+    const considered = considerations(policy, user, place);
+    const guarded = await protectionNow(deps, policy, {
+      userId,
+      presence,
+      ledger,
+      ...(place === undefined ? {} : { place }),
+    });
     const covering = considered.find(({ fits }) => fits);
     const where = `in the org unit ${user.orgUnitPath}${user.suspended ? ', suspended' : ''}${user.archived ? ', archived' : ''}`;
     return covering === undefined
-      ? `The account is ${where}; no rule of the policy in force covers it.${nearestOf(nearest(considered, user))}`
-      : `The account is ${where}; rule "${covering.rule.name}" covers it: ${covering.why}.`;
+      ? `The account is ${where}; no rule of the policy in force covers it.${nearestOf(nearest(considered, user))}${guarded}`
+      : `The account is ${where}; rule "${covering.rule.name}" covers it: ${covering.why}.${guarded}`;
   } catch (error) {
     if (!isSealwrightError(error)) throw error;
     return `How the policy sees the account now is not known: ${error.message}`;
   }
+}
+
+/** A sentence behind another, or nothing. */
+async function protectionNow(
+  { ledger }: ExplainDeps,
+  policy: Policy,
+  seen: {
+    readonly userId: string;
+    readonly presence: DirectoryPresence;
+    readonly ledger: UserLedger;
+    readonly place?: Place;
+  },
+): Promise<string> {
+  const holders = seen.presence.kind === 'present' ? [] : await ledger.latestHolders(policy.protected.users);
+  const formerAddresses = holders.flatMap(({ address, userId }) => (userId === seen.userId ? [address] : []));
+  const protectedAs = protectionIn({ ...seen, formerAddresses }, policy);
+  return protectedAs === undefined
+    ? ''
+    : ` It is protected (${protectedAs}): its departure waits for an admin, whatever the guard's limits say.`;
 }
 
 const nearestOf = (near: Consideration | undefined): string =>

@@ -186,6 +186,8 @@ export interface UserRecord {
   readonly ruleName?: string;
   /** Org unit in which the user was last seen covered, lower case: the guard counts departures by it. */
   readonly unit?: string;
+  /** What but a name protected the account at the last look that found it in the directory; absent where nothing did. */
+  readonly protectedBy?: readonly string[];
   /** A departure of theirs that the guard holds, or that an admin approved or dismissed. */
   readonly departure?: 'held' | 'approved' | 'dismissed';
   /** Consecutive failures, for the back-off; reset by success or a new wish. */

@@ -110,6 +110,37 @@ export function protectionOf(
   return exclusionOf(policy.protected, user, place);
 }
 
+const SUPER_ADMINS = 'super-admins';
+const unitKey = (unit: UnitReference): string => `org-unit ${unit.orgUnitId ?? unit.path.toLowerCase()}`;
+const groupKey = (group: GroupReference): string => `group ${group.groupId ?? group.address}`;
+
+/**
+ * What but a name protects an account, for the ledger: only the directory can say it, and only of whoever is in it. All of it,
+ * and by ids, so that it holds under a policy that names a unit otherwise, or protects by one of them no more.
+ */
+export function protections(
+  policy: Policy,
+  user: DirectoryUser,
+  place: Place | undefined,
+): readonly string[] {
+  const { superAdmins, orgUnits, groups } = policy.protected;
+  return [
+    ...(superAdmins && user.superAdmin === true ? [SUPER_ADMINS] : []),
+    ...orgUnits.filter((unit) => isIn(unit, user.orgUnitPath, place)).map(unitKey),
+    ...groups.filter((group) => isMember(group, place)).map(groupKey),
+  ];
+}
+
+/** As what the policy protects an account that was last seen with these protections; undefined when it protects none of them. */
+export function protectionLastSeen(policy: Policy, protectedBy: readonly string[]): string | undefined {
+  const { superAdmins, orgUnits, groups } = policy.protected;
+  if (superAdmins && protectedBy.includes(SUPER_ADMINS)) return 'a super admin when last seen';
+  const unit = orgUnits.find((candidate) => protectedBy.includes(unitKey(candidate)));
+  if (unit !== undefined) return `the org unit ${unit.path} when last seen`;
+  const group = groups.find((candidate) => protectedBy.includes(groupKey(candidate)));
+  return group === undefined ? undefined : `the group ${group.address} when last seen`;
+}
+
 /** What of a selection names the user. */
 function exclusionOf(
   selection: Selection,

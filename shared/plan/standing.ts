@@ -1,7 +1,14 @@
 import type { DirectoryUser } from '../domain/directory-user.ts';
 import type { DepartureRules, DepartureTerms, Policy, PolicyRule } from '../domain/policy.ts';
 import type { Facts } from './facts.ts';
-import { protectionOf, ruleCovering, scopeName, vanishedExclusion, vanishedScope } from './scope.ts';
+import {
+  protectionLastSeen,
+  protectionOf,
+  ruleCovering,
+  scopeName,
+  vanishedExclusion,
+  vanishedScope,
+} from './scope.ts';
 
 /** What directory and policy make of a user, before anything is compared with the ledger. */
 export type Standing =
@@ -71,16 +78,22 @@ export function departureRules(facts: Facts, policy: Policy): DepartureRules {
 }
 
 /** Why this account's departures wait for a human; undefined when they do not. */
-export function protectionIn(facts: Facts, policy: Policy): string | undefined {
+export function protectionIn(
+  facts: Pick<Facts, 'userId' | 'presence' | 'place' | 'ledger' | 'formerAddresses'>,
+  policy: Policy,
+): string | undefined {
   const { presence, place } = facts;
   if (presence.kind === 'present') return protectionOf(policy, presence.user, place);
   const last = presence.kind === 'deleted' ? presence.primaryEmail : undefined;
   const seen = facts.ledger.user?.primaryEmail;
   const [primaryEmail = '', ...aliases] = [last ?? [], seen ?? [], facts.formerAddresses].flat();
-  return protectionOf(policy, { userId: facts.userId, primaryEmail, aliases }, nowhere);
+  return (
+    protectionOf(policy, { userId: facts.userId, primaryEmail, aliases }, nowhere) ??
+    protectionLastSeen(policy, facts.ledger.user?.protectedBy ?? [])
+  );
 }
 
-/** Whoever is gone is in no unit and no group: only those named by id, or by an address they had, stay protected. */
+/** Whoever is gone is in no unit and no group: by those, and as super admins, they are protected as they were last seen. */
 const nowhere = { unitIds: [], groupIds: new Set<string>(), vanishedIds: new Set<string>() };
 
 /**

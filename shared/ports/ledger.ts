@@ -220,6 +220,8 @@ export interface Ledger
       ruleDigest?: string;
       /** The org unit's path while covered; absence keeps the last one. */
       unit?: string;
+      /** What but a name protects the account, at least one; absent where nothing does. */
+      protectedBy?: readonly string[];
       audit?: AuditEntry;
     },
   ): Promise<UserRecord>;

@@ -8,6 +8,7 @@ import { isSealwrightError, type SealwrightError } from '../errors.ts';
 import type { Facts } from '../plan/facts.ts';
 import { leavesOnceMore, needsGmail } from '../plan/plan.ts';
 import { ruleDigest } from '../plan/rule-digest.ts';
+import { protections } from '../plan/scope.ts';
 import { type Standing, standingOf } from '../plan/standing.ts';
 import { plus } from '../plan/timing.ts';
 import type { Lease } from '../ports/ledger.ts';
@@ -104,6 +105,7 @@ async function recordSighting(
   const standing = standingOf(before, deps.policy);
   if (standing.kind !== 'covered' && ledger.user === undefined) return ledger;
   const audit = leaveBegun(before, deps.policy, cause);
+  const protectedBy = protections(deps.policy, user, sight.place);
   const recorded = await deps.ledger.recordSighting(lease, {
     userId: user.userId,
     primaryEmail: user.primaryEmail,
@@ -117,6 +119,7 @@ async function recordSighting(
           unit: user.orgUnitPath,
         }
       : {}),
+    ...(protectedBy.length === 0 ? {} : { protectedBy }),
     ...(audit === undefined ? {} : { audit }),
   });
   // A sighting changes the row and ends an absence; whatever else came meanwhile asked for another look.

@@ -110,6 +110,32 @@ describe('sealwright explain', () => {
     isAway = false;
   });
 
+  it('says as what an account is protected, and was when it was deleted', async () => {
+    const { policy } = world.deps;
+    const deps = {
+      ...world.deps,
+      policy: { ...policy, protected: { ...policy.protected, superAdmins: true } },
+    };
+    const cause = { source: 'admin', eventId: 'hint-1', event: 'look' } as const;
+    const guarded = await serveHandler(
+      adminOver({ ...world, deps }, { directory: world.directory }),
+      world.log,
+    );
+    const asked = { ...environment, SEALWRIGHT_ADMIN_URL: guarded.url };
+    world.directory.put({ userId: '17', primaryEmail: 'zoe@acme.example', superAdmin: true });
+    await reconcile(deps, '17', cause);
+    const waits = "its departure waits for an admin, whatever the guard's limits say.";
+    expect((await sealwright(['explain', '17'], asked)).stdout).toContain(
+      `It is protected (a super admin): ${waits}`,
+    );
+    world.directory.remove('17');
+    await reconcile(deps, '17', cause);
+    const { stdout } = await sealwright(['explain', '17'], asked);
+    expect(stdout).toContain(`among the deleted. It is protected (a super admin when last seen): ${waits}`);
+    expect(stdout).toContain('Held: the account is protected (a super admin when last seen)');
+    await guarded.close();
+  });
+
   it('says of somebody no rule ever covered where they are, which rule is nearest, and that nothing is kept', async () => {
     world.directory.put({ userId: '5', primaryEmail: 'gus@acme.example', orgUnitPath: '/Contractors' });
     const text = await explained('gus@acme.example');

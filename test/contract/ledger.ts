@@ -453,6 +453,16 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       expect((await ledger.readUser('1')).user?.ruleName).toBe('legal');
     });
 
+    it('says what protected the account at that look, until one finds that nothing does', async () => {
+      const lease = await enter('1');
+      const sighting = { userId: '1', primaryEmail: '1@acme.example', aliases: [] };
+      const protectedBy = ['super-admins', 'org-unit id:/board'];
+      expect(await ledger.recordSighting(lease, { ...sighting, protectedBy })).toMatchObject({ protectedBy });
+      expect((await ledger.readUser('1')).user).toMatchObject({ protectedBy });
+      await ledger.recordSighting(lease, sighting);
+      expect((await ledger.readUser('1')).user).not.toHaveProperty('protectedBy');
+    });
+
     it('leaves state and failures as they were while the same is wished', async () => {
       const lease = await enter('1');
       const sighting = { userId: '1', primaryEmail: '1@acme.example', aliases: ['a@acme.example'] };

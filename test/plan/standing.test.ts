@@ -4,6 +4,7 @@ import { EMPTY_SELECTION } from '../../shared/domain/place.ts';
 import type { UserLedger } from '../../shared/domain/records.ts';
 import type { Facts } from '../../shared/plan/facts.ts';
 import { planFor } from '../../shared/plan/plan.ts';
+import { protections } from '../../shared/plan/scope.ts';
 import { standingOf } from '../../shared/plan/standing.ts';
 import { DEPARTURES, policyOf, policyRule } from '../support/policy.ts';
 import {
@@ -181,6 +182,50 @@ describe('an account that policy protects', () => {
       expect(planFor(seen, protecting('ben@acme.example')).protectedAs).toBeUndefined();
     },
   );
+
+  const board = { path: '/Board', orgUnitId: 'id:board' };
+  const held = { address: 'board@acme.example', groupId: 'group-1' };
+  const protection = { users: [], orgUnits: [board], groups: [held], superAdmins: true };
+  const protectedAs = (kind: 'deleted' | 'absent', protectedBy: readonly string[], changes = {}) => {
+    const policy = policyOf([policyRule({})], { protected: { ...protection, ...changes } });
+    return planFor(facts({ presence: gone[kind], user: userRow({ protectedBy }) }), policy).protectedAs;
+  };
+  const inBoard = {
+    unitIds: ['id:board', 'id:root'],
+    groupIds: new Set(['group-1']),
+    vanishedIds: new Set<string>(),
+  };
+
+  test.each(['deleted', 'absent'] as const)(
+    'and that is %s is protected as the last look at it in the directory found it, as far as the policy protects by that still',
+    (kind) => {
+      const admin = directoryUser({ superAdmin: true });
+      const policy = policyOf([policyRule({})], { protected: protection });
+      const seen = protections(policy, admin, inBoard);
+      expect(protectedAs(kind, seen)).toBe('a super admin when last seen');
+      expect(protectedAs(kind, seen, { superAdmins: false })).toBe('the org unit /Board when last seen');
+      const orgUnits = [{ ...board, path: '/Directors' }];
+      expect(protectedAs(kind, seen, { superAdmins: false, orgUnits })).toBe(
+        'the org unit /Directors when last seen',
+      );
+      expect(protectedAs(kind, seen, { superAdmins: false, orgUnits: [] })).toBe(
+        'the group board@acme.example when last seen',
+      );
+      expect(protectedAs(kind, seen, { superAdmins: false, orgUnits: [], groups: [] })).toBeUndefined();
+      expect(protectedAs(kind, [])).toBeUndefined();
+    },
+  );
+
+  test('and is in the directory is protected as it is now, whatever it was', () => {
+    const presence = { kind: 'present', user: directoryUser() } as const;
+    const place = { unitIds: ['id:root'], groupIds: new Set<string>(), vanishedIds: new Set<string>() };
+    const seen = facts({
+      presence,
+      place,
+      user: userRow({ protectedBy: ['super-admins', 'org-unit id:board'] }),
+    });
+    expect(planFor(seen, policyOf([policyRule({})], { protected: protection })).protectedAs).toBeUndefined();
+  });
 
   test('and that two whole sweeps missed has its revocation judged as that of a protected account', () => {
     const holding = { user: userRow(), keys: [userKey('k1')], leaves: [leaf('0a', 'k1')] };

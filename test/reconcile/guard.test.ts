@@ -253,6 +253,40 @@ describe('the guard, in the loop,', () => {
     expect(await world.ledger.heldSets({ state: 'open' })).toMatchObject([{ scope: 'protected', held: 1 }]);
   });
 
+  const BOARD = { ...POLICY.protected, superAdmins: true, orgUnits: [{ path: '/Staff/Board' }] };
+
+  test.each([
+    ['deleted', 'a super admin', { superAdmin: true }],
+    ['deleted', 'the org unit /Staff/Board', { orgUnitPath: '/Staff/Board' }],
+    ['in no list', 'a super admin', { superAdmin: true }],
+    ['in no list', 'the org unit /Staff/Board', { orgUnitPath: '/Staff/Board' }],
+  ] as const)('holds an account that is %s and was last seen as %s', async (how, as, found) => {
+    const guarded = { ...world.deps, policy: { ...POLICY, protected: BOARD } };
+    world.directory.put({ userId: '1', ...found });
+    await look(guarded, '1');
+    if (how === 'deleted') world.directory.remove('1');
+    else {
+      world.directory.forget('1');
+      await missedFor(25);
+    }
+    await look(guarded, '1');
+    expect(await revocationsOf(world, '1')).toEqual([undefined]);
+    const [set] = await world.ledger.heldSets({ state: 'open' });
+    expect(set).toMatchObject({ scope: 'protected', held: 1 });
+    expect((await rowOf(world, '1'))?.reason).toContain(`the account is protected (${as} when last seen)`);
+  });
+
+  test('lets an account depart that was seen outside the protected unit before it was deleted', async () => {
+    const guarded = { ...world.deps, policy: { ...POLICY, protected: BOARD } };
+    for (const orgUnitPath of ['/Staff/Board', '/Staff']) {
+      world.directory.put({ userId: '1', orgUnitPath });
+      await look(guarded, '1');
+    }
+    world.directory.remove('1');
+    await look(guarded, '1');
+    expect(await revocationsOf(world, '1')).toEqual(['cessationOfOperation']);
+  });
+
   test('lets an account depart whose protected address somebody else was seen with since', async () => {
     const guarded = {
       ...world.deps,

@@ -18,9 +18,18 @@ const GROUP = 'vip@acme.example';
 const rules = { ...DEPARTURES, grace: { ...DEPARTURES.grace, suspendMs: 2 * DAY_MS } };
 const guard = { minimumPerHour: 2, shareOfCovered: 0.05, maximumPerHour: 200 };
 
-/** Their departures wait for a human, however few depart: somebody's by id, and those of whoever has an address. */
-const PROTECTED: Partial<Policy> = {
-  protected: { ...EMPTY_SELECTION, superAdmins: false, users: ['103', 'a-104@acme.example'] },
+/** Departures that wait for a human, however few depart: somebody's by id, those of whoever has an address, and super admins'. */
+const PROTECTED = {
+  protected: { ...EMPTY_SELECTION, superAdmins: true, users: ['103', 'a-104@acme.example'] },
+};
+
+/** And those of whoever is in a unit or a group. */
+const PROTECTED_PLACES = {
+  protected: {
+    ...PROTECTED.protected,
+    orgUnits: [{ path: '/Staff/Legal' }],
+    groups: [{ address: GROUP, groupId: GROUP }],
+  },
 };
 
 const policy = (
@@ -55,7 +64,7 @@ export const POLICIES: readonly Policy[] = [
   policy(
     { profile: 'split', aliases: 'at-once', keyServiceUrl: 'https://kacls-2.acme.example' },
     '/Staff',
-    PROTECTED,
+    PROTECTED_PLACES,
   ),
   policy(
     {
@@ -63,7 +72,7 @@ export const POLICIES: readonly Policy[] = [
       onArchive: { identity: 'keep', keypair: 'keep' },
     },
     '/Staff',
-    PROTECTED,
+    PROTECTED_PLACES,
   ),
   policy({ observeOnly: true }),
 ];
@@ -127,6 +136,9 @@ const HAPPENINGS: Readonly<Record<string, Happening>> = {
   })),
   'is suspended or restored': change(({ random }) => ({ suspended: random.percent(50) })),
   'is archived or taken back': change(({ random }) => ({ archived: random.percent(40) })),
+  'becomes a super admin or is one no longer': change(({ random }) => ({
+    superAdmin: random.percent(60) ? true : undefined,
+  })),
   'is deleted': ({ world }, userId) => {
     world.directory.remove(userId);
   },

@@ -270,6 +270,61 @@ describe('the checkers find', () => {
     },
   );
 
+  const LEGAL = { orgUnitPath: '/Staff/Legal' };
+  const LEFT = 'cessationOfOperation';
+  test.each([
+    ['a super admin', { superAdmins: true }, { superAdmin: true }, 2, LEFT, true],
+    ['one of a unit', { orgUnits: [{ path: '/Staff/Legal' }] }, LEGAL, 2, LEFT, true],
+    ['one of a group', { groups: [{ address: 'vip@acme.example' }] }, {}, 2, LEFT, true],
+    [
+      'a super admin that one look may have missed',
+      { superAdmins: true },
+      { superAdmin: true },
+      1,
+      LEFT,
+      false,
+    ],
+    [
+      'a super admin, while present',
+      { superAdmins: true },
+      { superAdmin: true },
+      2,
+      'affiliationChanged',
+      false,
+    ],
+    ['one of another unit', { orgUnits: [{ path: '/Staff/Legal' }] }, {}, 2, LEFT, false],
+  ] as const)(
+    'a departure that nobody approved of somebody deleted who was last seen as %s',
+    async (_what, protecting, found, sightings, reason, isFound) => {
+      const [policy] = POLICIES;
+      if (policy === undefined) return expect.unreachable();
+      world.directory.members.set('vip@acme.example', new Set([BEN]));
+      world.directory.put({ userId: BEN, ...found });
+      const policies = () => [{ ...policy, protected: { ...policy.protected, ...protecting } }];
+      const { check } = watch({ ...sight, policies });
+      check();
+      const lease = (await world.ledger.acquireLease(`user:${BEN}`, 60_000)) ?? expect.unreachable();
+      for (let seenLike = 0; seenLike < sightings; seenLike += 1) {
+        world.clock.advance(1_000);
+        await world.ledger.recordSighting(lease, {
+          userId: BEN,
+          primaryEmail: `a-${BEN}@acme.example`,
+          aliases: [],
+        });
+        check();
+      }
+      world.directory.remove(BEN);
+      const { serialHex } = leafOf(BEN);
+      const line = (step: string, outcome: 'intended' | 'done', details = {}) =>
+        ({ userId: BEN, cause: CAUSE, step, outcome, reason: 'They left.', details }) as const;
+      await world.ledger.audit(line('guard', 'intended'));
+      const audit = line('revoke-leaf', 'done', { serialHex, departure: true });
+      await world.ledger.recordRevocation(lease, { serialHex, reason, audit });
+      if (isFound) expect(check).toThrow(`102 is protected and lost ${serialHex}, which nobody approved`);
+      else check();
+    },
+  );
+
   test.each(['hex', 'base64', 'base64url'] as const)(
     'a plain key in %s, in the log or in a write',
     (encoding) => {

@@ -3,6 +3,8 @@
  * that throws `Violated`; `invariants.test.ts` shows each one a planted violation.
  */
 import { createHash } from 'node:crypto';
+import type { DirectoryUser } from '../../shared/domain/directory-user.ts';
+import { isWithin } from '../../shared/domain/org-unit-path.ts';
 import type { Policy } from '../../shared/domain/policy.ts';
 import type { Revocation } from '../../shared/domain/records.ts';
 import { readCrl } from '../../shared/pki/crl-reader.ts';
@@ -50,6 +52,7 @@ export function watch(sight: Sight): Watch {
   const revoked = new Map<string, Revocation>();
   const published = new Map<string, { bytes: Uint8Array; number: bigint; serials: ReadonlySet<string> }>();
   const rulings: Rulings = { read: 0, last: new Map() };
+  const protections = new Map<string, Protection>();
   return {
     revoked,
     check: () => {
@@ -58,7 +61,8 @@ export function watch(sight: Sight): Watch {
       assertCrlsGrow(sight, published);
       assertOneHolder(rows);
       assertFewIdentities(sight);
-      assertJudged(rows, rulings, sight.policies());
+      followProtections(sight, rows, protections);
+      assertJudged(rows, rulings, sight.policies(), protections);
       assertDecidable(rows);
     },
   };
@@ -75,7 +79,12 @@ interface Rulings {
  * Nobody loses a certificate by a departure that the guard did not let through and no admin approved, and nobody protected by one that
  * no admin approved.
  */
-function assertJudged(rows: Rows, rulings: Rulings, policies: readonly Policy[]): void {
+function assertJudged(
+  rows: Rows,
+  rulings: Rulings,
+  policies: readonly Policy[],
+  protections: ReadonlyMap<string, Protection>,
+): void {
   const { audit } = rows;
   const { last } = rulings;
   for (; rulings.read < audit.length; rulings.read += 1) {
@@ -87,24 +96,76 @@ function assertJudged(rows: Rows, rulings: Rulings, policies: readonly Policy[])
       throw new Violated(`${userId} lost ${serialHex} by a departure that nobody let through.`);
     if (
       details['heldSet'] === undefined &&
-      policies.every((policy) => isProtected(rows, policy, userId, serialHex))
+      policies.every((policy) => isProtected(rows, policy, userId, serialHex, protections.get(userId)))
     )
       throw new Violated(`${userId} is protected and lost ${serialHex}, which nobody approved.`);
   }
 }
 
+/** What but a name has protected somebody since they were last changed, by the directory and not by what the ledger has of it. */
+interface Protection {
+  readonly by: readonly string[];
+  /** How often they were sighted like this. The first sighting may be of what the directory said before. */
+  readonly sightings: number;
+  readonly sightedAtMs: number | undefined;
+}
+
+/** Of those who are gone it stays what it was when they went. */
+function followProtections(
+  { directory, policies }: Sight,
+  { users }: Rows,
+  protections: Map<string, Protection>,
+): void {
+  for (const [userId, { sightedAt }] of users) {
+    const user = directory.living(userId);
+    if (user === undefined) continue;
+    const [first = [], ...others] = policies().map((policy) => protectedBy(policy, user, directory));
+    const by = first.filter((one) => others.every((other) => other.includes(one)));
+    const known = protections.get(userId);
+    const isSame = known !== undefined && known.by.join() === by.join();
+    const sightedAtMs = sightedAt?.getTime();
+    if (isSame && known.sightedAtMs === sightedAtMs) continue;
+    protections.set(userId, { by, sightings: isSame ? known.sightings + 1 : 0, sightedAtMs });
+  }
+}
+
+function protectedBy(
+  { protected: { superAdmins, orgUnits, groups } }: Policy,
+  user: DirectoryUser,
+  { members }: FakeDirectory,
+): readonly string[] {
+  return [
+    ...(superAdmins && user.superAdmin === true ? ['super admins'] : []),
+    ...orgUnits.flatMap(({ path }) => (isWithin(user.orgUnitPath, path) ? [path] : [])),
+    ...groups.flatMap(({ address }) => (members.get(address)?.has(user.userId) ? [address] : [])),
+  ];
+}
+
+const protectsBy = ({ protected: { superAdmins, orgUnits, groups } }: Policy, what: string): boolean =>
+  (superAdmins && what === 'super admins') ||
+  orgUnits.some(({ path }) => path === what) ||
+  groups.some(({ address }) => address === what);
+
 /**
- * By id whatever they are; by address once they are deleted or in no list and nobody else was seen with it since. What
+ * By id whatever they are; by what they were last seen as, and by address once they are deleted or in no list and nobody else was seen with it since. What
  * addresses somebody present has only the directory could say, at the moment of the look.
  */
 function isProtected(
   { addresses, revocations }: Rows,
-  { protected: { users } }: Policy,
+  policy: Policy,
   userId: string,
   serialHex: string,
+  lastSeen: Protection | undefined,
 ): boolean {
+  const { users } = policy.protected;
   if (users.includes(userId)) return true;
   if (revocations.get(serialHex)?.reason !== 'cessationOfOperation') return false;
+  if (
+    lastSeen !== undefined &&
+    lastSeen.sightings > 1 &&
+    lastSeen.by.some((what) => protectsBy(policy, what))
+  )
+    return true;
   const seen = [...addresses.values()].toSorted((left, right) => right.sighting - left.sighting);
   return users.some((address) => seen.find((row) => row.address === address)?.userId === userId);
 }

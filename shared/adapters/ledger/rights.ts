@@ -104,9 +104,9 @@ export const RIGHTS: Readonly<Record<LedgerUser, Readonly<Record<string, Rights>
     },
     users: {
       read: true,
-      add: 'user_id primary_email state reason since left_scope_at suspended_at rule_name next_action next_action_at unit sighted_at address_digest rule_digest',
+      add: 'user_id primary_email state reason since left_scope_at suspended_at rule_name next_action next_action_at unit sighted_at address_digest rule_digest protected_by',
       change:
-        'primary_email state reason since left_scope_at suspended_at rule_name failures next_action next_action_at unit sighted_at address_digest rule_digest',
+        'primary_email state reason since left_scope_at suspended_at rule_name failures next_action next_action_at unit sighted_at address_digest rule_digest protected_by',
     },
     wishes: { read: true, change: 'state detail closed_at' },
   },

@@ -29,6 +29,7 @@ interface UserRow {
   readonly suspended_at: Date | null;
   readonly rule_name: string | null;
   readonly unit: string | null;
+  readonly protected_by: readonly string[] | null;
   readonly departure: UserRecord['departure'] | null;
   readonly failures: number;
   readonly next_action: string | null;
@@ -37,7 +38,7 @@ interface UserRow {
   readonly last_missed_at: Date | null;
 }
 
-const COLUMNS_OF_USERS = `user_id, primary_email, state, reason, since, left_scope_at, suspended_at, rule_name, unit, failures,
+const COLUMNS_OF_USERS = `user_id, primary_email, state, reason, since, left_scope_at, suspended_at, rule_name, unit, protected_by, failures,
   next_action, next_action_at,
   (SELECT held.state FROM held_departures AS held
     WHERE held.user_id = users.user_id AND held.state IN ('held', 'approved', 'dismissed')) AS departure`;
@@ -57,6 +58,7 @@ const userRecord = (row: UserRow): UserRecord => ({
   ...optional('suspendedAt', row.suspended_at),
   ...optional('ruleName', row.rule_name),
   ...optional('unit', row.unit),
+  ...optional('protectedBy', row.protected_by),
   ...optional('departure', row.departure ?? null),
   ...optional('nextAction', row.next_action),
   ...optional('nextActionAt', row.next_action_at),
@@ -129,9 +131,9 @@ const RECORD_SIGHTING = `
   )
   INSERT INTO users
     (user_id, primary_email, state, reason, since, left_scope_at, suspended_at, rule_name, unit,
-     next_action, next_action_at, sighted_at, address_digest, rule_digest)
+     next_action, next_action_at, sighted_at, address_digest, rule_digest, protected_by)
   SELECT $4, $5, 'pending', 'Seen for the first time; nothing is decided yet.', $6, $7::timestamptz, $8::timestamptz, $9, $10,
-         'look', $6, $6, $11, $13 FROM held
+         'look', $6, $6, $11, $13, $14 FROM held
   ON CONFLICT (user_id) DO UPDATE SET
     primary_email = excluded.primary_email,
     left_scope_at = CASE WHEN excluded.left_scope_at IS NOT NULL
@@ -141,6 +143,7 @@ const RECORD_SIGHTING = `
     rule_name     = coalesce(excluded.rule_name, users.rule_name),
     rule_digest   = CASE WHEN excluded.rule_name IS NULL THEN users.rule_digest ELSE excluded.rule_digest END,
     unit          = coalesce(excluded.unit, users.unit),
+    protected_by  = excluded.protected_by,
     failures      = CASE WHEN ${WISH_CHANGED} THEN 0 ELSE users.failures END,
     sighted_at    = excluded.sighted_at,
     address_digest = excluded.address_digest
@@ -236,6 +239,7 @@ export const users = (
           addressDigest(sighting.primaryEmail, sighting.aliases),
           [sighting.primaryEmail, ...sighting.aliases],
           sighting.ruleDigest ?? null,
+          sighting.protectedBy ?? null,
         ]);
         if (row === undefined) throw leaseLost(lease.subject);
         return userRecord(row);

@@ -91,6 +91,7 @@ function recordSighting(memory: Memory, sighting: Parameters<Ledger['recordSight
       ruleName: sighting.ruleName ?? known.ruleName,
       ruleDigest: sighting.ruleName === undefined ? known.ruleDigest : sighting.ruleDigest,
       unit: sighting.unit?.toLowerCase() ?? known.unit,
+      protectedBy: sighting.protectedBy,
       sightedAt: now,
       addressDigest: addressDigest(primaryEmail, aliases),
     }) as UserRow,
