@@ -23,16 +23,12 @@ export interface Freshness {
   readonly reports: ReportsReading;
 }
 
-export type AlarmName =
-  | 'audit-silent'
-  | 'watch-silent'
-  | 'no-channel'
-  | 'sweep-late'
-  | 'drift'
-  | 'backlog-late'
-  | 'pending-long'
-  | 'audit-gaps'
-  | 'reports-failing';
+export const ALARM_NAMES = [
+  ...(['audit-silent', 'watch-silent', 'no-channel', 'sweep-late', 'drift'] as const),
+  ...(['backlog-late', 'pending-long', 'audit-gaps', 'reports-failing'] as const),
+] as const;
+
+export type AlarmName = (typeof ALARM_NAMES)[number];
 
 export interface Alarm {
   readonly alarm: AlarmName;

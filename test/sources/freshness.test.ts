@@ -1,14 +1,29 @@
 /** Each alarm, seen once by breaking what it watches, and seen to end once that is mended. */
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createDirectoryEvent } from '../../functions/directory-event.ts';
 import { createDirectoryWatch } from '../../functions/directory-watch.ts';
-import { permanent } from '../../shared/errors.ts';
-import { alarmsOf, measure, readFreshness } from '../../shared/sources/freshness.ts';
+import { permanent, retryable } from '../../shared/errors.ts';
+import type { Activity, Reports } from '../../shared/ports/reports.ts';
+import type { ReconcileDeps } from '../../shared/reconcile/context.ts';
+import { reconcile } from '../../shared/reconcile/run.ts';
+import {
+  ALARM_NAMES,
+  type AlarmName,
+  alarmsOf,
+  measure,
+  readFreshness,
+} from '../../shared/sources/freshness.ts';
+import { hintDueUsers } from '../../shared/sources/hint-due-users.ts';
+import { readReports } from '../../shared/sources/reports/read-reports.ts';
 import { tick } from '../../shared/sources/sweep/tick.ts';
 import { keepChannels } from '../../shared/sources/watch-channels.ts';
 import { logEntry, push } from '../functions/support/pushes.ts';
+import { failing, named } from '../reconcile/outcome.ts';
 import {
+  CAUSE,
   createWorld,
   DAY_MS,
   HOUR_MS,
@@ -33,8 +48,13 @@ afterEach(async () => {
 });
 afterAll(() => world.close());
 
-const standing = async () =>
-  alarmsOf(await readFreshness(world.ledger), world.clock.now()).map(({ alarm }) => alarm);
+/** All that have stood in any test. */
+const seen = new Set<AlarmName>();
+const standing = async () => {
+  const names = alarmsOf(await readFreshness(world.ledger), world.clock.now()).map(({ alarm }) => alarm);
+  for (const name of names) seen.add(name);
+  return names;
+};
 const messageOf = async (name: string) =>
   alarmsOf(await readFreshness(world.ledger), world.clock.now()).find(({ alarm }) => alarm === name)?.message;
 let ids = 0;
@@ -59,6 +79,14 @@ const sweep = () =>
     lookByAgeMs: 7 * DAY_MS,
     hintsPerMinute: 400,
   });
+/** A look at user 1; where they stand then. */
+const look = async (deps: ReconcileDeps = world.deps) => {
+  await reconcile(deps, '1', CAUSE);
+  return (await world.ledger.readUser('1')).user?.state;
+};
+const due = () => hintDueUsers({ ...world, hintsPerMinute: 400 }, 'due-1');
+const read = (activityPage: Reports['activityPage']) =>
+  readReports({ ...world, elapsedMs: () => 0, reports: { activityPage }, budgetMs: 60_000 });
 /** A notification through a channel of its own. */
 const notify = async (state: string) => {
   ids += 1;
@@ -199,44 +227,96 @@ describe('an alarm about', () => {
     expect(await messageOf('drift')).toContain('21 of 21 users');
   });
 
-  test('users who wait stands for those who are due and not looked at, and for one who is pending for ever', async () => {
+  test('users who wait stands while every look at somebody who is due fails', async () => {
     await channels();
-    const lease = await world.ledger.acquireLease('user:1', 60_000);
-    if (lease === undefined) throw new Error('held');
-    const due = new Date(world.clock.now().getTime() + HOUR_MS);
-    await world.ledger.recordSighting(lease, { userId: '1', primaryEmail: 'ana@acme.example', aliases: [] });
-    const waiting = { userId: '1', reason: 'Waits.', failures: 0, nextAction: 'look', nextActionAt: due };
-    await world.ledger.recordState(lease, { ...waiting, state: 'pending' });
-    world.clock.advance(HOUR_MS + 30 * MINUTE_MS);
-    expect(await standing()).toEqual([]);
+    world.directory.put({ userId: '1' });
+    expect(await look()).toBe('ready');
+    const { nextActionAt } = (await world.ledger.readUser('1')).user ?? {};
+    if (nextActionAt === undefined) throw new Error('Nothing is ever due.');
+    world.clock.advance(nextActionAt.getTime() - world.clock.now().getTime());
+    const broken = world.surrounded(async ({ port }, perform) => {
+      if (port === 'directory') throw new Error('A bug in the deployment.');
+      return await perform();
+    });
+    await channels();
+    for (let minutes = 0; minutes < 30; minutes += 5) {
+      await due();
+      await expect(look(broken)).rejects.toThrow('A bug in the deployment.');
+      world.clock.advance(5 * MINUTE_MS);
+      expect(await standing(), `${minutes + 5} minutes`).toEqual([]);
+    }
     world.clock.advance(1);
     expect(await standing()).toEqual(['backlog-late']);
-    const far = new Date(due.getTime() + 40 * DAY_MS);
-    await world.ledger.recordState(lease, { ...waiting, nextActionAt: far, state: 'pending' });
-    expect(await standing()).toEqual([]);
-    world.clock.advance(25 * HOUR_MS);
-    await channels();
-    expect(await standing()).toEqual(['pending-long']);
-    await world.ledger.recordState(lease, { ...waiting, nextActionAt: far, state: 'ready' });
+    expect(await messageOf('backlog-late')).toContain('1 users are due');
+    await world.publishCrl();
+    await look();
     expect(await standing()).toEqual([]);
   });
 
-  test('the Reports API stands for entries that the log sink lost, and when it cannot be read', async () => {
+  test('users who wait stands while the key service wraps nobody’s key for a day', async () => {
     await channels();
-    const lease = await world.ledger.acquireLease('job:reports', 60_000);
-    if (lease === undefined) throw new Error('The lease was not granted.');
-    const whole = { through: world.clock.now(), isDeep: false };
-    await world.ledger.recordReportsRead(lease, { ...whole, gaps: 3 });
+    world.directory.put({ userId: '1' });
+    const away = retryable('key-service-unavailable', 'The key service is away.');
+    const refused = world.surrounded(failing(away, named('wrapPrivateKey')));
+    const endMs = world.clock.now().getTime() + 25 * HOUR_MS;
+    while (world.clock.now().getTime() < endMs) {
+      await expect(look(refused)).rejects.toBe(away);
+      world.clock.advance(20 * MINUTE_MS);
+    }
+    await channels();
+    await expect(look(refused)).rejects.toBe(away);
+    expect(await standing()).toEqual([]);
+    world.clock.advance(1);
+    expect(await standing()).toEqual(['pending-long']);
+    expect(await look()).toBe('ready');
+    expect(await standing()).toEqual([]);
+  });
+
+  test('the Reports API stands for entries that the log sink lost, until a reading finds none', async () => {
+    await channels();
+    await read(async () => ({ activities: [] }));
+    const lost: Activity = {
+      happenedAt: world.clock.now(),
+      uniqueQualifier: '-4711',
+      events: [{ name: 'CREATE_USER', parameters: new Map([['USER_EMAIL', 'nobody@acme.example']]) }],
+    };
+    world.clock.advance(20 * MINUTE_MS);
+    await read(async () => ({ activities: [lost] }));
     expect(await standing()).toEqual(['audit-gaps']);
-    await world.ledger.recordReportsRead(lease, { ...whole, gaps: 0 });
+    world.clock.advance(20 * MINUTE_MS);
+    await read(async () => ({ activities: [] }));
+    expect(await standing()).toEqual([]);
+  });
+
+  test('the Reports API stands when it cannot be read three times in a row', async () => {
+    await channels();
+    const refuse = async () => {
+      throw permanent('reports-refused', 'The privilege is missing.');
+    };
     for (let time = 0; time < 3; time += 1) {
       expect(await standing()).toEqual([]);
-      await world.ledger.recordReportsFailure(lease, 'The privilege is missing.');
+      await read(refuse);
+      world.clock.advance(10 * MINUTE_MS);
     }
     expect(await standing()).toEqual(['reports-failing']);
     expect(await messageOf('reports-failing')).toContain('The privilege is missing.');
-    await world.ledger.recordReportsRead(lease, { ...whole, gaps: 0 });
+    await read(async () => ({ activities: [] }));
     expect(await standing()).toEqual([]);
+  });
+});
+
+describe('every alarm there is', () => {
+  const NAMES = ALARM_NAMES.toSorted();
+
+  test('was seen above, by breaking what it watches', () => {
+    expect([...seen].toSorted()).toEqual(NAMES);
+  });
+
+  test('has its row in the runbook', () => {
+    const page = readFileSync(resolve(import.meta.dirname, '../../docs/runbooks/events.md'), 'utf8');
+    const table = page.slice(page.indexOf('## Alarms'), page.indexOf('## Dead letters'));
+    const rows = [...table.matchAll(/^\| `([a-z-]+)` \|/gm)].map((match) => match[1]);
+    expect(rows.toSorted()).toEqual(NAMES);
   });
 });
 
