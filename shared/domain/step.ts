@@ -167,10 +167,12 @@ export interface DeleteIdentityStep extends StepBase {
   readonly departure: boolean;
 }
 
-/** Closes a re-key wish whose key is in use. */
+/** Closes a re-key wish whose key is in use, or that asked for a revocation that is done where no key is to be made. */
 export interface FulfilWishStep extends StepBase {
   readonly kind: 'fulfil-wish';
   readonly wishId: string;
+  /** For the job: what came of it, where that is not a new key. */
+  readonly detail?: string;
 }
 
 /** Closes a re-key wish that can never come true, because the user left. */

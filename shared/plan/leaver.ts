@@ -4,7 +4,14 @@ import type { RevocationReason } from '../domain/revocation-reason.ts';
 import type { Step, Verdict } from '../domain/step.ts';
 import type { Facts } from './facts.ts';
 import { liveLeaves, withoutLeaves } from './holdings.ts';
-import { deleteIdentities, disableKeypairs, failWishes, revokeAll } from './rules/departure.ts';
+import {
+  closeReports,
+  deleteIdentities,
+  disableKeypairs,
+  failWishes,
+  revokeAll,
+  wishesThatWait,
+} from './rules/departure.ts';
 import { serialsRevokedBy, urgentRevocations } from './rules/retirement.ts';
 import type { Standing } from './standing.ts';
 import { earliest, plus, slowRetryMs } from './timing.ts';
@@ -66,16 +73,17 @@ export function planLeaver(facts: Facts, leaver: Leaver): Outcome {
   const urgent = urgentRevocations(facts, false);
   const reason = `${leaver.reason}.`;
   if (facts.ledger.leaves.length === 0) {
-    return { steps: failWishes(facts, reason), verdict: { state: 'out', reason } };
+    return { steps: failWishes(facts.ledger.openWishes, reason), verdict: { state: 'out', reason } };
   }
   if (facts.now.getTime() < leaver.dueAt.getTime()) {
-    return { steps: urgent, verdict: inGracePeriod(facts, leaver) };
+    return { steps: [...urgent, ...closeReports(facts, reason)], verdict: inGracePeriod(facts, leaver) };
   }
   const remaining = withoutLeaves(facts, serialsRevokedBy(urgent));
   const steps = [
     ...urgent,
     ...revokeAll(remaining, leaver.revocationReason, reason),
-    ...failWishes(facts, reason),
+    ...closeReports(facts, reason),
+    ...failWishes(wishesThatWait(facts), reason),
     ...(leaver.terms?.identity === 'delete' ? deleteIdentities(facts, reason) : []),
     ...(leaver.terms?.keypair === 'disable' ? disableKeypairs(facts, reason) : []),
   ];
@@ -84,7 +92,7 @@ export function planLeaver(facts: Facts, leaver: Leaver): Outcome {
 
 /** A re-key that is asked for meanwhile waits, and says so where the admin who asked looks. */
 function inGracePeriod(facts: Facts, leaver: Leaver): Verdict {
-  const parked = facts.ledger.openWishes.length > 0 ? ` The re-key waits ${leaver.until}.` : '';
+  const parked = wishesThatWait(facts).length > 0 ? ` The re-key waits ${leaver.until}.` : '';
   const live = liveLeaves(facts);
   const whatGoes =
     live.length > 0 ? 'the certificate is revoked when the grace period ends' : 'no certificate is in use';

@@ -291,7 +291,8 @@ export interface Ledger
     paceMs?: number;
     users: readonly { readonly userId: string; readonly primaryEmail: string }[];
   }): Promise<{ readonly jobId: string; readonly wishes: readonly WishRecord[] }>;
-  fulfilWish(lease: Lease, wishId: string): Promise<void>;
+  /** `detail` is for the job: what came of it, where that is not a new key. */
+  fulfilWish(lease: Lease, wishId: string, detail?: string): Promise<void>;
   failWish(lease: Lease, wishId: string, detail: string): Promise<void>;
   readJob(jobId: string): Promise<JobProgress | undefined>;
 

@@ -39,7 +39,10 @@ export async function recordObserved(
  */
 export function doneUnderObserve(facts: Facts, plan: Plan, rule: PolicyRule): Plan {
   const reason = `Rule "${rule.name}" only observes: no key is made under it. Set it to act and ask again; a compromised certificate is revoked all the same, and replaced once the rule acts.`;
-  return { ...plan, steps: [...plan.steps.filter(goesOnUnderStop), ...failWishes(facts, reason)] };
+  return {
+    ...plan,
+    steps: [...plan.steps.filter(goesOnUnderStop), ...failWishes(facts.ledger.openWishes, reason)],
+  };
 }
 
 /** Told under such a rule: whatever else is in Gmail is nobody's business yet, but a certificate's end comes all the same. */

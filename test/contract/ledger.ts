@@ -1194,7 +1194,10 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
           { user: '3@acme.example', state: 'waiting' },
         ],
       });
-      await ledger.fulfilWish(first, wishOf('1'));
+      await ledger.fulfilWish(first, wishOf('1'), 'Revoked, and nothing to issue.');
+      expect((await ledger.readJob(jobId))?.users).toContainEqual({
+        ...{ user: '1@acme.example', state: 'done', detail: 'Revoked, and nothing to issue.' },
+      });
       await ledger.failWish(await enter('3'), wishOf('3'), 'The user is outside the policy.');
       expect(await ledger.readJob(jobId)).toMatchObject({
         state: 'failed',

@@ -76,7 +76,29 @@ describe('the report of a compromised key of somebody who is', () => {
     await lookAt('101');
     expect(await revocationsOf(world, '101')).toEqual(['keyCompromise']);
     expect((await world.ledger.readUser('101')).keys).toHaveLength(1);
-    expect((await world.ledger.readJob(job))?.total).toBe(1);
+    expect(await world.ledger.readJob(job)).toMatchObject(
+      how === 'in no list'
+        ? { state: 'running' }
+        : {
+            ...{ state: 'done', total: 1, done: 1, failed: 0 },
+            users: [
+              {
+                state: 'done',
+                detail: expect.stringMatching(/is revoked, and there is no new one to issue: /),
+              },
+            ],
+          },
+    );
+  });
+
+  test('in a grace period is no reason to ask again once they are back, for they get a new key then', async () => {
+    await leave('moved out of every rule');
+    await ask({ users: [emailOf('101')], reason });
+    await lookAt('101');
+    world.directory.put({ userId: '101', orgUnitPath: '/Staff' });
+    await lookAt('101');
+    expect(await revocationsOf(world, '101')).toEqual(['keyCompromise', undefined]);
+    expect((await world.ledger.readUser('101')).keys).toHaveLength(2);
   });
 
   test.each(WAYS)(

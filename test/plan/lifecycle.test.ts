@@ -477,7 +477,10 @@ describe('somebody who is suspended', () => {
 
   test('has a compromised key revoked all the same', () => {
     const openWishes = [wish('w', { reason: 'keyCompromise' })];
-    expect(told(plan(suspended(DAY_MS, { openWishes })).steps)).toEqual(['revoke-leaf 0a01 keyCompromise']);
+    expect(told(plan(suspended(DAY_MS, { openWishes })).steps)).toEqual([
+      'revoke-leaf 0a01 keyCompromise',
+      'fulfil-wish',
+    ]);
   });
 });
 

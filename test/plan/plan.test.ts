@@ -343,6 +343,30 @@ describe('a plan for somebody who leaves the scope', () => {
     expect(kinds(steps)).toEqual(['revoke-leaf']);
   });
 
+  test.each([
+    ['in', HOUR_MS],
+    ['after', DAY_MS],
+  ])('closes the report of a compromise %s the grace period, after the revocation', (_when, passed) => {
+    const input = moved(passed);
+    const openWishes = [wish('w1', { reason: 'keyCompromise' })];
+    const { steps } = plan({ ...input, ledger: { ...input.ledger, openWishes } });
+    const certificate = steps.filter(({ chain }) => chain === 'certificate');
+    expect(certificate).toMatchObject([
+      { kind: 'revoke-leaf', revocationReason: 'keyCompromise', departure: false },
+      { kind: 'fulfil-wish', wishId: 'w1', detail: expect.stringContaining('no rule covers') },
+    ]);
+  });
+
+  test('leaves such a report open that asks for key pairs to be disabled, until they have left', () => {
+    const openWishes = [wish('w1', { reason: 'keyCompromise', disableKeypairs: true })];
+    const stepsAfter = (passed: number) => {
+      const input = moved(passed);
+      return kinds(plan({ ...input, ledger: { ...input.ledger, openWishes } }).steps);
+    };
+    expect(stepsAfter(HOUR_MS)).toEqual(['revoke-leaf']);
+    expect(stepsAfter(DAY_MS)).toContain('fail-wish');
+  });
+
   test('fails an open re-key wish with the reason', () => {
     const input = moved(DAY_MS);
     const { steps } = plan({ ...input, ledger: { ...input.ledger, openWishes: [wish('w1')] } });

@@ -176,7 +176,8 @@ export const wishes = (
     };
   },
 
-  fulfilWish: (lease, wishId) => closeWish(database, clock, lease, wishId, 'fulfilled', null),
+  fulfilWish: (lease, wishId, detail) =>
+    closeWish(database, clock, lease, wishId, 'fulfilled', detail ?? null),
 
   failWish: (lease, wishId, detail) => closeWish(database, clock, lease, wishId, 'failed', detail),
 

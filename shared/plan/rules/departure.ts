@@ -1,3 +1,4 @@
+import type { WishRecord } from '../../domain/records.ts';
 import type { RevocationReason } from '../../domain/revocation-reason.ts';
 import type { Step } from '../../domain/step.ts';
 import type { Facts } from '../facts.ts';
@@ -43,9 +44,30 @@ export function disableKeypairs(facts: Facts, reason: string): readonly Step[] {
     }));
 }
 
+/**
+ * A reported compromise asks for the revocation first, which goes on before in the same chain. Who is leaving gets no new key, and who
+ * comes back gets one without being asked for it again; so nothing is left to wait for. Key pairs that are to be disabled once
+ * they are replaced are.
+ */
+const asksForRevocation = (wish: WishRecord): boolean =>
+  wish.reason === 'keyCompromise' && wish.disableKeypairs !== true;
+
+export const wishesThatWait = (facts: Facts): readonly WishRecord[] =>
+  facts.ledger.openWishes.filter((wish) => !asksForRevocation(wish));
+
+/** After the revocations. */
+export const closeReports = (facts: Facts, reason: string): readonly Step[] =>
+  facts.ledger.openWishes.filter(asksForRevocation).map((wish) => ({
+    kind: 'fulfil-wish',
+    chain: 'certificate',
+    wishId: wish.wishId,
+    detail: `The compromised certificate is revoked, and there is no new one to issue: ${reason}`,
+    reason: 'What the key compromised is revoked, and whoever leaves gets no new key.',
+  }));
+
 /** A re-key cannot come true for somebody who left. */
-export function failWishes(facts: Facts, reason: string): readonly Step[] {
-  return facts.ledger.openWishes.map((wish) => ({
+export function failWishes(wishes: readonly WishRecord[], reason: string): readonly Step[] {
+  return wishes.map((wish) => ({
     kind: 'fail-wish',
     chain: 'certificate',
     wishId: wish.wishId,

@@ -116,7 +116,8 @@ export const wishes = (
 ): Pick<Ledger, 'liveHolders' | 'recordRekeyJob' | 'fulfilWish' | 'failWish' | 'readJob'> => ({
   liveHolders: async (userIds) => liveHolders(memory, userIds),
   recordRekeyJob: async (job) => recordRekeyJob(memory, job),
-  fulfilWish: async (lease, wishId) => closeWish(memory, lease, wishId, { state: 'fulfilled' }),
+  fulfilWish: async (lease, wishId, detail) =>
+    closeWish(memory, lease, wishId, { state: 'fulfilled', ...(detail === undefined ? {} : { detail }) }),
   failWish: async (lease, wishId, detail) => closeWish(memory, lease, wishId, { state: 'failed', detail }),
   readJob: async (jobId) => {
     const wishIds = memory.rows.now.jobs.get(jobId);
