@@ -4,6 +4,7 @@ import { z } from 'zod';
 const sweep = z.looseObject({
   scope: z.string(),
   state: z.string(),
+  requestedAt: z.string().optional(),
   startedAt: z.string().optional(),
   endedAt: z.string().optional(),
   durationMs: z.number().optional(),

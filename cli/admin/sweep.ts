@@ -17,7 +17,7 @@ export const sweepStart = adminCommand({
     },
   },
   notes: [
-    'It begins within a minute; "sealwright status" shows how it ends. It only looks: whoever differs is looked at like anybody else, and the guard counts every departure.',
+    'It begins within a minute, or when the one under way has ended; "sealwright status" shows how it ends. It only looks: whoever differs is looked at like anybody else, and the guard counts every departure.',
   ],
   async run(call, admin) {
     const orgUnit = call.text('org-unit');
@@ -38,14 +38,14 @@ export const sweepStart = adminCommand({
     return {
       exitCode: EXIT.done,
       document: accepted,
-      text: `A sweep of ${accepted.scope} begins within a minute.`,
+      text: `A sweep of ${accepted.scope} begins within a minute, or when the one under way has ended.`,
     };
   },
 });
 
 /** The part of `sealwright status` about sweeps. */
 export function describeSweeps({ sweep }: SystemStatus): string {
-  const { lastWhole, lastEnded, running } = sweep;
+  const { lastWhole, lastEnded, running, waiting } = sweep;
   const lines: string[] = [];
   if (lastEnded?.state === 'not-whole')
     lines.push(
@@ -59,6 +59,10 @@ export function describeSweeps({ sweep }: SystemStatus): string {
   if (running !== null)
     lines.push(
       `A sweep of ${running.scope} is under way since ${instant(running.startedAt)}: ${counted(running.users, 'user')} read${running.why === undefined ? '' : `; it does not go on: ${running.why}`}.`,
+    );
+  for (const { scope, requestedAt } of waiting)
+    lines.push(
+      `A sweep of ${scope} waits since ${instant(requestedAt)}${running === null ? '' : ', until the one under way has ended'}.`,
     );
   return lines.join('\n');
 }

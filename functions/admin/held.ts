@@ -10,16 +10,16 @@ import type { HttpAnswer } from '../wire/http.ts';
 export interface HeldDeps {
   readonly ledger: Pick<Ledger, 'heldSets' | 'readHeldSet' | 'decideHeldSet'>;
   readonly bus: Pick<Bus, 'publishHints'>;
+  /** What `due` and the waves let out in a minute. */
+  readonly hintsPerMinute: number;
   readonly log: Log;
 }
 
-/**
- * Ten users a second. A departure takes about 20 units of Gmail's quota (two lists, a few writes of 5), so this uses one
- * per cent of the 1,200,000 units a minute of a project, and leaves the joiners theirs.
- */
-export const WAKE_PACE_MS = 100;
-/** The first minute's users are hinted at once; `due` finds the others as their time comes. */
-const FIRST_HINTS = 600;
+/** So few are hinted at once; `due` finds the others as their time comes, at the pace that it shares with the waves. */
+const HINTED_AT_ONCE = 20;
+
+/** Users are woken this far apart: no faster than `due` lets hints out, or the last of them would count as late. */
+export const wakePaceMs = (hintsPerMinute: number): number => Math.ceil(60_000 / hintsPerMinute);
 
 /** `{"sets":[…]}`, newest first; `?state=any` also shows what was decided. */
 export async function readHeldSets(deps: HeldDeps, query: URLSearchParams): Promise<HttpAnswer> {
@@ -56,7 +56,7 @@ export async function decideOnHeld(
       if (set.absorbedBy !== undefined) throw partOf(set, set.absorbedBy);
       if (set.decided !== undefined) throw decidedAlready(set, set.decided, admin);
       if (heldSetDigest(set) !== digest) throw changed(set);
-      return { setId, decision, by: admin, digest, paceMs: WAKE_PACE_MS };
+      return { setId, decision, by: admin, digest, paceMs: wakePaceMs(deps.hintsPerMinute) };
     },
     (set) => ({
       cause: { source: 'admin', eventId: digest, event: `held-${decision}`, actor: admin },
@@ -83,7 +83,7 @@ async function wake(deps: HeldDeps, set: HeldSet, userIds: readonly string[], ad
     actor: admin,
   } as const;
   try {
-    await deps.bus.publishHints(userIds.slice(0, FIRST_HINTS).map((userId) => ({ userId, cause })));
+    await deps.bus.publishHints(userIds.slice(0, HINTED_AT_ONCE).map((userId) => ({ userId, cause })));
     deps.log.info('held-set-decided', {
       set: String(set.setId),
       decision: set.state,

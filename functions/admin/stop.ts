@@ -5,10 +5,12 @@ import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { Log } from '../../shared/ports/log.ts';
 import type { HttpAnswer } from '../wire/http.ts';
 import { bodyOf } from './body.ts';
-import { WAKE_PACE_MS } from './held.ts';
+import { wakePaceMs } from './held.ts';
 
 export interface StopDeps {
   readonly ledger: Pick<Ledger, 'currentStop' | 'recordStop' | 'recordResume'>;
+  /** What `due` and the waves let out in a minute. */
+  readonly hintsPerMinute: number;
   readonly log: Log;
 }
 
@@ -34,9 +36,9 @@ export async function stopEverything(deps: StopDeps, admin: string, body: unknow
   return await readStop(deps);
 }
 
-/** `{"woken":n}`: users who had waited and are looked at now, ten a second. */
+/** `{"woken":n}`: users who had waited and are looked at as `due` lets their hints out. */
 export async function resumeEverything(deps: StopDeps, admin: string): Promise<HttpAnswer> {
-  const outcome = await deps.ledger.recordResume({ by: admin, paceMs: WAKE_PACE_MS });
+  const outcome = await deps.ledger.recordResume({ by: admin, paceMs: wakePaceMs(deps.hintsPerMinute) });
   if (outcome.kind === 'not-stopped') throw permanent('conflict', 'Nothing is stopped.');
   deps.log.warning('resumed', { admin, woken: outcome.woken });
   return { status: 200, body: { woken: outcome.woken } };

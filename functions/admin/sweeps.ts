@@ -18,7 +18,7 @@ import { bodyOf } from './body.ts';
 export interface SweepAdminDeps {
   readonly ledger: Pick<
     Ledger,
-    'sweepOverview' | 'requestSweep' | 'rolloutOverview' | 'switchRollout' | 'audit'
+    'sweepOverview' | 'requestSweep' | 'rolloutOverview' | 'switchRollout' | 'audit' | 'dueBy'
   > &
     FreshnessLedger;
   readonly directory: Pick<Directory, 'orgUnits'>;
@@ -110,7 +110,7 @@ const wanted = z.strictObject({
   acceptShrunk: z.literal(true).optional(),
 });
 
-/** 202: it begins within a minute. */
+/** 202: it begins within a minute, or when the one under way has ended. */
 export async function startSweep(deps: SweepAdminDeps, admin: string, body: unknown): Promise<HttpAnswer> {
   const { orgUnit, acceptShrunk } = bodyOf(wanted, body);
   if (orgUnit !== undefined) await refuseUnknownUnit(deps.directory, orgUnit);
@@ -120,7 +120,7 @@ export async function startSweep(deps: SweepAdminDeps, admin: string, body: unkn
   if (waiting.some((sweep) => sweep.scope === scope && sweep.cause.event !== event)) {
     throw permanent(
       'conflict',
-      `A sweep of ${scope} waits already and begins within a minute; ask again then.`,
+      `A sweep of ${scope} waits already; "sealwright status" says for what. Ask again when it has begun.`,
     );
   }
   await deps.ledger.requestSweep({ scope, cause: { eventId: admin, event } });
@@ -168,7 +168,7 @@ export const readRollout = async (deps: SweepAdminDeps): Promise<HttpAnswer> => 
   body: await rolloutView(deps),
 });
 
-/** `pace` is how many go out in a minute now, of `hintsPerMinute` at most. `minutesLeft` is absent while nobody goes out. */
+/** `pace` is how many go out in a minute now, of `hintsPerMinute` at most, less what `due` takes. `minutesLeft` is absent while nobody goes out. */
 async function rolloutView(deps: SweepAdminDeps) {
   const overview = await deps.ledger.rolloutOverview();
   const pace = paceOf(deps.hintsPerMinute, overview.late);
@@ -176,6 +176,6 @@ async function rolloutView(deps: SweepAdminDeps) {
     ...overview,
     hintsPerMinute: deps.hintsPerMinute,
     pace,
-    minutesLeft: minutesLeft(overview, pace),
+    minutesLeft: await minutesLeft(deps, overview),
   };
 }

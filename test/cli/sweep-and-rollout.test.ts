@@ -104,6 +104,9 @@ describe('an admin who switches a policy on for people who are there already', (
       { scope: '/Staff', cause: { event: 'admin' } },
       { scope: '/', cause: { event: 'accept-shrunk' } },
     ]);
+    expect(await said('status')).toMatch(
+      /A sweep of \/Staff waits since 2026-\S+ \S+Z\.\nA sweep of \/ waits since/,
+    );
     expect(await ana('sweep', 'start')).toMatchObject({
       exit: 1,
       stderr: expect.stringContaining('waits already'),

@@ -651,6 +651,17 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       expect(await ledger.dueUsers(1)).toEqual(due.slice(0, 1));
     });
 
+    it('are counted as of an instant to come too, hinted at or not', async () => {
+      await wait('1', later(HOUR_MS));
+      await wait('2', later(2 * HOUR_MS));
+      await wait('3', undefined);
+      expect(await ledger.dueBy(later(HOUR_MS - 1))).toBe(0);
+      expect(await ledger.dueBy(later(HOUR_MS))).toBe(1);
+      advance(HOUR_MS);
+      await ledger.recordDueHints(await ledger.dueUsers(10));
+      expect(await ledger.dueBy(later(2 * HOUR_MS))).toBe(2);
+    });
+
     it('include whoever a dead process was working on, once, even if never seen', async () => {
       await wait('1', START);
       await expire(await take('user:1'));

@@ -16,7 +16,15 @@ import type { PortCall } from '../support/fakes/calls.ts';
 
 /** Calls of the ledger that change nothing anybody could find later. */
 const LEDGER_READS: ReadonlySet<string> = new Set<keyof Ledger>([
-  ...(['readUser', 'readUsers', 'users', 'dueUsers', 'userIdOfAddress', 'userIdsOfAddress'] as const),
+  ...([
+    'readUser',
+    'readUsers',
+    'users',
+    'dueUsers',
+    'dueBy',
+    'userIdOfAddress',
+    'userIdsOfAddress',
+  ] as const),
   ...([
     'addressHistory',
     'latestHolders',

@@ -159,7 +159,9 @@ describe('the guard, in the loop,', () => {
     ]);
     await look(deps, others[0]?.userId);
     expect(await rowOf(world, others[0]?.userId)).toMatchObject({ state: 'out' });
-    await expect(decideOnHeld(world, ADMIN, shown, 'approved')).rejects.toMatchObject({
+    await expect(
+      decideOnHeld({ ...world, hintsPerMinute: 400 }, ADMIN, shown, 'approved'),
+    ).rejects.toMatchObject({
       code: 'held-set-changed',
       message: expect.stringMatching(/^Held set 1 is part of held set 2 now/),
     });

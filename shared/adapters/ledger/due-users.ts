@@ -72,6 +72,14 @@ export const dueUsers = (database: Database, clock: Clock): DueUserLedger => {
       }));
     },
 
+    dueBy: async (at) => {
+      const [row] = await database.query<{ due: bigint }>(
+        'SELECT count(*) AS due FROM users WHERE next_action_at <= $1',
+        [at],
+      );
+      return Number(row?.due ?? 0);
+    },
+
     recordDueHints: async (hinted) => {
       if (hinted.length === 0) return;
       await database.query(RECORD, [

@@ -17,6 +17,8 @@ export interface DueUserLedger {
    * may wait in Pub/Sub or be looked at. Whoever was never hinted at for it comes first, then the longest waiting.
    */
   dueUsers(most: number): Promise<readonly DueUser[]>;
+  /** How many users' `nextActionAt` has come by that instant, those included who were hinted at and are not through. */
+  dueBy(at: Date): Promise<number>;
   /** They were hinted at. Written after the hints went out: a crash in between repeats them, which harms nobody. */
   recordDueHints(hinted: readonly DueUser[]): Promise<void>;
 }

@@ -52,10 +52,36 @@ export function paceOf(hintsPerMinute: number, late: number): number {
   return Math.max(0, hintsPerMinute - Math.ceil(late / MINUTES_LATE));
 }
 
-/** Minutes until the last waiting hint is out at such a pace; undefined while nobody goes out. */
-export function minutesLeft(
-  overview: { readonly paused: boolean; readonly waiting: number },
-  pace: number,
-): number | undefined {
-  return overview.paused || pace === 0 ? undefined : Math.ceil(overview.waiting / pace);
+/** More steps change the estimate by less than its own error. */
+const MAX_STEPS = 20;
+
+/**
+ * Minutes until the last waiting hint is out; undefined while nobody goes out. Whoever is due goes first: those whose time has come
+ * at the whole pace, and those whose time comes before the rollout is over take their places in it. What changes on the way is not
+ * foreseen: events need no place, but whoever the key service refuses is due again, and slows the waves besides.
+ */
+export async function minutesLeft(
+  { clock, ledger, hintsPerMinute }: EstimateDeps,
+  { paused, waiting, late }: { readonly paused: boolean; readonly waiting: number; readonly late: number },
+): Promise<number | undefined> {
+  const pace = paceOf(hintsPerMinute, late);
+  if (paused || pace === 0) return undefined;
+  if (waiting === 0) return 0;
+  const nowMs = clock.now().getTime();
+  const dueNow = await ledger.dueBy(new Date(nowMs));
+  let minutes = 0;
+  let due = dueNow;
+  for (let step = 0; step < MAX_STEPS; step += 1) {
+    const longer = Math.ceil(dueNow / hintsPerMinute + (waiting + due - dueNow) / pace);
+    if (longer === minutes) break;
+    minutes = longer;
+    due = await ledger.dueBy(new Date(nowMs + minutes * 60_000));
+  }
+  return minutes;
+}
+
+export interface EstimateDeps {
+  readonly clock: Clock;
+  readonly ledger: Pick<Ledger, 'dueBy'>;
+  readonly hintsPerMinute: number;
 }

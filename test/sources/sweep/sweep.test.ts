@@ -445,4 +445,32 @@ describe('a sweep of an org unit', () => {
     expect(await company.sweep()).toEqual(['1 left-scope']);
     expect((await company.ledger.readUser('2')).absence).toBeUndefined();
   });
+
+  it('that is asked for while everybody is swept waits until that has ended, as the overview says, and is made then', async () => {
+    for (let id = 1; id <= 9; id += 1) await company.employ(String(id));
+    let pages = 0;
+    const directory = {
+      ...company.directory,
+      livingPage: (request: { orgUnitPath: string; pageToken?: string }) => {
+        pages += 1;
+        return company.directory.livingPage(request);
+      },
+    };
+    // There is time for one page.
+    const aPage = () => {
+      const begun = pages;
+      return company.sweep({ directory, budgetMs: 1, elapsedMs: () => pages - begun });
+    };
+    await aPage();
+    // They were read already, where they were.
+    company.directory.put({ userId: '1', orgUnitPath: '/Contractors/Legal' });
+    const scope = '/Contractors/Legal';
+    await company.ledger.requestSweep({ scope, cause: { eventId: 'e', event: 'MOVE_ORG_UNIT' } });
+    expect(await aPage()).toEqual([]);
+    expect(await overview()).toMatchObject({ running: { scope: '/' }, waiting: [{ scope }] });
+    const hints: string[] = [];
+    while ((await overview()).waiting.length > 0 || (await overview()).running !== undefined)
+      hints.push(...(await aPage()));
+    expect(hints).toEqual(['1 left-scope']);
+  });
 });

@@ -58,6 +58,10 @@ export const dueUsers = (memory: Memory): DueUserLedger => ({
       .slice(0, Math.max(0, most - (told.length - free.length)))
       .map(({ user }) => user);
   },
+  dueBy: async (at) =>
+    [...memory.rows.now.users.values()].filter(
+      ({ nextActionAt }) => nextActionAt !== undefined && nextActionAt.getTime() <= at.getTime(),
+    ).length,
   recordDueHints: async (hinted) => {
     const { dueHints } = memory.rows.now;
     const hintedAt = memory.clock.now();
