@@ -83,7 +83,7 @@ const REKEYS: readonly Workflow[] = [
   },
   {
     name: 'the report that the key of somebody who is leaving is compromised',
-    leaving: 'the certificate revoked in the grace period, and no new key',
+    leaving: 'the certificate revoked in the grace period, no new key, and the report fulfilled',
     prepare: async (world) => {
       await joined(world);
       world.directory.put({ userId: USER_ID, orgUnitPath: '/Contractors' });
@@ -95,7 +95,7 @@ const REKEYS: readonly Workflow[] = [
     },
     afterwards: (world) => lookAtDue(world),
     expect: {
-      ...{ state: 'leaving', keys: 1, wishes: ['open'] },
+      ...{ state: 'leaving', keys: 1, wishes: ['fulfilled'] },
       leaves: [{ address: ADDRESS, revoked: expect.stringContaining('keyCompromise') }],
     },
   },
