@@ -13,7 +13,7 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 export const USERS = ['101', '102', '103', '104'] as const;
 export const NEXT_ISSUER_ID = 'issuing-2';
-const GROUP = 'vip@acme.example';
+export const GROUP = 'vip@acme.example';
 
 const rules = { ...DEPARTURES, grace: { ...DEPARTURES.grace, suspendMs: 2 * DAY_MS } };
 const guard = { minimumPerHour: 2, shareOfCovered: 0.05, maximumPerHour: 200 };
@@ -102,6 +102,10 @@ const change =
     if (isLiving(company, userId)) company.world.directory.put({ userId, ...changes(company, userId) });
   };
 
+/** Happens to those whom no policy protects by name. */
+const ADMIN_LEAVES = 'becomes a super admin, and is deleted the next time';
+const UNNAMED: readonly string[] = ['101', '102'];
+
 const HAPPENINGS: Readonly<Record<string, Happening>> = {
   joins: ({ world }, userId) => {
     if (
@@ -141,6 +145,16 @@ const HAPPENINGS: Readonly<Record<string, Happening>> = {
   })),
   'is deleted': ({ world }, userId) => {
     world.directory.remove(userId);
+  },
+  /** What but a name protects a deleted account only its last sightings know: so that there are some, several looks are asked for. */
+  [ADMIN_LEAVES]: ({ world, notify }, userId) => {
+    const user = world.directory.living(userId);
+    if (user === undefined) return;
+    if (user.superAdmin === true) world.directory.remove(userId);
+    else {
+      world.directory.put({ userId, superAdmin: true });
+      for (const asked of [userId, userId, userId]) notify(asked);
+    }
   },
   /** Not while somebody else has the address: no directory has two people at one. */
   'is undeleted': async ({ world: { directory } }, userId) => {
@@ -183,13 +197,17 @@ const HAPPENINGS: Readonly<Record<string, Happening>> = {
 
 const NAMES = Object.keys(HAPPENINGS);
 /** Without people nothing happens. */
-const WEIGHTED = [...NAMES, 'joins', 'joins', 'joins', 'moves'];
+const WEIGHTED = [
+  ...NAMES,
+  ...['joins', 'joins', 'joins', 'moves'],
+  ...[ADMIN_LEAVES, ADMIN_LEAVES, ADMIN_LEAVES],
+];
 
 /** One thing happens to somebody. The directory may or may not say so. */
 export async function somethingHappens(company: Company): Promise<void> {
   const { random } = company;
-  const userId = random.one(USERS);
   const name = random.one(WEIGHTED);
+  const userId = random.one(name === ADMIN_LEAVES ? UNNAMED : USERS);
   company.log(`${userId} ${name}`);
   await HAPPENINGS[name]?.(company, userId);
   if (random.percent(70)) company.notify(userId);

@@ -19,7 +19,7 @@ import {
   makeMaterials,
   type World,
 } from '../support/fakes/world.ts';
-import { isObserved, POLICIES } from './company.ts';
+import { GROUP, isObserved, POLICIES } from './company.ts';
 import {
   assertArrived,
   assertKept,
@@ -507,8 +507,22 @@ describe('the checkers find', () => {
     expect(() => assertUntouched(sight, before)).toThrow(/only observes/);
   });
 
+  test('an identity of somebody undeleted outside every rule, unless sweeps conclude nothing of them', async () => {
+    await revoke(BEN);
+    const user = rows().users.get(BEN) ?? expect.unreachable();
+    rows().users.set(BEN, { ...user, state: 'out' });
+    world.directory.put({ userId: BEN, orgUnitPath: '/Contractors' });
+    assertArrived(ending(), BEN);
+    rows().users.set(BEN, { ...user, state: 'out', leftScopeAt: world.clock.now() });
+    expect(() => assertArrived(ending(), BEN)).toThrow(/still there/);
+    rows().users.set(BEN, { ...user, state: 'out' });
+    world.directory.members.set(GROUP, new Set());
+    expect(() => assertArrived(ending(), BEN)).toThrow(/still there/);
+  });
+
   test('somebody whom nothing brings on: not ready, not out, without identity, with a re-key that stays open', async () => {
     const arrived = (userId: string) => () => assertArrived(ending(), userId);
+    world.directory.members.set(GROUP, new Set());
     world.directory.put({ userId: BEN, orgUnitPath: '/Contractors' });
     expect(arrived(BEN)).toThrow(/ready and not out/);
     rows().users.set(BEN, { ...(rows().users.get(BEN) ?? expect.unreachable()), state: 'out' });

@@ -115,6 +115,15 @@ const BROKEN: readonly { readonly name: string; readonly breaking: Breaking; rea
     },
     said: /and not ready/,
   },
+  {
+    name: 'a ledger that forgets what protected an account when it was last seen',
+    breaking: () => async (_call, perform) => {
+      const answer = await perform();
+      const user = (answer as { readonly user?: object } | undefined)?.user;
+      return user === undefined ? answer : { ...(answer as object), user: { ...user, protectedBy: [] } };
+    },
+    said: /10[12] is protected and lost [0-9a-f]+, which nobody approved/,
+  },
 ];
 
 describe('a run throws, naming the promise, under', () => {
