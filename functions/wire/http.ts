@@ -6,7 +6,7 @@
  * tokens included (docs/surprises.md). So `prepareFramework` hides the content type from it and we parse here.
  */
 import { subscribe } from 'node:diagnostics_channel';
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { HttpFunction, Request, Response } from '@google-cloud/functions-framework';
 import { invalidInput, isSealwrightError, type SealwrightError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/ports/log.ts';
@@ -45,7 +45,8 @@ export function prepareFramework(): void {
   if (receivingRaw) return;
   receivingRaw = true;
   subscribe('http.server.request.start', (message) => {
-    const { request } = message as { request: IncomingMessage };
+    const { request, server } = message as { request: IncomingMessage; server: Server };
+    if (!isOfExpress(server)) return;
     if (request.url !== undefined && !isDecodable(request.url)) {
       targetsHiddenFromExpress.set(request, request.url);
       request.url = '/';
@@ -55,6 +56,17 @@ export function prepareFramework(): void {
     contentTypesHiddenFromFramework.set(request, contentType);
     request.headers['content-type'] = 'application/octet-stream';
   });
+}
+
+const expressServers = new WeakMap<Server, boolean>();
+
+/** The framework's servers have an Express application for a listener; to any other in this process nothing is done. */
+function isOfExpress(server: Server): boolean {
+  const known = expressServers.get(server);
+  if (known !== undefined) return known;
+  const isOne = server.listeners('request').some((listener) => 'mountpath' in listener);
+  expressServers.set(server, isOne);
+  return isOne;
 }
 
 function isDecodable(target: string): boolean {

@@ -1,4 +1,4 @@
-import type { Server } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createConnection } from 'node:net';
 import { http } from '@google-cloud/functions-framework';
@@ -123,4 +123,22 @@ describe("a function's edge", () => {
     expect(lastCall?.path).toBe('//evil/json');
     expect(await raw('GET // HTTP/1.1')).toContain('HTTP/1.1 204');
   });
+});
+
+test('another server in the same process sees its requests as they were sent', async () => {
+  const other = createServer((incoming, answer) => {
+    answer.end(`${incoming.headers['content-type']} ${incoming.url}`);
+  });
+  await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+  try {
+    const { port } = other.address() as AddressInfo;
+    const answer = await fetch(`http://127.0.0.1:${port}/%zz`, {
+      method: 'POST',
+      body: 'body',
+      headers: { 'content-type': 'text/plain' },
+    });
+    expect(await answer.text()).toBe('text/plain /%zz');
+  } finally {
+    await new Promise((resolve) => other.close(resolve));
+  }
 });
