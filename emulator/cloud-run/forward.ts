@@ -1,5 +1,4 @@
 import {
-  type Agent,
   request as httpRequest,
   type IncomingMessage,
   type OutgoingHttpHeaders,
@@ -12,8 +11,6 @@ import { refusal } from './refusal.ts';
 export interface Forwarding {
   readonly service: string;
   readonly socketPath: string;
-  /** Has the connections to the instance, and keeps those that are free. */
-  readonly agent: Agent;
   readonly headers: OutgoingHttpHeaders;
   readonly maxBodyBytes: number;
   readonly timeoutMs: number;
@@ -27,8 +24,8 @@ export type Forwarded =
   | { readonly kind: 'abandoned' };
 
 /**
- * Streams the request to the function and its answer back. A connection that is free is used again; when an instance is replaced,
- * its connections end with it. A client that leaves takes the function's request with it. Throws a refusal (413, 503, 504)
+ * Streams the request to the function and its answer back, one connection per request, because an instance may be
+ * replaced at any moment. A client that leaves takes the function's request with it. Throws a refusal (413, 503, 504)
  * as long as nothing has been sent to the client; later failures break the client's connection.
  */
 export function forward(
@@ -44,9 +41,9 @@ export function forward(
       method: incoming.method,
       path: incoming.url,
       // A function that may close the connection after a quick answer breaks the end of our request, and with it the
-      // answer (EPIPE). So it is asked to leave the closing to us.
+      // answer (EPIPE). So it is asked to leave the closing to us; an agent of its own does that after the answer.
       headers: { ...forwarding.headers, connection: 'keep-alive' },
-      agent: forwarding.agent,
+      agent: false,
       setHost: false,
     });
     const timer = setTimeout(() => fail(refusal.tooSlow(service, timeoutMs)), timeoutMs);
@@ -71,8 +68,6 @@ export function forward(
     }
     function finish(status: number): void {
       settle();
-      // What the function did not wait for is sent to nobody: on this connection no other request could follow.
-      if (!upstream.writableEnded) upstream.destroy();
       resolve({ kind: 'answered', status });
     }
 

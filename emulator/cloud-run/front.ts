@@ -1,4 +1,4 @@
-import { Agent, createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { CallLog } from '../core/call-log.ts';
 import type { EmulatorContext } from '../core/context.ts';
@@ -34,7 +34,6 @@ export class Front {
   readonly #service: CloudRunService;
   readonly #server: Server;
   readonly #inFlight = new Map<number, string>();
-  readonly #instance = new Agent({ keepAlive: true });
   #origin = '';
   #count = 0;
 
@@ -88,7 +87,6 @@ export class Front {
 
   /** Breaks what is in flight. */
   stop(): Promise<void> {
-    this.#instance.destroy();
     if (!this.#server.listening) return Promise.resolve();
     return new Promise((resolve) => {
       this.#server.close(() => resolve());
@@ -162,7 +160,6 @@ export class Front {
     const result = await forward(request, response, {
       service: name,
       socketPath,
-      agent: this.#instance,
       headers: {
         ...forwarded(request.headers, request.socket.remoteAddress ?? 'unknown'),
         ...admitted.header,
