@@ -29,9 +29,9 @@ export const policyActivate = adminCommand({
   async run(call, admin) {
     const [file = ''] = call.operands;
     const policy = readPolicyFile(file);
-    parsePolicy(policy, file);
+    const parsed = parsePolicy(policy, file);
     if (call.isSet('without-forecast')) return await activateUnseen(call, admin, policy);
-    const { answer: forecast, parts } = await forecastForAll(call, admin, policy);
+    const { answer: forecast, parts } = await forecastForAll(call, admin, policy, parsed);
     if (!call.isSet('yes')) {
       return {
         exitCode: forecast.guard.some(({ held }) => held) ? EXIT.refusedByGuard : EXIT.done,

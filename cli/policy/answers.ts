@@ -8,6 +8,7 @@ export const liveCheck = z.object({
   mistakes: z.array(z.object({ line: z.number(), column: z.number(), message: z.string() })),
   coveredByRule: counts,
   notCounted: z.string().optional(),
+  warnings: z.array(z.string()).default([]),
 });
 
 const guardForecast = z.looseObject({
@@ -43,6 +44,7 @@ export const whatIfAnswer = z.looseObject({
   forecasts: z.array(forecast),
   notShown: z.number().default(0),
   notKnown: z.array(z.string()).default([]),
+  warnings: z.array(z.string()).optional(),
   inForce: z.string().nullish(),
   next: z.string().optional(),
 });

@@ -10,6 +10,7 @@ import { facts, table } from '../table.ts';
 import { counted, duration } from '../words.ts';
 import { liveCheck } from './answers.ts';
 import { readPolicyFile } from './file.ts';
+import { warningLines } from './what-if.ts';
 
 export const policyCheck: Command = {
   name: 'policy check',
@@ -45,15 +46,24 @@ export const policyCheck: Command = {
       () => admin.policy('check', { policy: text }, liveCheck),
     );
     if (live.mistakes.length > 0) return refused(file, live.mistakes);
-    if (live.notCounted === undefined) return taken(file, policy, live.coveredByRule);
+    if (live.notCounted === undefined) return warned(taken(file, policy, live.coveredByRule), live.warnings);
     const good = taken(file, policy);
     return {
       ...good,
       document: { ...(good.document as object), notCounted: live.notCounted },
-      text: `${good.text}\n\nThe directory knows every unit and group, but whom each rule covers was not counted: ${live.notCounted}`,
+      text: `${good.text}\n\nThe directory knows every unit and group, but whom each rule covers was not counted, so that neither rules that match nobody were looked for nor a guard too generous for so few: ${live.notCounted}`,
     };
   },
 };
+
+const warned = (good: Outcome, warnings: readonly string[]): Outcome =>
+  warnings.length === 0
+    ? good
+    : {
+        ...good,
+        document: { ...(good.document as object), warnings },
+        text: `${good.text}${warningLines(warnings)}`,
+      };
 
 function mistakesOf(error: unknown): readonly PolicyMistake[] | undefined {
   if (!isSealwrightError(error) || error.code !== 'policy-invalid') return undefined;

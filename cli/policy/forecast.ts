@@ -2,6 +2,8 @@
  * A forecast for everybody. One request to the admin API has time for some hundred thousand users; a larger directory is compared in
  * several, each from where the one before came to, and added up here.
  */
+import { warningsOf } from '../../shared/config/policy-warnings.ts';
+import type { Policy } from '../../shared/domain/policy.ts';
 import type { AdminClient } from '../admin/client.ts';
 import type { Call } from '../command.ts';
 import { CommandFailure } from '../failure.ts';
@@ -18,7 +20,13 @@ export interface Forecasted {
   readonly parts: number;
 }
 
-export async function forecastForAll(call: Call, admin: AdminClient, policy: string): Promise<Forecasted> {
+/** `policy` is the text, `parsed` what it says. */
+export async function forecastForAll(
+  call: Call,
+  admin: AdminClient,
+  policy: string,
+  parsed: Policy,
+): Promise<Forecasted> {
   let answer: WhatIfAnswer | undefined;
   let parts = 0;
   const begun = new Set<string>();
@@ -30,7 +38,7 @@ export async function forecastForAll(call: Call, admin: AdminClient, policy: str
       const part = await admin.policy('what-if', { policy, inParts: true, ...from }, whatIfAnswer);
       answer = answer === undefined ? part : together(answer, part);
       parts += 1;
-      if (part.next === undefined) return { answer, parts };
+      if (part.next === undefined) return { answer: warned(parsed, answer), parts };
       if (begun.has(part.next))
         throw new CommandFailure(
           'directory-unavailable',
@@ -39,6 +47,12 @@ export async function forecastForAll(call: Call, admin: AdminClient, policy: str
       begun.add(part.next);
     }
   });
+}
+
+/** Only the sums say how many are covered. */
+function warned(policy: Policy, answer: WhatIfAnswer): WhatIfAnswer {
+  const warnings = warningsOf(policy, answer.coveredByRule);
+  return warnings.length === 0 ? answer : { ...answer, warnings: [...warnings] };
 }
 
 function together(before: WhatIfAnswer, part: WhatIfAnswer): WhatIfAnswer {

@@ -27,11 +27,11 @@ export const policyWhatIf = adminCommand({
   async run(call, admin) {
     const [file = ''] = call.operands;
     const text = readPolicyFile(file);
-    parsePolicy(text, file);
+    const policy = parsePolicy(text, file);
     const since = sinceOf(call.text('since'));
     const answer =
       since === undefined
-        ? (await forecastForAll(call, admin, text)).answer
+        ? (await forecastForAll(call, admin, text, policy)).answer
         : await withProgress(
             call.terminal,
             () => 'comparing those whom events named under the policy in force and under the draft',
@@ -112,11 +112,16 @@ export function describeWhatIf(answer: WhatIfAnswer): string {
     answer.notKnown.length === 0
       ? ''
       : `\n\nNot known:\n${answer.notKnown.map((one) => `- ${one}`).join('\n')}`;
-  if (forecasts.length === 0) return `Nobody changes.\n\n${sums}${unknown}`;
+  const below = `${sums}${warningLines(answer.warnings ?? [])}${unknown}`;
+  if (forecasts.length === 0) return `Nobody changes.\n\n${below}`;
   const more =
     answer.notShown === 0 ? '' : `\n${counted(answer.notShown, 'user')} more, who are in these numbers:`;
-  return `${rows}\n${more}\n${sums}${unknown}`;
+  return `${rows}\n${more}\n${below}`;
 }
+
+/** Each a paragraph of its own, after what comes before it. */
+export const warningLines = (warnings: readonly string[]): string =>
+  warnings.map((warning) => `\n\nWarning: ${warning}`).join('');
 
 const kinds = (steps: readonly { readonly kind: string }[]): string =>
   steps.map(({ kind }) => kind).join(', ');

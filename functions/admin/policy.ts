@@ -10,6 +10,7 @@ import { unknownUsers } from '../../shared/activation/named-users.ts';
 import { type Resolution, resolvePins } from '../../shared/activation/pins.ts';
 import { readPlace } from '../../shared/activation/places.ts';
 import { type ParsedPolicy, type PolicyMistake, parsePolicyFile } from '../../shared/config/policy.ts';
+import { warningsOf } from '../../shared/config/policy-warnings.ts';
 import type { Policy } from '../../shared/domain/policy.ts';
 import { type PolicyPins, pinnedPolicy } from '../../shared/domain/policy-pins.ts';
 import { invalidInput, isSealwrightError, permanent, type SealwrightError } from '../../shared/errors.ts';
@@ -81,7 +82,7 @@ function read<T>(shape: z.ZodType<T>, body: unknown): T {
 
 /**
  * All that is wrong with a draft, the directory asked, and whom each rule would cover. 200 also for a bad draft. Where the
- * directory is too large to be counted within a request, `notCounted` says so and nothing is said about empty rules.
+ * directory is too large to be counted within a request, `notCounted` says so, nothing is said about empty rules and of nothing is warned.
  */
 export async function checkPolicy(deps: PolicyDeps, body: unknown): Promise<HttpAnswer> {
   const { policy } = read(checkRequest, body);
@@ -101,7 +102,10 @@ export async function checkPolicy(deps: PolicyDeps, body: unknown): Promise<Http
   const draft = pinnedPolicy(parsed.policy, pins);
   try {
     const { coveredByRule } = await whatIf(deps, { before: undefined, draft });
-    return { status: 200, body: { mistakes: emptyRules(parsed, coveredByRule), coveredByRule } };
+    return {
+      status: 200,
+      body: { mistakes: emptyRules(parsed, coveredByRule), coveredByRule, ...warned(draft, coveredByRule) },
+    };
   } catch (error) {
     if (!isTooLarge(error)) throw error;
     return { status: 200, body: { mistakes: [], coveredByRule: {}, notCounted: error.message } };
@@ -121,7 +125,16 @@ export async function forecastPolicy(deps: PolicyDeps, body: unknown): Promise<H
   }
   const { draft, before, inForce } = await compared(deps, policy);
   const forecast = await whatIf(deps, { before, draft }, askedIn(request));
-  return { status: 200, body: { ...forecast, inForce } };
+  // Of a part, and of those whom events named, the numbers do not say how many are covered.
+  const warnings =
+    request.since === undefined && !request.inParts ? warned(draft, forecast.coveredByRule) : {};
+  return { status: 200, body: { ...forecast, ...warnings, inForce } };
+}
+
+/** Nothing where there is nothing to warn of. */
+function warned(policy: Policy, coveredByRule: Readonly<Record<string, number>>) {
+  const warnings = warningsOf(policy, coveredByRule);
+  return warnings.length === 0 ? {} : { warnings };
 }
 
 function askedIn({ since, inParts, from }: Omit<z.output<typeof whatIfRequest>, 'policy'>): Asked {
@@ -244,7 +257,10 @@ export async function activatePolicy(deps: PolicyDeps, admin: string, body: unkn
   });
   if (forecast === undefined) return { status: 200, body: { digest, pins, noForecast: NO_FORECAST } };
   const { changes, coveredByRule, guard } = forecast;
-  return { status: 200, body: { digest, pins, changes, coveredByRule, guard } };
+  return {
+    status: 200,
+    body: { digest, pins, changes, coveredByRule, guard, ...warned(draft, coveredByRule) },
+  };
 }
 
 const NO_FORECAST =

@@ -351,6 +351,56 @@ describe('sealwright policy activate', () => {
   });
 });
 
+describe('a guard that lets more than half of those covered depart within an hour', () => {
+  const generous = (minimum: number) => `${STAFF}guard: { minimumPerHour: ${minimum} }\n`;
+  const SAID = /lets 6 departures an hour through.+covers 11 users.+minimumPerHour to 5 or less/;
+  const grow = (people: number) => {
+    for (let id = 4; id < 4 + people - 2; id += 1)
+      world.directory.put({ userId: String(id), primaryEmail: `user-${id}@acme.example` });
+  };
+
+  it('is warned of by policy check --live, what-if and activate, and refused by none', async () => {
+    grow(11);
+    const file = fileWith(generous(6));
+    for (const words of [['check', '--live'], ['what-if'], ['activate'], ['activate', '--yes']]) {
+      const { exit, stdout } = await ask('policy', ...words, file);
+      expect([words, exit, stdout]).toEqual([words, 0, expect.stringMatching(SAID)]);
+      const { document } = await json('policy', ...words, file);
+      const { warnings } = (document['whatIf'] ?? document) as Record<string, unknown>;
+      expect([words, warnings]).toEqual([words, [expect.stringMatching(SAID)]]);
+    }
+    expect((await world.ledger.latestPolicyActivation())?.digest).toBe(policyDigest(generous(6)));
+  });
+
+  it.each([
+    ['of eleven by a minimum of five, the default', 11, 5],
+    ['of eight, however much it lets through', 8, 100],
+    ['of ten, however much it lets through', 10, 100],
+  ])('is not mentioned: %s', async (_whom, people, minimum) => {
+    grow(people);
+    const file = fileWith(generous(minimum));
+    for (const words of [['check', '--live'], ['what-if'], ['activate', '--yes']]) {
+      expect((await ask('policy', ...words, file)).stdout).not.toContain('Warning');
+      const { document } = await json('policy', ...words, file);
+      expect(document['whatIf'] ?? document).not.toHaveProperty('warnings');
+    }
+  });
+
+  it('is warned of where everybody was compared in parts, and not where only those were whom events named', async () => {
+    grow(11);
+    await served.close();
+    await serve({ forecastWithinMs: 0 });
+    const file = fileWith(generous(6));
+    expect((await ask('policy', 'what-if', file)).stdout).toMatch(SAID);
+    const { document } = await json('policy', 'activate', file, '--yes');
+    expect(document).toMatchObject({ warnings: [expect.stringMatching(SAID)] });
+    await served.close();
+    await serve();
+    const since = ['--since', '2020-01-01T00:00:00Z'];
+    expect((await ask('policy', 'what-if', file, ...since)).stdout).not.toContain('Warning');
+  });
+});
+
 describe('of a directory too large to be gone through in one request, sealwright', () => {
   const wider = policyText(rule('staff', 'orgUnit: /Staff'), rule('others', 'orgUnit: /Contractors'));
 
@@ -423,7 +473,9 @@ describe('of a directory too large to be gone through in one request, sealwright
     expect(good.exit).toBe(0);
     expect(good.document).toMatchObject({ valid: true, notCounted: expect.stringContaining('longer') });
     expect(good.document).not.toHaveProperty('coveredByRule');
-    expect((await ask('policy', 'check', '--live', fileWith(wider))).stdout).toContain('was not counted');
+    expect((await ask('policy', 'check', '--live', fileWith(wider))).stdout).toContain(
+      'was not counted, so that neither rules that match nobody were looked for nor a guard too generous for so few:',
+    );
     const bad = await ask('policy', 'check', '--live', fileWith(policyText(rule('a', 'orgUnit: /Stff'))));
     expect(bad.exit).toBe(1);
     expect(bad.stdout).toContain('did you mean /Staff?');
