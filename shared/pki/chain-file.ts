@@ -23,6 +23,9 @@ export interface ChainFile {
 /** A hundred times the longest chain anybody sends; more would only cost time. */
 export const LARGEST_FILE_BYTES = 4 * 2 ** 20;
 
+/** The identifier octet that all of them begin with in DER. */
+const SEQUENCE = 0x30;
+
 /**
  * Reads a file. Throws `malformed-request` (invalid-input) with one sentence; `details.problem` is `password-missing`,
  * `wrong-password`, `unsupported`, `too-large`, `empty` or `malformed`.
@@ -50,15 +53,30 @@ export function readChainFile(bytes: Uint8Array, password?: string): ChainFile {
 function read(bytes: Uint8Array, password: string | undefined): ChainFile {
   const text = Buffer.from(bytes).toString('latin1');
   if (text.includes('-----BEGIN ')) return readPem(text, password);
+  const nothing = whyNothing(bytes);
+  if (nothing !== undefined) throw unreadable(bytes.length === 0 ? 'empty' : 'malformed', nothing);
   try {
     return readBinary(bytes, password);
   } catch (error) {
     if (!(error instanceof DerError)) throw error;
     throw unreadable(
       'malformed',
-      `The file is neither PEM nor a certificate, PKCS#7 or PKCS#12 file in DER: ${error.message}. Export the chain again.`,
+      `The file is neither PEM nor ${BINARY}: ${error.message}. Export the chain again.`,
     );
   }
+}
+
+const BINARY = 'a certificate, PKCS#7 (P7B, P7M) or PKCS#12 file in DER';
+
+/** For files that were never DER, where to say at which byte they are wrong would lead nowhere. */
+function whyNothing(bytes: Uint8Array): string | undefined {
+  if (bytes.length === 0) return 'The file is empty. Export the chain again.';
+  // Every certificate has octets that no text has, such as the tag of a number.
+  if (!bytes.some((octet) => octet < 0x20 && (octet < 0x09 || octet > 0x0d)))
+    return `The file is text without a PEM block: it is neither PEM nor ${BINARY}. Export the chain again.`;
+  if (bytes[0] !== SEQUENCE)
+    return `The file is neither PEM nor ${BINARY}: it begins like none of them. Export the chain again.`;
+  return undefined;
 }
 
 function readPem(text: string, password: string | undefined): ChainFile {
@@ -94,7 +112,7 @@ function readBinary(bytes: Uint8Array, password: string | undefined): ChainFile 
     return { format: 'PKCS#7', certificatesDer: readPkcs7Certificates(bytes), pkcs8Der: undefined };
   }
   // Whether it is a certificate at all is the linter's to say, with a rule.
-  if (first !== 0x30) throw new DerError('it begins like nothing known', 0);
+  if (first !== SEQUENCE) throw new DerError('it begins like nothing known', 0);
   return { format: 'DER', certificatesDer: [bytes], pkcs8Der: undefined };
 }
 

@@ -219,6 +219,17 @@ describe('sealwright lint, for what cannot be opened,', () => {
     const { exit, stderr } = await run([file('garbage', randomBytes(50))]);
     expect([exit, stderr]).toEqual([2, expect.stringContaining('neither PEM nor a certificate')]);
   });
+
+  test.each([
+    ['a text', 'notes', 'Ask Ana for the chain.\n', /is text without a PEM block.+neither PEM nor .+P7M/],
+    ['a text that begins as DER does', 'list', '0123456789 Grüße\n', /is text without a PEM block/],
+    ['a picture', 'picture', Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0, 1), /begins like none of them/],
+    ['nothing', 'nothing', '', /The file is empty\./],
+  ])('(%s) says what it is not, and nothing of bytes', async (_what, name, content, said) => {
+    const { exit, stderr } = await run([file(name, content)]);
+    expect([exit, stderr]).toEqual([2, expect.stringMatching(said)]);
+    expect(stderr).not.toMatch(/at byte|cut short/);
+  });
 });
 
 describe('sealwright lint --live', () => {
