@@ -161,7 +161,14 @@ const auditEntry = z.looseObject({
 
 export type AuditEntryView = z.output<typeof auditEntry>;
 
-export const auditPage = z.looseObject({ entries: z.array(auditEntry), next: z.string().optional() });
+export const auditPage = z.looseObject({
+  entries: z.array(auditEntry),
+  /** By user id, where they were asked for. */
+  addresses: z.record(z.string(), z.string()).default({}),
+  next: z.string().optional(),
+});
+
+export type AuditPage = z.output<typeof auditPage>;
 
 const finding = z.looseObject({
   rule: z.string(),

@@ -10,7 +10,7 @@ import type { ChainEndDocument, CheckpointDocument, EntryDocument } from '../../
 import { chainEndPage, checkpointPage, entryPage } from '../audit/documents.ts';
 import { CommandFailure } from '../failure.ts';
 import {
-  type AuditEntryView,
+  type AuditPage,
   addressPage,
   auditPage,
   type CertificateChain,
@@ -112,12 +112,13 @@ export class AdminClient {
     return this.read(`v1/jobs/${encodeURIComponent(id)}`, jobView);
   }
 
-  /** Entries in the order of writing, page by page; `limit` counts over all pages. */
+  /** Entries in the order of writing, page by page, with their users' addresses if asked for; `limit` counts over all pages. */
   async *auditPages(filter: {
     readonly user?: string | undefined;
     readonly after?: string | undefined;
     readonly limit?: number | undefined;
-  }): AsyncGenerator<readonly AuditEntryView[]> {
+    readonly addresses: boolean;
+  }): AsyncGenerator<AuditPage> {
     let { after } = filter;
     let left = filter.limit ?? Number.POSITIVE_INFINITY;
     while (left > 0) {
@@ -125,8 +126,9 @@ export class AdminClient {
         limit: Math.min(PAGE, left),
         user: filter.user,
         after,
+        addresses: filter.addresses ? 'true' : undefined,
       });
-      yield page.entries;
+      yield page;
       left -= page.entries.length;
       if (page.next === undefined) return;
       after = page.next;

@@ -1,5 +1,5 @@
 import { adminCommand } from '../admin/admin-command.ts';
-import type { AuditEntryView } from '../admin/answers.ts';
+import type { AuditEntryView, AuditPage } from '../admin/answers.ts';
 import { EXIT } from '../exit-codes.ts';
 import { UsageError } from '../failure.ts';
 import { withProgress } from '../progress.ts';
@@ -27,6 +27,7 @@ export const audit = adminCommand({
     const pages = admin.auditPages({
       user: call.text('user'),
       after: wholeNumber('after', call.text('after'), 0),
+      addresses: !asDocument && !asLines,
       limit: Number(wholeNumber('limit', call.text('limit'), 1) ?? Number.POSITIVE_INFINITY),
     });
     const collected: AuditEntryView[] = [];
@@ -35,11 +36,11 @@ export const audit = adminCommand({
       call.terminal,
       () => `reading the audit trail, ${counted(count, 'entry', 'entries')} so far`,
       async () => {
-        for await (const page of pages) {
+        for await (const { entries: page, addresses } of pages) {
           if (asDocument) collected.push(...page);
           else if (asLines) {
             for (const entry of page) call.terminal.print(JSON.stringify(entry));
-          } else if (page.length > 0) call.terminal.print(table(COLUMNS, page, count === 0));
+          } else if (page.length > 0) call.terminal.print(table(columns(addresses), page, count === 0));
           count += page.length;
         }
       },
@@ -50,11 +51,11 @@ export const audit = adminCommand({
   },
 });
 
-/** Narrowest widths keep the pages of one listing aligned. */
-const COLUMNS: readonly Column<AuditEntryView>[] = [
+/** Narrowest widths keep the pages of one listing aligned. Whoever has no address in the ledger is shown by id. */
+const columns = (addresses: AuditPage['addresses']): readonly Column<AuditEntryView>[] => [
   { title: 'ENTRY', value: ({ id }) => id, minimum: 5 },
   { title: 'AT', value: ({ at }) => instant(at), minimum: 17 },
-  { title: 'USER ID', value: ({ userId }) => userId ?? '', minimum: 21 },
+  { title: 'USER', value: ({ userId = '' }) => addresses[userId] ?? userId, minimum: 24 },
   { title: 'STEP', value: ({ step }) => step, minimum: 15 },
   { title: 'OUTCOME', value: ({ outcome }) => outcome, minimum: 8 },
   { title: 'HINT', value: ({ cause }) => `${cause.source} ${cause.event}`, minimum: 17 },

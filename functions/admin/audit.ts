@@ -17,10 +17,14 @@ export interface AdminAuditDeps {
     | 'checkpoints'
     | 'heldSets'
     | 'userIdOfAddress'
+    | 'readUsers'
   >;
 }
 
-/** `{"entries":[…],"next"}`, oldest first; entries as `shared/audit/document.ts` writes them. */
+/**
+ * `{"entries":[…],"next"}`, oldest first; entries as `shared/audit/document.ts` writes them. With `addresses=true` also
+ * `"addresses"`: by user id, the address that each of their users had last.
+ */
 export async function readAudit(deps: AdminAuditDeps, query: URLSearchParams): Promise<HttpAnswer> {
   const user = query.get('user');
   const userId =
@@ -28,6 +32,9 @@ export async function readAudit(deps: AdminAuditDeps, query: URLSearchParams): P
   if (userId === undefined) throw permanent('not-found', `The ledger knows nobody called ${user}.`);
   const afterId = after(query, 'an entry number');
   const limit = pageSize(query);
+  const withAddresses = query.get('addresses');
+  if (withAddresses !== null && withAddresses !== 'true')
+    throw invalidInput('malformed-request', '"addresses" must be "true" where it is said.');
   const entries = await deps.ledger.auditTrail({
     limit,
     ...(userId === null ? {} : { userId }),
@@ -50,9 +57,27 @@ export async function readAudit(deps: AdminAuditDeps, query: URLSearchParams): P
           wayOut(entry, beginnings, sets),
         );
       }),
+      ...(withAddresses === null ? {} : { addresses: await addressesOf(deps, entries) }),
       ...(entries.length === limit && last !== undefined ? { next: String(last) } : {}),
     },
   };
+}
+
+/** As many users are read at once as a sweep or a forecast reads. */
+const USERS_AT_ONCE = 500;
+
+/** By user id; whoever no rule ever covered has no row and is not in it. */
+async function addressesOf(
+  { ledger }: AdminAuditDeps,
+  entries: readonly ChainedEntry[],
+): Promise<Readonly<Record<string, string>>> {
+  const userIds = [...new Set(entries.flatMap(({ userId }) => userId ?? []))];
+  const addresses: Record<string, string> = {};
+  for (let from = 0; from < userIds.length; from += USERS_AT_ONCE) {
+    for (const { user } of await ledger.readUsers(userIds.slice(from, from + USERS_AT_ONCE)))
+      if (user !== undefined) addresses[user.userId] = user.primaryEmail;
+  }
+  return addresses;
 }
 
 async function listingsOf(

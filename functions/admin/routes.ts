@@ -274,9 +274,9 @@ const OPERATION: readonly AdminRoute[] = [
   ),
   get(
     '/v1/audit',
-    'the audit trail, oldest first; `?user=…&after=…&limit=…`',
+    'the audit trail, oldest first; `?user=…&after=…&limit=…&addresses=true`',
     (deps, { query }) => readAudit(deps, query),
-    ['user', 'after', 'limit'],
+    ['user', 'after', 'limit', 'addresses'],
   ),
   get(
     '/v1/audit/chains',

@@ -424,17 +424,23 @@ describe('sealwright audit', () => {
     userId: '101',
   });
 
-  it('prints one line an entry, oldest first, over all pages, with one header', async () => {
-    admin.answer('GET /v1/audit?limit=1000', { body: { entries: [entry(1), entry(2)], next: '2' } });
-    admin.answer('GET /v1/audit?limit=1000&after=2', { body: { entries: [entry(3)] } });
+  it('prints one line an entry with its user’s address or, where there is none, id, oldest first, over all pages, with one header', async () => {
+    const addresses = { 101: 'ben@acme.example' };
+    const stranger = { ...entry(2), userId: '102' };
+    admin.answer('GET /v1/audit?limit=1000&addresses=true', {
+      body: { entries: [entry(1), stranger], addresses, next: '2' },
+    });
+    admin.answer('GET /v1/audit?limit=1000&after=2&addresses=true', {
+      body: { entries: [entry(3)], addresses },
+    });
     const { exit, stdout } = await sealwright(['audit'], environment);
     expect(exit).toBe(0);
-    const line = (id: number) =>
-      `${id}      2026-11-23 15:29Z  101                    make-key         done      audit CREATE_USER  The user has no certificate in use.`;
+    const line = (id: number, user = 'ben@acme.example') =>
+      `${id}      2026-11-23 15:29Z  ${user.padEnd(24)}  make-key         done      audit CREATE_USER  The user has no certificate in use.`;
     expect(stdout.trimEnd().split('\n')).toEqual([
-      'ENTRY  AT                 USER ID                STEP             OUTCOME   HINT               REASON',
+      'ENTRY  AT                 USER                      STEP             OUTCOME   HINT               REASON',
       line(1),
-      line(2),
+      line(2, '102'),
       line(3),
     ]);
   });
@@ -464,6 +470,7 @@ describe('sealwright audit', () => {
   });
 
   it('says so when there is nothing, and stays empty for a program', async () => {
+    admin.answer('GET /v1/audit?limit=1000&addresses=true', { body: { entries: [] } });
     admin.answer('GET /v1/audit?limit=1000', { body: { entries: [] } });
     expect((await sealwright(['audit'], environment)).stdout).toBe('The audit trail has no such entries.\n');
     expect((await sealwright(['audit', '--json-lines'], environment)).stdout).toBe('');

@@ -637,6 +637,16 @@ describe('admin shows', () => {
     expect(await get('/v1/audit?user=nobody@acme.example')).toMatchObject(refusal(404, 'not-found'));
   });
 
+  it('the audit trail with the address that each of its users had last, where that is asked for', async () => {
+    const plain = await get('/v1/audit?limit=1000');
+    const answer = await get('/v1/audit?limit=1000&addresses=true');
+    expect(part(answer, 'entries')).toEqual(part(plain, 'entries'));
+    expect(plain.json).not.toHaveProperty('addresses');
+    const addresses = (await world.ledger.users()).map(({ user }) => [user?.userId, user?.primaryEmail]);
+    expect(part(answer, 'addresses')).toEqual(Object.fromEntries(addresses));
+    expect(await get('/v1/audit?addresses=yes')).toMatchObject(refusal(400, 'malformed-request'));
+  });
+
   it('wrapped keys and keys on smart cards, counted', async () => {
     const { json } = await served.request('/v1/keys', { method: 'GET', headers: await headersOf() });
     expect(json).toMatchObject({ wrappedKeys: [{ unproven: 0 }], cardKeys: 0 });
