@@ -1,3 +1,4 @@
+import { erasureCommands } from './admin/erasures.ts';
 import { eventCommands } from './admin/events.ts';
 import { explain } from './admin/explain.ts';
 import { held } from './admin/held.ts';
@@ -55,6 +56,7 @@ export const COMMANDS: readonly Command[] = [
   sweepStart,
   ...eventCommands,
   ...keypairCommands,
+  ...erasureCommands,
   audit,
   auditVerify,
   auditExport,

@@ -70,6 +70,7 @@ const REFUSED_BY_GUARD: ReadonlySet<string> = new Set([
   'held-set-decided',
   'same-admin',
   'obliteration-refused',
+  'erasure-refused',
 ]);
 
 /** Exit code for an error code of the product, whether it arose here or in the admin API. */

@@ -78,6 +78,7 @@ export type ErrorCode =
   | 'held-set-decided'
   | 'same-admin'
   | 'obliteration-refused'
+  | 'erasure-refused'
   | 'stopped';
 
 export interface SealwrightErrorOptions {

@@ -68,6 +68,17 @@ export type ImportedKeyView = z.output<typeof importedKey>;
 export const userView = userSummary.extend({
   certificates: z.array(certificate),
   imported: z.array(importedKey).optional(),
+  /** Keys whose wrapped form is gone for ever. */
+  erasedKeys: z
+    .array(
+      z.looseObject({
+        spkiSha256: z.string(),
+        erasedAt: z.string(),
+        requestedBy: z.string(),
+        confirmedBy: z.string(),
+      }),
+    )
+    .optional(),
   openWishes: z.array(
     z.looseObject({
       jobId: z.string(),

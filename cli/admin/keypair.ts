@@ -224,7 +224,7 @@ function describeStatement(statement: StatementView): string {
     sameKey.length === 0
       ? ''
       : `\nThe same key is in ${counted(sameKey.length, 'other pair')} (${sameKey.join(', ')}); whether Gmail opens this mail with it is not known.`;
-  const kept = '\nThe wrapped key stays in the ledger: decision 35 says what that leaves open.';
+  const kept = '\nThe wrapped key stays in the ledger: decision 39 says what that leaves open.';
   return `${head}\n\n${lost}${siblings}${kept}`;
 }
 

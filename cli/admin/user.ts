@@ -40,6 +40,13 @@ function describe(view: UserView): string {
         ({ message, since }) => ['Notice', `${message} (since ${instant(since)})`] as const,
       ),
       ...wishes.map((wish) => ['Open wish', wish] as const),
+      ...(view.erasedKeys ?? []).map(
+        ({ spkiSha256, erasedAt, requestedBy, confirmedBy }) =>
+          [
+            'Erased key',
+            `${spkiSha256}: its wrapped form was erased at ${instant(erasedAt)}; ${requestedBy} asked for it and ${confirmedBy} confirmed it`,
+          ] as const,
+      ),
     ]),
     '',
     view.certificates.length === 0 ? 'No certificates.' : certificatesTable(view.certificates),

@@ -39,7 +39,7 @@ export interface KeypairRequestDeps {
   readonly log: Log;
 }
 
-const sentence = (what: string) =>
+export const sentence = (what: string) =>
   z
     .string({ error: `is missing: ${what}` })
     .trim()

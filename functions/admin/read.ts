@@ -1,12 +1,13 @@
 import type { UserLedger } from '../../shared/domain/records.ts';
 import { invalidInput, permanent } from '../../shared/errors.ts';
+import type { ErasedKey } from '../../shared/ports/ledger/erasures.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { HttpAnswer } from '../wire/http.ts';
 import { importView } from './imported-keys.ts';
 import { pageSize } from './page-size.ts';
 
 export interface AdminReadDeps {
-  readonly ledger: Pick<Ledger, 'readJob' | 'users' | 'readUser' | 'userIdOfAddress'>;
+  readonly ledger: Pick<Ledger, 'readJob' | 'users' | 'readUser' | 'userIdOfAddress' | 'erasedKeys'>;
 }
 
 export async function readJob(deps: AdminReadDeps, jobId: string): Promise<HttpAnswer> {
@@ -38,7 +39,7 @@ export async function readUser(deps: AdminReadDeps, name: string): Promise<HttpA
   const userId = /^\d+$/.test(name) ? name : await deps.ledger.userIdOfAddress(name.toLowerCase());
   const ledger = userId === undefined ? undefined : await deps.ledger.readUser(userId);
   if (ledger?.user === undefined) throw permanent('not-found', `The ledger knows nobody called ${name}.`);
-  return { status: 200, body: detail(ledger) };
+  return { status: 200, body: detail(ledger, await deps.ledger.erasedKeys(ledger.user.userId)) };
 }
 
 function summary(ledger: UserLedger) {
@@ -56,11 +57,12 @@ function summary(ledger: UserLedger) {
 }
 
 /** Everything but the wrapped keys: they are of no use to a reader, and what is not shown cannot leak. */
-function detail(ledger: UserLedger) {
+function detail(ledger: UserLedger, erasedKeys: readonly ErasedKey[]) {
   return {
     ...summary(ledger),
     certificates: ledger.leaves.map((leaf) => {
       const key = ledger.keys.find((candidate) => candidate.keyId === leaf.keyId);
+      const erased = erasedKeys.find((candidate) => candidate.keyId === leaf.keyId);
       const keypair = ledger.keypairs.find((candidate) => candidate.serialHex === leaf.serialHex);
       const device = ledger.deviceKeys.find((candidate) => candidate.keyId === leaf.keyId);
       return {
@@ -78,7 +80,7 @@ function detail(ledger: UserLedger) {
         retirement: leaf.retirement,
         certificate: leaf.leafDer === undefined ? undefined : Buffer.from(leaf.leafDer).toString('base64'),
         keyId: leaf.keyId,
-        spkiSha256: key?.spkiSha256Hex ?? device?.spkiSha256Hex,
+        spkiSha256: key?.spkiSha256Hex ?? erased?.spkiSha256Hex ?? device?.spkiSha256Hex,
         keyService: key?.keyServiceUrl,
         keyProof: key?.proof,
         smartCard: key?.card?.description,
@@ -87,6 +89,7 @@ function detail(ledger: UserLedger) {
       };
     }),
     imported: (ledger.imported ?? []).map((imported) => importView(ledger, imported)),
+    erasedKeys: erasedKeys.map(({ spkiSha256Hex, ...erased }) => ({ spkiSha256: spkiSha256Hex, ...erased })),
     openWishes: ledger.openWishes,
   };
 }

@@ -11,6 +11,14 @@ import { type AdminAuditDeps, readAudit, readChains, readCheckpoints } from './a
 import { type CertificateDeps, readCertificate } from './certificates.ts';
 import { type DeadLetterDeps, readDeadLetter, readDeadLetters, settleDeadLetters } from './dead-letters.ts';
 import { type DeviceDeps, readDevice, requestDevice, revokeDevice } from './devices.ts';
+import {
+  cancelErasure,
+  confirmErasure,
+  type ErasureDeps,
+  readErasure,
+  readErasures,
+  requestErasure,
+} from './erasures.ts';
 import { type ExplainDeps, explainUser } from './explain.ts';
 import { decideOnHeld, type HeldDeps, readHeldSet, readHeldSets } from './held.ts';
 import {
@@ -50,6 +58,7 @@ export interface AdminRouteDeps
     Omit<HeldDeps, 'ledger' | 'bus'>,
     Omit<StopDeps, 'ledger'>,
     Omit<KeypairRequestDeps, 'ledger' | 'bus'>,
+    Omit<ErasureDeps, 'ledger' | 'bus' | 'directory'>,
     ProveKeysDeps,
     Omit<ImportedKeyDeps, 'ledger' | 'bus'>,
     Omit<SweepAdminDeps, 'ledger' | 'deadLetters' | 'directory'>,
@@ -69,13 +78,15 @@ export interface AdminRouteDeps
     HeldDeps['ledger'] &
     StopDeps['ledger'] &
     KeypairRequestDeps['ledger'] &
+    ErasureDeps['ledger'] &
     SweepAdminDeps['ledger'] &
     DeadLetterDeps['ledger'];
   readonly bus: RekeyDeps['bus'] &
     ImportedKeyDeps['bus'] &
     DeviceDeps['bus'] &
     HeldDeps['bus'] &
-    KeypairRequestDeps['bus'];
+    KeypairRequestDeps['bus'] &
+    ErasureDeps['bus'];
 }
 
 /** A call whose admin is known and whose path was found. */
@@ -237,6 +248,24 @@ const GUARD: readonly AdminRoute[] = [
   ),
   post('/v1/keypair-requests/ID/cancel', 'takes back what was not carried out', (deps, { admin, id }) =>
     cancelKeypairRequest(deps, admin, id),
+  ),
+  get('/v1/erasures', 'wrapped keys of deleted users that are due for erasure, and erasures', (deps) =>
+    readErasures(deps),
+  ),
+  post('/v1/erasures', 'asks that what is due be erased, by its digest', (deps, { admin, body }) =>
+    requestErasure(deps, admin, body()),
+  ),
+  get('/v1/erasures/ID', 'one erasure, and what it makes unreadable', (deps, { id }) =>
+    readErasure(deps, id),
+  ),
+  post(
+    '/v1/erasures/ID/confirm',
+    'confirms it by the digest of what was shown, and erases',
+    (deps, call) => confirmErasure(deps, call.admin, call.id, call.body()),
+    'another admin',
+  ),
+  post('/v1/erasures/ID/cancel', 'takes it back before it is confirmed', (deps, { admin, id }) =>
+    cancelErasure(deps, admin, id),
   ),
 ];
 

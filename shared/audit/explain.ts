@@ -73,6 +73,12 @@ function state({ user, trail }: ExplainFacts): readonly string[] {
     ...(user.suspendedAt === undefined ? [] : [`Suspended since ${at(user.suspendedAt)}.`]),
     ...(begun === undefined ? [] : [`Leaving began with ${because(begun.cause)}: ${sentence(begun.reason)}`]),
     ...(user.state === 'leaving' || user.state === 'out' ? identitiesLeft(trail) : []),
+    ...trail
+      .filter(({ step }) => step === 'erase-wrapped-keys')
+      .map(
+        (entry) =>
+          `${sentence(entry.reason)} That was at ${at(entry.at)}; nobody opens mail with them again.`,
+      ),
     ...(user.failures === 0 ? [] : [`The last ${user.failures} looks in a row could not be finished.`]),
     ...(last === undefined
       ? []

@@ -4,6 +4,8 @@ import { DAY_MS, HOUR_MS, parseDuration } from './duration.ts';
 
 /** Google's 27 months can be as few as 819 days. */
 const MAX_VALIDITY_DAYS = 819;
+/** An account can be undeleted for 20 days; an erasure must never come near them. */
+const LEAST_WRAPPED_KEYS_MS = 30 * DAY_MS;
 /** From suspension to revocation where a policy does not say. */
 export const USUAL_SUSPENSION_MS = 30 * DAY_MS;
 
@@ -69,6 +71,23 @@ const grace = z.strictObject({
     })
     .default(72 * HOUR_MS)
     .describe('From re-key or rename to revocation of the replaced certificate. Default 72h.'),
+  wrappedKeys: z
+    .union(
+      [
+        z.literal('keep'),
+        duration.refine((milliseconds) => milliseconds >= LEAST_WRAPPED_KEYS_MS, {
+          error:
+            'wrappedKeys is at least 30d: Google lets a deleted account be undeleted for 20 days, and an erased key never opens mail again',
+        }),
+      ],
+      {
+        error: 'wrappedKeys is keep, or a length of time such as 180d, after which two admins may erase them',
+      },
+    )
+    .default('keep')
+    .describe(
+      'From deletion until the wrapped keys are due for erasure, which two admins have to ask for; at least 30d. Default keep.',
+    ),
 });
 
 const terms = (identity: 'delete' | 'keep') =>
@@ -171,6 +190,7 @@ export const RULE = z.strictObject({
     suspended: USUAL_SUSPENSION_MS,
     deleted: 0,
     superseded: 72 * HOUR_MS,
+    wrappedKeys: 'keep',
   }),
   onLeave: terms('delete').describe('What happens in Gmail to who leaves scope.'),
   onSuspend: terms('keep').describe(

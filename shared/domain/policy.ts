@@ -53,6 +53,8 @@ export interface GracePeriods {
   readonly deleteMs: number;
   /** From re-key or rename to revocation of the replaced leaf; undefined: never, it runs out by itself. */
   readonly supersededMs: number | undefined;
+  /** From deletion until the wrapped keys are due for erasure, which two admins still have to ask for; undefined: they are kept. */
+  readonly wrappedKeysMs: number | undefined;
 }
 
 /** What holds for those who depart under a rule, and for those whose rule is not known any more. */

@@ -32,6 +32,7 @@ import type { CardKeyRows } from './ledger/card-keys.ts';
 import type { CrlLedger, CrlRecord } from './ledger/crls.ts';
 import type { DeviceKeyRows } from './ledger/device-keys.ts';
 import type { DueUserLedger } from './ledger/due-users.ts';
+import type { ErasureLedger } from './ledger/erasures.ts';
 import type { EverybodyLedger } from './ledger/everybody.ts';
 import type { GuardLedger } from './ledger/guard.ts';
 import type { ImportedKeys } from './ledger/imported-keys.ts';
@@ -156,6 +157,7 @@ export interface Ledger
     CrlLedger,
     DeviceKeyRows,
     DueUserLedger,
+    ErasureLedger,
     EverybodyLedger,
     GuardLedger,
     ImportedKeys,
@@ -237,6 +239,8 @@ export interface Ledger
       nextActionAt?: Date;
       /** The account is gone: whoever comes back and is outside begins a grace period of their own. */
       forgetsLeaving?: boolean;
+      /** The account is deleted, or proven to be nowhere: since the first such look, until a sighting. */
+      deleted?: boolean;
       audit?: AuditEntry;
     },
   ): Promise<void>;

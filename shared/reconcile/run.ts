@@ -9,6 +9,7 @@ import { isSealwrightError, type SealwrightError } from '../errors.ts';
 import type { Facts } from '../plan/facts.ts';
 import { withoutDepartures } from '../plan/guard.ts';
 import { planFor } from '../plan/plan.ts';
+import { isProvenAbsent } from '../plan/rules/absence.ts';
 import { withoutCardKeysWanted } from '../plan/rules/notices.ts';
 import { observingRule, standingOf } from '../plan/standing.ts';
 import { goesOnUnderStop, underStop } from '../plan/stop.ts';
@@ -234,12 +235,15 @@ async function settle(
   const failures = verdict.waits === true ? user.failures + 1 : 0;
   const forgetsLeaving = facts.presence.kind === 'deleted';
   const saysTheSame = isWrittenDown(user, verdict) && user.failures === failures;
-  if (saysTheSame && audit === undefined && !(forgetsLeaving && user.leftScopeAt !== undefined)) return;
+  // Since when they are deleted is written with the state.
+  const deleted = forgetsLeaving || (facts.presence.kind === 'absent' && isProvenAbsent(facts));
+  if (saysTheSame && audit === undefined && !deleted) return;
   await deps.ledger.recordState(lease, {
     userId: facts.userId,
     failures,
     ...verdict,
     forgetsLeaving,
+    deleted,
     ...(audit === undefined ? {} : { audit }),
   });
 }

@@ -94,6 +94,7 @@ const ROUTES_ALONE: Readonly<Record<string, string>> = {
   '/v1/stop': 'One write.',
   '/v1/resume': 'One write.',
   '/v1/keypair-requests/ID/cancel': 'One write.',
+  '/v1/erasures/ID/cancel': 'One write.',
 };
 
 describe('the campaign', () => {

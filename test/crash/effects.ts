@@ -66,6 +66,7 @@ const LEDGER_READS: ReadonlySet<string> = new Set<keyof Ledger>([
   ] as const),
   ...(['newerWrappedKey', 'countWrappedKeys', 'countImportedKeys', 'currentStop'] as const),
   ...(['departuresSince', 'coveredByUnit', 'heldSets', 'readHeldSet', 'latestPolicyActivation'] as const),
+  ...(['keysOfDeleted', 'readErasure', 'erasures', 'erasedKeys'] as const),
   ...(['policyFollowing', 'sweepOverview', 'sweptUsers', 'packedUsers', 'seenBySweep'] as const),
   ...([
     'unseenSince',

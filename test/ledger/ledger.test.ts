@@ -3,6 +3,7 @@ import type { Database } from '../../shared/adapters/ledger/database.ts';
 import { createLedger } from '../../shared/adapters/ledger/ledger.ts';
 import { LEDGER_USERS, type LedgerUser, roleOf } from '../../shared/adapters/ledger/ledger-users.ts';
 import { deviceKeyContract } from '../contract/device-keys.ts';
+import { erasureContract } from '../contract/erasures.ts';
 import { guardContract } from '../contract/guard.ts';
 import { importedKeyContract } from '../contract/imported-keys.ts';
 import { ledgerContract } from '../contract/ledger.ts';
@@ -28,6 +29,7 @@ describe('the ledger, on PGlite:', () => {
   ledgerContract(inSql(openTestDatabase));
   deviceKeyContract(openTestDatabase);
   importedKeyContract(openTestDatabase);
+  erasureContract(openTestDatabase);
   ocspContract(openTestDatabase);
   peopleContract(openTestDatabase);
   trailContract(openTestDatabase);

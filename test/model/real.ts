@@ -44,6 +44,7 @@ export const RULES: Rules = {
       archiveMs: 2 * DAY_MS,
       deleteMs: DAY_MS,
       supersededMs: 2 * HOUR_MS,
+      wrappedKeysMs: undefined,
     },
   }),
 };

@@ -110,6 +110,7 @@ describe('somebody who departs', () => {
       archiveMs: 3 * HOUR_MS,
       deleteMs: 4 * HOUR_MS,
       supersededMs: 0,
+      wrappedKeysMs: undefined,
     },
     onLeave: terms,
   });

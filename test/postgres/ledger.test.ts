@@ -1,5 +1,6 @@
 import { describe } from 'vitest';
 import { deviceKeyContract } from '../contract/device-keys.ts';
+import { erasureContract } from '../contract/erasures.ts';
 import { guardContract } from '../contract/guard.ts';
 import { importedKeyContract } from '../contract/imported-keys.ts';
 import { issuerLifeContract } from '../contract/issuer-life.ts';
@@ -16,6 +17,7 @@ describe('the ledger, on PostgreSQL:', () => {
   ledgerContract(inSql(openTestPostgres));
   deviceKeyContract(openTestPostgres);
   importedKeyContract(openTestPostgres);
+  erasureContract(openTestPostgres);
   ocspContract(openTestPostgres);
   peopleContract(openTestPostgres);
   trailContract(openTestPostgres);

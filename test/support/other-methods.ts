@@ -31,7 +31,41 @@ export async function useOtherMethods(ledger: Ledger): Promise<void> {
   await importKey(ledger, user);
   await ledger.recordUnreadable('key-1', { kekId: 'kek', reason: 'r' });
   await ledger.recordRewrapped('key-1', BLOB);
+  await eraseKey(ledger, user);
   await ledger.retireIssuer('issuing-1').catch(() => false);
+}
+
+async function eraseKey(ledger: Ledger, lease: Lease): Promise<void> {
+  await ledger.recordState(lease, { userId: '1', state: 'out', reason: 'r', failures: 0, deleted: true });
+  const shown = await ledger.keysOfDeleted('1');
+  const asked = await ledger.recordErasure({
+    digest: 'e'.repeat(64),
+    shown: shown.map(({ keyId, userId, spkiSha256Hex, certificates }) => ({
+      ...{
+        keyId,
+        userId,
+        certificates,
+        user: BY,
+        deletedSince: NOW.toISOString(),
+        spkiSha256: spkiSha256Hex,
+      },
+    })),
+    noLegalHold: 'r',
+    requestedBy: BY,
+  });
+  const { erasureId } = asked;
+  await ledger.decideErasure(erasureId, { kind: 'confirmed', by: 'other@acme.example' }, () => {});
+  const audit = {
+    cause: { source: 'admin', eventId: 'e', event: 'e' },
+    step: 's',
+    reason: 'r',
+    outcome: 'done',
+  } as const;
+  await ledger.eraseKeys(lease, { erasureId, keyIds: shown.map(({ keyId }) => keyId), audit });
+  await ledger.closeErasure(erasureId, 'd');
+  await ledger.readErasure(erasureId);
+  await ledger.erasures();
+  await ledger.erasedKeys('1');
 }
 
 async function readMuch(ledger: Ledger): Promise<void> {

@@ -13,6 +13,7 @@ export const DEPARTURES: DepartureRules = {
     archiveMs: 24 * HOUR_MS,
     deleteMs: 0,
     supersededMs: 72 * HOUR_MS,
+    wrappedKeysMs: undefined,
   },
   onLeave: { identity: 'delete', keypair: 'keep' },
   onSuspend: { identity: 'keep', keypair: 'keep' },

@@ -57,11 +57,11 @@ function keyRecord(row: KeyRow): UserKeyRecord {
   return { ...facts, keyServiceUrl, wrappedKey, proof };
 }
 
-/** Keys of each user that certificates are issued over, oldest first, each with its newest blob. Imported ones are apart. */
+/** Keys of each user that certificates are issued over, oldest first, each with its newest blob. Imported ones are apart, erased ones left out. */
 export const KEYS = userRecords<KeyRow, UserKeyRecord>(
   (these) => `SELECT ${NEWEST_KEY_COLUMNS} FROM user_keys
          LEFT JOIN (SELECT key_id, wrapped_key FROM newest_wrapped_keys) n USING (key_id)
-        WHERE user_id = ${these} AND NOT imported ORDER BY position`,
+        WHERE user_id = ${these} AND NOT imported AND erasure_id IS NULL ORDER BY position`,
   keyRecord,
   { spki_der: 'bytes', created_at: 'instant' },
 );

@@ -2,7 +2,7 @@
  * The ledger in SQL: PostgreSQL for real, PGlite for the trial, one SQL for both.
  *
  * Words are those of `shared/ports/ledger.ts` and `migrations/0001-ledger.sql`. Each noun has a file: leases, users, keys,
- * leaves, keypairs, requests about them, wishes, issuers and their addresses, crls, OCSP, channels, sources, those passed over, reports, paces, sweeps, rollouts, audit,
+ * leaves, keypairs, requests about them, wishes, issuers and their addresses, crls, erasures of wrapped keys, OCSP, channels, sources, those passed over, reports, paces, sweeps, rollouts, audit,
  * guard, stop. `database.ts` is what they need of a database, with
  * two implementations, `postgres.ts` and `embedded.ts`; `migrate.ts` brings a database to the schema.
  *
@@ -22,6 +22,7 @@ import { crls } from './crls.ts';
 import type { Database } from './database.ts';
 import { deviceKeys } from './device-keys.ts';
 import { dueUsers } from './due-users.ts';
+import { erasures } from './erasures.ts';
 import { guard } from './guard.ts';
 import { importedKeys } from './imported-keys.ts';
 import { issuerAddresses } from './issuer-addresses.ts';
@@ -92,6 +93,7 @@ export const createLedger = ({ database, clock, randomId = randomUUID }: LedgerO
   ...policyActivations(database, clock),
   ...policyFollowing(database, clock),
   ...audit(database, clock),
+  ...erasures(database, clock, randomId),
   ...guard(database, clock, randomId),
   ...stop(database, clock),
   ...keyMoves(database, clock, randomId),

@@ -106,7 +106,7 @@ export const RIGHTS: Readonly<Record<LedgerUser, Readonly<Record<string, Rights>
       read: true,
       add: 'user_id primary_email state reason since left_scope_at suspended_at rule_name next_action next_action_at unit sighted_at address_digest rule_digest protected_by',
       change:
-        'primary_email state reason since left_scope_at suspended_at rule_name failures next_action next_action_at unit sighted_at address_digest rule_digest protected_by',
+        'primary_email state reason since left_scope_at suspended_at rule_name failures next_action next_action_at unit sighted_at address_digest rule_digest protected_by deleted_at',
     },
     wishes: { read: true, change: 'state detail closed_at' },
   },
@@ -284,6 +284,11 @@ export const RIGHTS: Readonly<Record<LedgerUser, Readonly<Record<string, Rights>
       add: 'key_id user_id device spki_sha256_hex spki_der requested_by created_at',
       change: 'withdrawn_at',
     },
+    erasures: {
+      read: true,
+      add: 'erasure_id digest shown key_ids no_legal_hold requested_by requested_at',
+      change: 'confirmed_by confirmed_at state detail closed_at',
+    },
     held_departures: { read: true, change: 'state' },
     held_sets: { read: true, change: 'state digest decided_by decided_at job_id' },
     imported_certificates: {
@@ -334,7 +339,7 @@ export const RIGHTS: Readonly<Record<LedgerUser, Readonly<Record<string, Rights>
     user_keys: {
       read: true,
       add: 'key_id user_id spki_sha256_hex spki_der modulus_bits key_service_url wrapped_key proof created_at purpose imported',
-      change: 'proof',
+      change: 'wrapped_key proof erasure_id erased_at',
     },
     users: {
       read: true,

@@ -146,7 +146,8 @@ const RECORD_SIGHTING = `
     protected_by  = excluded.protected_by,
     failures      = CASE WHEN ${WISH_CHANGED} THEN 0 ELSE users.failures END,
     sighted_at    = excluded.sighted_at,
-    address_digest = excluded.address_digest
+    address_digest = excluded.address_digest,
+    deleted_at    = NULL
   RETURNING ${COLUMNS_OF_USERS}`;
 
 const RECORD_STATE = `
@@ -154,7 +155,8 @@ const RECORD_STATE = `
     UPDATE users SET
       since = CASE WHEN state = $5 THEN since ELSE $6 END,
       state = $5, reason = $7, failures = $8, next_action = $9, next_action_at = $10,
-      left_scope_at = CASE WHEN $11 THEN NULL ELSE left_scope_at END
+      left_scope_at = CASE WHEN $11 THEN NULL ELSE left_scope_at END,
+      deleted_at = CASE WHEN $12 THEN coalesce(deleted_at, $6) ELSE deleted_at END
       FROM held WHERE user_id = $4 RETURNING user_id
   )
   SELECT EXISTS (SELECT FROM held) AS held, EXISTS (SELECT FROM written) AS known`;
@@ -257,6 +259,7 @@ export const users = (
           state.nextAction ?? null,
           state.nextActionAt ?? null,
           state.forgetsLeaving === true,
+          state.deleted === true,
         ]);
         if (written?.held !== true) throw leaseLost(lease.subject);
         if (!written.known) {

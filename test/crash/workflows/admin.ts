@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { expect } from 'vitest';
 import { settleDeadLetters } from '../../../functions/admin/dead-letters.ts';
 import { requestDevice, revokeDevice } from '../../../functions/admin/devices.ts';
+import { confirmErasure, requestErasure } from '../../../functions/admin/erasures.ts';
 import { decideOnHeld } from '../../../functions/admin/held.ts';
 import { requestKeyImport } from '../../../functions/admin/imported-keys.ts';
 import { requestKeyMove } from '../../../functions/admin/key-moves.ts';
@@ -16,12 +17,13 @@ import { startSweep, switchRollout } from '../../../functions/admin/sweeps.ts';
 import { isSealwrightError } from '../../../shared/errors.ts';
 import { buildCertificationRequest } from '../../../shared/pki/certification-request.ts';
 import { signerFromPkcs8 } from '../../../shared/pki/signer.ts';
+import { dueForErasure, erasureDigest } from '../../../shared/plan/erasure.ts';
 import { heldSetDigest } from '../../../shared/plan/held-set.ts';
 import { obliterationStatement, statementDigest } from '../../../shared/plan/obliteration.ts';
 import type { ReconcileDeps } from '../../../shared/reconcile/context.ts';
 import { ADDRESS, USER_ID } from '../../reconcile/workflows.ts';
 import { DAY_MS, HOUR_MS, KEY_SERVICE_URL, type Ports, type World } from '../../support/fakes/world.ts';
-import { inForce } from '../../support/policy.ts';
+import { inForce, policyRule } from '../../support/policy.ts';
 import {
   ADMIN,
   type CrashMaterials,
@@ -351,6 +353,48 @@ const PAIRS: readonly Workflow[] = [
   },
 ];
 
+const ERASING = under({ grace: { ...policyRule().grace, wrappedKeysMs: 30 * DAY_MS } });
+
+const eraseDue = async (ports: Ports) => {
+  const deps = adminDeps(ports, ERASING);
+  const due = dueForErasure(await ports.ledger.keysOfDeleted(), ERASING, ports.clock.now());
+  if ((await ports.ledger.erasures()).length === 0)
+    await requestErasure(deps, ADMIN, {
+      digest: erasureDigest(due),
+      noLegalHold: 'Legal confirmed that nobody is on hold.',
+    });
+  const [asked] = await ports.ledger.erasures();
+  if (asked === undefined) throw new Error('No erasure was recorded.');
+  await confirmErasure(deps, OTHER_ADMIN, asked.erasureId, { digest: asked.digest });
+};
+
+const ERASURES: readonly Workflow[] = [
+  {
+    name: 'an erasure of a deleted user’s wrapped key that one admin asks for and another confirms',
+    routes: ['/v1/erasures', '/v1/erasures/ID/confirm'],
+    leaving: 'every wrapped form gone, its fingerprint kept, and the erasure done',
+    world: SQL,
+    prepare: async (world) => {
+      await joined(world);
+      world.directory.remove(USER_ID);
+      await look(world);
+      world.clock.advance(31 * DAY_MS);
+      world.directory.forget(USER_ID);
+    },
+    run: eraseDue,
+    // Whoever died meanwhile may hold the user for a minute more.
+    again: (ports) => orDone(eraseDue(ports)),
+    afterwards: (world) => lookAtDue(world),
+    end: async (world) => [
+      ...(await world.ledger.erasures()).map(({ state, detail }) => `${state}: ${detail}`),
+      ...(await world.ledger.erasedKeys(USER_ID)).map(({ confirmedBy }) => `erased by ${confirmedBy}`),
+      `${(await world.ledger.auditTrail({ limit: 1000 })).filter(({ step }) => step === 'erase-wrapped-keys').length} told`,
+    ],
+    expect: { keys: 0 },
+    expectMore: ['done: 1 of 1 wrapped keys are erased.', `erased by ${OTHER_ADMIN}`, '1 told'],
+  },
+];
+
 const NEW_SERVICE = under({ keyServiceUrl: NEW_URL });
 
 const importOld = async (ports: Ports, world: World, { old }: CrashMaterials) => {
@@ -413,5 +457,6 @@ export const ADMINS: readonly Workflow[] = [
   ...OPERATION,
   ...DEVICES,
   ...PAIRS,
+  ...ERASURES,
   ...MOVES_AND_IMPORTS,
 ];
