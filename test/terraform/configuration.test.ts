@@ -1,4 +1,5 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: HCL writes its expressions so.
+import { globSync, readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { ENTRY_POINT } from '../../bin/build/bundle.ts';
 import { FUNCTION_NAMES, type FunctionName } from '../../functions/catalog.ts';
@@ -661,6 +662,27 @@ describe('what is wrong with the CA', () => {
   test('is told by the line that publish-crl logs', () => {
     const alert = JSON.stringify(local('logged_alerts')['ca_finding']);
     for (const wanted of ['publish-crl', 'ca-finding', 'severity>=ERROR']) expect(alert).toContain(wanted);
+  });
+});
+
+describe('an alert on a line of a log', () => {
+  const alerts = () => Object.entries(local('logged_alerts') as Record<string, { filter: string }>);
+  const eventsIn = (filter: string) =>
+    [...filter.matchAll(/jsonPayload\.event=(\([^)]*\)|"[^"]*")/g)].flatMap(([, names = '']) =>
+      [...names.matchAll(/"([^"]+)"/g)].map(([, name = '']) => name),
+    );
+  const sources = globSync(['shared/**/*.ts', 'functions/**/*.ts'])
+    .map((file) => readFileSync(file, 'utf8'))
+    .join('\n');
+  const isLogged = (event: string) => sources.includes(`'${event}'`);
+
+  test('waits for one that a function writes', () => {
+    const waitedFor = alerts().map(([name, { filter }]) => ({ name, events: eventsIn(filter) }));
+    expect(waitedFor.filter(({ events }) => events.length === 0)).toEqual([]);
+    const named = waitedFor.flatMap(({ events }) => events);
+    expect(named).toContain('audit-checkpoint-failed');
+    expect(named.filter((event) => !isLogged(event))).toEqual([]);
+    expect(isLogged('audit-checkpoint-fails')).toBe(false);
   });
 });
 
