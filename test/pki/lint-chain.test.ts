@@ -237,7 +237,7 @@ describe('the chain linter, for a file that cannot be opened,', () => {
     ['PKCS#12 without a password', closed, undefined, 'password-missing'],
     ['PKCS#12 with a wrong password', closed, 'battery staple', 'wrong-password'],
     ['text', () => Buffer.from('hello'), undefined, 'malformed'],
-    ['nothing', () => new Uint8Array(), undefined, 'malformed'],
+    ['nothing', () => new Uint8Array(), undefined, 'empty'],
     ['a PKCS#7 without certificates', () => certsOnlyPkcs7([]), undefined, 'empty'],
     [
       'a PEM block that is cut',
