@@ -2,11 +2,11 @@
 import { z } from 'zod';
 import type { Command } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
-import { UsageError } from '../failure.ts';
 import { withProgress } from '../progress.ts';
 import { facts, table } from '../table.ts';
 import { counted, instant } from '../words.ts';
 import { adminCommand } from './admin-command.ts';
+import { NO_LEGAL_HOLD, needed } from './two-admins.ts';
 
 const ERASURES = 'v1/erasures';
 
@@ -55,11 +55,6 @@ const keysTable = (rows: z.output<typeof keys>): string =>
     rows,
   );
 
-const needed = (text: string | undefined, flag: string): string => {
-  if (text !== undefined && text.trim() !== '') return text;
-  throw new UsageError(`${flag} is missing.`);
-};
-
 const list = adminCommand({
   name: 'erasures list',
   summary: 'wrapped keys of deleted users that are due for erasure by the policy, and erasures there were',
@@ -91,11 +86,7 @@ const request = adminCommand({
   summary: 'asks that all wrapped keys that are due be erased for ever; another admin has to confirm it',
   operands: ['DIGEST'],
   flags: {
-    'no-legal-hold': {
-      kind: 'text',
-      placeholder: 'STATEMENT',
-      help: 'your statement that no legal hold exists, and how you know',
-    },
+    'no-legal-hold': NO_LEGAL_HOLD,
   },
   notes: [
     'DIGEST is that of "sealwright erasures list".',

@@ -2,7 +2,6 @@
 import type { z } from 'zod';
 import type { Command } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
-import { UsageError } from '../failure.ts';
 import { withProgress } from '../progress.ts';
 import { facts, table } from '../table.ts';
 import { counted, instant } from '../words.ts';
@@ -15,6 +14,7 @@ import {
   obliterationRequested,
   type StatementView,
 } from './guard-answers.ts';
+import { NO_LEGAL_HOLD, needed } from './two-admins.ts';
 
 const REQUESTS = 'v1/keypair-requests';
 
@@ -72,11 +72,7 @@ const disable = asking({
 const request = asking({
   name: 'obliterate request',
   summary: 'asks that a key pair be destroyed for ever; another admin has to confirm it',
-  flag: {
-    name: 'no-legal-hold',
-    placeholder: 'STATEMENT',
-    help: 'your statement that no legal hold exists, and how you know',
-  },
+  flag: { name: 'no-legal-hold', ...NO_LEGAL_HOLD },
   notes: [
     'Only a pair that has been disabled for more than 30 days ("sealwright keypair disable").',
     'Nobody can ever again read mail that was encrypted to it. What that is, is shown; nothing is done before another admin confirms it.',
@@ -192,11 +188,6 @@ const cancel = adminCommand({
 });
 
 export const keypairCommands: readonly Command[] = [disable, request, list, show, confirm, cancel];
-
-function needed(text: string | undefined, flag: string): string {
-  if (text !== undefined && text.trim() !== '') return text;
-  throw new UsageError(`${flag} is missing.`);
-}
 
 function describeStatement(statement: StatementView): string {
   const { epochs, sameKey } = statement;

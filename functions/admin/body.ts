@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import { z } from 'zod';
 import { invalidInput } from '../../shared/errors.ts';
 
 /** A request's body as its schema has it; throws `malformed-request` naming the first field that does not fit. */
@@ -12,3 +12,14 @@ export function bodyOf<T>(schema: z.ZodType<T>, body: unknown): T {
     details: { field },
   });
 }
+
+/** Something an admin has to say in words, for the audit trail. */
+export const sentence = (what: string) =>
+  z
+    .string({ error: `is missing: ${what}` })
+    .trim()
+    .min(10, `must say ${what}, in ten characters or more`)
+    .max(1000);
+
+/** Without which two admins destroy nothing. */
+export const noLegalHold = sentence('that no legal hold exists, and how you know');

@@ -15,8 +15,7 @@ import type { Directory } from '../../shared/ports/directory.ts';
 import type { Erasure } from '../../shared/ports/ledger/erasures.ts';
 import type { Lease, Ledger } from '../../shared/ports/ledger.ts';
 import type { HttpAnswer } from '../wire/http.ts';
-import { bodyOf } from './body.ts';
-import { sentence } from './keypair-requests.ts';
+import { bodyOf, noLegalHold } from './body.ts';
 
 export interface ErasureDeps {
   readonly clock: Clock;
@@ -66,7 +65,7 @@ export async function readErasure(deps: ErasureDeps, erasureId: string): Promise
 
 const request = z.strictObject({
   digest: z.string({ error: 'is missing: the digest of the set you were shown' }),
-  noLegalHold: sentence('that no legal hold exists, and how you know'),
+  noLegalHold,
 });
 
 /** 201: it waits for another admin. */

@@ -20,7 +20,7 @@ import type { KeypairRequestView } from '../../shared/ports/ledger/keypair-reque
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { Log } from '../../shared/ports/log.ts';
 import type { HttpAnswer } from '../wire/http.ts';
-import { bodyOf } from './body.ts';
+import { bodyOf, noLegalHold, sentence } from './body.ts';
 import { refuseForObserved } from './observed.ts';
 
 export interface KeypairRequestDeps {
@@ -39,13 +39,6 @@ export interface KeypairRequestDeps {
   readonly log: Log;
 }
 
-export const sentence = (what: string) =>
-  z
-    .string({ error: `is missing: ${what}` })
-    .trim()
-    .min(10, `must say ${what}, in ten characters or more`)
-    .max(1000);
-
 const request = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('disable'),
@@ -58,7 +51,7 @@ const request = z.discriminatedUnion('kind', [
     kind: z.literal('obliterate'),
     user: z.string().min(1),
     keypair: z.string().min(1),
-    noLegalHold: sentence('that no legal hold exists, and how you know'),
+    noLegalHold,
   }),
 ]);
 
