@@ -1,19 +1,14 @@
 /** `sealwright cert …` against the real admin function, ledger and loop; what comes out is opened with other tools. */
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { inspect } from 'node:util';
-import { http } from '@google-cloud/functions-framework';
-import { getTestServer } from '@google-cloud/functions-framework/testing';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, test } from 'vitest';
 import { certExport } from '../../cli/certificate/export.ts';
 import { certIssue } from '../../cli/certificate/issue.ts';
 import { certRevoke } from '../../cli/certificate/revoke.ts';
-import { asHttpFunction } from '../../functions/wire/http.ts';
 import { readCertificate } from '../../shared/pki/certificate.ts';
 import { buildCertificationRequest } from '../../shared/pki/certification-request.ts';
 import { readChainFile } from '../../shared/pki/chain-file.ts';
@@ -22,6 +17,7 @@ import { derToPem } from '../../shared/pki/pem.ts';
 import { encryptPrivateKeyPem } from '../../shared/pki/private-key.ts';
 import { signerFromPkcs8 } from '../../shared/pki/signer.ts';
 import { reconcile } from '../../shared/reconcile/run.ts';
+import { type Served, serveHandler } from '../functions/support/served.ts';
 import { openssl, opensslInstalled } from '../pki/openssl.ts';
 import { adminOver } from '../support/admin.ts';
 import { CAUSE, createWorld, makeMaterials, type World } from '../support/fakes/world.ts';
@@ -32,7 +28,7 @@ const PASSWORD = 'a long enough password';
 const ANA = 'ana@acme.example';
 
 let world: World;
-let server: Server;
+let served: Served;
 let folder: string;
 let environment: Record<string, string>;
 /** Whether hints reach the loop. */
@@ -51,20 +47,14 @@ beforeAll(async () => {
     },
     policies: inForce(world.deps.policy),
   });
-  http('admin-certificates', asHttpFunction(admin, { name: 'admin', log: world.log, maxBodyBytes: 100_000 }));
-  server = getTestServer('admin-certificates');
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  environment = {
-    SEALWRIGHT_ADMIN_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    SEALWRIGHT_ADMIN_TOKEN: TOKEN,
-  };
+  served = await serveHandler(admin, world.log);
+  environment = { SEALWRIGHT_ADMIN_URL: served.url, SEALWRIGHT_ADMIN_TOKEN: TOKEN };
   world.directory.put({ userId: '1', primaryEmail: ANA });
   await reconcile(world.deps, '1', CAUSE);
 });
 afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
-  server.closeAllConnections();
-  await new Promise((resolve) => server.close(resolve));
+  await served.close();
   await world.close();
 });
 beforeEach(() => {

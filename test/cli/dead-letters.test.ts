@@ -1,10 +1,5 @@
 /** Dead letters end to end: the command line over the admin function over Pub/Sub as the emulator has it. */
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { http } from '@google-cloud/functions-framework';
-import { getTestServer } from '@google-cloud/functions-framework/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { asHttpFunction } from '../../functions/wire/http.ts';
 import { pubsubDeadLetters } from '../../shared/adapters/pubsub/dead-letters.ts';
 import { pubsubBus } from '../../shared/adapters/pubsub/pubsub-bus.ts';
 import type { Bus } from '../../shared/ports/bus.ts';
@@ -14,17 +9,16 @@ import { eventually } from '../stories/story.ts';
 import { adminOver } from '../support/admin.ts';
 import { createWorld, makeMaterials, type World } from '../support/fakes/world.ts';
 import { PushReceiver } from '../support/push-receiver.ts';
-import { sealwright } from './sealwright.ts';
+import { ADMINS, type Desk, openDesk } from './desk.ts';
 
-const ADMIN = 'ana@acme.example';
-const TOKEN = 'YW5h.YW5h.YW5h';
 const cause = { source: 'watch', eventId: 'channel-1:7', event: 'update' } as const;
 const POISONED = '666';
 
 let world: World;
 let company: Company;
 let functions: PushReceiver;
-let server: Server;
+let ana: Desk['ana'];
+let close: Desk['close'];
 let bus: Bus;
 let deadLetters: DeadLetters;
 let poisoned = true;
@@ -59,22 +53,13 @@ beforeAll(async () => {
   });
   bus = pubsubBus(parts());
   deadLetters = pubsubDeadLetters(parts());
-  const admin = adminOver(world, { deadLetters, tokens: { [TOKEN]: ADMIN } });
-  http('dead-letters-admin', asHttpFunction(admin, { name: 'admin', maxBodyBytes: 10_000, log: world.log }));
-  server = getTestServer('dead-letters-admin');
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  ({ ana, close } = await openDesk(() => adminOver(world, { deadLetters, tokens: ADMINS })));
 });
 afterAll(async () => {
-  server.closeAllConnections();
-  await new Promise((resolve) => server.close(resolve));
+  await close();
   await Promise.all([company.close(), functions.close(), world.close()]);
 });
 
-const ana = (...words: string[]) =>
-  sealwright(words, {
-    SEALWRIGHT_ADMIN_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    SEALWRIGHT_ADMIN_TOKEN: TOKEN,
-  });
 const asked = async (...words: string[]): Promise<Record<string, unknown>> => {
   const { exit, stdout } = await ana(...words, '--json');
   return { ...(JSON.parse(stdout) as Record<string, unknown>), exit };
@@ -134,11 +119,11 @@ describe('a message that no function can handle', () => {
   it('is in the audit trail with the admin who had it replayed', async () => {
     const trail = await world.ledger.auditTrail({ userId: POISONED, limit: 10 });
     expect(trail).toMatchObject([
-      { step: 'dead-letter-replayed', cause: { source: 'admin', actor: ADMIN } },
+      { step: 'dead-letter-replayed', cause: { source: 'admin', actor: 'ana@acme.example' } },
       { step: 'dead-letter-replayed' },
     ]);
     expect(trail[0]?.reason).toBe(
-      `${ADMIN} had a message delivered again that directory-events-push had given up: look at ${POISONED} (watch update)`,
+      `ana@acme.example had a message delivered again that directory-events-push had given up: look at ${POISONED} (watch update)`,
     );
   });
 

@@ -1,44 +1,26 @@
 /** Erasing wrapped keys of deleted users: the command line over the real admin function, ledger and loop. */
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { http } from '@google-cloud/functions-framework';
-import { getTestServer } from '@google-cloud/functions-framework/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { asHttpFunction } from '../../functions/wire/http.ts';
 import type { Policy } from '../../shared/domain/policy.ts';
 import { reconcile } from '../../shared/reconcile/run.ts';
 import { adminOver } from '../support/admin.ts';
 import { createWorld, DAY_MS, type Materials, makeMaterials, type World } from '../support/fakes/world.ts';
 import { inForce } from '../support/policy.ts';
-import { type Ended, sealwright } from './sealwright.ts';
-
-const ANA = 'YW5h.YW5h.YW5h';
-const BOB = 'Ym9i.Ym9i.Ym9i';
-const ADMINS: Readonly<Record<string, string>> = { [ANA]: 'ana@acme.example', [BOB]: 'bob@acme.example' };
-const SENTENCE = 'Legal confirmed on 2026-11-20 that nobody here is on hold.';
+import { ADMINS, type Desk, done, openDesk, SENTENCE } from './desk.ts';
 
 let materials: Materials;
 let world: World;
 let policy: Policy;
-let server: Server;
+let ana: Desk['ana'];
+let bob: Desk['bob'];
+let close: Desk['close'];
 
 beforeAll(async () => {
   materials = await makeMaterials();
-  http(
-    'admin',
-    asHttpFunction((call) => adminOver(world, { tokens: ADMINS, policies: inForce(policy) })(call), {
-      name: 'admin',
-      maxBodyBytes: 100_000,
-      log: { info: () => undefined, warning: () => undefined, error: () => undefined },
-    }),
-  );
-  server = getTestServer('admin');
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  ({ ana, bob, close } = await openDesk(() =>
+    adminOver(world, { tokens: ADMINS, policies: inForce(policy) }),
+  ));
 });
-afterAll(async () => {
-  server.closeAllConnections();
-  await new Promise((resolve) => server.close(resolve));
-});
+afterAll(() => close());
 beforeEach(async () => {
   world = await createWorld(materials);
   policy = keeping(90 * DAY_MS);
@@ -51,19 +33,6 @@ const keeping = (wrappedKeysMs: number | undefined): Policy => ({
   rules: world.deps.policy.rules.map((rule) => ({ ...rule, grace: { ...rule.grace, wrappedKeysMs } })),
 });
 
-const as =
-  (token: string) =>
-  (...words: string[]): Promise<Ended> =>
-    sealwright(words, {
-      SEALWRIGHT_ADMIN_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-      SEALWRIGHT_ADMIN_TOKEN: token,
-    });
-const ana = as(ANA);
-const bob = as(BOB);
-const done = (ended: Ended): string => {
-  expect(ended).toMatchObject({ exit: 0 });
-  return ended.stdout;
-};
 const look = (userId: string) =>
   reconcile(world.deps, userId, { source: 'watch', eventId: 'e1', event: 'update' });
 /** Joined, deleted, seen deleted, and gone from the list of the deleted since. */

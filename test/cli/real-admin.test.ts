@@ -1,11 +1,7 @@
 /** The command line against the real admin function over the real ledger and loop: the two must agree on every field. */
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { http } from '@google-cloud/functions-framework';
-import { getTestServer } from '@google-cloud/functions-framework/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { asHttpFunction } from '../../functions/wire/http.ts';
 import { reconcile } from '../../shared/reconcile/run.ts';
+import { type Served, serveHandler } from '../functions/support/served.ts';
 import { adminOver } from '../support/admin.ts';
 import { createWorld, DAY_MS, makeMaterials, type World } from '../support/fakes/world.ts';
 import { sealwright, TOKEN } from './sealwright.ts';
@@ -13,7 +9,7 @@ import { sealwright, TOKEN } from './sealwright.ts';
 const EVE = 'ZXZl.ZXZl.ZXZl';
 
 let world: World;
-let server: Server;
+let served: Served;
 let environment: Record<string, string>;
 
 beforeAll(async () => {
@@ -22,21 +18,15 @@ beforeAll(async () => {
     tokens: { [TOKEN]: 'admin@acme.example', [EVE]: 'eve@acme.example' },
     admins: ['admin@acme.example'],
   });
-  http('admin', asHttpFunction(admin, { name: 'admin', log: world.log, maxBodyBytes: 100_000 }));
-  server = getTestServer('admin');
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  environment = {
-    SEALWRIGHT_ADMIN_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    SEALWRIGHT_ADMIN_TOKEN: TOKEN,
-  };
+  served = await serveHandler(admin, world.log);
+  environment = { SEALWRIGHT_ADMIN_URL: served.url, SEALWRIGHT_ADMIN_TOKEN: TOKEN };
   world.directory.put({ userId: '1', primaryEmail: 'ben@acme.example' });
   world.directory.put({ userId: '2', primaryEmail: 'clara@acme.example' });
   world.directory.put({ userId: '3', primaryEmail: 'dmitri@acme.example', orgUnitPath: '/Contractors' });
   await look('1', '2');
 });
 afterAll(async () => {
-  server.closeAllConnections();
-  await new Promise((resolve) => server.close(resolve));
+  await served.close();
   await world.close();
 });
 

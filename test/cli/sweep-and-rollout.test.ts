@@ -1,44 +1,28 @@
 /** The sweep and the rollout: the command line over the real admin function, ledger and sweep. */
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { http } from '@google-cloud/functions-framework';
-import { getTestServer } from '@google-cloud/functions-framework/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { asHttpFunction } from '../../functions/wire/http.ts';
 import { tick } from '../../shared/sources/sweep/tick.ts';
 import { adminOver } from '../support/admin.ts';
 import { createWorld, DAY_MS, HOUR_MS, makeMaterials, POLICY, type World } from '../support/fakes/world.ts';
-import { sealwright } from './sealwright.ts';
+import { type Desk, done, openDesk } from './desk.ts';
 
 const HINTS_PER_MINUTE = 2;
 
 let world: World;
-let server: Server;
+let ana: Desk['ana'];
+let close: Desk['close'];
 
 beforeAll(async () => {
   world = await createWorld(await makeMaterials());
   const admin = adminOver(world, { hintsPerMinute: HINTS_PER_MINUTE });
-  http('sweep-admin', asHttpFunction(admin, { name: 'admin', maxBodyBytes: 10_000, log: world.log }));
-  server = getTestServer('sweep-admin');
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  ({ ana, close } = await openDesk(() => admin));
   for (let id = 1; id <= 5; id += 1) world.directory.put({ userId: String(id) });
 });
 afterAll(async () => {
-  server.closeAllConnections();
-  await new Promise((resolve) => server.close(resolve));
+  await close();
   await world.close();
 });
 
-const ana = (...words: string[]) =>
-  sealwright(words, {
-    SEALWRIGHT_ADMIN_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    SEALWRIGHT_ADMIN_TOKEN: 'YW5h.YW5h.YW5h',
-  });
-const said = async (...words: string[]): Promise<string> => {
-  const ended = await ana(...words);
-  expect(ended).toMatchObject({ exit: 0 });
-  return ended.stdout;
-};
+const said = async (...words: string[]): Promise<string> => done(await ana(...words));
 const sweep = async (): Promise<number> => {
   const before = world.bus.hints.length;
   const { clock, ledger, directory, bus, log } = world;
