@@ -18,6 +18,7 @@ import {
   checkRetiring,
   type Ending,
   type Found,
+  issuedBy,
 } from './year/check.ts';
 import { type Expected, expectedAtTheEnd } from './year/model.ts';
 
@@ -287,6 +288,26 @@ describe('the check of renewals', () => {
     ]);
     expect(checkRenewals(of([[0, 365]]), day(337))).toEqual([]);
     expect(checkRenewals(of([[0, 365]]), day(338))).toHaveLength(1);
+  });
+
+  it('knows of a certificate whose issuance was cut off and finished later, and of none that was not signed', () => {
+    const certificates = ['01', '02'].map((serialHex) => ({
+      serial: serialHex,
+      notAfter: day(365).toISOString(),
+    }));
+    const record = (at: number, step: string, serialHex: string, outcome = 'done') => ({
+      at: day(at).toISOString(),
+      step,
+      outcome,
+      details: { serialHex },
+    });
+    const trail = [
+      record(0, 'issue-leaf', '01'),
+      record(2, 'issue-leaf', '02', 'failed'),
+      record(3, 'make-key', '02'),
+      record(4, 'sign-leaf', '02'),
+    ];
+    expect(issuedBy(trail, certificates).map(({ at }) => at)).toEqual([day(0), day(4)]);
   });
 
   it('finds whoever had to be warned', () => {

@@ -2,7 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import type { Certificate, HeldSetView, UserView } from '../../../demo/company-client.ts';
 import type { PublishedCrl } from '../../stories/openssl.ts';
-import type { GmailIdentity, GmailPair } from '../../stories/story.ts';
+import type { AuditRecord, GmailIdentity, GmailPair } from '../../stories/story.ts';
 import type { Expected, Reason } from './model.ts';
 
 const DAY_MS = 86_400_000;
@@ -172,7 +172,23 @@ export function checkCrlHistory(
   });
 }
 
-/** What the audit trail says of one user's certificates, oldest first. */
+/** Steps after which there is a certificate: an issuance that was cut off before it is signed later. */
+const SIGNING_STEPS = new Set(['issue-leaf', 'sign-leaf']);
+
+/** When each of a user's certificates was signed, by their audit trail, and when it ends, by their ledger. */
+export function issuedBy(
+  trail: readonly Pick<AuditRecord, 'at' | 'step' | 'outcome' | 'details'>[],
+  certificates: readonly Pick<Certificate, 'serial' | 'notAfter'>[],
+): Renewals['issued'] {
+  const endings = new Map(certificates.map(({ serial, notAfter }) => [serial, new Date(notAfter)]));
+  return trail.flatMap(({ at, step, outcome, details }) => {
+    const notAfter = endings.get(String(details?.['serialHex']));
+    const isSigned = SIGNING_STEPS.has(step) && outcome === 'done';
+    return isSigned && notAfter !== undefined ? [{ at: new Date(at), notAfter }] : [];
+  });
+}
+
+/** What is known of one user's certificates, oldest first. */
 export interface Renewals {
   readonly address: string;
   /** When each was issued, and when it ends. */

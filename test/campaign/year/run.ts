@@ -16,6 +16,7 @@ import {
   checkRenewals,
   checkRetiring,
   type Found,
+  issuedBy,
 } from './check.ts';
 import { Hands } from './hands.ts';
 import { type Expected, expectedAtTheEnd } from './model.ts';
@@ -216,12 +217,9 @@ class Year {
     const problems: string[] = [];
     for (const { person } of expected.filter(({ undisturbed }) => undisturbed)) {
       const address = this.#hands.addressOf(person);
-      const own = trail.get((await this.#hands.company.user(address))?.userId) ?? [];
-      const issued = own.flatMap(({ at, step, outcome, details }) =>
-        step === 'issue-leaf' && outcome === 'done'
-          ? [{ at: new Date(at), notAfter: new Date(String(details?.['notAfter'])) }]
-          : [],
-      );
+      const view = await this.#hands.company.user(address);
+      const own = trail.get(view?.userId) ?? [];
+      const issued = issuedBy(own, view?.certificates ?? []);
       const warnings = own.flatMap(({ step, reason, details }) =>
         step === 'notice' && details?.['kind'] === 'certificate-expiring' ? [reason] : [],
       );
