@@ -339,7 +339,7 @@ describe('due asks for an issuer’s CRL', () => {
   });
 
   it('when OCSP answers are left that the schedule should have made anew, and every minute as long as there are', async () => {
-    let ageMs = 31 * HOUR_MS - 1;
+    let ageMs = 43 * HOUR_MS - 1;
     const old = await start(async (call, perform) => {
       if (call.method === 'issuers') return [{ ...world.issuer, ocspUrl: 'http://pki.acme.example/ocsp' }];
       if (call.method !== 'oldestOcspAnswer') return await perform();
