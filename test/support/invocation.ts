@@ -8,9 +8,12 @@ const AUDIENCE = 'https://function.acme.example/';
 const CALLER = 'caller@acme.iam.gserviceaccount.com';
 
 /** Behind Cloud Run the signature is gone from a token, and only its claims are read. */
-const TOKEN = [{ alg: 'RS256' }, { aud: AUDIENCE, email: CALLER, email_verified: true }, 'stripped']
-  .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
-  .join('.');
+export const tokenOf = ({ audience = AUDIENCE, email = CALLER } = {}): string =>
+  [{ alg: 'RS256' }, { aud: audience, email, email_verified: true }, 'stripped']
+    .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+    .join('.');
+
+const TOKEN = tokenOf();
 
 /** What each private function is made with. */
 export const BEHIND_IAM: { readonly callers: CallerRule; readonly idTokens: IdTokenVerifier } = {

@@ -76,10 +76,18 @@ export async function company(
     readonly hostNames?: HostNames;
     readonly empty?: boolean;
     readonly missingTopic?: boolean;
+    /** The machine's own unless told. */
+    readonly clock?: EmulatorClock;
   } = {},
 ): Promise<Company> {
-  const { stateFile, hostNames, empty = false, missingTopic = false, ...directoryOptions } = options;
-  const clock = new EmulatorClock();
+  const {
+    stateFile,
+    hostNames,
+    empty = false,
+    missingTopic = false,
+    clock = new EmulatorClock(),
+    ...directoryOptions
+  } = options;
   const state = new EmulatorState(stateFile);
   const tokens = new AccessTokens(clock, state);
   const faults = new FaultSwitches();
