@@ -1,6 +1,10 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { COMMANDS } from '../cli/commands.ts';
+
+/** The words of a command, without what it takes. */
+const wordsOf = (text: string) => text.split(' ').filter((word) => /^[a-z][a-z-]*$/.test(word));
 
 const ROOT = resolve(import.meta.dirname, '..');
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
@@ -25,6 +29,17 @@ describe('the documentation', () => {
       .map((match) => match[1])
       .toSorted();
     expect(explained).toEqual(codes);
+  });
+
+  test('has every command in the table at the top of docs/cli.md, and no command that is not there', () => {
+    const [table = ''] = /^\| Command \|[\s\S]*?\n\n/m.exec(read('docs/cli.md')) ?? [];
+    const listed = [...table.matchAll(/^\| (`[^|]*`) \|/gm)].flatMap(([, cell = '']) => {
+      const named = [...cell.matchAll(/`([^`]+)`/g)].map(([, text = '']) => wordsOf(text));
+      const parents = named[0]?.slice(0, -1) ?? [];
+      // A row names a family once: `held list`, then `show DIGEST`.
+      return named.map((words) => (words.length === 1 ? [...parents, ...words] : words).join(' '));
+    });
+    expect(listed.toSorted()).toEqual(COMMANDS.map(({ name }) => name).toSorted());
   });
 
   test('has every room of the tree in docs/architecture.md, and no room that is not there', () => {
