@@ -90,19 +90,25 @@ function planFrozen(facts: Facts, { rule, why }: Extract<Standing, { kind: 'froz
 
 /**
  * In no list: by itself that proves nothing and departs nobody. What was decided before (an overlap that has ended, a
- * reported compromise) needs no directory and goes on, and somebody looks again.
+ * reported compromise) needs no directory and goes on, and somebody looks again. Who is out already, as the deleted are once
+ * the directory lists them no more, is left as they are: a sweep finds whoever comes back.
  */
 function planAbsent(facts: Facts): Outcome {
+  const { user } = facts.ledger;
+  const isOut = user === undefined || user.state === 'out';
   const nextActionAt = earliest(
-    plus(facts.now, LOOK_FOR_ABSENT_MS),
+    isOut ? undefined : plus(facts.now, LOOK_FOR_ABSENT_MS),
     ...liveLeaves(facts).map((leaf) => leaf.retirement?.dueAt),
   );
   return {
     steps: urgentRevocations(facts, false),
     verdict: {
-      state: facts.ledger.user?.state ?? 'out',
-      reason: 'No list of the directory names this user; two whole sweeps and a day decide, not one look.',
-      ...(facts.ledger.user === undefined || nextActionAt === undefined
+      state: user?.state ?? 'out',
+      reason:
+        user?.state === 'out'
+          ? user.reason
+          : 'No list of the directory names this user; two whole sweeps and a day decide, not one look.',
+      ...(user === undefined || nextActionAt === undefined
         ? {}
         : { nextAction: 'look-for-user', nextActionAt }),
     },

@@ -1,9 +1,17 @@
 /** Erasing wrapped keys of deleted users: the command line over the real admin function, ledger and loop. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Policy } from '../../shared/domain/policy.ts';
+import { retryable } from '../../shared/errors.ts';
 import { reconcile } from '../../shared/reconcile/run.ts';
 import { adminOver } from '../support/admin.ts';
-import { createWorld, DAY_MS, type Materials, makeMaterials, type World } from '../support/fakes/world.ts';
+import {
+  createWorld,
+  DAY_MS,
+  KEY_SERVICE_URL,
+  type Materials,
+  makeMaterials,
+  type World,
+} from '../support/fakes/world.ts';
 import { inForce } from '../support/policy.ts';
 import { ADMINS, type Desk, done, openDesk, SENTENCE } from './desk.ts';
 
@@ -48,6 +56,22 @@ const deletedFor = async (ms: number, ...userIds: string[]) => {
   }
   world.clock.advance(ms - DAY_MS);
   for (const userId of userIds) world.directory.forget(userId);
+};
+/** Without the looks that would have left this behind. */
+const deletedNow = async (userId: string) => {
+  const lease = await world.ledger.acquireLease(`user:${userId}`, 60_000);
+  if (lease === undefined) throw new Error(`${userId} is held.`);
+  const primaryEmail = `user-${userId}@acme.example`;
+  await world.ledger.recordSighting(lease, { userId, primaryEmail, aliases: [], ruleName: 'staff' });
+  await world.ledger.recordKey(lease, {
+    ...{ keyId: `key-${userId}`, userId, purpose: 'dual-use', modulusBits: 2048, proof: 'proven' },
+    ...{ spkiSha256Hex: userId.padStart(64, '0'), spkiDer: Buffer.from(userId) },
+    ...{ keyServiceUrl: KEY_SERVICE_URL, wrappedKey: `wrapped ${userId}` },
+  });
+  await world.ledger.recordState(lease, {
+    ...{ userId, state: 'out', reason: 'The account was deleted.', failures: 0, deleted: true },
+  });
+  await world.ledger.releaseLease(lease);
 };
 const wrapped = async (userId: string) => (await world.ledger.readUser(userId)).keys.length;
 const digestDue = async () => /digest ([0-9a-f]{64})/.exec(done(await ana('erasures', 'list')))?.[1] ?? '';
@@ -168,5 +192,53 @@ describe('erasing the wrapped keys of deleted users', () => {
     done(await ana('stop', 'Something is odd.'));
     expect((await confirm(wanted)).stderr).toContain('stopped everything');
     expect(await wrapped('1')).toBe(1);
+  });
+
+  it('is refused while the key is being moved to another key service, which ends by itself for who is in no list any more', async () => {
+    await deletedFor(100 * DAY_MS, '1', '2');
+    const wanted = await asked();
+    const next = 'https://kacls-2.acme.example';
+    policy = { ...policy, rules: policy.rules.map((rule) => ({ ...rule, keyServiceUrl: next })) };
+    done(await ana('keys', 'move', '--from', KEY_SERVICE_URL, '--to', next));
+    expect(done(await ana('erasures', 'list'))).toContain('No wrapped key is due');
+    expect((await request(wanted.digest)).stderr).toContain('no wrapped key is due');
+    expect((await confirm(wanted)).stderr).toContain('no longer what you were shown');
+    expect(await Promise.all(['1', '2'].map(wrapped))).toEqual([1, 1]);
+
+    await look('1');
+    await look('2');
+    expect(await world.ledger.tiedEpochs(KEY_SERVICE_URL, { limit: 9 })).toMatchObject([
+      { userId: '1', refused: 'The account is in no list of the directory; its mail went with it.' },
+      { userId: '2', refused: 'The account is in no list of the directory; its mail went with it.' },
+    ]);
+    expect(done(await confirm(wanted))).toContain('2 wrapped keys erased.');
+    expect(await Promise.all(['1', '2'].map(wrapped))).toEqual([0, 0]);
+  });
+
+  it('of more users than one request has time for goes on in the next, also after it was cut off, and asks the directory once for each', async () => {
+    const userIds = Array.from({ length: 205 }, (_, index) => String(1000 + index));
+    for (const userId of userIds) await deletedNow(userId);
+    world.clock.advance(90 * DAY_MS);
+    const wanted = await asked();
+    const { presence } = world.directory;
+    const lookedUp: string[] = [];
+    let away = true;
+    world.directory.presence = async (userId) => {
+      lookedUp.push(userId);
+      if (away && lookedUp.length === 150) throw retryable('directory-unavailable', 'The directory is away.');
+      return await presence(userId);
+    };
+    const cutOff = await confirm(wanted);
+    expect(cutOff).toMatchObject({ exit: 1 });
+    expect(cutOff.stderr).toContain('The directory is away.');
+    expect(done(await ana('erasures', 'show', wanted.id))).toMatch(/State +confirmed/);
+    away = false;
+    lookedUp.length = 0;
+    expect(done(await confirm(wanted))).toContain('56 wrapped keys erased.');
+    expect(lookedUp).toEqual(userIds);
+    expect(done(await ana('erasures', 'show', wanted.id))).toContain('205 of 205 wrapped keys are erased.');
+    expect(await world.ledger.keysOfDeleted()).toEqual([]);
+    const trail = await world.ledger.auditTrail({ limit: 1000 });
+    expect(trail.filter(({ step }) => step === 'erase-wrapped-keys')).toHaveLength(205);
   });
 });

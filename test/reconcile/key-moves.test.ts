@@ -130,6 +130,32 @@ describe('moving the old pairs, where Gmail takes the same certificate again,', 
     expect(await world.ledger.tiedEpochs(KEY_SERVICE_URL, { limit: 10 })).toEqual([]);
   });
 
+  test('waits while the user is in no list, and is refused once they are out, because their mail is gone, and nobody looks for them again', async () => {
+    const id = await job();
+    const user = world.directory.living(USER_ID);
+    if (user === undefined) throw new Error('There is nobody.');
+    world.directory.forget(USER_ID);
+    await look(underNew());
+    expect(await world.ledger.readJob(id)).toMatchObject({ state: 'running' });
+    world.directory.put(user);
+    world.directory.remove(USER_ID);
+    await look(underNew());
+    const refused = { user: ADDRESS, state: 'failed' };
+    expect(await world.ledger.readJob(id)).toMatchObject({
+      users: [
+        { ...refused, detail: expect.stringContaining('The account is deleted; its mail went with it.') },
+      ],
+    });
+    world.directory.forget(USER_ID);
+    const again = await job();
+    await look(underNew());
+    expect(await world.ledger.readJob(again)).toMatchObject({
+      users: [
+        { ...refused, detail: expect.stringContaining('is in no list of the directory; its mail went') },
+      ],
+    });
+  });
+
   test('leaves the old pairs enabled, or disables them once the new ones are there', async () => {
     await job({ disableOld: true });
     await look(underNew());

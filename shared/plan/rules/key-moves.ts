@@ -9,16 +9,25 @@ import { keypairIdsOf } from './gmail.ts';
  */
 export function keyMoveSteps(facts: Facts): readonly Step[] {
   const moves = facts.ledger.keyMoves ?? [];
-  if (facts.presence.kind === 'deleted') {
-    return moves.map((move) =>
-      stepOf(facts, move, { refuse: 'The account is deleted; its mail went with it.' }),
-    );
-  }
+  const gone = whyGone(facts);
+  if (gone !== undefined)
+    return moves.map((move) => stepOf(facts, move, { refuse: `${gone}; its mail went with it.` }));
   if (facts.gmail.kind !== 'observed') return [];
   const inUse = new Set(facts.gmail.identities.flatMap(keypairIdsOf));
   return moves
     .filter((move) => !inUse.has(recordedId(facts, move) ?? ''))
     .map((move) => stepOf(facts, move, {}));
+}
+
+/**
+ * Whose mail Gmail has no more: deleted, or out and in no list, as the deleted are after twenty days. Whoever is not out may be in
+ * no list by a mistake of the directory, and waits.
+ */
+function whyGone({ presence, ledger }: Facts): string | undefined {
+  if (presence.kind === 'deleted') return 'The account is deleted';
+  if (presence.kind === 'absent' && ledger.user?.state === 'out')
+    return 'The account is in no list of the directory';
+  return undefined;
 }
 
 const recordedId = (facts: Facts, { serialHex }: KeyMove): string | undefined =>
