@@ -71,7 +71,7 @@ async function rewrapOne(
     return undefined;
   }
   if (newer.kekId === key.kekId) return newer.kekId;
-  await deps.ledger.recordRewrapped(key.keyId, newer.wrappedKey, {
+  const outcome = await deps.ledger.recordRewrapped(key.keyId, newer.wrappedKey, {
     userId: key.userId,
     cause: { source: 'due', eventId: run.eventId, event: 'key-encryption-key-rotated' },
     step: 'rewrap-key',
@@ -79,7 +79,7 @@ async function rewrapOne(
     outcome: 'done',
     details: { keyId: key.keyId, fromKekId: key.kekId, kekId: newer.kekId },
   });
-  done.rewrapped += 1;
+  if (outcome === 'recorded') done.rewrapped += 1;
   return newer.kekId;
 }
 

@@ -1,10 +1,10 @@
 /** Wrapped keys after a rotation: newer forms beside the one Gmail has, and what could not be opened. */
-import { permanent } from '../../errors.ts';
+import { isSealwrightError, permanent } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { RewrappedKeys, WrappedKeyCount } from '../../ports/ledger/rewrapped-keys.ts';
 import { insertAudit } from './audit.ts';
 import { optional } from './columns.ts';
-import type { Database } from './database.ts';
+import type { Database, TransactionQueries } from './database.ts';
 
 interface CountRow {
   readonly key_service_url: string;
@@ -51,7 +51,7 @@ export const rewrappedKeys = (database: Database, clock: Clock): RewrappedKeys =
   },
 
   recordRewrapped: async (keyId, wrappedKey, audit) => {
-    await database.transaction(async (queries) => {
+    const record = async (queries: TransactionQueries) => {
       const now = clock.now();
       const rows = await queries.query(
         `INSERT INTO rewrapped_keys (key_id, wrapped_key, rewrapped_at)
@@ -63,7 +63,18 @@ export const rewrappedKeys = (database: Database, clock: Clock): RewrappedKeys =
       }
       await queries.query('DELETE FROM unreadable_keys WHERE key_id = $1', [keyId]);
       if (audit !== undefined) await insertAudit(queries, now, audit);
-    });
+    };
+    try {
+      await database.transaction(record);
+      return 'recorded';
+    } catch (error) {
+      if (!isSealwrightError(error) || error.code !== 'conflict') throw error;
+      const [there] = await database.query('SELECT key_id FROM newest_wrapped_keys WHERE key_id = $1', [
+        keyId,
+      ]);
+      if (there !== undefined) throw error;
+      return 'erased';
+    }
   },
 
   recordUnreadable: async (keyId, { kekId, reason }) => {

@@ -38,10 +38,10 @@ export interface RewrappedKeys {
     readonly limit: number;
   }): Promise<readonly KeyToRewrap[]>;
   /**
-   * Records a newer blob of a key; its kekId is read from the blob. `audit` is written with it or not at all. Throws `conflict`
-   * (permanent) for a blob that is none of our own key service.
+   * Records a newer blob of a key; its kekId is read from the blob. `audit` is written with it or not at all. `erased`: two admins have
+   * erased the key meanwhile, and nothing is written. Throws `conflict` (permanent) for a blob that is none of our own key service.
    */
-  recordRewrapped(keyId: string, wrappedKey: string, audit?: AuditEntry): Promise<void>;
+  recordRewrapped(keyId: string, wrappedKey: string, audit?: AuditEntry): Promise<'recorded' | 'erased'>;
   /** The key service could not open the newest blob of this key. */
   recordUnreadable(keyId: string, found: { readonly kekId: string; readonly reason: string }): Promise<void>;
   /** The newest blob of the key that has this SPKI hash and of which `wrappedKey` is an earlier one; else undefined. */
