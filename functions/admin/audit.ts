@@ -6,6 +6,7 @@ import type { ChainedEntry, CrlListing } from '../../shared/ports/ledger/audit-c
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { HttpAnswer } from '../wire/http.ts';
 import { pageSize } from './page-size.ts';
+import { howToName } from './somebody.ts';
 
 export interface AdminAuditDeps {
   readonly ledger: Pick<
@@ -27,9 +28,7 @@ export interface AdminAuditDeps {
  */
 export async function readAudit(deps: AdminAuditDeps, query: URLSearchParams): Promise<HttpAnswer> {
   const user = query.get('user');
-  const userId =
-    user === null || /^\d+$/.test(user) ? user : await deps.ledger.userIdOfAddress(user.toLowerCase());
-  if (userId === undefined) throw permanent('not-found', `The ledger knows nobody called ${user}.`);
+  const userId = user === null ? null : await userIdOf(deps, user);
   const afterId = after(query, 'an entry number');
   const limit = pageSize(query);
   const withAddresses = query.get('addresses');
@@ -61,6 +60,14 @@ export async function readAudit(deps: AdminAuditDeps, query: URLSearchParams): P
       ...(entries.length === limit && last !== undefined ? { next: String(last) } : {}),
     },
   };
+}
+
+/** An id may be of somebody of whom the trail alone knows. */
+async function userIdOf(deps: AdminAuditDeps, name: string): Promise<string> {
+  const userId = /^\d+$/.test(name) ? name : await deps.ledger.userIdOfAddress(name.toLowerCase());
+  if (userId === undefined)
+    throw permanent('not-found', `The ledger knows nobody called ${name}.${howToName(name)}`);
+  return userId;
 }
 
 /** As many users are read at once as a sweep or a forecast reads. */

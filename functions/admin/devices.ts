@@ -10,7 +10,7 @@ import {
   REVOCATION_REASONS,
   type RevocationReason,
 } from '../../shared/domain/revocation-reason.ts';
-import { invalidInput, isSealwrightError, permanent, retryable } from '../../shared/errors.ts';
+import { isSealwrightError, permanent, retryable } from '../../shared/errors.ts';
 import { type CertifiableKey, readCertificationRequest } from '../../shared/pki/certification-request.ts';
 import { sharedWithKnownKeys } from '../../shared/pki/known-keys.ts';
 import { INTENT_LIFETIME_MS } from '../../shared/plan/timing.ts';
@@ -19,8 +19,10 @@ import type { Clock } from '../../shared/ports/clock.ts';
 import type { Lease, Ledger } from '../../shared/ports/ledger.ts';
 import type { Log } from '../../shared/ports/log.ts';
 import type { HttpAnswer } from '../wire/http.ts';
+import { bodyOf } from './body.ts';
 import { chainOf } from './certificates.ts';
 import { refuseForObserved } from './observed.ts';
+import { howToName } from './somebody.ts';
 
 export interface DeviceDeps {
   readonly clock: Clock;
@@ -62,25 +64,15 @@ const revocation = z.strictObject({
   }),
 });
 
-function parsed<Shape extends z.ZodType>(shape: Shape, body: unknown): z.output<Shape> {
-  const result = shape.safeParse(body);
-  if (result.success) return result.data;
-  const [first] = result.error.issues;
-  const field =
-    first?.path.join('.') || (first?.code === 'unrecognized_keys' ? first.keys.join(', ') : 'body');
-  throw invalidInput('malformed-request', `"${field}": ${first?.message ?? 'does not fit'}.`, {
-    details: { field },
-  });
-}
-
 /** States in which the loop would certify a key: everybody else is leaving or gone. */
 const COVERED_STATES: ReadonlySet<string> = new Set(['ready', 'pending', 'blocked']);
 
 /** 202 and the request as `readDevice` shows it. The same request again is done already and answers the same. */
 export async function requestDevice(deps: DeviceDeps, admin: string, body: unknown): Promise<HttpAnswer> {
-  const { user: name, device, request } = parsed(asked, body);
+  const { user: name, device, request } = bodyOf(asked, body);
   const { user } = await userOf(deps, name);
-  if (user === undefined) throw permanent('not-found', `The ledger knows nobody called ${name}.`);
+  if (user === undefined)
+    throw permanent('not-found', `The ledger knows nobody called ${name}.${howToName(name)}`);
   refuseForObserved((await deps.policies.current()).policy, user);
   if (!COVERED_STATES.has(user.state)) {
     throw permanent('conflict', `${user.primaryEmail} gets no certificate: ${user.reason}`, {
@@ -110,7 +102,8 @@ export async function requestDevice(deps: DeviceDeps, admin: string, body: unkno
 
 async function userOf(deps: DeviceDeps, name: string): Promise<UserLedger> {
   const userId = /^\d+$/.test(name) ? name : await deps.ledger.userIdOfAddress(name.toLowerCase());
-  if (userId === undefined) throw permanent('not-found', `The ledger knows nobody called ${name}.`);
+  if (userId === undefined)
+    throw permanent('not-found', `The ledger knows nobody called ${name}.${howToName(name)}`);
   return await deps.ledger.readUser(userId);
 }
 
@@ -187,7 +180,7 @@ export async function revokeDevice(
   keyId: string,
   body: unknown,
 ): Promise<HttpAnswer> {
-  const { reason } = parsed(revocation, body);
+  const { reason } = bodyOf(revocation, body);
   const key = await deviceOf(deps, keyId);
   const ledger = await deps.ledger.readUser(key.userId);
   const leaf = leafOf(ledger, key);

@@ -13,7 +13,7 @@ import type { Directory } from '../../shared/ports/directory.ts';
 import type { ChainedEntry } from '../../shared/ports/ledger/audit-chains.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { HttpAnswer } from '../wire/http.ts';
-import { somebody } from './somebody.ts';
+import { howToName, somebody } from './somebody.ts';
 
 export interface ExplainDeps {
   readonly clock: Clock;
@@ -53,7 +53,10 @@ async function explainUnknown(
 ): Promise<HttpAnswer> {
   const presence = await somebody(deps.directory, known ?? name);
   if (presence === undefined)
-    throw permanent('not-found', `Neither the ledger nor the directory knows anybody called ${name}.`);
+    throw permanent(
+      'not-found',
+      `Neither the ledger nor the directory knows anybody called ${name}.${howToName(name)}`,
+    );
   const userId = presence.kind === 'present' ? presence.user.userId : presence.userId;
   const where =
     presence.kind === 'deleted'

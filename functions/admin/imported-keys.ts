@@ -22,6 +22,7 @@ import type { Log } from '../../shared/ports/log.ts';
 import type { HttpAnswer } from '../wire/http.ts';
 import { bodyOf } from './body.ts';
 import { refuseForObserved } from './observed.ts';
+import { howToName } from './somebody.ts';
 
 export interface ImportedKeyDeps {
   readonly ledger: Pick<
@@ -122,7 +123,8 @@ async function userOf(
 ): Promise<{ readonly user: UserRecord; readonly ledger: UserLedger }> {
   const userId = /^\d+$/.test(name) ? name : await deps.ledger.userIdOfAddress(name.toLowerCase());
   const ledger = userId === undefined ? undefined : await deps.ledger.readUser(userId);
-  if (ledger?.user === undefined) throw permanent('not-found', `The ledger knows nobody called ${name}.`);
+  if (ledger?.user === undefined)
+    throw permanent('not-found', `The ledger knows nobody called ${name}.${howToName(name)}`);
   return { user: ledger.user, ledger };
 }
 

@@ -22,6 +22,7 @@ import type { Log } from '../../shared/ports/log.ts';
 import type { HttpAnswer } from '../wire/http.ts';
 import { bodyOf, noLegalHold, sentence } from './body.ts';
 import { refuseForObserved } from './observed.ts';
+import { howToName } from './somebody.ts';
 
 export interface KeypairRequestDeps {
   readonly clock: Clock;
@@ -208,7 +209,9 @@ async function userOf(deps: KeypairRequestDeps, name: string): Promise<UserLedge
   const userId = /^\d+$/.test(name) ? name : await deps.ledger.userIdOfAddress(name.toLowerCase());
   const ledger = userId === undefined ? undefined : await deps.ledger.readUser(userId);
   if (ledger?.user === undefined) {
-    throw permanent('not-found', `The ledger knows nobody called ${name}.`, { details: { field: 'user' } });
+    throw permanent('not-found', `The ledger knows nobody called ${name}.${howToName(name)}`, {
+      details: { field: 'user' },
+    });
   }
   return ledger;
 }

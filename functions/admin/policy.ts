@@ -27,7 +27,8 @@ import {
   whatIf,
 } from '../../shared/what-if/what-if.ts';
 import type { HttpAnswer } from '../wire/http.ts';
-import { somebody } from './somebody.ts';
+import { bodyOf } from './body.ts';
+import { howToName, somebody } from './somebody.ts';
 
 export interface PolicyDeps extends WhatIfDeps {
   readonly policies: ActivePolicySource;
@@ -70,22 +71,12 @@ const activateRequest = z.strictObject({
   forecast: forecastInParts.optional(),
 });
 
-function read<T>(shape: z.ZodType<T>, body: unknown): T {
-  const parsed = shape.safeParse(body);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const field = issue?.path.join('.') || 'body';
-  throw invalidInput('malformed-request', `"${field}": ${issue?.message ?? 'does not fit'}.`, {
-    details: { field },
-  });
-}
-
 /**
  * All that is wrong with a draft, the directory asked, and whom each rule would cover. 200 also for a bad draft. Where the
  * directory is too large to be counted within a request, `notCounted` says so, nothing is said about empty rules and of nothing is warned.
  */
 export async function checkPolicy(deps: PolicyDeps, body: unknown): Promise<HttpAnswer> {
-  const { policy } = read(checkRequest, body);
+  const { policy } = bodyOf(checkRequest, body);
   let parsed: ParsedPolicy;
   try {
     parsed = parsePolicyFile(policy, 'policy');
@@ -117,7 +108,7 @@ export async function checkPolicy(deps: PolicyDeps, body: unknown): Promise<Http
  * activation it was compared with from all others, so that parts of a forecast are known to be of one.
  */
 export async function forecastPolicy(deps: PolicyDeps, body: unknown): Promise<HttpAnswer> {
-  const { policy, ...request } = read(whatIfRequest, body);
+  const { policy, ...request } = bodyOf(whatIfRequest, body);
   if (request.since !== undefined && Date.parse(request.since) > deps.clock.now().getTime()) {
     throw invalidInput('malformed-request', `"since": ${request.since} is in the future.`, {
       details: { field: 'since' },
@@ -189,14 +180,14 @@ async function inForce(deps: PolicyDeps) {
 
 /** Which rule covers somebody, every rule with why or why not, and what would be done now. */
 export async function testPolicy(deps: PolicyDeps, body: unknown): Promise<HttpAnswer> {
-  const { user: name, policy: text } = read(testRequest, body);
+  const { user: name, policy: text } = bodyOf(testRequest, body);
   const { policy, digest } =
     text === undefined
       ? await deps.policies.current()
       : { policy: (await compared(deps, text)).draft, digest: policyDigest(text) };
   const presence = await somebody(deps.directory, name);
   if (presence?.kind !== 'present') {
-    throw permanent('not-found', `Nobody in the directory is called ${name}.`, {
+    throw permanent('not-found', `Nobody in the directory is called ${name}.${howToName(name)}`, {
       details: { field: 'user' },
     });
   }
@@ -238,7 +229,7 @@ export async function testPolicy(deps: PolicyDeps, body: unknown): Promise<HttpA
  * and the audit trail say that nobody was compared and no rule was looked at for whether it matches anybody.
  */
 export async function activatePolicy(deps: PolicyDeps, admin: string, body: unknown): Promise<HttpAnswer> {
-  const { policy: text, allowEmptyRules, withoutForecast, forecast: brought } = read(activateRequest, body);
+  const { policy: text, allowEmptyRules, withoutForecast, forecast: brought } = bodyOf(activateRequest, body);
   const { parsed, pins, draft, before } = await compared(deps, text);
   const forecast = withoutForecast ? undefined : (brought ?? (await forecastFirst(deps, { before, draft })));
   const empty = forecast === undefined ? [] : emptyRules(parsed, forecast.coveredByRule);

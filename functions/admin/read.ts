@@ -5,6 +5,7 @@ import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { HttpAnswer } from '../wire/http.ts';
 import { importView } from './imported-keys.ts';
 import { pageSize } from './page-size.ts';
+import { howToName } from './somebody.ts';
 
 export interface AdminReadDeps {
   readonly ledger: Pick<Ledger, 'readJob' | 'users' | 'readUser' | 'userIdOfAddress' | 'erasedKeys'>;
@@ -38,7 +39,8 @@ export async function readUsers(deps: AdminReadDeps, query: URLSearchParams): Pr
 export async function readUser(deps: AdminReadDeps, name: string): Promise<HttpAnswer> {
   const userId = /^\d+$/.test(name) ? name : await deps.ledger.userIdOfAddress(name.toLowerCase());
   const ledger = userId === undefined ? undefined : await deps.ledger.readUser(userId);
-  if (ledger?.user === undefined) throw permanent('not-found', `The ledger knows nobody called ${name}.`);
+  if (ledger?.user === undefined)
+    throw permanent('not-found', `The ledger knows nobody called ${name}.${howToName(name)}`);
   return { status: 200, body: detail(ledger, await deps.ledger.erasedKeys(ledger.user.userId)) };
 }
 

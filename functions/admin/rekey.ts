@@ -18,9 +18,11 @@ import type { Directory } from '../../shared/ports/directory.ts';
 import type { Ledger, LiveHolder } from '../../shared/ports/ledger.ts';
 import type { Log } from '../../shared/ports/log.ts';
 import type { HttpAnswer } from '../wire/http.ts';
+import { bodyOf } from './body.ts';
 import { requireConfirmed } from './confirmed.ts';
 import { refuseUnderObserve } from './observed.ts';
-import { somebody } from './somebody.ts';
+import { howToName, somebody } from './somebody.ts';
+import { refuseUnknownUnit } from './unknown-unit.ts';
 
 export interface RekeyDeps {
   readonly directory: Pick<
@@ -52,7 +54,7 @@ const MAX_NAMES = 200;
 
 const request = z.strictObject({
   users: z
-    .array(z.string().min(3))
+    .array(z.string().min(1))
     .min(1)
     .max(MAX_NAMES, `at most ${MAX_NAMES} users can be named; ask for their org unit instead`)
     .optional(),
@@ -100,16 +102,7 @@ interface Chosen {
  * reported also of whoever leaves or has left (`revokedOnly`): as long as the certificate is good, somebody can sign with it.
  */
 export async function requestRekey(deps: RekeyDeps, admin: string, body: unknown): Promise<HttpAnswer> {
-  const parsed = request.safeParse(body);
-  if (!parsed.success) {
-    const [first] = parsed.error.issues;
-    const field =
-      first?.path.join('.') || (first?.code === 'unrecognized_keys' ? first.keys.join(', ') : 'body');
-    throw invalidInput('malformed-request', `"${field}": ${first?.message ?? 'does not fit'}.`, {
-      details: { field },
-    });
-  }
-  const wanted = parsed.data;
+  const wanted = bodyOf(request, body);
   if (wanted.invalidityDate !== undefined && wanted.reason !== 'keyCompromise') {
     throw invalidInput(
       'malformed-request',
@@ -131,6 +124,7 @@ export async function requestRekey(deps: RekeyDeps, admin: string, body: unknown
       },
     );
   }
+  if (wanted.orgUnit !== undefined) await refuseUnknownUnit(deps.directory, wanted.orgUnit);
   const { targets, observed } =
     wanted.users === undefined
       ? await usersUnder(deps, wanted.orgUnit ?? '/', {
@@ -240,10 +234,16 @@ async function namedUser(
   if (presence?.kind !== 'present') {
     const gone = isReport ? await goneHolder(deps, name) : undefined;
     if (gone !== undefined) return { ...gone, revokedOnly: true };
-    const nobodyGone = isReport ? ', and nobody who is gone and had it has a certificate in use' : '';
-    throw permanent('not-found', `Nobody in the directory has the address ${name}${nobodyGone}.`, {
-      details: { field: 'users' },
-    });
+    const nobodyGone = isReport
+      ? ', and nobody who is gone and was called that has a certificate in use'
+      : '';
+    throw permanent(
+      'not-found',
+      `Nobody in the directory is called ${name}${nobodyGone}.${howToName(name)}`,
+      {
+        details: { field: 'users' },
+      },
+    );
   }
   const { user } = presence;
   const place = await readPlace(deps.directory, policy, user);

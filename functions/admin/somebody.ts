@@ -6,6 +6,14 @@ import type { Directory } from '../../shared/ports/directory.ts';
 const USER_ID = /^\d{1,21}$/;
 const ADDRESS = /^[^\s@]+@[^\s@]+\.[^\s@]+$/;
 
+const isName = (name: string): boolean => USER_ID.test(name) || ADDRESS.test(name);
+
+/** What is added to a refusal where the name is nobody's because it can be nobody's. */
+export const howToName = (name: string): string =>
+  isName(name)
+    ? ''
+    : " A user is named by an address, or by the directory's id, which is up to twenty-one digits and nothing else.";
+
 /**
  * Whom an admin means by an id or an address; undefined for who is nowhere. What can be neither the directory is not asked for, and
  * what Google takes for neither is nobody; nothing is concluded from that but the answer to the admin.
@@ -14,7 +22,7 @@ export async function somebody(
   directory: Pick<Directory, 'presence' | 'resolve'>,
   name: string,
 ): Promise<Exclude<DirectoryPresence, { kind: 'absent' }> | undefined> {
-  if (!USER_ID.test(name) && !ADDRESS.test(name)) return undefined;
+  if (!isName(name)) return undefined;
   try {
     const userId = USER_ID.test(name) ? name : await directory.resolve(name.toLowerCase());
     const presence = userId === undefined ? undefined : await directory.presence(userId);

@@ -1,6 +1,5 @@
 /** The sweep and the rollout as an admin sees and steers them. */
 import { z } from 'zod';
-import { nearest } from '../../shared/config/nearest.ts';
 import { isSealwrightError, permanent } from '../../shared/errors.ts';
 import type { Clock } from '../../shared/ports/clock.ts';
 import type { DeadLetters } from '../../shared/ports/dead-letters.ts';
@@ -14,6 +13,7 @@ import { ACCEPT_SHRUNK } from '../../shared/sources/sweep/context.ts';
 import { minutesLeft, paceOf } from '../../shared/sources/sweep/waves.ts';
 import type { HttpAnswer } from '../wire/http.ts';
 import { bodyOf } from './body.ts';
+import { refuseUnknownUnit } from './unknown-unit.ts';
 
 export interface SweepAdminDeps {
   readonly ledger: Pick<
@@ -113,6 +113,7 @@ const wanted = z.strictObject({
 /** 202: it begins within a minute, or when the one under way has ended. */
 export async function startSweep(deps: SweepAdminDeps, admin: string, body: unknown): Promise<HttpAnswer> {
   const { orgUnit, acceptShrunk } = bodyOf(wanted, body);
+  // One that finds its unit gone sweeps everybody instead, which nobody asked for with a misspelt path.
   if (orgUnit !== undefined) await refuseUnknownUnit(deps.directory, orgUnit);
   const scope = orgUnit ?? EVERYBODY;
   const event = acceptShrunk === true ? ACCEPT_SHRUNK : 'admin';
@@ -135,17 +136,6 @@ export async function startSweep(deps: SweepAdminDeps, admin: string, body: unkn
   });
   deps.log.info('sweep-requested', { admin, scope, acceptShrunk: acceptShrunk === true });
   return { status: 202, body: { scope } };
-}
-
-/** A sweep that finds its unit gone sweeps everybody instead, which nobody asked for with a misspelt path. */
-async function refuseUnknownUnit(directory: SweepAdminDeps['directory'], orgUnit: string): Promise<void> {
-  const paths = (await directory.orgUnits({ fresh: true })).map(({ path }) => path);
-  if (paths.some((path) => path.toLowerCase() === orgUnit.toLowerCase())) return;
-  const guess = nearest(orgUnit, paths);
-  const advice = guess === undefined ? '.' : `; did you mean ${guess}?`;
-  throw permanent('not-found', `There is no org unit ${orgUnit}${advice}`, {
-    details: { field: 'orgUnit' },
-  });
 }
 
 const switching = z.strictObject({ paused: z.boolean() });

@@ -125,9 +125,9 @@ describe('the command line and the admin function', () => {
       'dmitri@acme.example is not covered by the policy (org unit /Contractors).',
     ],
     [
-      'an empty unit',
+      'a unit in which nobody is covered',
       {},
-      ['rekey', '--org-unit', '/Nowhere', '--reason', 'superseded'],
+      ['rekey', '--org-unit', '/Contractors', '--reason', 'superseded'],
       'Nobody covered by the policy',
     ],
   ])('agree on refusing %s', async (_what, changes, words, sentence) => {

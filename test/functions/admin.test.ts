@@ -342,7 +342,7 @@ describe('admin, asked for a re-key, refuses and writes nothing for', () => {
     ['one typo among good names', { users: [ANA.primaryEmail, 'bae@acme.example'] }, 'bae@acme.example'],
     ['a group nobody made', { group: 'none@acme.example' }, 'There is no group none@acme.example'],
     ['an issuer that is not there', { issuer: 'issuing-9' }, 'There is no issuer issuing-9'],
-    ['an org unit without anybody', { orgUnit: '/Staff/Empty' }, 'Nobody covered'],
+    ['an org unit that is not there', { orgUnit: '/Staff/Empty' }, 'There is no org unit /Staff/Empty'],
     ['an org unit of which nobody is covered', { orgUnit: '/Contractors' }, 'Nobody covered'],
   ])('%s, with 404', async (_what, whom, message) => {
     expect(await rekey({ ...whom, reason: 'superseded' })).toMatchObject(refusal(404, 'not-found', message));
