@@ -4,12 +4,12 @@
  * eight before in the second, the first five in the lower twenty bits of the third, whose upper twelve bits are zero. Of two
  * digits the first is in the higher half of a byte, and of bytes the first is the lowest. Any other id, one with a zero in
  * front included, becomes a hash of eighty bits with a mark that no digit gives; it can be found again and not be
- * written out.
+ * written out. `shared/adapters/directory/page-scan.wat` packs Google's ids likewise.
  */
 export const ID_WORDS = 3;
-export const GOOGLES_DIGITS = 21;
+const GOOGLES_DIGITS = 21;
 /** Longer ids are known by so many bytes. */
-export const MAX_ID_BYTES = 255;
+const MAX_ID_BYTES = 255;
 /** Of the third word. */
 export const ID_BITS = 0xfffff;
 
@@ -50,7 +50,7 @@ const eightDigits = (word: number): string =>
  * For ids of `GOOGLES_DIGITS`: a digit, and five words of four characters. False for what are no digits; then what was
  * written means nothing.
  */
-export function packGooglesId(view: DataView, start: number, words: Int32Array, at: number): boolean {
+function packGooglesId(view: DataView, start: number, words: Int32Array, at: number): boolean {
   const first = view.getUint8(start) - ZERO;
   const a = view.getInt32(start + 1, true);
   const b = view.getInt32(start + 5, true);

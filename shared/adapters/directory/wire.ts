@@ -134,13 +134,13 @@ function isOurs(text: string): boolean {
   return true;
 }
 
-export const isOurLastCode = (code: number): boolean => code >= LOWER_A && code <= LOWER_Z;
+const isOurLastCode = (code: number): boolean => code >= LOWER_A && code <= LOWER_Z;
 
 /**
  * Lower-case letters, digits, and - . @ _ , of which addresses of this company or that are made. Looked up and not compared,
  * because a processor cannot foresee what the next character of an address is.
  */
-export const isOurCode = (code: number): boolean => OUR_CODES[code] === 1;
+const isOurCode = (code: number): boolean => OUR_CODES[code] === 1;
 
 const LOWER_A = 0x61;
 const LOWER_Z = 0x7a;

@@ -32,16 +32,21 @@ function slowly(text: string): unknown {
   }
 }
 
+/** What is told of a page that was accepted may not fail any more. */
 function quickly(reader: PageReader, text: string): unknown {
+  let page: UsersPage;
   try {
-    return told(reader.read(bytes(text)));
+    page = reader.read(bytes(text));
   } catch {
     return 'fails';
   }
+  return told(page);
 }
 
 const address = fc.oneof(
-  fc.stringMatching(/^[a-z0-9._-]{1,12}@[a-z]{1,6}\.example$/),
+  fc.stringMatching(/^[a-z0-9._-]{1,40}@[a-z]{1,6}\.example$/),
+  // One byte of any other kind somewhere in it.
+  fc.stringMatching(/^[a-z0-9._-]{0,20}[ -~][a-z0-9._@-]{0,20}[a-z]$/),
   fc.constantFrom(
     'A.Person@Acme.example',
     "o'brien@acme.example",
@@ -62,6 +67,7 @@ const user = fc.record(
     aliases: fc.oneof(fc.array(address, { maxLength: 3 }), fc.constantFrom(null, 'x', {})),
     orgUnitPath: fc.oneof(
       fc.constantFrom('/', '/Staff', '/Staff/Köln', '/A "quoted" one', '/Zeile\n', ''),
+      fc.stringMatching(/^\/[A-Za-zäß ]{0,40}$/),
       fc.string({ unit: 'binary' }),
     ),
     suspended: fc.constantFrom<unknown>(true, false, null, 'true', 1),
@@ -120,6 +126,95 @@ describe('a page of the directory, read from its bytes', () => {
     );
   });
 
+  it('that ends anywhere is never taken for a whole one', () => {
+    const reader = new PageReader();
+    const users = [1, 2, 3].map((number) => ({
+      ...{ id: `10000000000000000000${number}`, primaryEmail: `somebody${number}@acme.example`, aliases: [] },
+      ...{ orgUnitPath: '/Staff', suspended: false, archived: true, isMailboxSetup: true },
+    }));
+    const sent = JSON.stringify({ users, nextPageToken: 'next' });
+    for (let end = sent.length; end >= 0; end -= 1)
+      expect(quickly(reader, sent.slice(0, end))).toEqual(slowly(sent.slice(0, end)));
+  });
+
+  it('in which any one character is another, gone or there twice is never taken for another page', () => {
+    const reader = new PageReader();
+    const sent = JSON.stringify({
+      users: [
+        {
+          ...{ id: '161803398874989484821', primaryEmail: 'ada@acme.example', orgUnitPath: '/Staff' },
+          ...{ suspended: true, archived: false, isMailboxSetup: true, aliases: ['a@acme.example'] },
+        },
+        {
+          ...{ aliases: [], archived: true, primaryEmail: 'bob.a-longer_name.0123456789@acme.example' },
+          ...{ isMailboxSetup: false, orgUnitPath: '/Staff/Departments', id: '999999999999999999999' },
+          suspended: false,
+        },
+      ],
+      nextPageToken: 'next',
+    });
+    const others = [...' !"-./019:@AZ[\\]_`az{|},te\u0000\u001f\u007f\u0080é', ''];
+    for (let at = 0; at < sent.length; at += 1)
+      for (const other of [...others, (sent[at] ?? '').repeat(2)]) {
+        const damaged = sent.slice(0, at) + other + sent.slice(at + 1);
+        expect(quickly(reader, damaged), damaged).toEqual(slowly(damaged));
+      }
+  });
+
+  it.each([
+    ['a key that comes twice', '"orgUnitPath":"/Staff","orgUnitPath":"/Other"'],
+    ['an address that comes twice', '"orgUnitPath":"/Staff","primaryEmail":"b@acme.example"'],
+    ['no path', '"suspended":true'],
+    ['an alias that is the address', '"orgUnitPath":"/Staff","aliases":["a@acme.example"]'],
+    ['an alias of the same length', '"orgUnitPath":"/Staff","aliases":["b@acme.example"]'],
+    ['an alias that comes twice', '"orgUnitPath":"/Staff","aliases":["b@acme.example","b@acme.example"]'],
+    ['aliases that come twice', '"orgUnitPath":"/Staff","aliases":["b@acme.example"],"aliases":[]'],
+    ['aliases that are a text', '"orgUnitPath":"/Staff","aliases":"b@acme.example"'],
+    ['a field that is not asked for', '"orgUnitPath":"/Staff","archivedBy":"x"'],
+    ['a null', '"orgUnitPath":"/Staff","suspended":null'],
+    ['an escape in its path', '"orgUnitPath":"/Staff\\u002fOther"'],
+    ['a tabulator in its path', '"orgUnitPath":"/Staff\t"'],
+    ['an id that begins with a zero', '"orgUnitPath":"/Staff","id":"012345678901234567890"'],
+  ])('whose user has %s says what the parsed page says', (_, fields) => {
+    const id = fields.includes('"id"') ? '' : '"id":"100000000000000000001",';
+    const sent = `{"users":[{${id}"primaryEmail":"a@acme.example",${fields}}]}`;
+    expect(quickly(new PageReader(), sent)).toEqual(slowly(sent));
+  });
+
+  it('tells apart org units whose paths have the same hash', () => {
+    const users = ['/Department 006376', '/Department 013330'].map((orgUnitPath, index) => ({
+      ...{ id: `10000000000000000000${index}`, primaryEmail: 'ada@acme.example', orgUnitPath },
+    }));
+    const sent = JSON.stringify({ users: [...users, ...users] });
+    expect(quickly(new PageReader(), sent)).toEqual(slowly(sent));
+  });
+
+  it('may have thousands of org units, and long ones', () => {
+    const reader = new PageReader();
+    for (let page = 0; page < 6; page += 1) {
+      const users = Array.from({ length: 500 }, (_, index) => {
+        const number = page * 500 + index;
+        return {
+          ...{ id: `1${String(number).padStart(20, '0')}`, primaryEmail: `user${number}@acme.example` },
+          orgUnitPath: `/${'Department '.repeat(number % 30)}${number % 2_500}`,
+        };
+      });
+      const sent = JSON.stringify({ users });
+      expect(quickly(reader, sent)).toEqual(slowly(sent));
+    }
+  });
+
+  it('with more users than a page of Google has is read in full', () => {
+    const users = Array.from({ length: 1_001 }, (_, number) => ({
+      ...{ id: `1${String(number).padStart(20, '0')}`, primaryEmail: `user${number}@acme.example` },
+      orgUnitPath: '/Staff',
+    }));
+    for (const several of [users, users.slice(1)]) {
+      const sent = JSON.stringify({ users: several });
+      expect(quickly(new PageReader(), sent)).toEqual(slowly(sent));
+    }
+  });
+
   it('is read without parsing anybody, when all are of the usual form', () => {
     const users = [
       {
@@ -127,12 +222,16 @@ describe('a page of the directory, read from its bytes', () => {
         ...{ suspended: true, archived: false, isMailboxSetup: true, aliases: ['a@acme.example'] },
       },
       { id: '100000000000000000001', primaryEmail: 'bob@acme.example', orgUnitPath: '/Köln', aliases: [] },
+      {
+        ...{ archived: true, aliases: ['a@1.example'], orgUnitPath: '/Staff', isMailboxSetup: false },
+        ...{ primaryEmail: 'somebody.with.a_long-name.0123456789@acme.example', id: '999999999999999999999' },
+      },
     ];
     const sent = bytes(JSON.stringify({ users, nextPageToken: 'n' }));
     const { parse } = JSON;
     JSON.parse = () => expect.unreachable('a user was parsed');
     try {
-      expect(new PageReader().read(sent)).toMatchObject({ nextPageToken: 'n', users: { length: 2 } });
+      expect(new PageReader().read(sent)).toMatchObject({ nextPageToken: 'n', users: { length: 3 } });
     } finally {
       JSON.parse = parse;
     }
