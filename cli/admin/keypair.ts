@@ -215,7 +215,10 @@ function describeStatement(statement: StatementView): string {
     sameKey.length === 0
       ? ''
       : `\nThe same key is in ${counted(sameKey.length, 'other pair')} (${sameKey.join(', ')}); whether Gmail opens this mail with it is not known.`;
-  const kept = '\nThe wrapped key stays in the ledger: decision 39 says what that leaves open.';
+  const kept =
+    statement.takesWrappedKey === true
+      ? '\nThe wrapped key in the ledger is erased with it, and then nobody opens this mail any more, whoever is asked; unless something needs the key at that time: another key pair in Gmail, a certificate that is good still, a move to another key service.'
+      : '\nThe wrapped key stays in the ledger.';
   return `${head}\n\n${lost}${siblings}${kept}`;
 }
 

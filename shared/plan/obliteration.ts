@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { GmailFacts } from '../domain/gmail.ts';
-import type { UserLedger } from '../domain/records.ts';
+import type { UserLedger, WrappedKeyRecord } from '../domain/records.ts';
 
 /** Gmail obliterates only what has been disabled for more than this. */
 export const OBLITERATE_AFTER_MS = 30 * 86_400_000;
@@ -60,6 +60,11 @@ export interface ObliterationStatement {
   }[];
   /** Other pairs of the user that hold the same key; whether Gmail opens this epoch's mail with them is not known. */
   readonly sameKey: readonly string[];
+  /**
+   * With the pair the wrapped key in the ledger is erased, unless something needs it then. Absent where the admins were asked before that was
+   * so: then it stays.
+   */
+  readonly takesWrappedKey?: true;
 }
 
 /** Undefined where the ledger does not know the pair, or it is not disabled. */
@@ -97,8 +102,58 @@ export function obliterationStatement(
     sameKey: keypairs.flatMap(({ serialHex, keypairId: other }) =>
       siblings.has(serialHex) && other !== undefined ? [other] : [],
     ),
+    takesWrappedKey: true,
   };
 }
+
+/** The key of a pair, by the certificate it was recorded with; undefined where it has no wrapped form. */
+export function wrappedKeyOf(ledger: UserLedger, keypairId: string): WrappedKeyRecord | undefined {
+  const serialHex = ledger.keypairs.find((pair) => pair.keypairId === keypairId)?.serialHex;
+  const keyId = ledger.leaves.find((leaf) => leaf.serialHex === serialHex)?.keyId;
+  const key = ledger.keys.find((candidate) => candidate.keyId === keyId);
+  if (key !== undefined) return key.card === undefined ? key : undefined;
+  return ledger.imported?.find(({ importId }) => importId === serialHex)?.key;
+}
+
+/**
+ * What needs the wrapped key although this pair is gone, without a full stop; undefined where nothing does, by ledger and Gmail. Then
+ * nobody opens what was encrypted to it any more, whoever is asked.
+ */
+export function whyWrappedKeyStays(
+  ledger: UserLedger,
+  gmail: GmailFacts,
+  { spkiSha256Hex }: WrappedKeyRecord,
+  keypairId: string,
+  now: Date,
+): string | undefined {
+  const imports = ledger.imported ?? [];
+  // The same key may stand in several rows, each with a wrapped form of its own.
+  const rows = [...ledger.keys, ...imports.map(({ key }) => key)];
+  const keyIds = new Set(rows.flatMap((row) => (row.spkiSha256Hex === spkiSha256Hex ? row.keyId : [])));
+  const leaves = ledger.leaves.filter((leaf) => keyIds.has(leaf.keyId));
+  const imported = imports.filter(({ key }) => keyIds.has(key.keyId));
+  const good = leaves.find(({ revocation, notAfter }) => revocation === undefined && notAfter > now);
+  if (good !== undefined)
+    return `certificate ${good.serialHex} over the same key is good until ${good.notAfter.toISOString()}`;
+  if (imported.some(({ state }) => state === 'open')) return 'an import of the key waits for its turn';
+  const serials = new Set([
+    ...leaves.map(({ serialHex }) => serialHex),
+    ...imported.map(({ importId }) => importId),
+  ]);
+  if ((ledger.keyMoves ?? []).some(({ serialHex }) => serials.has(serialHex)))
+    return 'the key is being moved to another key service';
+  const certificates = new Set([
+    ...leaves.flatMap(({ leafDer }) => (leafDer === undefined ? [] : sha256Hex(leafDer))),
+    ...imported.map(({ certificateSha256Hex }) => certificateSha256Hex),
+  ]);
+  const pairs = gmail.kind === 'observed' ? gmail.keypairs : [];
+  const other = pairs.find(
+    (pair) => pair.keypairId !== keypairId && certificates.has(pair.leafSha256Hex ?? ''),
+  );
+  return other === undefined ? undefined : `Gmail has key pair ${other.keypairId} over the same key`;
+}
+
+const sha256Hex = (der: Uint8Array): string => createHash('sha256').update(der).digest('hex');
 
 interface EncryptedTo {
   /** Or the import id. */
@@ -136,6 +191,7 @@ export const statementDigest = (statement: ObliterationStatement): string =>
         statement.disabledAt,
         statement.epochs.map(({ serial, from, to, addresses }) => [serial, from, to, addresses]),
         statement.sameKey,
+        ...(statement.takesWrappedKey === true ? ['takes the wrapped key'] : []),
       ]),
     )
     .digest('hex');

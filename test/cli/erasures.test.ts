@@ -215,7 +215,9 @@ describe('erasing the wrapped keys of deleted users', () => {
     expect(await Promise.all(['1', '2'].map(wrapped))).toEqual([0, 0]);
   });
 
-  it('of more users than one request has time for goes on in the next, also after it was cut off, and asks the directory once for each', async () => {
+  it('of more users than one request has time for goes on in the next, also after it was cut off, and asks the directory once for each', {
+    timeout: 120_000,
+  }, async () => {
     const userIds = Array.from({ length: 205 }, (_, index) => String(1000 + index));
     for (const userId of userIds) await deletedNow(userId);
     world.clock.advance(90 * DAY_MS);

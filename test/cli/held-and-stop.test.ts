@@ -1,5 +1,10 @@
 /** Held departures, the stop and single key pairs: the command line over the real admin function, ledger and loop. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import {
+  type ObliterationStatement,
+  obliterationStatement,
+  statementDigest,
+} from '../../shared/plan/obliteration.ts';
 import { reconcile } from '../../shared/reconcile/run.ts';
 import { adminOver } from '../support/admin.ts';
 import {
@@ -247,8 +252,9 @@ describe('obliterating a key pair', () => {
   const request = (pair: string) =>
     ana('obliterate', 'request', 'user-1@acme.example', pair, '--no-legal-hold', SENTENCE);
 
-  it('takes 30 days, a statement of what is lost, and two admins; then it is gone', async () => {
+  it('takes 30 days, a statement of what is lost, and two admins; then it is gone, and the wrapped key with it', async () => {
     const pair = await withDisabledPair();
+    const [key] = (await world.ledger.readUser('1')).keys;
     const { pairs } = world.gmail.account('1');
     expect(pairs.find(({ keypairId }) => keypairId === pair)?.enabled).toBe(false);
     const early = await request(pair);
@@ -260,7 +266,7 @@ describe('obliterating a key pair', () => {
     const serial = (await world.ledger.readUser('1')).leaves[0]?.serialHex ?? '';
     expect(asked).toContain('Gmail can never again open mail that was encrypted to these certificates');
     expect(asked).toContain(serial);
-    expect(asked).toContain('The wrapped key stays in the ledger');
+    expect(asked).toContain('The wrapped key in the ledger is erased with it');
     const [, id = '', digest = ''] = /confirm (\S+) --statement ([0-9a-f]{64})/.exec(asked) ?? [];
     expect(done(await bob('obliterate', 'list'))).toContain(id);
     expect(done(await bob('obliterate', 'show', id))).toContain(SENTENCE);
@@ -278,15 +284,91 @@ describe('obliterating a key pair', () => {
     expect(world.gmail.account('1').pairs.map(({ keypairId }) => keypairId)).not.toContain(pair);
     expect(await json(bob('obliterate', 'show', id, '--json'))).toMatchObject({
       state: 'done',
+      detail: 'It is obliterated. The wrapped key is erased with it.',
       requestedBy: 'ana@acme.example',
       confirmedBy: 'bob@acme.example',
     });
+    expect((await world.ledger.readUser('1')).keys.map(({ keyId }) => keyId)).not.toContain(key?.keyId);
+    const erased = { keyId: key?.keyId, obliterationId: id, confirmedBy: 'bob@acme.example' };
+    expect(await world.ledger.erasedKeys('1')).toMatchObject([erased]);
+    expect(done(await ana('user', '1'))).toContain(`${key?.spkiSha256Hex}: its wrapped form was erased at`);
+    expect(done(await ana('explain', '1'))).toContain(`The wrapped key goes with key pair ${pair}`);
     const trail = await world.ledger.auditTrail({ userId: '1', limit: 100 });
     expect(trail.find(({ step }) => step === 'obliterate-keypair')).toMatchObject({
       outcome: 'done',
       reason: `ana@acme.example asked for it and bob@acme.example confirmed it; on legal holds: ${SENTENCE}`,
     });
+    const entries = trail.length;
+    await look('1');
     expect((await world.ledger.readUser('1')).user?.state).toBe('ready');
+    expect(await world.ledger.auditTrail({ userId: '1', limit: 100 })).toHaveLength(entries);
+  });
+
+  /** Asked for, confirmed and looked at; how it ended. */
+  const obliterated = async (pair: string): Promise<string> => {
+    const asked = done(await request(pair));
+    const [, id = '', digest = ''] = /confirm (\S+) --statement ([0-9a-f]{64})/.exec(asked) ?? [];
+    done(await bob('obliterate', 'confirm', id, '--statement', digest));
+    await look('1');
+    return (await world.ledger.readKeypairRequest(id))?.detail ?? '';
+  };
+
+  it('keeps the wrapped key while another key pair over it is there, and says which', async () => {
+    const pair = await withDisabledPair();
+    const [key] = (await world.ledger.readUser('1')).keys;
+    world.gmail.takeSameLeafAgain(true);
+    const next = 'https://kacls-2.acme.example';
+    const rules = world.deps.policy.rules.map((rule) => ({ ...rule, keyServiceUrl: next }));
+    world = { ...world, deps: { ...world.deps, policy: { ...world.deps.policy, rules } } };
+    await look('1');
+    done(await ana('keys', 'move', '--from', KEY_SERVICE_URL, '--to', next));
+    await look('1');
+    world.clock.advance(31 * DAY_MS);
+    await world.publishCrl();
+    await look('1');
+    expect(await obliterated(pair)).toMatch(
+      /^It is obliterated\. The wrapped key stays in the ledger: Gmail has key pair \S+ over the same key\.$/,
+    );
+    expect((await world.ledger.readUser('1')).keys.map(({ keyId }) => keyId)).toContain(key?.keyId);
+    expect(await world.ledger.erasedKeys('1')).toEqual([]);
+  });
+
+  it('keeps it where somebody else has the same key', async () => {
+    const pair = await withDisabledPair();
+    const [key] = (await world.ledger.readUser('1')).keys;
+    if (key?.card !== undefined || key === undefined) throw new Error('There is no wrapped key.');
+    await join('2');
+    const lease = await world.ledger.acquireLease('user:2', 60_000);
+    if (lease === undefined) throw new Error('User 2 is held.');
+    await world.ledger.recordKey(lease, { ...key, keyId: 'same', userId: '2' });
+    await world.ledger.releaseLease(lease);
+    world.clock.advance(31 * DAY_MS);
+    expect(await obliterated(pair)).toContain(
+      'The wrapped key stays in the ledger: user 2 has the same key.',
+    );
+  });
+
+  it('keeps it where the admins were asked when it still stayed, and a confirmation of that statement is refused', async () => {
+    const pair = await withDisabledPair();
+    world.clock.advance(31 * DAY_MS);
+    const ledger = await world.ledger.readUser('1');
+    const { takesWrappedKey: _, ...statement } = obliterationStatement(ledger, pair) ?? {};
+    const serialHex = ledger.keypairs.find(({ keypairId }) => keypairId === pair)?.serialHex ?? '';
+    const ask = async () =>
+      await world.ledger.recordKeypairRequest({
+        ...{ kind: 'obliterate', userId: '1', primaryEmail: 'user-1@acme.example', serialHex },
+        ...{ keypairId: pair, reason: SENTENCE, requestedBy: 'ana@acme.example', statement },
+      });
+    const open = await ask();
+    const digest = statementDigest(statement as ObliterationStatement);
+    expect((await bob('obliterate', 'confirm', open.requestId, '--statement', digest)).stderr).toContain(
+      'what would become unreadable has changed since it was asked for',
+    );
+    const by = { kind: 'confirmed', by: 'bob@acme.example' } as const;
+    await world.ledger.decideKeypairRequest(open.requestId, by, () => undefined);
+    await look('1');
+    expect((await world.ledger.readKeypairRequest(open.requestId))?.detail).toBe('It is obliterated.');
+    expect(await world.ledger.erasedKeys('1')).toEqual([]);
   });
 
   it('is refused at its turn when somebody has enabled the pair meanwhile, and nothing is lost', async () => {

@@ -170,4 +170,122 @@ export const erasureContract = (open: () => Promise<Database>): void => {
       await expect(asked()).rejects.toEqual(conflict);
     });
   });
+
+  describe('erasing a wrapped key with the obliteration of its key pair', () => {
+    const bytes = (text: string) => new TextEncoder().encode(text);
+    const withPair = async (serialHex: string, keyId: string) => {
+      await ledger.recordLeafIntent(lease, {
+        ...{ serialHex, issuerId: 'issuing-1', userId: '1', keyId, profile: 'dual-rsa-1' },
+        ...{ addresses: ['u1@acme.example'], notBefore: NOW, notAfter: new Date('2028-03-01T09:00:00Z') },
+        tbsDer: bytes(`tbs ${serialHex}`),
+      });
+      await ledger.recordSignedLeaf(serialHex, bytes(`leaf ${serialHex}`));
+      await ledger.recordKeypairIntent(lease, serialHex);
+      await ledger.recordKeypair(lease, { serialHex, keypairId: `pair-${serialHex}` });
+    };
+    beforeEach(async () => {
+      await ledger.recordIssuer({
+        ...{ issuerId: 'issuing-1', certificateDer: bytes('issuing'), chainDer: [bytes('root')] },
+        ...{ keyVersion: 'v1', crlUrl: 'http://x/c.crl', issuerUrl: 'http://x/c.cer', state: 'active' },
+      });
+      await withPair('0a', 'key-1');
+    });
+    const requested = async (serialHex = '0a') => {
+      const { requestId } = await ledger.recordKeypairRequest({
+        ...{ kind: 'obliterate', userId: '1', primaryEmail: 'u1@acme.example', serialHex },
+        ...{ keypairId: `pair-${serialHex}`, reason: 'Nobody is on hold.', requestedBy: 'ana@acme.example' },
+        statement: {},
+      });
+      return requestId;
+    };
+    const confirm = (requestId: string) =>
+      ledger.decideKeypairRequest(requestId, { kind: 'confirmed', by: 'bob@acme.example' }, () => {});
+    const close = (requestId: string, spki = 'key-1') =>
+      ledger.closeKeypairRequest(lease, {
+        ...{ requestId, state: 'done', detail: 'd' },
+        erase: { spkiSha256Hex: sha256(spki), audit },
+      });
+    const revoke = (serialHex: string) => ledger.recordRevocation(lease, { serialHex, reason: 'superseded' });
+    const stateOf = async (requestId: string) => (await ledger.readKeypairRequest(requestId))?.state;
+
+    it('takes every form of it, in every row that the user has of that key, and says with which obliteration', async () => {
+      await withKey(lease, 'key-1-again', '1', 'key-1');
+      await withKey(lease, 'key-2', '1');
+      await revoke('0a');
+      const requestId = await requested();
+      await confirm(requestId);
+      expect(await forms()).toBe(4);
+      await close(requestId);
+      expect(await forms()).toBe(1);
+      expect((await ledger.readUser('1')).keys.map(({ keyId }) => keyId)).toEqual(['key-2']);
+      const by = { requestedBy: 'ana@acme.example', confirmedBy: 'bob@acme.example' };
+      const said = { spkiSha256Hex: sha256('key-1'), obliterationId: requestId, erasedAt: NOW, ...by };
+      expect(await ledger.erasedKeys('1')).toEqual([
+        { keyId: 'key-1', ...said },
+        { keyId: 'key-1-again', ...said },
+      ]);
+      expect(await ledger.recordRewrapped('key-1', blob('c'))).toBe('erased');
+      await close(requestId);
+      const trail = await ledger.auditTrail({ userId: '1', limit: 100 });
+      expect(trail.filter(({ step }) => step === 'erase-wrapped-keys')).toHaveLength(1);
+    });
+
+    it('is refused, and the request stays open, while a certificate over the key is good', async () => {
+      const requestId = await requested();
+      await confirm(requestId);
+      await expect(close(requestId)).rejects.toEqual(refusedBy('a certificate over the key is good still'));
+      expect([await stateOf(requestId), await forms()]).toEqual(['confirmed', 2]);
+      await revoke('0a');
+      await close(requestId);
+      expect([await stateOf(requestId), await forms()]).toEqual(['done', 0]);
+    });
+
+    it('is refused while somebody else has the key, and for a key that the pair did not hold', async () => {
+      await revoke('0a');
+      const requestId = await requested();
+      await confirm(requestId);
+      await withKey(lease, 'key-2', '1');
+      await expect(close(requestId, 'key-2')).rejects.toEqual(refusedBy('of its own that two admins'));
+      const two = await enter('2');
+      await withKey(two, 'same', '2', 'key-1');
+      await expect(close(requestId)).rejects.toEqual(refusedBy('somebody else has the same key'));
+      expect([await stateOf(requestId), await forms()]).toEqual(['confirmed', 4]);
+    });
+
+    it('is refused while the key is being moved to another key service', async () => {
+      await revoke('0a');
+      const requestId = await requested();
+      await confirm(requestId);
+      const move = { fromUrl: URL, toUrl: 'https://other.example', disableOld: false, paceMs: 0 };
+      const { jobId } = await ledger.recordKeyMoveJob({ ...move, requestedBy: 'ana@acme.example' });
+      await expect(close(requestId)).rejects.toEqual(refusedBy('being moved to another key service'));
+      await ledger.closeKeyMove(lease, { jobId, serialHex: '0a', state: 'refused', detail: 'd' });
+      await close(requestId);
+      expect(await forms()).toBe(0);
+    });
+
+    it('is refused to whoever opens the database by hand: unconfirmed, not carried out, or for a request to disable', async () => {
+      await revoke('0a');
+      const byHand = (requestId: string) =>
+        database.query(
+          `UPDATE user_keys SET wrapped_key = NULL, obliteration_id = $1, erased_at = $2 WHERE key_id = 'key-1'`,
+          [requestId, NOW],
+        );
+      const requestId = await requested();
+      await expect(byHand(requestId)).rejects.toEqual(refusedBy('that two admins had obliterated'));
+      await close(requestId);
+      expect([await stateOf(requestId), await forms()]).toEqual(['requested', 2]);
+      await confirm(requestId);
+      await expect(byHand(requestId)).rejects.toEqual(refusedBy('that two admins had obliterated'));
+      await ledger.decideKeypairRequest(requestId, { kind: 'cancelled', by: 'ana@acme.example' }, () => {});
+      await expect(byHand(requestId)).rejects.toEqual(refusedBy('that two admins had obliterated'));
+      const disable = await ledger.recordKeypairRequest({
+        ...{ kind: 'disable', userId: '1', primaryEmail: 'u1@acme.example', serialHex: '0a' },
+        ...{ keypairId: 'pair-0a', reason: 'r', requestedBy: 'ana@acme.example' },
+      });
+      await ledger.closeKeypairRequest(lease, { ...disable, state: 'done', detail: 'd' });
+      await expect(byHand(disable.requestId)).rejects.toEqual(refusedBy('that two admins had obliterated'));
+      expect(await forms()).toBe(2);
+    });
+  });
 };

@@ -230,6 +230,46 @@ describe('what triggers do as the ledger’s owner', () => {
     expect(chain?.place).toBe(2n);
   });
 
+  it('erases a wrapped key for directory-event with the obliteration that two admins had, and with none it made up', async () => {
+    const ledger = await openPostgresLedger({ connectionString: urlOf('directory-event'), clock });
+    const lease = await ledger.acquireLease('user:1', 60_000);
+    if (lease === undefined) throw new Error('User 1 is held.');
+    await ledger.recordKeypairIntent(lease, '0a01');
+    await ledger.recordKeypair(lease, { serialHex: '0a01', keypairId: 'pair-1' });
+    const admins = await openPostgresLedger({ connectionString: urlOf('admin'), clock });
+    const { requestId } = await admins.recordKeypairRequest({
+      ...{ kind: 'obliterate', userId: '1', primaryEmail: 'ada@acme.example', serialHex: '0a01' },
+      ...{
+        keypairId: 'pair-1',
+        reason: 'Nobody is on hold.',
+        requestedBy: 'ana@acme.example',
+        statement: {},
+      },
+    });
+    const event = as('directory-event');
+    const confirmed = `UPDATE keypair_requests SET confirmed_by = 'eve', confirmed_at = now()`;
+    expect(await refusal(event, confirmed)).toBe(REFUSED);
+    expect(await refusal(event, `UPDATE keypair_requests SET state = 'done', closed_at = now()`)).toBe(
+      '23514',
+    );
+    const by = { kind: 'confirmed', by: 'bob@acme.example' } as const;
+    await admins.decideKeypairRequest(requestId, by, () => undefined);
+    const cause = { source: 'admin', eventId: requestId, event: 'keypair-request' } as const;
+    await ledger.closeKeypairRequest(lease, {
+      ...{ requestId, state: 'done', detail: 'It is obliterated.' },
+      erase: {
+        spkiSha256Hex: 'a'.repeat(64),
+        audit: { userId: '1', cause, step: 'erase-wrapped-keys', reason: 'r', outcome: 'done' },
+      },
+    });
+    expect(await owner.query('SELECT key_id, wrapped_key, obliteration_id FROM user_keys')).toEqual([
+      { key_id: 'key-1', wrapped_key: null, obliteration_id: requestId },
+    ]);
+    expect(await admins.erasedKeys('1')).toMatchObject([{ keyId: 'key-1', confirmedBy: 'bob@acme.example' }]);
+    await ledger.close();
+    await admins.close();
+  });
+
   it('answers the last settled audit entry to publish-crl and to nobody else', async () => {
     const settled = 'SELECT settled_audit_entry() AS last';
     const [newest] = await owner.query<{ last: bigint }>('SELECT max(id) AS last FROM audit');

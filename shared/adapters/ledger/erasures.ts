@@ -37,7 +37,7 @@ const KEYS_OF_DELETED = `
                     WHERE imported_certificates.key_id = key.key_id) AS one) END AS certificates,
          CASE WHEN users.state <> 'out' THEN 'not-out'
               WHEN EXISTS (SELECT FROM user_keys AS other JOIN users AS living USING (user_id)
-                            WHERE other.spki_sha256_hex = key.spki_sha256_hex AND living.deleted_at IS NULL)
+                            WHERE other.spki_sha256_hex = key.spki_sha256_hex AND other.erased_at IS NULL AND living.deleted_at IS NULL)
                 THEN 'used-by-the-living'
               WHEN EXISTS (SELECT FROM key_moves AS move JOIN pair_certificates AS certificate USING (serial_hex)
                             WHERE certificate.key_id = key.key_id AND move.state = 'open')
@@ -207,20 +207,26 @@ export const erasures = (database: Database, clock: Clock, randomId: () => strin
     const rows = await database.query<{
       key_id: string;
       spki_sha256_hex: string;
-      erasure_id: string;
+      erasure_id: string | null;
+      obliteration_id: string | null;
       erased_at: Date;
       requested_by: string;
       confirmed_by: string;
     }>(
-      `SELECT key_id, spki_sha256_hex, erasure_id, erased_at, requested_by, confirmed_by
-         FROM user_keys JOIN erasures USING (erasure_id) WHERE user_id = $1 ORDER BY position`,
+      `SELECT key_id, spki_sha256_hex, erasure_id, obliteration_id, erased_at,
+              coalesce(erasures.requested_by, request.requested_by) AS requested_by,
+              coalesce(erasures.confirmed_by, request.confirmed_by) AS confirmed_by
+         FROM user_keys AS key LEFT JOIN erasures USING (erasure_id)
+         LEFT JOIN keypair_requests AS request ON request.request_id = key.obliteration_id
+        WHERE key.user_id = $1 AND key.erased_at IS NOT NULL ORDER BY position`,
       [userId],
     );
     return rows.map(
       (row): ErasedKey => ({
         keyId: row.key_id,
         spkiSha256Hex: row.spki_sha256_hex,
-        erasureId: row.erasure_id,
+        ...optional('erasureId', row.erasure_id),
+        ...optional('obliterationId', row.obliteration_id),
         erasedAt: row.erased_at,
         requestedBy: row.requested_by,
         confirmedBy: row.confirmed_by,

@@ -65,7 +65,7 @@ async function keyFor(
 ): Promise<string> {
   const [known] = await queries.query<{ key_id: string }>(
     `SELECT key_id FROM user_keys
-      WHERE user_id = $1 AND spki_sha256_hex = $2 AND card_description IS NULL AND erasure_id IS NULL
+      WHERE user_id = $1 AND spki_sha256_hex = $2 AND card_description IS NULL AND erased_at IS NULL
         AND (key_service_url = $3 AND proof = 'proven' OR wrapped_key = $4)
       ORDER BY position LIMIT 1`,
     [request.userId, request.spkiSha256Hex, request.keyServiceUrl, request.wrappedKey],

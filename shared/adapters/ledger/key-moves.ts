@@ -19,7 +19,7 @@ const EPOCHS = `
     LEFT JOIN LATERAL (SELECT move.state, move.detail FROM key_moves AS move JOIN key_move_jobs AS job USING (job_id)
                         WHERE move.serial_hex = pair.serial_hex
                         ORDER BY (move.state = 'moved') DESC, job.requested_at DESC LIMIT 1) AS last ON true
-   WHERE pair.keypair_id IS NOT NULL AND key.key_service_url IS NOT NULL AND key.erasure_id IS NULL`;
+   WHERE pair.keypair_id IS NOT NULL AND key.key_service_url IS NOT NULL AND key.erased_at IS NULL`;
 
 interface MoveRow {
   readonly job_id: string;

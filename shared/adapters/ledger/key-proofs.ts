@@ -15,7 +15,7 @@ export const keyProofs = (database: Database): KeyProofs => ({
     const rows = await database.query<Row>(
       `SELECT key_id, user_id, primary_email, spki_der, spki_sha256_hex, wrapped_key
          FROM user_keys JOIN users USING (user_id)
-        WHERE key_service_url = $1 AND proof = 'unproven' AND erasure_id IS NULL AND key_id > $2
+        WHERE key_service_url = $1 AND proof = 'unproven' AND erased_at IS NULL AND key_id > $2
         ORDER BY key_id LIMIT $3`,
       [keyServiceUrl, after ?? '', limit],
     );

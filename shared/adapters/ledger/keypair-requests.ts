@@ -156,13 +156,21 @@ export const keypairRequests = (
       return after === undefined ? undefined : viewOf(after);
     }),
 
-  closeKeypairRequest: (lease, { requestId, state, detail }) =>
+  closeKeypairRequest: (lease, { requestId, state, detail, erase }) =>
     underUserLease(database, lease, async (queries, userId) => {
-      await queries.query(
+      const now = clock.now();
+      const closed = await queries.query(
         `UPDATE keypair_requests SET state = $3, detail = $4, closed_at = $5
-          WHERE request_id = $1 AND user_id = $2 AND state = 'confirmed'`,
-        [requestId, userId, state, detail, clock.now()],
+          WHERE request_id = $1 AND user_id = $2 AND state = 'confirmed' RETURNING request_id`,
+        [requestId, userId, state, detail, now],
       );
+      if (erase === undefined || closed.length === 0) return;
+      const erased = await queries.query(
+        `UPDATE user_keys SET wrapped_key = NULL, obliteration_id = $1, erased_at = $2
+          WHERE user_id = $3 AND spki_sha256_hex = $4 AND wrapped_key IS NOT NULL RETURNING key_id`,
+        [requestId, now, userId, erase.spkiSha256Hex],
+      );
+      if (erased.length > 0) await insertAudit(queries, now, erase.audit);
     }),
 
   readKeypairRequest: async (requestId) => {

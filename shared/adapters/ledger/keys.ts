@@ -61,7 +61,7 @@ function keyRecord(row: KeyRow): UserKeyRecord {
 export const KEYS = userRecords<KeyRow, UserKeyRecord>(
   (these) => `SELECT ${NEWEST_KEY_COLUMNS} FROM user_keys
          LEFT JOIN (SELECT key_id, wrapped_key FROM newest_wrapped_keys) n USING (key_id)
-        WHERE user_id = ${these} AND NOT imported AND erasure_id IS NULL ORDER BY position`,
+        WHERE user_id = ${these} AND NOT imported AND erased_at IS NULL ORDER BY position`,
   keyRecord,
   { spki_der: 'bytes', created_at: 'instant' },
 );

@@ -101,6 +101,7 @@ export const RIGHTS: Readonly<Record<LedgerUser, Readonly<Record<string, Rights>
     user_keys: {
       read: true,
       add: 'key_id user_id spki_sha256_hex spki_der modulus_bits key_service_url wrapped_key proof wish_id created_at purpose card_description',
+      change: 'wrapped_key erased_at obliteration_id',
     },
     users: {
       read: true,

@@ -18,7 +18,9 @@ export interface Erasure {
 export interface ErasedKey {
   readonly keyId: string;
   readonly spkiSha256Hex: string;
-  readonly erasureId: string;
+  /** By an erasure of the keys of deleted people, or with the obliteration of its last key pair. */
+  readonly erasureId?: string;
+  readonly obliterationId?: string;
   readonly erasedAt: Date;
   readonly requestedBy: string;
   readonly confirmedBy: string;

@@ -1,6 +1,6 @@
 /** What admins ask to be done to single key pairs: disabling, and obliterating, which needs two of them. */
 import type { KeypairRequest } from '../../domain/records.ts';
-import type { Lease } from '../ledger.ts';
+import type { AuditEntry, Lease } from '../ledger.ts';
 
 export interface KeypairRequestView extends KeypairRequest {
   readonly userId: string;
@@ -38,10 +38,19 @@ export interface KeypairRequestLedger {
     decision: { readonly kind: 'confirmed' | 'cancelled'; readonly by: string },
     decide: (request: KeypairRequestView) => void,
   ): Promise<KeypairRequestView | undefined>;
-  /** Carried out, or refused at its turn. */
+  /**
+   * Carried out, or refused at its turn. With `erase` every wrapped form that this user has of that key goes with it, with `audit`, or
+   * nothing of all this. The database refuses (`conflict`) a key that the request's pair did not hold, and one that a certificate which is
+   * good still, a move or somebody else needs.
+   */
   closeKeypairRequest(
     lease: Lease,
-    close: { readonly requestId: string; readonly state: 'done' | 'refused'; readonly detail: string },
+    close: {
+      readonly requestId: string;
+      readonly state: 'done' | 'refused';
+      readonly detail: string;
+      readonly erase?: { readonly spkiSha256Hex: string; readonly audit: AuditEntry };
+    },
   ): Promise<void>;
   readKeypairRequest(requestId: string): Promise<KeypairRequestView | undefined>;
   /** Newest first. */
