@@ -111,6 +111,8 @@ export interface DisableKeypairStep extends StepBase {
   readonly departure: boolean;
   /** The admin's request about this one pair, if that is what it answers. */
   readonly requestId?: string;
+  /** Why the request cannot be carried out any more; then it is closed and nothing is done. */
+  readonly refuse?: string;
 }
 
 /**
@@ -121,6 +123,8 @@ export interface ObliterateKeypairStep extends StepBase {
   readonly kind: 'obliterate-keypair';
   readonly keypairId: string;
   readonly requestId: string;
+  /** Why it cannot be carried out any more; then the request is closed and nothing is done. */
+  readonly refuse?: string;
 }
 
 /**

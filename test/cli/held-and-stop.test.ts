@@ -386,6 +386,30 @@ describe('obliterating a key pair', () => {
     });
   });
 
+  it('is refused at its turn when the account is gone, like a wish to disable one, and nobody waits for it any more', async () => {
+    const pair = await withDisabledPair();
+    const current = world.gmail.account('1').pairs.find(({ enabled }) => enabled)?.keypairId ?? '';
+    world.clock.advance(31 * DAY_MS);
+    const asked = done(await request(pair));
+    const [, id = '', digest = ''] = /confirm (\S+) --statement ([0-9a-f]{64})/.exec(asked) ?? [];
+    done(await bob('obliterate', 'confirm', id, '--statement', digest));
+    await leave('1');
+    expect(await world.ledger.readKeypairRequest(id)).toMatchObject({
+      state: 'refused',
+      detail: 'The account is deleted; its key pairs went with it.',
+    });
+    world.directory.forget('1');
+    const disable = await ana('keypair', 'disable', '1', current, '--reason', 'It was asked for.', '--json');
+    const { request: second } = JSON.parse(done(disable)) as { request: string };
+    await look('1');
+    expect(await world.ledger.readKeypairRequest(second)).toMatchObject({
+      state: 'refused',
+      detail: 'The account is in no list of the directory; its key pairs went with it.',
+    });
+    const { user, keys } = await world.ledger.readUser('1');
+    expect([user?.state, user?.nextActionAt, keys.length]).toEqual(['out', undefined, 2]);
+  });
+
   it('can be cancelled by any admin, and a second request for the pair waits until then', async () => {
     const pair = await withDisabledPair();
     world.clock.advance(31 * DAY_MS);

@@ -6,10 +6,15 @@ import type { ImportedCertificate } from '../../domain/imported-certificate.ts';
 import type { Step } from '../../domain/step.ts';
 import type { Facts } from '../facts.ts';
 import type { Standing } from '../standing.ts';
+import { whyGone } from './gone.ts';
 
 /** What waits for its turn; of somebody who is leaving or gone it is closed, saying so. */
 export function importSteps(facts: Facts, standing: Standing): readonly Step[] {
   const waiting = (facts.ledger.imported ?? []).filter(({ state }) => state === 'open');
+  const closed = () =>
+    waiting.map((certificate) =>
+      stepOf(certificate, { refuse: 'No rule covers the user any more; their mail is left as it is.' }),
+    );
   switch (standing.kind) {
     case 'covered':
       return facts.gmail.kind === 'observed' ? waiting.map((certificate) => stepOf(certificate, {})) : [];
@@ -21,11 +26,10 @@ export function importSteps(facts: Facts, standing: Standing): readonly Step[] {
       );
     case 'outside':
     case 'deleted':
-      return waiting.map((certificate) =>
-        stepOf(certificate, { refuse: 'No rule covers the user any more; their mail is left as it is.' }),
-      );
-    case 'frozen':
+      return closed();
     case 'absent':
+      return whyGone(facts) === undefined ? [] : closed();
+    case 'frozen':
       return [];
     default:
       return standing satisfies never;

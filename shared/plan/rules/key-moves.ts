@@ -2,6 +2,7 @@ import type { KeyMove } from '../../domain/records.ts';
 import type { Step } from '../../domain/step.ts';
 import type { Facts } from '../facts.ts';
 import { keypairIdsOf } from './gmail.ts';
+import { whyGone } from './gone.ts';
 
 /**
  * Old pairs that an admin's job moves to another key service, once Gmail says what it has. The pair that an identity still
@@ -17,17 +18,6 @@ export function keyMoveSteps(facts: Facts): readonly Step[] {
   return moves
     .filter((move) => !inUse.has(recordedId(facts, move) ?? ''))
     .map((move) => stepOf(facts, move, {}));
-}
-
-/**
- * Whose mail Gmail has no more: deleted, or out and in no list, as the deleted are after twenty days. Whoever is not out may be in
- * no list by a mistake of the directory, and waits.
- */
-function whyGone({ presence, ledger }: Facts): string | undefined {
-  if (presence.kind === 'deleted') return 'The account is deleted';
-  if (presence.kind === 'absent' && ledger.user?.state === 'out')
-    return 'The account is in no list of the directory';
-  return undefined;
 }
 
 const recordedId = (facts: Facts, { serialHex }: KeyMove): string | undefined =>

@@ -1,12 +1,18 @@
 import type { Step, Verdict } from '../../domain/step.ts';
 import type { Facts } from '../facts.ts';
 import { earliest, plus } from '../timing.ts';
+import { whyGone } from './gone.ts';
 
 const ASK_AGAIN_MS = 3_600_000;
 
-/** What admins asked to be done to single key pairs, once Gmail says what it has. No departures: each was named. */
+/**
+ * What admins asked to be done to single key pairs, once Gmail says what it has; of who is gone it is closed, saying so. No departures: each
+ * was named.
+ */
 export function keypairRequestSteps(facts: Facts): readonly Step[] {
-  if (facts.gmail.kind !== 'observed') return [];
+  const gone = whyGone(facts);
+  if (facts.gmail.kind !== 'observed' && gone === undefined) return [];
+  const more = gone === undefined ? {} : { refuse: `${gone}; its key pairs went with it.` };
   return (facts.ledger.keypairRequests ?? []).map(
     ({ kind, requestId, serialHex, keypairId, requestedBy, confirmedBy, reason }): Step =>
       kind === 'disable'
@@ -19,6 +25,7 @@ export function keypairRequestSteps(facts: Facts): readonly Step[] {
             departure: false,
             requestId,
             reason: `${requestedBy} asked for it: ${reason}`,
+            ...more,
           }
         : {
             kind: 'obliterate-keypair',
@@ -26,6 +33,7 @@ export function keypairRequestSteps(facts: Facts): readonly Step[] {
             keypairId,
             requestId,
             reason: `${requestedBy} asked for it and ${confirmedBy ?? 'nobody'} confirmed it; on legal holds: ${reason}`,
+            ...more,
           },
   );
 }

@@ -9,7 +9,11 @@ export async function disableKeypair(
   step: DisableKeypairStep,
   { deps, lease, mailbox }: StepContext,
 ): Promise<StepOutcome> {
-  const { serialHex, keypairId, because, departure, requestId } = step;
+  const { serialHex, keypairId, because, departure, requestId, refuse } = step;
+  if (refuse !== undefined && requestId !== undefined) {
+    await deps.ledger.closeKeypairRequest(lease, { requestId, state: 'refused', detail: refuse });
+    return { outcome: 'done', details: { keypairId, requestId, refused: true } };
+  }
   await deps.ledger.recordKeypair(lease, { serialHex, keypairId });
   await deps.ledger.recordKeypairDisabled(lease, { serialHex, because });
   await deps.gmail.disableKeypair(mailbox, keypairId);

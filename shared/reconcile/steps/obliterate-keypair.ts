@@ -21,7 +21,11 @@ export async function obliterateKeypair(
   context: StepContext,
 ): Promise<StepOutcome> {
   const { deps, lease, facts, mailbox } = context;
-  const { keypairId, requestId } = step;
+  const { keypairId, requestId, refuse } = step;
+  if (refuse !== undefined) {
+    await deps.ledger.closeKeypairRequest(lease, { requestId, state: 'refused', detail: refuse });
+    return { outcome: 'done', details: { requestId, keypairId, refused: true } };
+  }
   const against = whyGmailForbidsObliterating(facts.gmail, deps.clock.now(), keypairId);
   if (against !== undefined) {
     await deps.ledger.closeKeypairRequest(lease, { requestId, state: 'refused', detail: against });
