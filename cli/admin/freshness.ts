@@ -15,21 +15,29 @@ export const describeAlarms = ({ alarms }: SystemStatus): readonly string[] =>
   alarms.map(({ alarm, message }) => `ALARM ${alarm}: ${message}`);
 
 export function describeFreshness(status: SystemStatus): string {
-  const { channels, deadLetters } = status;
-  const last = channels
-    .map(({ expiresAt }) => expiresAt)
-    .toSorted()
-    .at(-1);
   const lines = [
     sourcesLine(status),
-    last === undefined
-      ? 'No notification channel is open.'
-      : `${counted(channels.length, 'notification channel')} open, until ${instant(last)}.`,
+    channelsLine(status),
     backlogLine(status),
-    deadLettersLine(deadLetters),
+    deadLettersLine(status.deadLetters),
   ];
   if (status.notFollowed.length > 0) lines.push('', notFollowedTable(status.notFollowed));
   return lines.join('\n');
+}
+
+/** How many channels are open, until when every kind of event that they bring is brought, and which kinds are not. */
+function channelsLine({ notifications: { open, until, without } }: SystemStatus): string {
+  if (open === 0 || until === undefined) {
+    const ended = without
+      .flatMap(({ since }) => since ?? [])
+      .toSorted()
+      .at(-1);
+    return `No notification channel is open${ended === undefined ? '' : `; the last one ended ${instant(ended)}`}.`;
+  }
+  const none = without.map(({ kind, since }) =>
+    since === undefined ? kind : `${kind} (since ${instant(since)})`,
+  );
+  return `${counted(open, 'notification channel')} open, until ${instant(until)}.${none.length === 0 ? '' : ` None for ${none.join(', ')}.`}`;
 }
 
 function sourcesLine({ sources, reports }: SystemStatus): string {

@@ -54,6 +54,7 @@ export const status = adminCommand({
         rollout: system.rollout,
         sources: system.sources,
         channels: system.channels,
+        notifications: system.notifications,
         reports: system.reports,
         backlog: system.backlog,
         notFollowed: system.notFollowed,

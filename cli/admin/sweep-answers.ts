@@ -53,6 +53,11 @@ export const systemStatus = z.looseObject({
     }),
   ),
   channels: z.array(z.looseObject({ event: z.string(), expiresAt: z.string() })),
+  notifications: z.looseObject({
+    open: z.number(),
+    until: z.string().optional(),
+    without: z.array(z.looseObject({ kind: z.string(), since: z.string().optional() })),
+  }),
   reports: z.looseObject({
     readAt: z.string().optional(),
     through: z.string().optional(),

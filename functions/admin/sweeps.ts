@@ -8,7 +8,13 @@ import type { ReportsReading } from '../../shared/ports/ledger/reports.ts';
 import { EVERYBODY, type SweepRecord } from '../../shared/ports/ledger/sweeps.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { Log } from '../../shared/ports/log.ts';
-import { alarmsOf, type FreshnessLedger, readFreshness } from '../../shared/sources/freshness.ts';
+import { isOver } from '../../shared/sources/event-kinds.ts';
+import {
+  alarmsOf,
+  type FreshnessLedger,
+  notificationsOf,
+  readFreshness,
+} from '../../shared/sources/freshness.ts';
 import { ACCEPT_SHRUNK } from '../../shared/sources/sweep/context.ts';
 import { minutesLeft, paceOf } from '../../shared/sources/sweep/waves.ts';
 import type { HttpAnswer } from '../wire/http.ts';
@@ -51,16 +57,20 @@ export async function readStatus(deps: SweepAdminDeps): Promise<HttpAnswer> {
   };
 }
 
-/** `sources`, `channels`, `reports`, `backlog`, `notFollowed` and the `alarms` that stand. */
+/** `sources`, `channels` that are open, `notifications` that they bring, `reports`, `backlog`, `notFollowed` and the `alarms` that stand. */
 async function freshnessView(deps: SweepAdminDeps): Promise<Readonly<Record<string, unknown>>> {
   const freshness = await readFreshness(deps.ledger);
+  const now = deps.clock.now();
   return {
     sources: freshness.sources,
-    channels: freshness.channels.map(({ event, expiresAt }) => ({ event, expiresAt })),
+    channels: freshness.channels
+      .filter((channel) => !isOver(channel, now))
+      .map(({ event, expiresAt }) => ({ event, expiresAt })),
+    notifications: notificationsOf(freshness, now),
     reports: reportsView(freshness.reports),
     backlog: freshness.backlog,
     notFollowed: freshness.oddities,
-    alarms: alarmsOf(freshness, deps.clock.now()),
+    alarms: alarmsOf(freshness, now),
   };
 }
 

@@ -10,10 +10,12 @@ import type { ReportsReading } from '../ports/ledger/reports.ts';
 import type { Backlog, OddityRecord, SourceRecord } from '../ports/ledger/sources.ts';
 import type { SweepRecord } from '../ports/ledger/sweeps.ts';
 import type { Ledger } from '../ports/ledger.ts';
+import { endsOfKinds, isAnswered, isNeeded, isOver, type KindEnd } from './event-kinds.ts';
 
 export interface Freshness {
   readonly sources: readonly SourceRecord[];
   readonly oddities: readonly OddityRecord[];
+  /** That Google has opened; some are over. */
   readonly channels: readonly { readonly event: string; readonly expiresAt: Date }[];
   readonly lastWhole?: SweepRecord;
   readonly lastEnded?: SweepRecord;
@@ -67,7 +69,7 @@ export async function readFreshness(ledger: FreshnessLedger): Promise<Freshness>
   return {
     sources: await ledger.sources(),
     oddities: await ledger.oddities(),
-    channels: await ledger.channels(),
+    channels: (await ledger.channels()).filter(isAnswered),
     ...(lastWhole === undefined ? {} : { lastWhole }),
     ...(lastEnded === undefined ? {} : { lastEnded }),
     ...(activation === undefined ? {} : { unsweptSince: activation.activatedAt }),
@@ -108,12 +110,19 @@ function silence({ sources }: Freshness, now: Date): readonly Alarm[] {
 }
 
 function channelAlarms({ channels }: Freshness, now: Date): readonly Alarm[] {
-  const left = channelLeftMs(channels, now);
-  if (left !== undefined && left >= CHANNEL_LEFT_MS) return [];
+  const kinds = endsOfKinds(channels).filter(({ kind }) => isNeeded(kind));
+  const leftMs = (kind: KindEnd) => (kind.endsAt === undefined ? 0 : kind.endsAt.getTime() - now.getTime());
+  const without = kinds.filter((kind) => leftMs(kind) <= 0);
+  const ending = kinds.filter((kind) => leftMs(kind) < CHANNEL_LEFT_MS);
+  if (ending.length === 0) return [];
+  const named = (some: readonly KindEnd[]) =>
+    some.length === kinds.length ? '' : ` for ${some.map(({ kind }) => kind).join(', ')}`;
+  const ended = latest(without.map(({ endsAt }) => endsAt));
+  const minutes = Math.floor(Math.min(...ending.map(leftMs)) / MINUTE_MS);
   const said =
-    left === undefined
-      ? 'No notification channel is open'
-      : `The last notification channel ends in ${Math.max(0, Math.floor(left / MINUTE_MS))} minutes and was not replaced`;
+    without.length > 0
+      ? `No notification channel is open${named(without)}${ended === undefined ? '' : `; the last one ended at ${ended.toISOString()}`}`
+      : `The last notification channel${named(ending)} ends in ${minutes} minutes and was not replaced`;
   return [
     {
       alarm: 'no-channel',
@@ -122,13 +131,42 @@ function channelAlarms({ channels }: Freshness, now: Date): readonly Alarm[] {
   ];
 }
 
-/** Until the first kind of event has no channel any more; undefined when there is none at all. */
-export function channelLeftMs(channels: Freshness['channels'], now: Date): number | undefined {
-  const latest = new Map<string, number>();
-  for (const { event, expiresAt } of channels)
-    latest.set(event, Math.max(latest.get(event) ?? 0, expiresAt.getTime()));
-  const end = latest.get('all') ?? (latest.size === 0 ? undefined : Math.min(...latest.values()));
-  return end === undefined ? undefined : end - now.getTime();
+function latest(dates: readonly (Date | undefined)[]): Date | undefined {
+  return dates.reduce(
+    (one, other) => (one === undefined || (other !== undefined && other > one) ? other : one),
+    undefined,
+  );
+}
+
+/** Until the first of the kinds that are needed has no channel any more; 0 when one has none. */
+function channelLeftMs(channels: Freshness['channels'], now: Date): number {
+  const ends = endsOfKinds(channels)
+    .filter(({ kind }) => isNeeded(kind))
+    .map(({ endsAt }) => endsAt?.getTime() ?? 0);
+  return Math.max(0, Math.min(...ends) - now.getTime());
+}
+
+export interface Notifications {
+  /** Channels that are open. */
+  readonly open: number;
+  /** When the first of the kinds that are brought is brought no more, unless its channel is replaced; absent: none is brought. */
+  readonly until?: Date;
+  /** Kinds that no open channel brings, and since when, where that is known. */
+  readonly without: readonly { readonly kind: string; readonly since?: Date }[];
+}
+
+/** What notifications there can be now. */
+export function notificationsOf({ channels }: Freshness, now: Date): Notifications {
+  const kinds = endsOfKinds(channels);
+  const isBrought = ({ endsAt }: KindEnd) => endsAt !== undefined && endsAt > now;
+  const ends = kinds.filter(isBrought).flatMap(({ endsAt }) => endsAt?.getTime() ?? []);
+  return {
+    open: channels.filter((channel) => !isOver(channel, now)).length,
+    ...(ends.length === 0 ? {} : { until: new Date(Math.min(...ends)) }),
+    without: kinds
+      .filter((kind) => !isBrought(kind))
+      .map(({ kind, endsAt }) => ({ kind, ...(endsAt === undefined ? {} : { since: endsAt }) })),
+  };
 }
 
 function sweepAlarms({ lastWhole, lastEnded, unsweptSince }: Freshness, now: Date): readonly Alarm[] {

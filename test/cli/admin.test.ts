@@ -246,6 +246,7 @@ SERIAL  FROM               UNTIL              REVOKED                           
 const FRESH = {
   sources: [{ source: 'audit', entries: 3, receivedAt: '2026-11-23T15:30:00Z' }],
   channels: [{ event: 'all', expiresAt: '2026-11-23T21:00:00Z' }],
+  notifications: { open: 1, until: '2026-11-23T21:00:00Z', without: [] },
   reports: { gaps: 0, failures: 0 },
   backlog: { due: 0, pending: 0 },
   notFollowed: [],
@@ -365,6 +366,41 @@ describe('sealwright status', () => {
     expect(text).toMatch(/50 % of 200 users/);
     expect(text).toMatch(/about 2 minutes/);
     expect(text).toContain('25 a minute instead of 33, because 40 users let out before are not through');
+  });
+
+  it.each([
+    [
+      'the channels that are open and their end',
+      { open: 1, until: '2026-11-23T21:00:00Z', without: [] },
+      '1 notification channel open, until 2026-11-23 21:00Z.\n',
+    ],
+    [
+      'the kinds of event that no channel brings',
+      {
+        open: 3,
+        until: '2026-11-23T21:00:00Z',
+        without: [{ kind: 'makeAdmin' }, { kind: 'update', since: '2026-11-23T14:00:00Z' }],
+      },
+      '3 notification channels open, until 2026-11-23 21:00Z. None for makeAdmin, update (since 2026-11-23 14:00Z).\n',
+    ],
+    [
+      'when the last channel ended where none is open',
+      { open: 0, without: [{ kind: 'add', since: '2026-11-23T04:40:00Z' }, { kind: 'update' }] },
+      'No notification channel is open; the last one ended 2026-11-23 04:40Z.\n',
+    ],
+    [
+      'that none was ever opened',
+      { open: 0, without: [{ kind: 'add' }] },
+      'No notification channel is open.\n',
+    ],
+  ])('says %s', async (_what, notifications, sentence) => {
+    nothingStoppedOrHeld();
+    admin.answer('GET /v1/status', { body: { ...SYSTEM, notifications } });
+    admin.answer('GET /v1/users?limit=1000', { body: { users: [zoe] } });
+    const people = await sealwright(['status'], environment);
+    const { stdout } = await sealwright(['status', '--json'], environment);
+    expect(people.stdout).toContain(sentence);
+    expect(JSON.parse(stdout)).toMatchObject({ notifications });
   });
 
   it('counts users by state and lists who is blocked, and why', async () => {

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { readStatus } from '../../functions/admin/sweeps.ts';
 import { createDirectoryEvent } from '../../functions/directory-event.ts';
 import { createDirectoryWatch } from '../../functions/directory-watch.ts';
 import { permanent, retryable } from '../../shared/errors.ts';
@@ -14,6 +15,7 @@ import {
   type AlarmName,
   alarmsOf,
   measure,
+  notificationsOf,
   readFreshness,
 } from '../../shared/sources/freshness.ts';
 import { hintDueUsers } from '../../shared/sources/hint-due-users.ts';
@@ -146,6 +148,63 @@ describe('an alarm about', () => {
     expect(await messageOf('no-channel')).toContain('ends in 40 minutes');
     await channels();
     expect(await standing()).toEqual([]);
+  });
+
+  test('notification channels stands for the kinds that are needed and that none brings, whatever the others do', async () => {
+    const row = (channelId: string, event: string, hours: number, resourceId = 'r') => ({
+      ...{ channelId, event, resourceId, tokenSha256Hex: 'ab'.repeat(32) },
+      expiresAt: new Date(world.clock.now().getTime() + hours * HOUR_MS),
+    });
+    const told = async (...rows: readonly Parameters<World['ledger']['recordChannel']>[0][]) => {
+      await restore();
+      for (const each of rows) await world.ledger.recordChannel(each);
+      const freshness = await readFreshness(world.ledger);
+      const [alarm, ...others] = alarmsOf(freshness, world.clock.now());
+      expect(others).toEqual([]);
+      return [
+        alarm?.message.split('. ')[0],
+        measure(freshness, world.clock.now())['channelLeftSeconds'],
+        notificationsOf(freshness, world.clock.now()),
+      ];
+    };
+    const at = (hours: number) => new Date(world.clock.now().getTime() + hours * HOUR_MS);
+    const needed = ['add', 'delete', 'undelete'].map((event) => row(event, event, 5));
+    const open = (count: number, hours: number) => ({ open: count, until: at(hours) });
+    const noAdmin = { kind: 'makeAdmin' };
+    expect(await told(...needed, row('4', 'update', 4))).toEqual([
+      undefined,
+      4 * 3600,
+      { ...open(4, 4), without: [noAdmin] },
+    ]);
+    const ended = { since: at(-3) };
+    expect(await told(...needed, row('4', 'update', 4), row('5', 'all', -3)), 'one for all is over').toEqual([
+      undefined,
+      4 * 3600,
+      { ...open(4, 4), without: [{ ...noAdmin, ...ended }] },
+    ]);
+    expect(await told(...needed, row('4', 'update', 2 / 3)), 'one ends').toEqual([
+      'The last notification channel for update ends in 40 minutes and was not replaced',
+      2_400,
+      { ...open(4, 2 / 3), without: [noAdmin] },
+    ]);
+    expect(await told(...needed, row('4', 'update', -3)), 'one has ended').toEqual([
+      `No notification channel is open for update; the last one ended at ${at(-3).toISOString()}`,
+      0,
+      { ...open(3, 5), without: [noAdmin, { kind: 'update', ...ended }] },
+    ]);
+    expect(await told(...needed, row('4', 'update', 1, '')), 'one is asked for and not there').toEqual([
+      'No notification channel is open for update',
+      0,
+      { ...open(3, 5), without: [noAdmin, { kind: 'update' }] },
+    ]);
+    expect(await told(row('5', 'all', -3)), 'all are over').toEqual([
+      `No notification channel is open; the last one ended at ${at(-3).toISOString()}`,
+      0,
+      {
+        open: 0,
+        without: ['add', 'delete', 'makeAdmin', 'undelete', 'update'].map((kind) => ({ kind, ...ended })),
+      },
+    ]);
   });
 
   test('the audit log stands when notifications tell of new users and it does not, and not on a quiet day', async () => {
@@ -303,6 +362,22 @@ describe('an alarm about', () => {
     await read(async () => ({ activities: [] }));
     expect(await standing()).toEqual([]);
   });
+});
+
+test('the status names the channels that are open, and not one that is over or was never answered', async () => {
+  const recorded = (event: string, hours: number, resourceId: string) =>
+    world.ledger.recordChannel({
+      ...{ channelId: `${event}-${hours}`, event, resourceId, tokenSha256Hex: 'ab'.repeat(32) },
+      expiresAt: new Date(world.clock.now().getTime() + hours * HOUR_MS),
+    });
+  await recorded('all', 0, 'r');
+  await recorded('update', 2, 'r');
+  await recorded('add', 1, '');
+  const deadLetters = { look: async () => ({ letters: [], more: false }) };
+  const { body } = await readStatus({ ...world, deadLetters, hintsPerMinute: 400 });
+  const expiresAt = new Date(world.clock.now().getTime() + 2 * HOUR_MS);
+  expect(body).toMatchObject({ channels: [{ event: 'update', expiresAt }], notifications: { open: 1 } });
+  expect((body as { channels: unknown[] }).channels).toHaveLength(1);
 });
 
 describe('every alarm there is', () => {
