@@ -311,6 +311,7 @@ export interface Ledger
   // --- watch channels -----------------------------------------------------------------------------------------
   recordChannel(channel: {
     channelId: string;
+    /** Empty until Google has answered, and where it has refused: there is no such channel then. */
     resourceId: string;
     tokenSha256Hex: string;
     event: string;

@@ -86,7 +86,7 @@ describe('keeping a notification channel', () => {
       if (call.method === 'watch') throw permanent('directory-refused', 'Not now.');
       return await perform();
     });
-    expect(await keepChannels({ ...deps, directory: refusing })).toEqual({ open: 0, opened: 0, stopped: 0 });
+    expect(await keepChannels({ ...deps, directory: refusing })).toEqual({ open: 1, opened: 0, stopped: 0 });
     expect(open()).toEqual(['channel-1']);
     expect(await ledger.readChannel('channel-1')).toBeDefined();
     expect(await keepChannels(deps)).toEqual({ open: 1, opened: 1, stopped: 1 });
@@ -118,7 +118,7 @@ describe('keeping a notification channel', () => {
       if (call.method === 'stopChannel') throw retryable('directory-unavailable', 'Away.');
       return await perform();
     });
-    expect(await keepChannels({ ...deps, directory: stubborn })).toEqual({ open: 1, opened: 1, stopped: 0 });
+    expect(await keepChannels({ ...deps, directory: stubborn })).toEqual({ open: 2, opened: 1, stopped: 0 });
     expect(await ledger.channels()).toHaveLength(2);
     expect(log.of('channel-not-stopped')).toHaveLength(1);
     clock.advance(HOUR_MS);
@@ -133,8 +133,7 @@ describe('keeping a notification channel', () => {
     const keeping = { ...ledger, retireChannel: async () => expect.unreachable() };
     await expect(keepChannels({ ...deps, directory: dying, ledger: keeping })).rejects.toThrow();
     expect(await ledger.channels()).toHaveLength(1);
-    clock.advance(2 * MINUTE_MS);
-    expect(await keepChannels(deps)).toEqual({ open: 1, opened: 1, stopped: 1 });
+    expect(await keepChannels(deps)).toEqual({ open: 1, opened: 1, stopped: 0 });
     expect((await ledger.channels()).map(({ channelId }) => channelId)).toEqual(['channel-2']);
   });
 
@@ -148,7 +147,10 @@ describe('keeping a notification channel', () => {
         return await directory.watch(request);
       },
     });
-    const kinds = async () => (await ledger.channels()).map(({ event }) => event);
+    const kinds = async () =>
+      (await ledger.channels()).filter(({ resourceId }) => resourceId !== '').map(({ event }) => event);
+    const refusals = () =>
+      log.of('channel-refused').map(({ severity, fields }) => [severity, fields['kind']]);
 
     test('opens one for each kind, and replaces each before its end', async () => {
       expect(await keepChannels({ ...deps, directory: apart() })).toEqual({ open: 5, opened: 5, stopped: 0 });
@@ -160,14 +162,100 @@ describe('keeping a notification channel', () => {
       expect(log.of('channel-refused').filter(({ severity }) => severity === 'error')).toEqual([]);
     });
 
-    test('says which kind it cannot have, keeps what there is, and asks for that one again', async () => {
-      const refusing = { ...deps, directory: apart(['makeAdmin']) };
+    test('says once which kind it cannot have, and asks for that one again every hour', async () => {
+      const refusing = { ...deps, directory: apart(['update']) };
       expect(await keepChannels(refusing)).toEqual({ open: 4, opened: 4, stopped: 0 });
-      expect(log.of('channel-refused').at(-1)).toMatchObject({
-        severity: 'error',
-        fields: { kind: 'makeAdmin' },
-      });
+      expect(refusals()).toEqual([
+        ['info', 'all'],
+        ['error', 'update'],
+      ]);
+      clock.advance(HOUR_MS - 1);
+      await keepChannels(refusing);
+      expect(refusals()).toHaveLength(2);
+      clock.advance(1);
+      await keepChannels(refusing);
+      expect(refusals().slice(2)).toEqual([
+        ['info', 'all'],
+        ['info', 'update'],
+      ]);
+      clock.advance(HOUR_MS);
       expect(await keepChannels({ ...deps, directory: apart() })).toEqual({ open: 5, opened: 1, stopped: 0 });
+      expect(await kinds()).toContain('update');
+    });
+
+    test('says so too where an opening of that kind had died half-way before', async () => {
+      const dying = {
+        ...directory,
+        watch: async (request: Parameters<FakeDirectory['watch']>[0]) => {
+          if (request.event === 'update') throw new Error('the process died');
+          return await apart().watch(request);
+        },
+      };
+      const keeping = { ...ledger, retireChannel: async () => expect.unreachable() };
+      await expect(keepChannels({ ...deps, directory: dying, ledger: keeping })).rejects.toThrow();
+      await keepChannels({ ...deps, directory: apart(['update']) });
+      expect(refusals().at(-1)).toEqual(['error', 'update']);
+    });
+
+    test('warns only, where the kind that it cannot have need not be had', async () => {
+      await keepChannels({ ...deps, directory: apart(['makeAdmin']) });
+      expect(refusals()).toEqual([
+        ['info', 'all'],
+        ['warning', 'makeAdmin'],
+      ]);
+    });
+
+    test('replaces and stops the channels of the other kinds while one is refused', async () => {
+      const refusing = { ...deps, directory: apart(['makeAdmin']) };
+      await keepChannels(refusing);
+      const first = open();
+      clock.advance(5.5 * HOUR_MS);
+      expect(await keepChannels(refusing)).toEqual({ open: 4, opened: 4, stopped: 4 });
+      expect(open().filter((channelId) => first.includes(channelId))).toEqual([]);
+      expect(await kinds()).toEqual(['add', 'delete', 'undelete', 'update']);
+    });
+
+    test('keeps a channel for all kinds to its end while one that it brings is refused, and no longer', async () => {
+      await keepChannels(deps);
+      const refusing = { ...deps, directory: apart(['makeAdmin']) };
+      clock.advance(5.5 * HOUR_MS);
+      expect(await keepChannels(refusing)).toEqual({ open: 5, opened: 4, stopped: 0 });
+      clock.advance(HOUR_MS / 2);
+      expect(await keepChannels(refusing)).toEqual({ open: 4, opened: 0, stopped: 1 });
+      expect(await kinds()).not.toContain('all');
+    });
+
+    test('keeps the row of the last channel of a kind that has none since, as long as the kind is needed', async () => {
+      await keepChannels({ ...deps, directory: apart() });
+      clock.advance(5.5 * HOUR_MS);
+      const refusing = { ...deps, directory: apart(['makeAdmin', 'update']) };
+      for (let hour = 0; hour < 24; hour += 1) {
+        await keepChannels(refusing);
+        clock.advance(HOUR_MS);
+      }
+      const over = (await ledger.channels()).filter(
+        ({ resourceId, expiresAt }) =>
+          resourceId !== '' && expiresAt.getTime() === START.getTime() + 6 * HOUR_MS,
+      );
+      expect(over.map(({ event }) => event)).toEqual(['update']);
+      await keepChannels({ ...deps, directory: apart() });
+      expect((await kinds()).toSorted()).toEqual(KINDS);
+    });
+
+    test('asks again in a minute where the refusal may pass, and where a right is missing', async () => {
+      for (const error of [
+        retryable('directory-unavailable', 'Away.', { details: { httpStatus: 503 } }),
+        permanent('directory-refused', 'The role is missing.', { details: { httpStatus: 403 } }),
+      ]) {
+        const refusing = surround('directory', directory, async () => {
+          throw error;
+        });
+        await keepChannels({ ...deps, directory: refusing });
+        await keepChannels({ ...deps, directory: refusing });
+      }
+      expect(refusals()).toEqual(Array.from({ length: 4 }, () => ['error', 'all']));
+      clock.advance(MINUTE_MS);
+      expect(await keepChannels(deps)).toMatchObject({ opened: 1 });
     });
   });
 
@@ -192,7 +280,7 @@ describe('keeping a notification channel', () => {
     await keepChannels(deps);
     await ledger.acquireLease('job:watch-channels', 1_000);
     clock.advance(6 * HOUR_MS);
-    expect(await keepChannels(deps)).toEqual({ open: 1, opened: 0, stopped: 0 });
+    expect(await keepChannels(deps)).toEqual({ open: 0, opened: 0, stopped: 0 });
     expect(open()).toEqual(['channel-1']);
   });
 
