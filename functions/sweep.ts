@@ -20,6 +20,15 @@ export function createSweep(deps: SweepFunctionDeps): HttpHandler {
     await authenticateCaller(call.headers, deps.callers, deps.idTokens);
     const { policy, digest, pins } = await deps.policies.current();
     const activation = activationKey(digest, pins);
-    return { status: 200, body: await tick({ ...deps, policy, activation }) };
+    const report = await tick({ ...deps, policy, activation });
+    await measureRollout(deps);
+    return { status: 200, body: report };
   };
+}
+
+/** One line of numbers for the metrics (terraform/monitoring-sources.tf). */
+async function measureRollout({ clock, ledger, log }: SweepFunctionDeps): Promise<void> {
+  const { waiting, waitingSince, late } = await ledger.rolloutOverview();
+  const oldestMs = waitingSince === undefined ? 0 : clock.now().getTime() - waitingSince.getTime();
+  log.info('rollout', { waiting, oldestWaitingSeconds: Math.round(oldestMs / 1000), late });
 }

@@ -3,6 +3,7 @@ import { createSweep } from '../../functions/sweep.ts';
 import type { ActivePolicySource } from '../../shared/activation/active-policy.ts';
 import type { Policy } from '../../shared/domain/policy.ts';
 import { retryable } from '../../shared/errors.ts';
+import { readConfiguration } from '../../terraform/check/configuration.ts';
 import {
   createWorld,
   DAY_MS,
@@ -13,6 +14,7 @@ import {
   type World,
 } from '../support/fakes/world.ts';
 import { inForce } from '../support/policy.ts';
+import { FOLDER } from '../terraform/evaluated.ts';
 import { callerHeaders, itRefusesStrangers, itVerifiesWholly, privately } from './support/callers.ts';
 import { type GoogleKeys, googleKeys } from './support/google-keys.ts';
 import { rewinder } from './support/rewind.ts';
@@ -60,6 +62,42 @@ const hinted = () => world.bus.hints.map((hint) => ('userId' in hint ? hint.user
 describe('sweep, where nobody verifies before it, refuses a request', () => {
   itRefusesStrangers(() => keys, run);
   itVerifiesWholly(() => keys, run);
+});
+
+describe('sweep logs what the metrics of Terraform look for:', () => {
+  const numbers = () => world.log.of('rollout').map(({ fields }) => fields);
+
+  it('how many hints wait for a wave, since when, and how many were let out and are late', async () => {
+    await run();
+    for (let userId = 101; userId <= 500 + 101; userId += 1) world.directory.put({ userId: String(userId) });
+    await world.ledger.requestSweep({ scope: '/', cause: { eventId: 'admin', event: 'admin' } });
+    world.clock.advance(MINUTE_MS);
+    await run();
+    world.clock.advance(30_000);
+    await run();
+    for (let minute = 0; minute < 3; minute += 1) {
+      world.clock.advance(MINUTE_MS);
+      await run();
+    }
+    expect(numbers()).toEqual([
+      { waiting: 0, oldestWaitingSeconds: 0, late: 0 },
+      { waiting: 101, oldestWaitingSeconds: 0, late: 0 },
+      { waiting: 101, oldestWaitingSeconds: 30, late: 0 },
+      { waiting: 0, oldestWaitingSeconds: 0, late: 0 },
+      { waiting: 0, oldestWaitingSeconds: 0, late: 400 },
+      { waiting: 0, oldestWaitingSeconds: 0, late: 501 },
+    ]);
+  });
+
+  it('a line that each of them matches, with the number that it takes out', async () => {
+    await run();
+    const { blocks } = await readConfiguration(FOLDER);
+    const metrics = blocks.find(({ address }) => address === 'local.rollout_metrics')?.body['value'];
+    const fields = Object.values(metrics as Record<string, { field: string }>).map(({ field }) => field);
+    expect(Object.keys(numbers()[0] ?? {}).toSorted()).toEqual(fields.toSorted());
+    const filter = blocks.find(({ address }) => address === 'google_logging_metric.rollout')?.body['filter'];
+    expect(filter).toContain('service_name="sweep" AND jsonPayload.event="rollout"');
+  });
 });
 
 describe('sweep, called by the schedule,', () => {
