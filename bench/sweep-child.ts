@@ -121,7 +121,7 @@ if (ledger === undefined) {
       deletedPage: async () => toDeletedPage(parse(read('deleted.json'))),
       orgUnits: async () => [],
       group: async () => undefined,
-      groupMembers: async function* () {},
+      membersPage: async () => ({ userIds: [], holdsEverybody: false }),
     },
     bus: {
       publishHints: async (hints) => {

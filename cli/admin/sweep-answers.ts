@@ -13,6 +13,7 @@ const sweep = z.looseObject({
   missing: z.number().optional(),
   pages: z.number(),
   why: z.string().optional(),
+  groups: z.array(z.looseObject({ group: z.string(), members: z.number(), whole: z.boolean() })).optional(),
 });
 
 export type SweepView = z.output<typeof sweep>;

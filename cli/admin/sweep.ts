@@ -58,7 +58,7 @@ export function describeSweeps({ sweep }: SystemStatus): string {
   );
   if (running !== null)
     lines.push(
-      `A sweep of ${running.scope} is under way since ${instant(running.startedAt)}: ${counted(running.users, 'user')} read${running.why === undefined ? '' : `; it does not go on: ${running.why}`}.`,
+      `A sweep of ${running.scope} is under way since ${instant(running.startedAt)}: ${counted(running.users, 'user')} read${membersRead(running)}${running.why === undefined ? '' : `; it does not go on: ${running.why}`}.`,
     );
   for (const { scope, requestedAt } of waiting)
     lines.push(
@@ -66,6 +66,15 @@ export function describeSweeps({ sweep }: SystemStatus): string {
     );
   return lines.join('\n');
 }
+
+/** Of large groups alone: they are read before the first page of users is. */
+const membersRead = ({ groups = [] }: SweepView): string =>
+  groups
+    .map(
+      ({ group, members, whole }) =>
+        `, ${counted(members, 'member')} of group ${group} read${whole ? '' : ' so far'}`,
+    )
+    .join('');
 
 const missing = (sweep: SweepView): string =>
   (sweep.missing ?? 0) === 0 ? '' : `, ${sweep.missing} in no list`;

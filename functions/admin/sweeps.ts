@@ -111,6 +111,12 @@ const view = (sweep: SweepRecord) => ({
   passes: sweep.passes,
   failures: sweep.failures,
   why: sweep.why,
+  /** Groups whose members take long to read: how many are read, and whether that is all of them. */
+  groups: sweep.groups?.map(({ groupId, members, pageToken }) => ({
+    group: groupId,
+    members,
+    whole: pageToken === undefined,
+  })),
 });
 
 const wanted = z.strictObject({

@@ -28,6 +28,13 @@ export interface DeletedUser {
   readonly primaryEmail: string;
 }
 
+export interface MembersPage {
+  readonly userIds: readonly string[];
+  readonly holdsEverybody: boolean;
+  /** Absent on the last page. */
+  readonly nextPageToken?: string;
+}
+
 /**
  * The Workspace directory, read-only. Throws `directory-unavailable` (retryable), `directory-refused` (permanent).
  * https://developers.google.com/workspace/admin/directory/reference/rest/v1/users
@@ -55,6 +62,11 @@ export interface Directory {
    * may be among them. Throws `directory-refused` for a group that is gone.
    */
   groupMembers(groupId: string): AsyncIterable<string>;
+  /**
+   * One page of the members of a group as above, though each may come more than once. `holdsEverybody`: all users of the tenant are in it too. Throws
+   * `page-token-expired` (retryable) where the list must be read from its beginning, and `directory-refused` for a group that is gone.
+   */
+  membersPage(request: { readonly groupId: string; readonly pageToken?: string }): Promise<MembersPage>;
   /**
    * One page of the users in the subtree of an org unit (`/` for everybody), without their names. Throws
    * `page-token-expired` (retryable): the list must be read from its beginning; `not-found` (permanent): there is no such

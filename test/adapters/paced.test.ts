@@ -70,6 +70,7 @@ const DIRECTORY_USES: Uses<Directory> = {
   group: (directory) => directory.group(NOBODY),
   groups: (directory) => all(directory.groups()),
   isMember: (directory) => directory.isMember('nogroup', ana),
+  membersPage: (directory) => directory.membersPage({ groupId: 'nogroup' }),
   groupMembers: (directory) => all(directory.groupMembers('nogroup')),
   livingPage: (directory) => directory.livingPage({ orgUnitPath: '/' }),
   fullPage: (directory) => directory.fullPage({ orgUnitPath: '/' }),

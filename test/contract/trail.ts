@@ -230,6 +230,45 @@ export const trailContract = (open: () => Promise<Database>): void => {
       expect(await ledger.sweepOverview()).toMatchObject({ waiting: [], lastWhole: { sweepId } });
     });
 
+    it('keeps how far the members of groups are read, and who they are, until its pass or it ends', async () => {
+      const lease = await take();
+      await ledger.requestSweep({ scope: '/', cause });
+      const { sweepId, groups: none } = (await ledger.takeUpSweep(lease)) ?? expect.unreachable();
+      expect(none).toBeUndefined();
+      const [one, other] = [new Uint8Array(12).fill(1), new Uint8Array(24).fill(2)];
+      const reading = { groupId: 'g', holdsEverybody: false, members: 1, pageToken: 'p2' };
+      await ledger.recordSweepFailure(lease, sweepId, 'It answered 503.');
+      await ledger.recordGroupReading(lease, sweepId, reading, one);
+      await ledger.recordGroupReading(lease, sweepId, { ...reading, groupId: 'h' }, other);
+      const whole = { groupId: 'g', holdsEverybody: true, members: 3 };
+      await ledger.recordGroupReading(lease, sweepId, whole, other);
+      await ledger.recordGroupReading(lease, sweepId, whole, new Uint8Array(0));
+      const known = await ledger.takeUpSweep(lease);
+      expect(known?.groups).toEqual([whole, { ...reading, groupId: 'h' }]);
+      expect(known).toMatchObject({ failures: 0 });
+      expect(known?.why).toBeUndefined();
+      const read = async () => {
+        const pieces: unknown[] = [];
+        for await (const piece of ledger.membersOfSweep(sweepId)) pieces.push(piece);
+        return pieces;
+      };
+      expect(await read()).toEqual([
+        { groupId: 'g', packed: one },
+        { groupId: 'h', packed: other },
+        { groupId: 'g', packed: other },
+      ]);
+      expect((await ledger.beginPass(lease, sweepId)).groups).toBeUndefined();
+      expect(await read()).toEqual([]);
+      await ledger.recordGroupReading(lease, sweepId, whole, one);
+      const ended = await ledger.endSweep(lease, sweepId, { state: 'not-whole', why: 'As told.' });
+      expect(ended.groups).toBeUndefined();
+      expect(await read()).toEqual([]);
+      await ledger.releaseLease(lease);
+      await expect(ledger.recordGroupReading(lease, sweepId, whole, one)).rejects.toMatchObject({
+        code: 'lease-lost',
+      });
+    });
+
     it('says of the policy that is followed, and of no other, that its rules were judged', async () => {
       const lease = await take();
       const areJudged = async () => (await ledger.policyFollowing()).followed?.areRulesJudged;

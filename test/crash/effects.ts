@@ -67,7 +67,14 @@ const LEDGER_READS: ReadonlySet<string> = new Set<keyof Ledger>([
   ...(['newerWrappedKey', 'countWrappedKeys', 'countImportedKeys', 'currentStop'] as const),
   ...(['departuresSince', 'coveredByUnit', 'heldSets', 'readHeldSet', 'latestPolicyActivation'] as const),
   ...(['keysOfDeleted', 'readErasure', 'erasures', 'erasedKeys'] as const),
-  ...(['policyFollowing', 'sweepOverview', 'sweptUsers', 'packedUsers', 'seenBySweep'] as const),
+  ...([
+    'policyFollowing',
+    'sweepOverview',
+    'sweptUsers',
+    'packedUsers',
+    'seenBySweep',
+    'membersOfSweep',
+  ] as const),
   ...([
     'unseenSince',
     'readyUsersNotSightedSince',
@@ -98,7 +105,16 @@ const CHANGES = {
   directory: { watch: true, stopChannel: true } satisfies Changes<
     Directory,
     | ('presence' | 'resolve' | 'usersUnder' | 'orgUnits')
-    | ('group' | 'groups' | 'isMember' | 'groupMembers' | 'livingPage' | 'fullPage' | 'deletedPage')
+    | (
+        | 'group'
+        | 'groups'
+        | 'isMember'
+        | 'groupMembers'
+        | 'membersPage'
+        | 'livingPage'
+        | 'fullPage'
+        | 'deletedPage'
+      )
   >,
   keyService: { wrapPrivateKey: true, rewrapPrivateKey: true } satisfies Changes<
     KeyService & KeyRewrapping,

@@ -4,50 +4,54 @@
  * https://developers.google.com/workspace/admin/directory/reference/rest/v1/members/hasMember
  */
 import type { admin_directory_v1 } from 'googleapis/build/src/apis/admin/directory_v1.js';
-import { permanent } from '../../errors.ts';
-import type { Directory, DirectoryGroup } from '../../ports/directory.ts';
+import { permanent, retryable } from '../../errors.ts';
+import type { Directory, DirectoryGroup, MembersPage } from '../../ports/directory.ts';
 import type { DirectoryApi } from './call.ts';
 import { incomplete, ourAddress } from './wire.ts';
 
 const PAGE_SIZE = 200;
 const READING = { repeatable: 'any-time' } as const;
 
-type Methods = 'group' | 'groups' | 'isMember' | 'groupMembers';
+type Methods = 'group' | 'groups' | 'isMember' | 'groupMembers' | 'membersPage';
 
 /** `everybody` lists the ids of all users of the tenant, for groups that hold all of them. */
 export function groups(
   { api, call, pages }: DirectoryApi,
   everybody: () => AsyncIterable<string>,
 ): Pick<Directory, Methods> {
+  const listMembers = (
+    groupId: string,
+    page: { readonly pageToken?: string },
+    refused: { readonly [status: number]: () => never } = {},
+  ) =>
+    call<admin_directory_v1.Schema$Members>(
+      { method: 'directory.members.list', doing: `Listing the members of the group ${groupId}`, ...READING },
+      (callOptions) =>
+        api.members.list(
+          {
+            groupKey: groupId,
+            includeDerivedMembership: true,
+            maxResults: PAGE_SIZE,
+            fields: 'nextPageToken,members(id,type)',
+            ...page,
+          },
+          callOptions,
+        ),
+      { 404: () => gone(groupId), ...refused },
+    );
+
   async function* groupMembers(groupId: string): AsyncGenerator<string> {
-    const doing = `Listing the members of the group ${groupId}`;
     const listed = pages(
       'members',
-      (page) =>
-        call<admin_directory_v1.Schema$Members>(
-          { method: 'directory.members.list', doing, ...READING },
-          (callOptions) =>
-            api.members.list(
-              {
-                groupKey: groupId,
-                includeDerivedMembership: true,
-                maxResults: PAGE_SIZE,
-                fields: 'nextPageToken,members(id,type)',
-                ...page,
-              },
-              callOptions,
-            ),
-          { 404: () => gone(groupId) },
-        ),
+      (page) => listMembers(groupId, page),
       ({ members }) => members,
     );
     const seen = new Set<string>();
     let holdsEverybody = false;
     for await (const members of listed) {
-      for (const { id, type } of members) {
-        if (type === 'CUSTOMER') holdsEverybody = true;
-        if (type !== 'USER') continue;
-        if (!id) throw incomplete(`it described a member of the group ${groupId} without an id`);
+      const read = usersAmong(groupId, members);
+      holdsEverybody ||= read.holdsEverybody;
+      for (const id of read.userIds) {
         if (seen.has(id)) continue;
         seen.add(id);
         yield id;
@@ -68,6 +72,17 @@ export function groups(
 
   return {
     groupMembers,
+
+    async membersPage({ groupId, pageToken }) {
+      const asked = pageToken === undefined ? {} : { pageToken };
+      // As of users: any 400 to a question with a token is taken for a token that is no longer taken.
+      const refused =
+        pageToken === undefined ? {} : { 400: () => expired(groupId), 410: () => expired(groupId) };
+      const { members, nextPageToken } = await listMembers(groupId, asked, refused);
+      if (!Array.isArray(members) && nextPageToken)
+        throw incomplete('a page of members that is not the last one holds no members');
+      return { ...usersAmong(groupId, members ?? []), ...(nextPageToken ? { nextPageToken } : {}) };
+    },
 
     group,
 
@@ -119,6 +134,27 @@ export function groups(
 function toGroup({ id, email }: admin_directory_v1.Schema$Group): DirectoryGroup {
   if (!id || !email) throw incomplete('it described a group without id or address');
   return { groupId: id, address: ourAddress(email) };
+}
+
+function usersAmong(
+  groupId: string,
+  members: readonly admin_directory_v1.Schema$Member[],
+): Pick<MembersPage, 'userIds' | 'holdsEverybody'> {
+  const users = members.filter(({ type }) => type === 'USER');
+  return {
+    userIds: users.map(({ id }) => {
+      if (!id) throw incomplete(`it described a member of the group ${groupId} without an id`);
+      return id;
+    }),
+    holdsEverybody: members.some(({ type }) => type === 'CUSTOMER'),
+  };
+}
+
+function expired(groupId: string): never {
+  throw retryable(
+    'page-token-expired',
+    `Listing the members of the group ${groupId} failed: its page token is no longer taken, so the list is read from its beginning.`,
+  );
 }
 
 function gone(groupId: string): never {

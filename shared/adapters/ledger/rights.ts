@@ -186,12 +186,13 @@ export const RIGHTS: Readonly<Record<LedgerUser, Readonly<Record<string, Rights>
       remove: true,
     },
     rollouts: { read: true, add: 'begun_at', change: 'ended_at' },
+    sweep_members: { read: true, add: 'sweep_id group_id packed', remove: true },
     sweep_seen: { read: true, add: 'sweep_id packed', remove: true },
     sweeps: {
       read: true,
       add: 'scope state cause_id cause_event requested_at',
       change:
-        'state started_at ended_at pass_at passes phase page_token pages living deleted differing sampled missing failures why covering',
+        'state started_at ended_at pass_at passes phase page_token pages living deleted differing sampled missing failures why covering groups',
     },
     users: { read: true },
   },

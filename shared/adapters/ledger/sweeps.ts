@@ -3,6 +3,7 @@ import type { UserState } from '../../domain/records.ts';
 import type { Clock } from '../../ports/clock.ts';
 import {
   EVERYBODY,
+  type GroupReading,
   SWEEP_SUBJECT,
   type SweepLedger,
   type SweepPhase,
@@ -35,10 +36,11 @@ interface SweepRow {
   readonly failures: number;
   readonly why: string | null;
   readonly covering: string[] | null;
+  readonly groups: readonly GroupReading[];
 }
 
 const SWEEP_COLUMNS = `sweep_id, scope, state, cause_id, cause_event, requested_at, started_at, ended_at, pass_at, passes,
-  phase, page_token, pages, living, deleted, differing, sampled, missing, failures, why, covering`;
+  phase, page_token, pages, living, deleted, differing, sampled, missing, failures, why, covering, groups`;
 
 const sweepRecord = (row: SweepRow): SweepRecord => ({
   sweepId: row.sweep_id,
@@ -61,6 +63,7 @@ const sweepRecord = (row: SweepRow): SweepRecord => ({
   ...optional('missing', row.missing),
   ...optional('why', row.why),
   ...optional('covering', row.covering),
+  ...optional('groups', row.groups.length === 0 ? null : row.groups),
 });
 
 /** The one row a statement about one sweep answers. */
@@ -110,7 +113,7 @@ export const sweeps = (database: Database, clock: Clock): SweepLedger => {
           sweepId,
           await queries.query<SweepRow>(
             `UPDATE sweeps SET pass_at = $2, passes = passes + 1, phase = 'living', page_token = NULL,
-                    pages = 0, living = 0, deleted = 0, differing = 0, covering = '{}'
+                    pages = 0, living = 0, deleted = 0, differing = 0, covering = '{}', groups = '[]'
               WHERE sweep_id = $1 AND state = 'running' RETURNING ${SWEEP_COLUMNS}`,
             [sweepId, clock.now()],
           ),
@@ -145,6 +148,28 @@ export const sweeps = (database: Database, clock: Clock): SweepLedger => {
         );
       }),
 
+    recordGroupReading: (lease, sweepId, reading, members) =>
+      write(lease, async (queries) => {
+        if (members.length > 0) {
+          await queries.query('INSERT INTO sweep_members (sweep_id, group_id, packed) VALUES ($1, $2, $3)', [
+            sweepId,
+            reading.groupId,
+            members,
+          ]);
+        }
+        theSweep(
+          sweepId,
+          await queries.query<SweepRow>(
+            `UPDATE sweeps SET failures = 0, why = NULL, groups = $3::jsonb || coalesce(
+                      (SELECT jsonb_agg(known) FROM jsonb_array_elements(groups) AS known WHERE known ->> 'groupId' <> $2), '[]')
+              WHERE sweep_id = $1 AND state = 'running' RETURNING ${SWEEP_COLUMNS}`,
+            [sweepId, reading.groupId, JSON.stringify([reading])],
+          ),
+        );
+      }),
+
+    membersOfSweep: (sweepId) => members(database, sweepId),
+
     recordSweepFailure: (lease, sweepId, why) =>
       write(lease, async (queries) => {
         const rows = await queries.query<SweepRow>(
@@ -162,7 +187,7 @@ export const sweeps = (database: Database, clock: Clock): SweepLedger => {
         const rows = await queries.query<SweepRow>(
           `UPDATE sweeps SET state = $2, ended_at = $3, why = $4, missing = $5, sampled = $6, page_token = NULL,
                   pages = coalesce($7, pages), living = coalesce($8, living), deleted = coalesce($9, deleted),
-                  differing = coalesce($10, differing)
+                  differing = coalesce($10, differing), groups = '[]'
             WHERE sweep_id = $1 AND state = 'running' RETURNING ${SWEEP_COLUMNS}`,
           [
             sweepId,
@@ -276,8 +301,10 @@ export const sweeps = (database: Database, clock: Clock): SweepLedger => {
   };
 };
 
-const forget = (queries: Queries, sweepId: bigint) =>
-  queries.query('DELETE FROM sweep_seen WHERE sweep_id = $1', [sweepId]);
+const forget = async (queries: Queries, sweepId: bigint): Promise<void> => {
+  await queries.query('DELETE FROM sweep_seen WHERE sweep_id = $1', [sweepId]);
+  await queries.query('DELETE FROM sweep_members WHERE sweep_id = $1', [sweepId]);
+};
 
 /** A piece at a time, each in a statement of its own: nobody holds a snapshot while they are read. */
 async function* seen(database: Database, sweepId: bigint): AsyncGenerator<Uint8Array> {
@@ -289,6 +316,23 @@ async function* seen(database: Database, sweepId: bigint): AsyncGenerator<Uint8A
     );
     if (row === undefined) return;
     yield row.packed;
+    after = row.position;
+  }
+}
+
+/** The same of the members of groups. */
+async function* members(
+  database: Database,
+  sweepId: bigint,
+): AsyncGenerator<{ readonly groupId: string; readonly packed: Uint8Array }> {
+  let after = -1n;
+  for (;;) {
+    const [row] = await database.query<{ position: bigint; group_id: string; packed: Uint8Array }>(
+      'SELECT position, group_id, packed FROM sweep_members WHERE sweep_id = $1 AND position > $2 ORDER BY position LIMIT 1',
+      [sweepId, after],
+    );
+    if (row === undefined) return;
+    yield { groupId: row.group_id, packed: row.packed };
     after = row.position;
   }
 }

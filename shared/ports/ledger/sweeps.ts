@@ -32,7 +32,20 @@ export interface SweepProgress extends SweepCounts {
   readonly covering?: readonly string[] | undefined;
 }
 
+/** How far the members of a group of the policy's are read for a sweep. */
+export interface GroupReading {
+  readonly groupId: string;
+  /** Of the next page; absent once all pages are read. */
+  readonly pageToken?: string;
+  /** All users of the tenant are in it. */
+  readonly holdsEverybody: boolean;
+  /** So many were read. */
+  readonly members: number;
+}
+
 export interface SweepRecord extends SweepProgress {
+  /** Groups whose members take more than seconds to read; absent where there are none. */
+  readonly groups?: readonly GroupReading[];
   readonly sweepId: bigint;
   readonly scope: string;
   readonly state: 'waiting' | 'running' | 'whole' | 'not-whole';
@@ -81,6 +94,15 @@ export interface SweepLedger {
     sweepId: bigint,
     progress: SweepProgress & { readonly seen: Uint8Array },
   ): Promise<void>;
+  /** How far a group is read by now, and the members read since that was last written down, packed likewise; ends a row of failures. */
+  recordGroupReading(
+    lease: Lease,
+    sweepId: bigint,
+    reading: GroupReading,
+    members: Uint8Array,
+  ): Promise<void>;
+  /** The members of groups that were written down for the pass under way. */
+  membersOfSweep(sweepId: bigint): AsyncIterable<{ readonly groupId: string; readonly packed: Uint8Array }>;
   /** It could not read on; it stays under way. Answers how often in a row. */
   recordSweepFailure(lease: Lease, sweepId: bigint, why: string): Promise<number>;
   /** Whom the pass under way has seen, in the pieces that were written down. */

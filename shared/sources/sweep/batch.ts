@@ -3,7 +3,7 @@ import { ID_WORDS } from '../../domain/packed-id.ts';
 import type { WaitingHint } from '../../ports/ledger/rollouts.ts';
 import type { SweepProgress, SweepRecord } from '../../ports/ledger/sweeps.ts';
 import { type Difference, differenceOf, type ListedStanding } from './compare.ts';
-import { LEASE_MS, type Tick } from './context.ts';
+import { CHECKPOINT_EVERY_MS, LEASE_MS, type Tick } from './context.ts';
 import { releaseWave } from './waves.ts';
 
 /** A listed user and what the list and the policy make of them. */
@@ -17,11 +17,7 @@ export interface Suspect {
 }
 
 const ROWS_A_QUERY = 5_000;
-/**
- * After so long, or so many pages, it is written down how far the sweep is; what came since is read again after a crash. The
- * number of pages is what keeps the ids that are not yet written down to twenty-four megabytes.
- */
-const CHECKPOINT_EVERY_MS = 10_000;
+/** Or sooner, after so many pages, which keeps the ids that are not yet written down to twenty-four megabytes. */
 const PAGES_A_CHECKPOINT = 4_000;
 /** What was read of the ledger no longer ago is not read again: a row that changed since costs a look, which decides. */
 const FRESH_MS = 10_000;

@@ -20,7 +20,7 @@ export interface SweepDeps {
   readonly clock: Clock;
   /** Milliseconds since some fixed moment; unlike `clock` it never jumps. */
   readonly elapsedMs: () => number;
-  readonly directory: Pick<Directory, 'livingPage' | 'deletedPage' | 'orgUnits' | 'group' | 'groupMembers'>;
+  readonly directory: Pick<Directory, 'livingPage' | 'deletedPage' | 'orgUnits' | 'group' | 'membersPage'>;
   readonly ledger: SweepLedger &
     RolloutLedger &
     PolicyFollowingLedger &
@@ -53,3 +53,14 @@ export const LEASE_MS = 180_000;
 
 /** The event of a sweep that an admin asked for because the directory did shrink; its numbers are then believed. */
 export const ACCEPT_SHRUNK = 'accept-shrunk';
+
+/** After so long it is written down how far the sweep is; what came since is read again after a crash. */
+export const CHECKPOINT_EVERY_MS = 10_000;
+
+/** Taken like a page token that has expired: the pass begins anew. */
+export class SamePageAgain extends Error {
+  override readonly name = 'SamePageAgain';
+  constructor() {
+    super('The directory answered a page with the token of the same page.');
+  }
+}

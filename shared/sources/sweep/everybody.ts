@@ -4,12 +4,13 @@ import type { Page } from '../../ports/directory.ts';
 import type { SweepCounts, SweepPhase, SweepRecord } from '../../ports/ledger/sweeps.ts';
 import { Batch, causeOf } from './batch.ts';
 import { Comparison } from './comparison.ts';
-import { ACCEPT_SHRUNK, LEASE_MS, type SweepDeps, type Tick } from './context.ts';
+import { ACCEPT_SHRUNK, LEASE_MS, SamePageAgain, type SweepDeps, type Tick } from './context.ts';
 import { tellEmptyRules } from './empty-rules.ts';
 import { queueStragglers } from './follow-policy.ts';
 import type { LedgerIndex } from './ledger-index.ts';
+import { readPins } from './pins.ts';
 import { allowance, whyNotWhole } from './proof.ts';
-import { standings } from './standings.ts';
+import { type Judge, standings } from './standings.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -21,7 +22,9 @@ export type Outcome =
 export async function sweepEverybody(tick: Tick, begun: SweepRecord): Promise<Outcome> {
   const batch = new Batch(tick, begun);
   const comparison = new Comparison(tick, begun, batch);
-  const at = await readLists(tick, begun, batch, comparison);
+  const pins = await readPins(tick, begun);
+  if (pins === 'out-of-time') return { kind: 'out-of-time' };
+  const at = await readLists(tick, begun, { batch, comparison, judge: standings(tick.deps.policy, pins) });
   if (at.phase !== 'close') return { kind: 'out-of-time' };
   const index = await comparison.index();
   await batch.settle();
@@ -54,11 +57,9 @@ interface Position {
 async function readLists(
   tick: Tick,
   begun: SweepRecord,
-  batch: Batch,
-  comparison: Comparison,
+  { batch, comparison, judge }: { batch: Batch; comparison: Comparison; judge: Judge },
 ): Promise<Position> {
   const { deps } = tick;
-  const judge = await standings(deps.directory, deps.policy);
   let at: Position = begun;
   while (at.phase !== 'close') {
     const asked = at.pageToken === undefined ? {} : { pageToken: at.pageToken };
@@ -95,14 +96,6 @@ function after(at: Position, page: Page<unknown>, nextPhase: SweepPhase): Positi
   if (page.nextPageToken === undefined) return { ...rest, phase: nextPhase, pages: at.pages + 1 };
   if (page.nextPageToken === asked) throw new SamePageAgain();
   return { ...rest, pageToken: page.nextPageToken, pages: at.pages + 1 };
-}
-
-/** Taken like a page token that has expired: the pass begins anew. */
-export class SamePageAgain extends Error {
-  override readonly name = 'SamePageAgain';
-  constructor() {
-    super('The directory answered a page with the token of the same page.');
-  }
 }
 
 /** Both lists are read. What they do not say counts only if they said everything. */

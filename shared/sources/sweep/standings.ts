@@ -1,7 +1,4 @@
-/**
- * What the policy makes of listed users. A list tells the org unit of each; the tree of units and the members of the
- * groups that the policy names are read once, when a sweep takes up its work.
- */
+/** What the policy makes of listed users. A list tells the org unit of each, and the policy's pins (`pins.ts`) their groups. */
 import { addressDigest } from '../../domain/address-digest.ts';
 import type { DirectoryUser } from '../../domain/directory-user.ts';
 import {
@@ -15,26 +12,11 @@ import {
   SUSPENDED_MARK,
 } from '../../domain/listed-users.ts';
 import { ID_WORDS, isHashed, packIdText } from '../../domain/packed-id.ts';
-import {
-  groupReferences,
-  type OrgUnit,
-  type Place,
-  pinnedGroupIds,
-  pinnedUnitIds,
-  unitReferences,
-} from '../../domain/place.ts';
+import type { Place } from '../../domain/place.ts';
 import type { Policy } from '../../domain/policy.ts';
 import { ruleCovering, vanishedExclusion, vanishedScope } from '../../plan/scope.ts';
-import type { Directory } from '../../ports/directory.ts';
 import { type ListedStanding, OUTSIDE, UNDECIDED, UNPLACED } from './compare.ts';
-
-/** What the policy's pins mean now; a draft without pins needs none of it. */
-interface Pins {
-  readonly units: ReadonlyMap<string, readonly string[]>;
-  /** Ids of the members of each group that the directory still has. */
-  readonly members: ReadonlyMap<string, ReadonlySet<string>>;
-  readonly vanishedIds: ReadonlySet<string>;
-}
+import type { Pins } from './pins.ts';
 
 /** The users of a page and what the policy makes of them; keeps nothing of the page itself. */
 export interface JudgedUsers {
@@ -59,19 +41,18 @@ export interface Judge {
 }
 
 /**
- * Users are judged alike, and once, who are in the same unit and the same groups and whom the policy does not name. Throws as
- * `Directory` does.
+ * Users are judged alike, and once, who are in the same unit and the same groups and whom the policy does not name. `pins`: undefined
+ * for a draft, which has none.
  */
-export async function standings(
-  directory: Pick<Directory, 'orgUnits' | 'group' | 'groupMembers'>,
-  policy: Policy,
-): Promise<Judge> {
-  const pins = await readPins(directory, policy);
+export function standings(policy: Policy, pins: Pins | undefined): Judge {
   const named = new Set([...policy.rules.flatMap(({ exclude }) => exclude.users), ...policy.protected.users]);
   const kinds: ListedStanding[] = [];
   const gone = policy.rules.filter((rule) => vanishedScope(rule, pins) !== undefined);
   return {
-    page: judgeOfPages(judgeOfUsers(policy, pins, named), whoIsSpecial(pins, named), kinds),
+    page: judgeOfPages(
+      { standingOf: judgeOfUsers(policy, pins, named), named: whoIsNamed(named), pins },
+      kinds,
+    ),
     covering: () =>
       kinds.includes(UNPLACED)
         ? undefined
@@ -92,8 +73,8 @@ function judgeOfUsers(
   const [covered, suspended, undecided] = [ofKind('covered'), ofKind('suspended'), ofKind('undecided')];
   const known = new Map<string, ListedStanding>();
 
-  const judge = (user: DirectoryUser, groupIds: ReadonlySet<string>): ListedStanding => {
-    const place = pins === undefined ? undefined : placeIn(pins, user.orgUnitPath, groupIds);
+  const judge = (user: DirectoryUser, groups: number): ListedStanding => {
+    const place = pins === undefined ? undefined : placeIn(pins, user.orgUnitPath, groups);
     // The list and the tree are of different moments; the next sweep has both anew.
     if (pins !== undefined && place === undefined) return UNPLACED;
     const rule = ruleCovering(policy, user, place);
@@ -103,12 +84,12 @@ function judgeOfUsers(
   };
 
   return (user) => {
-    const groupIds = groupsOf(pins, user.userId);
+    const groups = pins?.members.numberOfId(user.userId) ?? 0;
     const isNamed =
       named.size > 0 && [user.userId, user.primaryEmail, ...user.aliases].some((name) => named.has(name));
-    const key = groupIds.size === 0 ? user.orgUnitPath : `${user.orgUnitPath}\n${[...groupIds].join('\n')}`;
+    const key = `${groups} ${user.orgUnitPath}`;
     const cached = isNamed ? undefined : known.get(key);
-    const standing = cached ?? judge(user, groupIds);
+    const standing = cached ?? judge(user, groups);
     if (cached === undefined && !isNamed) known.set(key, standing);
     if (user.archived && standing.kind !== 'undecided') return OUTSIDE;
     if (!user.suspended || standing.kind !== 'covered') return standing;
@@ -116,33 +97,35 @@ function judgeOfUsers(
   };
 }
 
-/** Who may be in a group that the policy has, or be named by it: of them more is needed than their unit. */
-interface Special {
+/** Whom the policy may name: of them more is needed than their unit and groups. */
+interface Named {
   /** First words of ids, and digests of addresses. */
   readonly words: ReadonlySet<number>;
   /** An address that is named may be the alias of somebody. */
   readonly anyAlias: boolean;
 }
 
-function whoIsSpecial(pins: Pins | undefined, named: ReadonlySet<string>): Special {
+function whoIsNamed(named: ReadonlySet<string>): Named {
   const words = new Set<number>();
   const id = new Int32Array(ID_WORDS);
-  const add = (userId: string) => {
-    packIdText(userId, id, 0);
-    words.add(id[0] ?? 0);
-  };
-  for (const members of pins?.members.values() ?? []) for (const userId of members) add(userId);
   for (const name of named) {
-    add(name);
+    packIdText(name, id, 0);
+    words.add(id[0] ?? 0);
     words.add(addressDigest(name, []));
   }
   return { words, anyAlias: named.size > 0 };
 }
 
-/** Users alike in unit, suspended and archived stand alike, unless they are special. Fills `kinds` with the standings that somebody has. */
+/**
+ * Users alike in unit, groups, suspended and archived stand alike, unless the policy names them. Fills `kinds` with the standings that
+ * somebody has.
+ */
 function judgeOfPages(
-  standingOf: (user: DirectoryUser) => ListedStanding,
-  special: Special,
+  {
+    standingOf,
+    named,
+    pins,
+  }: { standingOf: (user: DirectoryUser) => ListedStanding; named: Named; pins: Pins | undefined },
   kinds: ListedStanding[],
 ): (users: ListedUsers) => JudgedUsers {
   const numbers = new Map<ListedStanding, number>();
@@ -152,11 +135,12 @@ function judgeOfPages(
     numbers.set(standing, kinds.length);
     return kinds.push(standing) - 1;
   };
-  const specialMarks = special.anyAlias ? ALIASES_MARK : 0;
-  const hasSpecial = special.words.size > 0;
+  const namedMarks = named.anyAlias ? ALIASES_MARK : 0;
+  const hasNamed = named.words.size > 0;
+  const members = pins?.members;
   let paths: readonly string[] = [];
-  /** By path and marks. */
-  let byPlace: (number | undefined)[] = [];
+  /** By the number of the set of groups, then by path and marks. */
+  let byPlace: (number | undefined)[][] = [];
 
   return (users) => {
     if (users.paths !== paths) {
@@ -171,19 +155,22 @@ function judgeOfPages(
       if (isHashed(words, at)) oddIds.set(position, users.userIdAt(position));
       const marks = words[at + MARKS] ?? 0;
       if (
-        hasSpecial &&
-        ((marks & specialMarks) !== 0 ||
-          special.words.has(words[at] ?? 0) ||
-          special.words.has(words[at + DIGEST] ?? 0))
+        hasNamed &&
+        ((marks & namedMarks) !== 0 ||
+          named.words.has(words[at] ?? 0) ||
+          named.words.has(words[at + DIGEST] ?? 0))
       ) {
         judged[position] = numberOf(standingOf(users.userAt(position)));
         continue;
       }
       const place = ((words[at + PATH] ?? 0) << 2) | (marks & (SUSPENDED_MARK | ARCHIVED_MARK));
-      let number = byPlace[place];
+      const groups = members?.numberOf(words, at) ?? 0;
+      const alike = byPlace[groups] ?? [];
+      byPlace[groups] = alike;
+      let number = alike[place];
       if (number === undefined) {
         number = numberOf(standingOf(users.userAt(position)));
-        byPlace[place] = number;
+        alike[place] = number;
       }
       judged[position] = number;
     }
@@ -191,61 +178,11 @@ function judgeOfPages(
   };
 }
 
-const NO_GROUPS: ReadonlySet<string> = new Set();
-
-function groupsOf(pins: Pins | undefined, userId: string): ReadonlySet<string> {
-  if (pins === undefined || pins.members.size === 0) return NO_GROUPS;
-  const groupIds = new Set<string>();
-  for (const [groupId, members] of pins.members) if (members.has(userId)) groupIds.add(groupId);
-  return groupIds.size === 0 ? NO_GROUPS : groupIds;
-}
-
-function placeIn(pins: Pins, orgUnitPath: string, groupIds: ReadonlySet<string>): Place | undefined {
-  const unitIds = pins.units.get(orgUnitPath.toLowerCase());
-  return unitIds === undefined ? undefined : { unitIds, groupIds, vanishedIds: pins.vanishedIds };
-}
-
-async function readPins(
-  directory: Pick<Directory, 'orgUnits' | 'group' | 'groupMembers'>,
-  policy: Policy,
-): Promise<Pins | undefined> {
-  const isPinned =
-    unitReferences(policy).some(({ orgUnitId }) => orgUnitId !== undefined) ||
-    groupReferences(policy).some(({ groupId }) => groupId !== undefined);
-  if (!isPinned) return undefined;
-  const tree = await directory.orgUnits();
-  const ids = new Set(tree.map(({ orgUnitId }) => orgUnitId));
-  const vanished = new Set(pinnedUnitIds(policy).filter((id) => !ids.has(id)));
-  const members = new Map<string, ReadonlySet<string>>();
-  for (const groupId of pinnedGroupIds(policy)) {
-    if ((await directory.group(groupId)) === undefined) vanished.add(groupId);
-    else members.set(groupId, await membersOf(directory, groupId));
-  }
-  return { units: lineages(tree), members, vanishedIds: vanished };
-}
-
-async function membersOf(
-  directory: Pick<Directory, 'groupMembers'>,
-  groupId: string,
-): Promise<ReadonlySet<string>> {
-  const members = new Set<string>();
-  for await (const userId of directory.groupMembers(groupId)) members.add(userId);
-  return members;
-}
-
-/** For each path, in lower case, the ids from the unit itself to the root. */
-function lineages(tree: readonly OrgUnit[]): ReadonlyMap<string, readonly string[]> {
-  const byId = new Map(tree.map((unit) => [unit.orgUnitId, unit]));
-  return new Map(
-    tree.map((unit): [string, readonly string[]] => {
-      const unitIds: string[] = [];
-      for (
-        let at: OrgUnit | undefined = unit;
-        at !== undefined && !unitIds.includes(at.orgUnitId);
-        at = at.parentId === undefined ? undefined : byId.get(at.parentId)
-      )
-        unitIds.push(at.orgUnitId);
-      return [unit.path.toLowerCase(), unitIds];
-    }),
-  );
+function placeIn(
+  { units, members, vanishedIds }: Pins,
+  orgUnitPath: string,
+  groups: number,
+): Place | undefined {
+  const unitIds = units.get(orgUnitPath.toLowerCase());
+  return unitIds === undefined ? undefined : { unitIds, groupIds: members.groupsOf(groups), vanishedIds };
 }

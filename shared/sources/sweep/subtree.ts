@@ -8,11 +8,14 @@ import { Batch } from './batch.ts';
 import { everyone } from './comparison.ts';
 import type { Tick } from './context.ts';
 import type { Outcome } from './everybody.ts';
+import { readPins } from './pins.ts';
 import { standings } from './standings.ts';
 
 export async function sweepSubtree(tick: Tick, begun: SweepRecord): Promise<Outcome> {
   const { deps, lease } = tick;
-  const judge = await standings(deps.directory, deps.policy);
+  const pins = await readPins(tick, begun);
+  if (pins === 'out-of-time') return { kind: 'out-of-time' };
+  const judge = standings(deps.policy, pins);
   const batch = new Batch(tick, begun);
   let { pageToken, pages, living } = begun;
   do {

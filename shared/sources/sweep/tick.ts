@@ -1,7 +1,7 @@
 import { isSealwrightError, type SealwrightError } from '../../errors.ts';
 import { EVERYBODY, SWEEP_SUBJECT, type SweepRecord } from '../../ports/ledger/sweeps.ts';
-import { LEASE_MS, type SweepDeps, type Tick } from './context.ts';
-import { type Outcome, SamePageAgain, sweepEverybody } from './everybody.ts';
+import { LEASE_MS, SamePageAgain, type SweepDeps, type Tick } from './context.ts';
+import { type Outcome, sweepEverybody } from './everybody.ts';
 import { followPolicy } from './follow-policy.ts';
 import { sweepSubtree } from './subtree.ts';
 import { releaseWave } from './waves.ts';

@@ -118,6 +118,21 @@ describe('groups and org units through the emulator, as a service account with a
     expect(members).not.toContain(idOf('cem'));
   });
 
+  it('lists members page by page, and says of a group that it holds the whole company', async () => {
+    const everybody = await makeGroup('everybody');
+    await add(everybody, { type: 'CUSTOMER' });
+    await add(everybody, { id: idOf('cem') });
+    expect(await directory.membersPage({ groupId: everybody })).toEqual({
+      userIds: [idOf('cem')],
+      holdsEverybody: true,
+    });
+    expect(await directory.membersPage({ groupId: pilots })).toMatchObject({ holdsEverybody: false });
+    const refused = await failureOf(
+      directory.membersPage({ groupId: pilots, pageToken: 'not one of Google’s' }),
+    );
+    expect(refused).toMatchObject({ kind: 'retryable', code: 'page-token-expired' });
+  });
+
   it('lists everybody for a group that holds the whole company', async () => {
     const all = await makeGroup('all');
     await add(all, { type: 'CUSTOMER' });

@@ -131,9 +131,9 @@ describe('the first whole sweep under a policy', () => {
         asked.push(`living ${request.orgUnitPath}`);
         return directory.livingPage(request);
       },
-      groupMembers: (groupId) => {
-        asked.push(`members of ${groupId}`);
-        return directory.groupMembers(groupId);
+      membersPage: (request) => {
+        asked.push(`members of ${request.groupId}`);
+        return directory.membersPage(request);
       },
     };
     await company.sweep({ ...under('a', members('empty'), unit('other', '/Other')), directory: watched });

@@ -10,7 +10,14 @@ export interface PortCall {
 export type Around = (call: PortCall, perform: () => Promise<unknown>) => Promise<unknown>;
 
 /** Methods that answer item by item; what stands around them stands before the first item. */
-const STREAMS = new Set(['usersUnder', 'groups', 'groupMembers', 'seenBySweep', 'auditHeads']);
+const STREAMS = new Set([
+  'usersUnder',
+  'groups',
+  'groupMembers',
+  'seenBySweep',
+  'membersOfSweep',
+  'auditHeads',
+]);
 
 async function* stream(
   around: Around,

@@ -123,6 +123,10 @@ export function fakeDirectory(clock: ManualClock): FakeDirectory {
     async *groupMembers(groupId) {
       yield* members.get(groupId) ?? [];
     },
+    async membersPage({ groupId, pageToken }) {
+      const { users: userIds, ...next } = pageOf([...(members.get(groupId) ?? [])], pageToken);
+      return { userIds, holdsEverybody: false, ...next };
+    },
     async livingPage({ orgUnitPath, pageToken }) {
       const everybody = [...users.now.living.values()]
         .filter((user) => isWithin(user.orgUnitPath, orgUnitPath))

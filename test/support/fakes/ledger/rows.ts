@@ -107,6 +107,7 @@ export interface Rows {
   }[];
   readonly sweeps: Map<bigint, SweepRecord>;
   readonly seen: Map<bigint, readonly Uint8Array[]>;
+  readonly members: Map<bigint, readonly { readonly groupId: string; readonly packed: Uint8Array }[]>;
   readonly rollouts: { readonly rolloutId: bigint; readonly begunAt: Date; readonly isOver: boolean }[];
   readonly queue: Map<string, QueuedHint>;
   readonly activations: StoredPolicyActivation[];
@@ -147,6 +148,7 @@ export const emptyRows = (): Rows => ({
   stops: [],
   sweeps: new Map(),
   seen: new Map(),
+  members: new Map(),
   rollouts: [],
   queue: new Map(),
   activations: [],

@@ -66,6 +66,10 @@ async function* seen({ rows }: Memory, sweepId: bigint): AsyncGenerator<Uint8Arr
   yield* rows.now.seen.get(sweepId) ?? [];
 }
 
+async function* members({ rows }: Memory, sweepId: bigint): ReturnType<SweepLedger['membersOfSweep']> {
+  yield* rows.now.members.get(sweepId) ?? [];
+}
+
 export const sweeps = (memory: Memory): SweepLedger => {
   const rows = () => memory.rows.now;
   const users = () => [...rows().users.values()];
@@ -91,10 +95,11 @@ export const sweeps = (memory: Memory): SweepLedger => {
     beginPass: async (lease, sweepId) => {
       holdLease(memory, lease, SWEEP_SUBJECT);
       rows().seen.delete(sweepId);
+      rows().members.delete(sweepId);
       const passes = (rows().sweeps.get(sweepId)?.passes ?? 0) + 1;
       return change(memory, sweepId, {
         ...{ passAt: memory.clock.now(), passes, phase: 'living', pageToken: undefined },
-        ...{ pages: 0, living: 0, deleted: 0, differing: 0, covering: [] },
+        ...{ pages: 0, living: 0, deleted: 0, differing: 0, covering: [], groups: undefined },
       });
     },
     recordSweepProgress: async (lease, sweepId, { seen: piece, ...progress }) => {
@@ -115,6 +120,16 @@ export const sweeps = (memory: Memory): SweepLedger => {
       return change(memory, sweepId, { failures, why }).failures;
     },
     seenBySweep: (sweepId) => seen(memory, sweepId),
+    recordGroupReading: async (lease, sweepId, reading, packed) => {
+      holdLease(memory, lease, SWEEP_SUBJECT);
+      const { groups = [] } = rows().sweeps.get(sweepId) ?? {};
+      const others = groups.filter(({ groupId }) => groupId !== reading.groupId);
+      change(memory, sweepId, { groups: [reading, ...others], failures: 0, why: undefined });
+      if (packed.length === 0) return;
+      const piece = { groupId: reading.groupId, packed: Uint8Array.from(packed) };
+      rows().members.set(sweepId, [...(rows().members.get(sweepId) ?? []), piece]);
+    },
+    membersOfSweep: (sweepId) => members(memory, sweepId),
     endSweep: async (lease, sweepId, end) => {
       holdLease(memory, lease, SWEEP_SUBJECT);
       const outcome =
@@ -122,12 +137,13 @@ export const sweeps = (memory: Memory): SweepLedger => {
           ? { why: undefined, missing: end.missing.length, sampled: end.sampled }
           : { why: end.why, missing: undefined, sampled: 0 };
       const sweep = change(memory, sweepId, {
-        ...{ state: end.state, endedAt: memory.clock.now(), pageToken: undefined },
+        ...{ state: end.state, endedAt: memory.clock.now(), pageToken: undefined, groups: undefined },
         ...outcome,
         ...end.counts,
       });
       if (end.state === 'whole' && sweep.scope === EVERYBODY) concludeAbsences(rows(), sweep, end.missing);
       rows().seen.delete(sweepId);
+      rows().members.delete(sweepId);
       return sweep;
     },
     sweepOverview: async () => {

@@ -36,6 +36,9 @@ export function twinLedger(first: Ledger, second: Ledger): Ledger {
           both(name, [lease, { ...intent, text: await readOnce(intent.text) }]);
       if (name === 'seenBySweep')
         return (sweepId: bigint) => alike(name, first.seenBySweep(sweepId), second.seenBySweep(sweepId));
+      if (name === 'membersOfSweep')
+        return (sweepId: bigint) =>
+          alike(name, first.membersOfSweep(sweepId), second.membersOfSweep(sweepId));
       return (...args: readonly unknown[]) => both(name, args);
     },
   });
@@ -94,11 +97,7 @@ const text = (value: unknown): string =>
     typeof entry === 'bigint' ? `${entry}n` : entry instanceof Map ? [...entry] : entry,
   );
 
-async function* alike(
-  name: string,
-  first: AsyncIterable<Uint8Array>,
-  second: AsyncIterable<Uint8Array>,
-): AsyncGenerator<Uint8Array> {
+async function* alike<T>(name: string, first: AsyncIterable<T>, second: AsyncIterable<T>): AsyncGenerator<T> {
   const [one, other] = await Promise.all([all(first), all(second)]);
   expectSame(name, { answer: one }, { answer: other });
   yield* one;
