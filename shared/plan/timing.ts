@@ -19,13 +19,14 @@ export function renewalTime(leaf: LeafRecord, rule: PolicyRule): Date {
   return new Date(leaf.notAfter.getTime() - windowMs - Math.floor(fraction * spreadMs));
 }
 
-/**
- * How long a user waits after a refusal that only time or a human can lift: 1, 2, 4 … minutes while somebody new
- * waits for their mailbox, an hour at most for the first day, then once a day.
- */
-export function slowRetryMs(failures: number, waitedMs: number): number {
-  if (waitedMs >= DAY_MS) return DAY_MS;
+/** How long a user waits after so many failures in a row, whether they pass or a human has to lift them: 2, 4, 8 … minutes, an hour at most. */
+export function retryMs(failures: number): number {
   return Math.min(MINUTE_MS * 2 ** Math.min(failures, 6), HOUR_MS);
+}
+
+/** The same while somebody waits for Gmail (1, 2, 4 … minutes: the first wait is no failure), and once a day after the first day. */
+export function slowRetryMs(failures: number, waitedMs: number): number {
+  return waitedMs >= DAY_MS ? DAY_MS : retryMs(failures);
 }
 
 /** How often somebody in no list of the directory is looked for. */

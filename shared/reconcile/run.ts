@@ -13,7 +13,7 @@ import { isProvenAbsent } from '../plan/rules/absence.ts';
 import { withoutCardKeysWanted } from '../plan/rules/notices.ts';
 import { observingRule, standingOf } from '../plan/standing.ts';
 import { goesOnUnderStop, underStop } from '../plan/stop.ts';
-import { plus, slowRetryMs } from '../plan/timing.ts';
+import { plus, retryMs } from '../plan/timing.ts';
 import type { AuditEntry, Lease } from '../ports/ledger.ts';
 import { apply, type Stop } from './apply.ts';
 import { nothingMade, type ReconcileDeps } from './context.ts';
@@ -33,7 +33,6 @@ export type RunOutcome =
 
 /** A plan normally converges in two rounds (apply, confirm); more would be a rule that never settles. */
 const MAX_ROUNDS = 6;
-const HOUR_MS = 3_600_000;
 
 /**
  * The one loop: look at this user. Takes the user's lease, then observes, plans, guards and applies until nothing is
@@ -296,7 +295,10 @@ async function unseen(looking: Look, error: SealwrightError): Promise<RunOutcome
   return await stop(deps, lease, userId, user, stops, state);
 }
 
-/** Records what stopped and when it is tried again. `state` is the user's; undefined lets the worst failure decide. */
+/**
+ * Records what stopped and when it is tried again. `state` is the user's; undefined lets the worst failure decide. One that passes
+ * says nothing about what somebody is *blocked* by: they stay so, since the same time, until a look gets through.
+ */
 async function stop(
   deps: ReconcileDeps,
   lease: Lease,
@@ -311,9 +313,9 @@ async function stop(
   if (worst === undefined) throw new Error('A run cannot stop without a reason.');
   const failures = (user?.failures ?? 0) + 1;
   const retryable = worst.error.kind === 'retryable';
-  const delayMs = Math.max(slowRetryMs(failures, retryable ? 0 : HOUR_MS), worst.error.retryAfterMs ?? 0);
+  const delayMs = Math.max(retryMs(failures), worst.error.retryAfterMs ?? 0);
   const verdict: Verdict = {
-    state: state ?? (retryable ? 'pending' : 'blocked'),
+    state: state ?? (retryable && user?.state !== 'blocked' ? 'pending' : 'blocked'),
     reason: stops.map(({ step, error }) => `${step}: ${error.message}`).join(' '),
     nextAction: `retry-${worst.step}`,
     nextActionAt: plus(deps.clock.now(), delayMs),

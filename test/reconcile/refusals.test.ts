@@ -336,6 +336,49 @@ describe('repeated failures', () => {
   });
 });
 
+describe('somebody who is blocked', () => {
+  /** A joiner whose patience with Gmail is over: client-side encryption was never switched on for them. */
+  const blockedJoiner = async () => {
+    await JOIN.prepare(world);
+    world.gmail.setEnabled(USER_ID, false);
+    await look(world.deps);
+    world.clock.advance(24 * HOUR_MS);
+    await look(world.deps);
+    const row = await rowOf(world);
+    expect(row?.state).toBe('blocked');
+    return row;
+  };
+
+  test.each([
+    ['the directory', 'presence', PASSING['directory']],
+    ['Gmail', 'listKeypairs', PASSING['gmail']],
+  ] as const)('stays so, since the same time, when %s fails in passing', async (_who, method, error) => {
+    if (error === undefined) throw new Error('no error');
+    const before = await blockedJoiner();
+    world.clock.advance(HOUR_MS);
+    await expect(look(world.surrounded(failing(error, named(method))))).rejects.toBe(error);
+    expect(await rowOf(world)).toMatchObject({ state: 'blocked', since: before?.since });
+    expect((await rowOf(world))?.reason).toContain(error.message);
+    world.clock.advance(HOUR_MS);
+    await look(world.deps);
+    expect(await rowOf(world)).toMatchObject({ state: 'blocked', since: before?.since });
+    expect((await rowOf(world))?.reason).toMatch(/^Waits for Gmail: /);
+  });
+
+  test('is ready once the cause is gone, also where something fails in passing on the way', async () => {
+    await blockedJoiner();
+    world.gmail.setEnabled(USER_ID, true);
+    const error = PASSING['gmail'] ?? expect.unreachable();
+    await expect(look(world.surrounded(failing(error, named('createKeypair'))))).rejects.toBe(error);
+    const row = await rowOf(world);
+    expect(row).toMatchObject({ state: 'blocked', nextAction: 'retry-create-keypair' });
+    const waitMs = (row?.nextActionAt?.getTime() ?? 0) - world.clock.now().getTime();
+    expect(waitMs).toBeLessThanOrEqual(HOUR_MS);
+    await look(world.deps);
+    expect(await rowOf(world)).toMatchObject({ state: 'ready', failures: 0 });
+  });
+});
+
 describe('a bug', () => {
   test('ends the look at once, is thrown as it is, and gives the lease back', async () => {
     await JOIN.prepare(world);
