@@ -137,9 +137,28 @@ describe('somebody who loses the licence, or has encryption switched off', () =>
     expect(verdict.reason).toContain('nothing is revoked: Encryption is off.');
   });
 
-  test('waits for the mailbox without being blocked when that is what is missing', () => {
-    const gmail = { kind: 'unavailable', code: 'mailbox-not-ready', message: 'No mailbox.' } as const;
-    expect(plan(settled({ gmail })).verdict.state).toBe('pending');
+  const NO_MAILBOX = { kind: 'unavailable', code: 'mailbox-not-ready', message: 'No mailbox.' } as const;
+
+  test('is blocked at once also where Gmail answers that there is no mailbox and the directory has one', () => {
+    const { steps, verdict } = plan(settled({ gmail: NO_MAILBOX }));
+    expect(steps).toEqual([]);
+    expect(verdict).toMatchObject({ state: 'blocked', nextAction: 'ask-gmail-again' });
+    expect(verdict.reason).toContain('nothing is revoked: No mailbox.');
+  });
+
+  test('is asked about soon, and once a day after a day, where the mailbox may still come back', () => {
+    const blockedFor = (ms: number, failures: number) => {
+      const user = userRow({ state: 'blocked', since: later(-ms), failures });
+      return plan(withLedger({ user }, settled({ gmail: NO_MAILBOX }))).verdict.nextActionAt;
+    };
+    expect(blockedFor(0, 1)).toEqual(later(HOUR_MS / 30));
+    expect(blockedFor(DAY_MS - 1, 30)).toEqual(later(HOUR_MS));
+    expect(blockedFor(DAY_MS, 30)).toEqual(later(DAY_MS));
+  });
+
+  test('waits for the mailbox without being blocked where the directory says that there is none', () => {
+    const presence = present({ mailboxReady: false });
+    expect(plan(settled({ presence, gmail: NO_MAILBOX })).verdict.state).toBe('pending');
   });
 });
 

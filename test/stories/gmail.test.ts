@@ -98,6 +98,24 @@ describe('Gmail', { timeout: 120_000 }, () => {
     });
   });
 
+  describe('of somebody whose licence is taken away', () => {
+    it('revokes nothing, and they are blocked at once, told of the licence, and ready once they have it again', async () => {
+      const { company } = story;
+      const user = addressOf('unlicensed');
+      const joined = await hireWithMailbox('unlicensed');
+      await company.setLicence(user, false);
+      await company.nudge(user);
+      const blocked = await company.waitForState(user, 'blocked');
+      expect(blocked.reason).toMatch(/nothing is revoked: .* see that the user has a licence with it/);
+      expect(only(blocked.certificates).revocation).toBeUndefined();
+      await company.setLicence(user, true);
+      await company.moveClock('25h');
+      await company.waitForState(user, 'ready');
+      expect(only((await company.holdings(user)).unrevoked).serial).toBe(only(joined.certificates).serial);
+      await expectServed('unlicensed');
+    });
+  });
+
   describe('changed by hand', () => {
     const dee = addressOf('dee');
 

@@ -245,6 +245,10 @@ export class StoryCompany extends CompanyClient {
     await this.#post('admin-console/cse', { orgUnitPath, enabled });
   }
 
+  async setLicence(user: string, licensed: boolean): Promise<void> {
+    await this.#post('admin-console/licence', { user, licensed });
+  }
+
   async calls(): Promise<readonly CallRecord[]> {
     const response = await fetch(new URL('_emulator/calls?since=0', this.#ready.google));
     return ((await response.json()) as { calls: CallRecord[] }).calls;

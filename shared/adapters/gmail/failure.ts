@@ -23,7 +23,7 @@ export const isFailedPrecondition = ({ failure }: GoogleCallError): boolean =>
  * | 401 twice                                           | `gmail-unavailable`, retryable       |
  * | 403 "Delegation denied", 403 for the scope          | `delegation-refused`                 |
  * | 403 for an API that is not enabled                  | `gmail-refused`                      |
- * | 403 otherwise                                       | `cse-not-enabled`                    |
+ * | 403 otherwise                                       | `cse-not-enabled`: switched off, or no licence with it |
  * | anything else                                       | `gmail-refused`, with Google's words |
  */
 export function gmailFailure(error: GoogleCallError, doing: string, mailbox: string): SealwrightError {
@@ -61,7 +61,10 @@ export function gmailFailure(error: GoogleCallError, doing: string, mailbox: str
           'The user has no Gmail: it may still be being set up, or the licence is missing, the service off or the user suspended.',
         );
       if (isFailedPrecondition(error) && failure.method.endsWith('.list'))
-        return blocked('mailbox-not-ready', 'Gmail may still be setting this user up.');
+        return blocked(
+          'mailbox-not-ready',
+          'Gmail may still be setting this user up, or the licence is missing or the service off.',
+        );
       return blocked('gmail-refused', 'Gmail does not take this request; repeating it will not help.');
     case 401:
       return unavailable();
@@ -77,7 +80,7 @@ export function gmailFailure(error: GoogleCallError, doing: string, mailbox: str
         );
       return blocked(
         'cse-not-enabled',
-        "Switch on client-side encryption for Gmail for the user's organizational unit; it can take up to 24 hours to reach a user.",
+        "Switch on client-side encryption for Gmail for the user's organizational unit, and see that the user has a licence with it; it can take up to 24 hours to reach a user.",
       );
     default:
       return blocked('gmail-refused', 'Gmail does not take this request; repeating it will not help.');

@@ -369,6 +369,13 @@ describe("a mailbox's client-side encryption settings", () => {
         'cse-not-enabled',
         /24 hours/,
       ],
+      [
+        '403 of whoever has no licence, which looks the same,',
+        googleError(403, 'permissionDenied', 'The user has no licence for it.'),
+        'permanent',
+        'cse-not-enabled',
+        /see that the user has a licence/,
+      ],
       ['403 forbidden', googleError(403, 'forbidden'), 'permanent', 'cse-not-enabled', /organizational unit/],
       [
         '"Delegation denied"',
