@@ -206,6 +206,9 @@ export type Step =
 
 export type StepKind = Step['kind'];
 
+/** Next action of those whose rule names a unit or group that the directory has no more: activating a policy wakes them. */
+export const LOOK_AT_POLICY = 'look-at-policy';
+
 /** What a plan concludes about the user once its steps are done. */
 export interface Verdict {
   readonly state: UserState;

@@ -1,5 +1,5 @@
 import type { Policy, PolicyRule } from '../domain/policy.ts';
-import type { Plan, Step, Verdict } from '../domain/step.ts';
+import { LOOK_AT_POLICY, type Plan, type Step, type Verdict } from '../domain/step.ts';
 import type { Facts } from './facts.ts';
 import { leafOf, liveLeaves, withoutLeaves } from './holdings.ts';
 import { leaverOf, needsGmailToLeave, type Outcome, planLeaver } from './leaver.ts';
@@ -80,7 +80,7 @@ function planFrozen(facts: Facts, { rule, why }: Extract<Standing, { kind: 'froz
       reason: `Rule "${rule.name}" cannot be judged: ${why} is gone from the directory. Nobody leaves and nobody joins under it until a policy is activated that names what there is.`,
       ...(known
         ? {
-            nextAction: 'look-at-policy',
+            nextAction: LOOK_AT_POLICY,
             nextActionAt: earliest(plus(facts.now, LOOK_FOR_ABSENT_MS), retirement) ?? facts.now,
           }
         : {}),

@@ -1,4 +1,5 @@
 /** Which activation was followed, and the queue of those whose rule it changed. */
+import { LOOK_AT_POLICY } from '../../domain/step.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { PolicyFollowingLedger } from '../../ports/ledger/policy-following.ts';
 import { SWEEP_SUBJECT } from '../../ports/ledger/sweeps.ts';
@@ -55,9 +56,16 @@ export const policyFollowing = (database: Database, clock: Clock): PolicyFollowi
       const found = await queries.query<{ user_id: string }>(
         `SELECT user_id FROM users JOIN unnest($1::text[], $2::text[]) AS rule (name, digest) ON rule_name = rule.name
           WHERE user_id > $3 AND state IN ('ready', 'pending', 'blocked')
-            AND CASE WHEN rule_digest IS NULL THEN $4 ELSE rule_digest <> rule.digest END
+            AND (CASE WHEN rule_digest IS NULL THEN $4 ELSE rule_digest <> rule.digest END OR $4 AND next_action = $6)
           ORDER BY user_id LIMIT $5`,
-        [rules.map(({ name }) => name), rules.map(({ digest }) => digest), after ?? '', withUnknown, limit],
+        [
+          rules.map(({ name }) => name),
+          rules.map(({ digest }) => digest),
+          after ?? '',
+          withUnknown,
+          limit,
+          LOOK_AT_POLICY,
+        ],
       );
       if (found.length === 0) return { users: 0 };
       const rolloutId = await rolloutUnderWay(queries, clock.now());

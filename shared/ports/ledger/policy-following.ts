@@ -18,7 +18,7 @@ export interface OutdatedUsers {
   readonly rules: readonly { readonly name: string; readonly digest: string }[];
   /** The activation that they have these forms by. */
   readonly activation: string;
-  /** Users for whom no digest was ever written are taken for outdated too. */
+  /** Users for whom no digest was ever written, and those who wait for a unit or group that was gone, are taken for outdated too. */
   readonly withUnknown: boolean;
   /** Whoever was hinted at since then is let alone: their look may be under way. */
   readonly exceptHintedSince: Date;
@@ -36,7 +36,7 @@ export interface PolicyFollowingLedger {
   recordRulesJudged(lease: Lease, activation: string): Promise<void>;
   /**
    * Puts users of these rules (*ready*, *pending* or *blocked*) into the queue whose last look was made under another form of
-   * theirs. Answers how many there were, and the last one's id where there may be more.
+   * theirs, or found its unit or group gone (`withUnknown`). Answers how many there were, and the last one's id where there may be more.
    */
   queueOutdated(
     lease: Lease,

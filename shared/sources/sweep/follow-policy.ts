@@ -1,6 +1,7 @@
 /**
  * A rule that changes under its name concerns everybody whom it covers, and no event names any of them. Each user's row says
- * under which form of the rule they were last looked at; whoever's differs waits for a wave, like joiners.
+ * under which form of the rule they were last looked at; whoever's differs waits for a wave, like joiners. So do those who are blocked
+ * because a unit or group was gone: the form of their rule is as before, and what it is pinned to is not.
  */
 import type { Policy } from '../../domain/policy.ts';
 import { ruleDigest } from '../../plan/rule-digest.ts';
@@ -39,7 +40,7 @@ export async function followPolicy(tick: Tick): Promise<void> {
   await deps.ledger.audit({
     cause: { source: 'sweep', ...cause },
     step: 'policy-followed',
-    reason: `The policy changed: ${users} users were last looked at under another form of their rule and wait for a wave; everybody is compared.`,
+    reason: `The policy changed: ${users} users were last looked at under another form of their rule, or found its unit or group gone, and wait for a wave; everybody is compared.`,
     outcome: 'done',
     details: { activation, users },
   });

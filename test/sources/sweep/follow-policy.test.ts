@@ -173,6 +173,52 @@ describe.each(['pglite', 'memory'] as const)('with the ledger in %s,', (kind) =>
     });
   });
 
+  describe('an activation that names what there is again', () => {
+    const pinnedTo = (orgUnitId: string) =>
+      policyOf([staff({ scope: { kind: 'org-unit', path: '/Staff', orgUnitId } }), legal]);
+    const frozen = async () => {
+      inForce = { policy: pinnedTo('removed'), activation: 'removed' };
+      for (let time = 0; time < 3; time += 1) await minute();
+      for (const userId of STAFF)
+        await reconcile({ ...world.deps, policy: inForce.policy }, userId, {
+          source: 'audit',
+          eventId: 'e',
+          event: 'removeOrgUnit',
+        });
+      for (const userId of STAFF)
+        expect((await world.ledger.readUser(userId)).user).toMatchObject({
+          state: 'blocked',
+          nextAction: 'look-at-policy',
+        });
+    };
+
+    it('has everybody looked at who was blocked because it was gone, in waves', async () => {
+      await frozen();
+      inForce = { policy: pinnedTo('id:/staff'), activation: 'made-anew' };
+      await minute();
+      await minute();
+      expect(await minute()).toEqual(
+        ['101', '102'].map((userId) => `${userId} rule-changed policy-made-anew`),
+      );
+      await look();
+      expect(await minute()).toEqual(['103 rule-changed policy-made-anew']);
+      await look();
+      for (const userId of STAFF) expect((await world.ledger.readUser(userId)).user?.state).toBe('ready');
+      for (let time = 0; time < 3; time += 1) expect(await minute()).toEqual([]);
+    });
+
+    it('says in the audit trail how many these are', async () => {
+      await frozen();
+      inForce = { policy: pinnedTo('id:/staff'), activation: 'made-anew' };
+      for (let time = 0; time < 3; time += 1) await minute();
+      const [followed] = (await world.ledger.auditTrail({ limit: 500 })).filter(
+        ({ step, details }) => step === 'policy-followed' && details?.['activation'] === 'made-anew',
+      );
+      expect(followed).toMatchObject({ outcome: 'done', details: { users: 3 } });
+      expect(followed?.reason).toContain('found its unit or group gone');
+    });
+  });
+
   describe('whoever was looked at under the form before', () => {
     it('by an instance that still had it is found by the next whole sweep', async () => {
       inForce = { policy: AFTER, activation: 'after' };

@@ -1,3 +1,4 @@
+import { LOOK_AT_POLICY } from '../../../../shared/domain/step.ts';
 import type { PolicyFollowingLedger } from '../../../../shared/ports/ledger/policy-following.ts';
 import { SWEEP_SUBJECT } from '../../../../shared/ports/ledger/sweeps.ts';
 import { holdLease } from './leases.ts';
@@ -33,9 +34,10 @@ export const policyFollowing = (memory: Memory): PolicyFollowingLedger => {
       holdLease(memory, lease, SWEEP_SUBJECT);
       const forms = new Map(rules.map(({ name, digest }) => [name, digest]));
       const found = [...rows.now.users.values()]
-        .filter(({ userId, state, ruleName = '', ruleDigest }) => {
+        .filter(({ userId, state, ruleName = '', ruleDigest, nextAction }) => {
           const form = forms.get(ruleName);
           if (form === undefined || userId <= after || !STATES.has(state)) return false;
+          if (withUnknown && nextAction === LOOK_AT_POLICY) return true;
           return ruleDigest === undefined ? withUnknown : ruleDigest !== form;
         })
         .map(({ userId }) => userId)
