@@ -21,7 +21,7 @@ export const COMPANY = {
 
 export const ORG_UNITS = ['/Staff', '/Staff/Engineering', '/Contractors'] as const;
 
-/** Who is there at the start, besides the super admin; none with `--empty`. */
+/** Who is there at the first start, besides the super admin; none with `--empty`. */
 export const SAMPLE_USERS = [
   { primaryEmail: 'ben@acme.example', givenName: 'Ben', familyName: 'Okafor', orgUnitPath: '/Staff' },
   {

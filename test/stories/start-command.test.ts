@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import { PORT_OFFSETS } from '../../local/company.ts';
+import { COMPANY, PORT_OFFSETS, SAMPLE_USERS } from '../../local/company.ts';
 import { parseStartFlags, UsageError } from '../../local/flags.ts';
 import { freePortBase } from '../../local/ports.ts';
 import type { ReadyLine } from '../../local/system.ts';
@@ -156,6 +156,30 @@ describe('npm start', () => {
 
       const ended = await started.end('SIGINT');
       expect(ended.code, ended.stderr).toBe(0);
+    },
+    START_MS * 2,
+  );
+
+  it(
+    'creates the sample company once: who was deleted stays so, and a unit that was removed is no matter',
+    async () => {
+      const state = join(folder, 'one');
+      const first = start('--port-base', String(await freePortBase()), '--state', state);
+      const ready = await first.ready();
+      const directory = await new StoryCompany({ ready, crlUrl: ready.crl }).directory();
+      for (const name of ['ben', 'clara']) await directory.users.delete({ userKey: addressOf(name) });
+      for (const orgUnitPath of new Set(SAMPLE_USERS.map((user) => user.orgUnitPath)))
+        if (orgUnitPath.startsWith('/Staff/'))
+          await directory.orgunits.delete({ customerId: 'my_customer', orgUnitPath: orgUnitPath.slice(1) });
+      expect((await first.end('SIGTERM')).code).toBe(0);
+
+      const next = start('--port-base', String(await freePortBase()), '--state', state);
+      const again = await next.ready();
+      const company = await new StoryCompany({ ready: again, crlUrl: again.crl }).directory();
+      const { data } = await company.users.list({ customer: 'my_customer' });
+      const living = (data.users ?? []).map(({ primaryEmail }) => primaryEmail).toSorted();
+      expect(living).toEqual([addressOf('dmitri'), COMPANY.superAdmin].toSorted());
+      expect((await next.end('SIGTERM')).code).toBe(0);
     },
     START_MS * 2,
   );
