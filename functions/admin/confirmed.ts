@@ -1,13 +1,14 @@
 /** A job is an admin's own decision, so the guard does not hold it; but a wrong unit is chosen as easily as a right one. */
 import type { ActivePolicySource } from '../../shared/activation/active-policy.ts';
 import { permanent } from '../../shared/errors.ts';
-import { departureLimit } from '../../shared/plan/guard.ts';
+import { departureLimit, GUARD_WINDOW_MS } from '../../shared/plan/guard.ts';
+import { plus } from '../../shared/plan/timing.ts';
 import type { Clock } from '../../shared/ports/clock.ts';
 import type { Ledger } from '../../shared/ports/ledger.ts';
 
 export interface ConfirmDeps {
   readonly clock: Clock;
-  readonly ledger: Pick<Ledger, 'departuresSince'>;
+  readonly ledger: Pick<Ledger, 'departuresSince' | 'usersTakenFromByJobs'>;
   readonly policies: ActivePolicySource;
 }
 
@@ -22,8 +23,9 @@ export interface JobSize {
 }
 
 /**
- * Where something is taken from more users than the guard lets depart in an hour, the number has to be stated, and a stated number has
- * to be right. Throws `guard-refused` naming it.
+ * Where something is taken from more users than the guard lets depart in an hour, by this job and those of the last hour together, the
+ * number of this one has to be stated, and a stated number has to be right. It is held against the tenant's limit alone: a unit's is
+ * for events that arrive one by one, and a job says whom it is about. Throws `guard-refused` naming it.
  */
 export async function requireConfirmed(
   deps: ConfirmDeps,
@@ -38,13 +40,16 @@ export async function requireConfirmed(
     );
   }
   if (takes === undefined) return;
-  const { coveredUsers } = await deps.ledger.departuresSince(deps.clock.now());
+  const now = deps.clock.now();
+  const { coveredUsers } = await deps.ledger.departuresSince(now);
+  const lately = await deps.ledger.usersTakenFromByJobs(plus(now, -GUARD_WINDOW_MS));
   const { policy } = await deps.policies.current();
   const limit = departureLimit(coveredUsers, policy.guard);
-  if (users <= limit) return;
+  if (lately + users <= limit) return;
+  const others = lately === 0 ? '' : `, after ${lately} by jobs of the last hour`;
   throw permanent(
     'guard-refused',
-    `This would ${takes}, and the guard's limit for ${coveredUsers} covered users is ${limit}. Look at the dry run, and confirm ${users} if that is what you mean.`,
-    { details: { field: 'confirmUsers', users, limit } },
+    `This would ${takes}${others}, and the guard's limit for ${coveredUsers} covered users is ${limit} an hour. Look at the dry run, and confirm ${users} if that is what you mean.`,
+    { details: { field: 'confirmUsers', users, limit, ...(lately === 0 ? {} : { lately }) } },
   );
 }

@@ -16,7 +16,13 @@ export interface KeyMoveDeps {
   readonly clock: Clock;
   readonly ledger: Pick<
     Ledger,
-    'mailEpochs' | 'tiedEpochs' | 'keyMovesWanted' | 'recordKeyMoveJob' | 'departuresSince' | 'audit'
+    | 'mailEpochs'
+    | 'tiedEpochs'
+    | 'keyMovesWanted'
+    | 'recordKeyMoveJob'
+    | 'departuresSince'
+    | 'usersTakenFromByJobs'
+    | 'audit'
   >;
   readonly policies: ActivePolicySource;
   readonly log: Log;

@@ -35,6 +35,7 @@ export interface RekeyDeps {
     | 'recordRekeyJob'
     | 'audit'
     | 'departuresSince'
+    | 'usersTakenFromByJobs'
     | 'readIssuer'
     | 'holdersUnder'
     | 'liveHolders'

@@ -295,6 +295,11 @@ export interface Ledger
     paceMs?: number;
     users: readonly { readonly userId: string; readonly primaryEmail: string }[];
   }): Promise<{ readonly jobId: string; readonly wishes: readonly WishRecord[] }>;
+  /**
+   * Users named since an instant (inclusive), each counted once, by jobs that take something: re-keys because of a compromise or that
+   * disable key pairs, moves of keys that disable the old pairs.
+   */
+  usersTakenFromByJobs(since: Date): Promise<number>;
   /** `detail` is for the job: what came of it, where that is not a new key. */
   fulfilWish(lease: Lease, wishId: string, detail?: string): Promise<void>;
   failWish(lease: Lease, wishId: string, detail: string): Promise<void>;

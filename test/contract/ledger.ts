@@ -1122,6 +1122,23 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       }
     });
 
+    it('that takes something counts whom it names, each once, from when it was asked for', async () => {
+      expect(await ledger.usersTakenFromByJobs(START)).toBe(0);
+      for (const userId of ['1', '2', '3', '4']) await ledger.releaseLease(await enter(userId));
+      await ask(['1', '2'], 'keyCompromise');
+      await ask(['4']);
+      advance(HOUR_MS);
+      await ask(['2', '3'], 'keyCompromise');
+      await ledger.recordRekeyJob({
+        ...{ requestedBy: 'admin@acme.example', reason: 'superseded', disableKeypairs: true },
+        users: [{ userId: '3', primaryEmail: '3@acme.example' }],
+      });
+      expect(await ledger.usersTakenFromByJobs(START)).toBe(3);
+      expect(await ledger.usersTakenFromByJobs(later(1))).toBe(2);
+      expect(await ledger.usersTakenFromByJobs(later(HOUR_MS))).toBe(2);
+      expect(await ledger.usersTakenFromByJobs(later(HOUR_MS + 1))).toBe(0);
+    });
+
     it('wakes its users at the pace it is given, in its order, or when they are due sooner', async () => {
       const lease = await enter('2');
       const soon = {

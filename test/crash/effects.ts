@@ -41,7 +41,7 @@ const LEDGER_READS: ReadonlySet<string> = new Set<keyof Ledger>([
     'countCardKeys',
   ] as const),
   ...(['activeIssuer', 'issuerToUse', 'readIssuer', 'issuers'] as const),
-  ...(['issuerStates', 'issuerHoldings', 'holdersUnder', 'liveHolders'] as const),
+  ...(['issuerStates', 'issuerHoldings', 'holdersUnder', 'liveHolders', 'usersTakenFromByJobs'] as const),
   ...(['issuerAddresses', 'readIssuerRequest', 'openIssuerRequests', 'latestInstant'] as const),
   ...(['latestCrl', 'readCrl', 'latestPublishedCrl', 'hasUnlistedRevocations'] as const),
   ...(['ocspIssuers', 'ocspSigners', 'ocspSubjects', 'oldestOcspAnswer', 'readOcspAnswer'] as const),

@@ -138,6 +138,33 @@ describe('the report of a compromised key of somebody who is', () => {
     expect(body).toMatchObject({ revokedOnly: 1 });
   });
 
+  test('in many small jobs is counted over the hour, and then each has to state its own number', async () => {
+    const limit = { minimumPerHour: 2, shareOfCovered: 0, maximumPerHour: 2 };
+    const deps = { ...world, hintsPerMinute: 400, policies: inForce({ ...policy, guard: limit }) };
+    const report = (userId: string, more: object = {}) =>
+      requestRekey(deps, ADMIN, { users: [userId], reason, ...more });
+    world.directory.put({ userId: '103' });
+    await lookAt('103');
+    // An overlap takes nothing, so such a job does not count.
+    await report('103', { reason: 'superseded' });
+    await report('101');
+    world.clock.advance(HOUR_MS / 2);
+    await report('102');
+    const refused = { code: 'guard-refused', details: { users: 1, limit: 2, lately: 2 } };
+    await expect(report('103')).rejects.toMatchObject(refused);
+    await expect(report('103')).rejects.toThrow('after 2 by jobs of the last hour');
+    await expect(report('103', { reason: 'superseded', disableKeypairs: true })).rejects.toMatchObject(
+      refused,
+    );
+    expect((await report('103', { reason: 'superseded' })).status).toBe(202);
+    expect((await report('103', { dryRun: true })).status).toBe(200);
+    expect((await report('103', { confirmUsers: 1 })).status).toBe(202);
+    world.clock.advance(HOUR_MS / 2 + 1);
+    await expect(report('101')).rejects.toMatchObject({ code: 'guard-refused', details: { lately: 2 } });
+    world.clock.advance(HOUR_MS / 2);
+    expect((await report('101')).status).toBe(202);
+  });
+
   test('covered in another unit by now is not among those of the unit before', async () => {
     world.directory.put({ userId: '101', orgUnitPath: '/Staff/Legal' });
     await lookAt('101');

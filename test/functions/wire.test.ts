@@ -98,6 +98,7 @@ describe('a re-key request of any JSON', () => {
       directory: fakeDirectory(manualClock(START)),
       ledger: {
         departuresSince: () => Promise.reject(new Error('down')),
+        usersTakenFromByJobs: () => Promise.reject(new Error('down')),
         readIssuer: () => Promise.reject(new Error('down')),
         holdersUnder: () => Promise.reject(new Error('down')),
         liveHolders: async () => [],

@@ -171,6 +171,15 @@ describe('moving the old pairs, where Gmail takes the same certificate again,', 
     expect(pairs().filter((pair) => pair.endsWith('disabled'))).toHaveLength(2);
   });
 
+  test('counts among the jobs that take something where it disables the old pairs', async () => {
+    const lately = () => world.ledger.usersTakenFromByJobs(world.clock.now());
+    await job();
+    expect(await lately()).toBe(0);
+    await rewind();
+    await job({ disableOld: true });
+    expect(await lately()).toBe(1);
+  });
+
   test('moves nothing twice, whatever fails between, and adopts what an answer was lost for', async () => {
     const id = await job();
     const away = retryable('gmail-unavailable', 'Gmail is away.');

@@ -86,6 +86,7 @@ async function readMuch(ledger: Ledger): Promise<void> {
   await ledger.latestInstant();
   await ledger.liveHolders();
   await ledger.liveHolders(['1', '2']);
+  await ledger.usersTakenFromByJobs(NOW);
   await ledger.mailEpochs();
   await ledger.tiedEpochs(URL, { limit: 5 });
   await ledger.tiedEpochs(URL, { after: SERIAL, limit: 5 });

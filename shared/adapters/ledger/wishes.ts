@@ -105,7 +105,10 @@ export const wishes = (
   database: Database,
   clock: Clock,
   randomId: () => string,
-): Pick<Ledger, 'liveHolders' | 'recordRekeyJob' | 'fulfilWish' | 'failWish' | 'readJob'> => ({
+): Pick<
+  Ledger,
+  'liveHolders' | 'recordRekeyJob' | 'usersTakenFromByJobs' | 'fulfilWish' | 'failWish' | 'readJob'
+> => ({
   liveHolders: async (userIds) => {
     const rows = await database.query<{ user_id: string; primary_email: string; unit: string | null }>(
       `SELECT user_id, primary_email, unit FROM users
@@ -174,6 +177,19 @@ export const wishes = (
         ...(job.disableKeypairs === true ? { disableKeypairs: true } : {}),
       })),
     };
+  },
+
+  usersTakenFromByJobs: async (since) => {
+    const [row] = await database.query<{ users: number }>(
+      `SELECT count(*)::int AS users FROM (
+         SELECT user_id FROM wishes JOIN jobs USING (job_id)
+          WHERE requested_at >= $1 AND (reason = 'keyCompromise' OR disable_keypairs)
+         UNION
+         SELECT user_id FROM key_moves JOIN key_move_jobs USING (job_id)
+          WHERE requested_at >= $1 AND disable_old) AS named`,
+      [since],
+    );
+    return row?.users ?? 0;
   },
 
   fulfilWish: (lease, wishId, detail) =>

@@ -113,9 +113,19 @@ function liveHolders({ rows, clock }: Memory, userIds?: readonly string[]): read
 
 export const wishes = (
   memory: Memory,
-): Pick<Ledger, 'liveHolders' | 'recordRekeyJob' | 'fulfilWish' | 'failWish' | 'readJob'> => ({
+): Pick<
+  Ledger,
+  'liveHolders' | 'recordRekeyJob' | 'usersTakenFromByJobs' | 'fulfilWish' | 'failWish' | 'readJob'
+> => ({
   liveHolders: async (userIds) => liveHolders(memory, userIds),
   recordRekeyJob: async (job) => recordRekeyJob(memory, job),
+  usersTakenFromByJobs: async (since) => {
+    const taking = [...memory.rows.now.wishes.values()].filter(
+      ({ requestedAt, reason, disableKeypairs }) =>
+        requestedAt >= since && (reason === 'keyCompromise' || disableKeypairs === true),
+    );
+    return new Set(taking.map(({ userId }) => userId)).size;
+  },
   fulfilWish: async (lease, wishId, detail) =>
     closeWish(memory, lease, wishId, { state: 'fulfilled', ...(detail === undefined ? {} : { detail }) }),
   failWish: async (lease, wishId, detail) => closeWish(memory, lease, wishId, { state: 'failed', detail }),
