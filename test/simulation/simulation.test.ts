@@ -66,7 +66,7 @@ describe('the system under simulation', () => {
     await simulate(seed, materials);
   });
 
-  test('keeps them with keys that are made on the spot', { timeout: 120_000 }, async () => {
+  test('keeps them with keys that are made on the spot', { timeout: 180_000 }, async () => {
     const report = await simulate(String(first), { ...materials, pool: freshKeys() });
     expect(report.leaves).toBeGreaterThan(0);
   });
@@ -127,7 +127,18 @@ const BROKEN: readonly { readonly name: string; readonly breaking: Breaking; rea
 ];
 
 describe('a run throws, naming the promise, under', () => {
-  test.each(BROKEN)('$name', { timeout: 60_000 }, async ({ breaking, said }) => {
-    await expect(simulate('1', materials, breaking)).rejects.toThrow(said);
+  /** What some need comes about in few runs, such as a deletion of an account that was protected. */
+  const SEEDS = Array.from({ length: 100 }, (_, index) => String(index + 1));
+
+  test.each(BROKEN)('$name', { timeout: 180_000 }, async ({ breaking, said }) => {
+    let thrown: unknown;
+    for (const seed of SEEDS) {
+      thrown = await simulate(seed, materials, breaking).then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+      if (thrown !== undefined) break;
+    }
+    expect(String(thrown)).toMatch(said);
   });
 });
