@@ -3,10 +3,19 @@
  * says is what ledger, audit trail and policy say.
  */
 import type { Cause } from '../domain/hint.ts';
-import { LEAVE_BEGUN } from '../domain/leave.ts';
-import type { KeypairRecord, LeafRecord, UserKeyRecord, UserLedger, UserRecord } from '../domain/records.ts';
+import { LEAVE_BEGUN, type LeaveTerms } from '../domain/leave.ts';
+import type {
+  DisableCause,
+  KeypairRecord,
+  LeafRecord,
+  UserKeyRecord,
+  UserLedger,
+  UserRecord,
+} from '../domain/records.ts';
+import { sentence } from '../domain/sentence.ts';
 import type { ChainedEntry, CrlListing } from '../ports/ledger/audit-chains.ts';
 import { leaveTermsOf, wayOut } from './leave.ts';
+import { nextStep, occasionOf } from './next-step.ts';
 
 export interface ExplainFacts {
   readonly now: Date;
@@ -54,7 +63,7 @@ export function explain(facts: ExplainFacts): readonly Chapter[] {
       title: 'Other mail clients',
       sentences: leaves.filter(({ holder }) => holder === 'device').map((leaf) => onDevice(facts, leaf)),
     },
-    { title: 'Imported keys', sentences: imported(facts.ledger) },
+    { title: 'Imported keys', sentences: imported(facts) },
     { title: 'Notices', sentences: facts.ledger.notices.map(({ message }) => message) },
     { title: 'Next', sentences: next(facts, leaves) },
   ];
@@ -64,66 +73,99 @@ export function explain(facts: ExplainFacts): readonly Chapter[] {
 const isLive = (leaf: LeafRecord, now: Date): boolean =>
   leaf.revocation === undefined && leaf.notAfter.getTime() > now.getTime();
 
-function state({ user, trail }: ExplainFacts): readonly string[] {
-  const begun = user.state === 'leaving' ? runningLeave(user, trail) : undefined;
+function state(facts: ExplainFacts): readonly string[] {
+  const { user, trail } = facts;
+  const begun = runningLeave(facts);
   const last = trail.findLast(({ outcome }) => outcome !== 'ignored');
   return [
     `${user.primaryEmail} (user id ${user.userId}) is ${user.state} since ${at(user.since)}: ${sentence(user.reason)}`,
     ...(user.leftScopeAt === undefined ? [] : [`Out of scope since ${at(user.leftScopeAt)}.`]),
     ...(user.suspendedAt === undefined ? [] : [`Suspended since ${at(user.suspendedAt)}.`]),
     ...(begun === undefined ? [] : [`Leaving began with ${because(begun.cause)}: ${sentence(begun.reason)}`]),
-    ...(user.state === 'leaving' || user.state === 'out' ? identitiesLeft(trail) : []),
+    ...(isLeaving(user) ? identitiesLeft(facts) : []),
     ...trail
       .filter(({ step }) => step === 'erase-wrapped-keys')
       .map(
         (entry) =>
           `${sentence(entry.reason)} That was at ${at(entry.at)}; nobody opens mail with them again.`,
       ),
-    ...(user.failures === 0 ? [] : [`The last ${user.failures} looks in a row could not be finished.`]),
+    ...unfinished(user.failures),
     ...(last === undefined
       ? []
       : [
-          `The last thing done was ${last.step} (${last.outcome}) at ${at(last.at)}, because of ${because(last.cause)}.`,
+          `The last entry of the audit trail is ${last.step} (${last.outcome}) at ${at(last.at)}, because of ${because(last.cause)}.`,
         ]),
   ];
 }
 
+const unfinished = (failures: number): readonly string[] => {
+  if (failures === 0) return [];
+  return [
+    failures === 1
+      ? 'The last look could not be finished.'
+      : `The last ${failures} looks in a row could not be finished.`,
+  ];
+};
+
+const isLeaving = ({ state: standing }: UserRecord): boolean => standing === 'leaving' || standing === 'out';
+
 /** Of each address that ever had an identity: whether we deleted it, or it went with the account, and when. */
-function identitiesLeft(trail: readonly ChainedEntry[]): readonly string[] {
+function identitiesLeft(facts: ExplainFacts): readonly string[] {
+  const last = lastIdentityActs(facts);
+  const departure = departureOf(facts);
+  // The directory does not always say when.
+  const when =
+    departure?.leavingSince.startsWith('1970') === false ? ` at ${at(new Date(departure.leavingSince))}` : '';
+  const fate = isGone(facts)
+    ? `went with the account, which was deleted${when}`
+    : 'has not been deleted since';
+  return [...last].map(([address, entry]) =>
+    entry.step === 'delete-identity'
+      ? `The identity of ${address} was deleted at ${at(entry.at)}.`
+      : `The identity of ${address} was set at ${at(entry.at)} and ${fate}.`,
+  );
+}
+
+/** By address: the last entry that set its identity or deleted it. */
+function lastIdentityActs({ trail }: ExplainFacts): ReadonlyMap<string, ChainedEntry> {
   const last = new Map<string, ChainedEntry>();
   for (const entry of trail) {
     const address = entry.details?.['address'];
     const isAct = entry.step === 'set-identity' || entry.step === 'delete-identity';
     if (isAct && entry.outcome !== 'failed' && typeof address === 'string') last.set(address, entry);
   }
-  const departure = trail.map(leaveTermsOf).findLast((terms) => terms !== undefined);
-  const fate =
-    departure?.leaving === 'deleted'
-      ? `went with the account, which was deleted at ${at(new Date(departure.leavingSince))}`
-      : 'has not been deleted since';
-  return [...last].map(([address, { step, at: when }]) =>
-    step === 'delete-identity'
-      ? `The identity of ${address} was deleted at ${at(when)}.`
-      : `The identity of ${address} was set at ${at(when)} and ${fate}.`,
-  );
+  return last;
 }
 
+/** The departure under way, or the last one; what somebody came back from is none. */
+const departureOf = ({ user, trail }: ExplainFacts): LeaveTerms | undefined =>
+  isLeaving(user) ? trail.map(leaveTermsOf).findLast((terms) => terms !== undefined) : undefined;
+
+/** The account is deleted, and what Gmail had is gone with it. */
+const isGone = (facts: ExplainFacts): boolean => departureOf(facts)?.leaving === 'deleted';
+
 /** The entry that began the departure under way: whoever came back in between has no such date any more, or a later one. */
-const runningLeave = (user: UserRecord, trail: readonly ChainedEntry[]): ChainedEntry | undefined => {
-  const since = user.leftScopeAt ?? user.suspendedAt;
-  const kind = user.leftScopeAt === undefined ? 'suspended' : 'outside';
+function runningLeave(facts: ExplainFacts): ChainedEntry | undefined {
+  const { user, trail } = facts;
+  if (user.state !== 'leaving') return undefined;
+  const since = (user.leftScopeAt ?? user.suspendedAt)?.toISOString();
+  const departure = departureOf(facts);
+  const kind =
+    user.leftScopeAt !== undefined ? 'outside' : user.suspendedAt !== undefined ? 'suspended' : 'deleted';
+  if (kind === 'deleted' && departure?.leaving !== 'deleted') return undefined;
   return trail.find((entry) => {
     const terms = entry.step === LEAVE_BEGUN ? leaveTermsOf(entry) : undefined;
-    return terms?.leaving === kind && terms.leavingSince === since?.toISOString();
+    return terms?.leaving === kind && terms.leavingSince === (since ?? departure?.leavingSince);
   });
-};
+}
 
 /** From the event to the identity. */
 function inUse(facts: ExplainFacts, leaf: LeafRecord): readonly string[] {
   const { ledger } = facts;
   const key = ledger.keys.find(({ keyId }) => keyId === leaf.keyId);
   const pair = ledger.keypairs.find(({ serialHex }) => serialHex === leaf.serialHex);
-  const identity = identityEntry(facts, pair);
+  const gone = isGone(facts);
+  const identity = gone ? undefined : identityEntry(facts, pair);
   const what = leaf.purpose === 'dual-use' ? 'Certificate' : `The ${leaf.purpose} certificate`;
   return [
     ...origin(facts, leaf),
@@ -131,7 +173,7 @@ function inUse(facts: ExplainFacts, leaf: LeafRecord): readonly string[] {
       ? `${what} ${leaf.serialHex} for ${leaf.addresses.join(', ')} was issued by ${leaf.issuerId} at ${at(leaf.intendedAt)} and is valid until ${at(leaf.notAfter)}.`
       : `${what} ${leaf.serialHex} for ${leaf.addresses.join(', ')} was begun at ${at(leaf.intendedAt)} and is not signed yet.`,
     ...(key === undefined ? [] : [keySentence(key)]),
-    pairSentence(pair),
+    pairSentence(pair, gone),
     ...(identity === undefined
       ? []
       : [
@@ -163,22 +205,34 @@ const entryOf = ({ trail }: ExplainFacts, leaf: LeafRecord, step: string): Chain
       entry.step === step && entry.outcome !== 'failed' && entry.details?.['serialHex'] === leaf.serialHex,
   );
 
-/** The last time an identity was given this pair. */
-const identityEntry = ({ trail }: ExplainFacts, pair: KeypairRecord | undefined): ChainedEntry | undefined =>
-  trail.findLast(
-    ({ step, outcome, details }) =>
+/** Of an identity that uses this pair: when it was given it. */
+const identityEntry = (facts: ExplainFacts, pair: KeypairRecord | undefined): ChainedEntry | undefined =>
+  [...lastIdentityActs(facts).values()].findLast(
+    ({ step, details }) =>
       step === 'set-identity' &&
-      outcome !== 'failed' &&
       pair?.keypairId !== undefined &&
       Object.values(details ?? {}).includes(pair.keypairId),
   );
 
-function pairSentence(pair: KeypairRecord | undefined): string {
+const WENT_WITH_ACCOUNT = 'which went with the account';
+
+/** `gone`: with its account. */
+function pairSentence(pair: KeypairRecord | undefined, gone: boolean): string {
   if (pair === undefined) return 'Gmail has not been given a key pair for it yet.';
   if (pair.keypairId === undefined) return 'Gmail was asked for its key pair and has not answered yet.';
+  if (gone) return `Gmail had it as key pair ${pair.keypairId}, ${WENT_WITH_ACCOUNT}.`;
   if (pair.disabled === undefined) return `Gmail holds it as key pair ${pair.keypairId}.`;
-  return `Gmail holds it as key pair ${pair.keypairId}, disabled since ${at(pair.disabled.at)} (${pair.disabled.because}).`;
+  return `Gmail holds it as key pair ${pair.keypairId}, ${disabledSince(pair.disabled)}.`;
 }
+
+const DISABLED: Readonly<Record<DisableCause, string>> = {
+  left: 'because its user left',
+  compromised: 'because its key was reported as compromised',
+  admin: 'because an admin asked for it',
+};
+
+const disabledSince = ({ at: when, because: cause }: NonNullable<KeypairRecord['disabled']>): string =>
+  `disabled since ${at(when)} ${DISABLED[cause]}`;
 
 function over(facts: ExplainFacts, leaf: LeafRecord): string {
   const named = `${leaf.serialHex}${leaf.purpose === 'dual-use' ? '' : ` (${leaf.purpose})`}, from ${at(leaf.intendedAt)} for ${leaf.addresses.join(', ')},`;
@@ -210,12 +264,15 @@ function whatLedTo({ trail }: ExplainFacts, entry: ChainedEntry): string {
 }
 
 /** What became of the pair, as far as we did it: old mail opens with one that stays enabled. */
-function pairLeft({ ledger }: ExplainFacts, leaf: LeafRecord): string {
-  const pair = ledger.keypairs.find(({ serialHex }) => serialHex === leaf.serialHex);
+function pairLeft(facts: ExplainFacts, leaf: LeafRecord): string {
+  const pair = facts.ledger.keypairs.find(({ serialHex }) => serialHex === leaf.serialHex);
   if (pair?.keypairId === undefined) return '';
-  return pair.disabled === undefined
-    ? ` Gmail was given it as key pair ${pair.keypairId}, which was left enabled.`
-    : ` Gmail was given it as key pair ${pair.keypairId}, disabled since ${at(pair.disabled.at)} (${pair.disabled.because}).`;
+  const fate = isGone(facts)
+    ? WENT_WITH_ACCOUNT
+    : pair.disabled === undefined
+      ? 'which was left enabled'
+      : disabledSince(pair.disabled);
+  return ` Gmail was given it as key pair ${pair.keypairId}, ${fate}.`;
 }
 
 function listed({ listings }: ExplainFacts, leaf: LeafRecord): string {
@@ -238,34 +295,45 @@ function onDevice({ ledger, now }: ExplainFacts, leaf: LeafRecord): string {
 }
 
 /** Keys of old mail, and whether it opens with them. */
-const imported = ({ imported: certificates = [], keypairs }: UserLedger): readonly string[] =>
-  certificates.map(
+function imported(facts: ExplainFacts): readonly string[] {
+  const { imported: certificates = [], keypairs } = facts.ledger;
+  const gone = isGone(facts);
+  return certificates.map(
     ({ importId, addresses, notBefore, notAfter, requestedBy, state: standing, detail, key }) => {
       const named = `${importId}${addresses.length === 0 ? '' : ` for ${addresses.join(', ')}`}, good from ${at(notBefore)} to ${at(notAfter)}, was imported by ${requestedBy}.`;
       const pair = keypairs.find(({ serialHex }) => serialHex === importId);
-      const place = standing === 'refused' ? `It was refused: ${sentence(detail ?? '')}` : pairSentence(pair);
+      const place =
+        standing === 'refused' ? `It was refused: ${sentence(detail ?? '')}` : pairSentence(pair, gone);
       return `${named} ${keySentence(key)} ${place}`;
     },
   );
+}
 
 /** What the user's row says, and what has been decided for single certificates and keys. */
-function next({ user, ledger }: ExplainFacts, leaves: readonly LeafRecord[]): readonly string[] {
+function next(facts: ExplainFacts, leaves: readonly LeafRecord[]): readonly string[] {
   const retirements = leaves.flatMap(({ revocation, retirement, serialHex }) =>
     revocation !== undefined || retirement === undefined
       ? []
-      : [`${at(retirement.dueAt)}: ${serialHex} is revoked (${retirement.reason}).`],
+      : [
+          `At ${at(retirement.dueAt)} the replaced certificate ${serialHex} is revoked (${retirement.reason}).`,
+        ],
   );
-  const wishes = ledger.openWishes.map(
+  const wishes = facts.ledger.openWishes.map(
     ({ reason, requestedBy, requestedAt }) =>
       `A re-key (${reason}) that ${requestedBy} asked for at ${at(requestedAt)} is still open.`,
   );
-  const action =
-    user.nextAction === undefined || user.nextActionAt === undefined
-      ? user.state === 'out'
-        ? ['Nothing, until the directory says something else.']
-        : []
-      : [`${at(user.nextActionAt)}: ${user.nextAction.replaceAll('-', ' ')}.`];
-  return [...wishes, ...action, ...retirements];
+  return [...wishes, ...action(facts), ...retirements];
+}
+
+function action(facts: ExplainFacts): readonly string[] {
+  const { nextAction, nextActionAt, state: standing } = facts.user;
+  if (nextAction === undefined || nextActionAt === undefined)
+    return standing === 'out' ? ['Nothing, until the directory says something else.'] : [];
+  // Each retirement has a sentence of its own.
+  if (nextAction === 'revoke-replaced') return [];
+  // An overlap may end before the grace period does, and is what somebody looks for first.
+  const graceEndsAt = nextAction === 'revoke' ? runningLeave(facts)?.details?.['graceEndsAt'] : undefined;
+  return [nextStep(nextAction, at(typeof graceEndsAt === 'string' ? new Date(graceEndsAt) : nextActionAt))];
 }
 
 /** "a notification of the directory (add, event channel-1:42) at 2027-03-01 08:00:12Z". */
@@ -280,7 +348,7 @@ function because({ source, event, eventId, actor, at: when }: Cause): string {
     case 'sweep':
       return `a sweep of the directory (${event}, ${eventId})`;
     case 'due':
-      return `the schedule (${event.replaceAll('-', ' ')})`;
+      return `the schedule (${occasionOf(event)})`;
     case 'admin':
       return `an admin's order (${event}${who}, ${eventId})${time}`;
     default:
@@ -290,5 +358,3 @@ function because({ source, event, eventId, actor, at: when }: Cause): string {
 
 /** To the second, in UTC. */
 const at = (instant: Date): string => `${instant.toISOString().slice(0, 19).replace('T', ' ')}Z`;
-
-const sentence = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`);

@@ -5,6 +5,7 @@
  * plan is applied, so that two plans over the same facts compare equal.
  */
 
+import type { NextAction } from './next-action.ts';
 import type { DisableCause, KeyPurpose, Notice, NoticeKind, UserState } from './records.ts';
 import type { RevocationReason } from './revocation-reason.ts';
 import type { LeafSubject } from './subject-template.ts';
@@ -213,7 +214,7 @@ export const LOOK_AT_POLICY = 'look-at-policy';
 export interface Verdict {
   readonly state: UserState;
   readonly reason: string;
-  readonly nextAction?: string;
+  readonly nextAction?: NextAction;
   readonly nextActionAt?: Date;
   /** Nothing is left to do but to ask Gmail again: counts as a failure for the back-off. */
   readonly waits?: true;

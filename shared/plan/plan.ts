@@ -1,3 +1,4 @@
+import type { NextAction } from '../domain/next-action.ts';
 import type { Policy, PolicyRule } from '../domain/policy.ts';
 import { LOOK_AT_POLICY, type Plan, type Step, type Verdict } from '../domain/step.ts';
 import type { Facts } from './facts.ts';
@@ -177,7 +178,7 @@ function readyVerdict(facts: Facts, rule: PolicyRule, renewals: readonly Date[])
 const nextActionOf = (
   at: Date,
   { retirement, warning }: { readonly retirement: Date | undefined; readonly warning: Date | undefined },
-): string => (at === retirement ? 'revoke-replaced' : at === warning ? 'warn' : 'renew');
+): NextAction => (at === retirement ? 'revoke-replaced' : at === warning ? 'warn' : 'renew');
 
 /**
  * True when a plan needs Gmail's view of this user: they are covered, or leaving, their grace period is over and policy

@@ -1,4 +1,5 @@
 import type { EmergencyStop } from '../domain/held.ts';
+import { sentence } from '../domain/sentence.ts';
 import type { Plan, Step } from '../domain/step.ts';
 
 /** What the row of somebody who waits for the stop to end says it does next. */
@@ -27,4 +28,4 @@ export function underStop(plan: Plan, stop: EmergencyStop | undefined): Plan {
 }
 
 export const whyStopped = ({ by, at, reason }: EmergencyStop): string =>
-  `Stopped by ${by} at ${at.toISOString()}: ${reason} Nothing is begun for anybody until an admin resumes.`;
+  `Stopped by ${by} at ${at.toISOString()}: ${sentence(reason)} Nothing is begun for anybody until an admin resumes.`;

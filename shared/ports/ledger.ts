@@ -10,6 +10,7 @@
 
 import type { Cause } from '../domain/hint.ts';
 import type { IssuerAddress } from '../domain/issuer-address.ts';
+import type { NextAction } from '../domain/next-action.ts';
 import type { Recorded } from '../domain/recorded.ts';
 import type {
   IssuerRecord,
@@ -235,7 +236,7 @@ export interface Ledger
       state: UserState;
       reason: string;
       failures: number;
-      nextAction?: string;
+      nextAction?: NextAction;
       nextActionAt?: Date;
       /** The account is gone: whoever comes back and is outside begins a grace period of their own. */
       forgetsLeaving?: boolean;

@@ -1,6 +1,7 @@
 /** Brings a plan before the stop switch and the guard, and says what of it may be done. */
 import type { GuardRuling } from '../domain/held.ts';
 import type { Cause } from '../domain/hint.ts';
+import type { NextAction } from '../domain/next-action.ts';
 import type { Plan } from '../domain/step.ts';
 import type { Facts } from '../plan/facts.ts';
 import {
@@ -89,7 +90,7 @@ function ruled(deps: ReconcileDeps, cause: Cause, plan: Plan, ruling: GuardRulin
   }
 }
 
-function waitingFor(plan: Plan, reason: string, nextAction: string, nextActionAt: Date): Plan {
+function waitingFor(plan: Plan, reason: string, nextAction: NextAction, nextActionAt: Date): Plan {
   const held = withoutDepartures(plan, reason);
   return { ...held, verdict: { ...held.verdict, nextAction, nextActionAt } };
 }

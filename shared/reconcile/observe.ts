@@ -128,7 +128,7 @@ async function recordSighting(
   if (!leavesOnceMore(factsOf(user.userId, now, sight, seen), deps.policy)) return seen;
   // Before Gmail is asked: this process may die in the middle, and nobody looks again at whoever is out.
   const leaving = { state: 'leaving', reason: 'They were out and left once more, in another way.' } as const;
-  const resume = { nextAction: 'resume', nextActionAt: plus(now, deps.leaseMs) };
+  const resume = { nextAction: 'resume', nextActionAt: plus(now, deps.leaseMs) } as const;
   const { failures } = recorded;
   await deps.ledger.recordState(lease, { userId: user.userId, failures, ...leaving, ...resume });
   return { ...seen, user: { ...recorded, ...leaving, ...resume, since: now } };

@@ -66,7 +66,7 @@ describe('sealwright explain', () => {
     expect(text).toMatch(/Its private key is wrapped by https:\S+, which showed that it opens\./);
     expect(text).toContain('Gmail holds it as key pair ID.');
     expect(text).toContain('The identity of ben@acme.example uses it since INSTANT.');
-    expect(text).toMatch(/Next\n {2}INSTANT: renew\./);
+    expect(text).toMatch(/Next\n {2}At INSTANT the renewal begins, by itself;/);
   });
 
   it('tells of a certificate that a re-key replaced, and when it will be revoked', async () => {
@@ -89,7 +89,7 @@ describe('sealwright explain', () => {
     expect(before).toContain('ben@acme.example (user id 1) is out since INSTANT');
     expect(before).toContain('The directory lists the account among the deleted.');
     expect(before).toMatch(
-      /was revoked at INSTANT as cessationOfOperation after the audit log entry DELETE_USER by admin@acme\.example \(insert-7\) at INSTANT: The account was deleted\. No public CRL of \S+ lists it yet\. Gmail was given it as key pair ID, which was left enabled\./,
+      /was revoked at INSTANT as cessationOfOperation after the audit log entry DELETE_USER by admin@acme\.example \(insert-7\) at INSTANT: The account was deleted\. No public CRL of \S+ lists it yet\. Gmail was given it as key pair ID, which went with the account\./,
     );
     expect(before).toContain(
       'The identity of ben@acme.example was set at INSTANT and went with the account, which was deleted at INSTANT.',

@@ -5,6 +5,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
+import type { NextAction } from '../../shared/domain/next-action.ts';
 import type { IssuerRecord } from '../../shared/domain/records.ts';
 import type { AuditEntry, CrlIntent, LeafIntent, Lease, Ledger } from '../../shared/ports/ledger.ts';
 import { listing, listingNobody, tbsOf, textOf } from '../support/crl-text.ts';
@@ -589,7 +590,7 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
         state: 'blocked',
         reason: 'There is no mailbox yet.',
         failures: 4,
-        nextAction: 'retry',
+        nextAction: 'retry-read-gmail',
         nextActionAt: later(2 * HOUR_MS),
       });
       expect((await ledger.readUser('1')).user).toEqual({
@@ -599,7 +600,7 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
         reason: 'There is no mailbox yet.',
         since: later(HOUR_MS),
         failures: 4,
-        nextAction: 'retry',
+        nextAction: 'retry-read-gmail',
         nextActionAt: later(2 * HOUR_MS),
       });
     });
@@ -607,7 +608,7 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
     it('that stays the same keeps its date, and absent fields are cleared', async () => {
       const lease = await enter('1');
       const state = { userId: '1', state: 'blocked', reason: 'No mailbox.', failures: 1 } as const;
-      await ledger.recordState(lease, { ...state, nextAction: 'retry', nextActionAt: later(1) });
+      await ledger.recordState(lease, { ...state, nextAction: 'retry-read-gmail', nextActionAt: later(1) });
       advance(HOUR_MS);
       await ledger.recordState(lease, { ...state, failures: 2, reason: 'Still no mailbox.' });
       const { user } = await ledger.readUser('1');
@@ -624,7 +625,7 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
   });
 
   describe('due users', () => {
-    const wait = async (userId: string, nextActionAt: Date | undefined, nextAction = 'renew') => {
+    const wait = async (userId: string, nextActionAt: Date | undefined, nextAction: NextAction = 'renew') => {
       const lease = await enter(userId);
       await ledger.recordState(lease, {
         userId,
@@ -639,12 +640,12 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
 
     it('are those whose time has come, the longest waiting first, up to the limit', async () => {
       await wait('1', later(HOUR_MS), 'renew');
-      await wait('2', later(HOUR_MS - 1), 'retry');
+      await wait('2', later(HOUR_MS - 1), 'retry-read-gmail');
       await wait('3', later(HOUR_MS + 1));
       await wait('4', undefined);
       advance(HOUR_MS);
       const due = [
-        { userId: '2', nextAction: 'retry', occasion: later(HOUR_MS - 1) },
+        { userId: '2', nextAction: 'retry-read-gmail', occasion: later(HOUR_MS - 1) },
         { userId: '1', nextAction: 'renew', occasion: later(HOUR_MS) },
       ];
       expect(await ledger.dueUsers(10)).toEqual(due);
@@ -752,7 +753,7 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
         1: { state: 'ready' },
         2: { state: 'pending', nextAction: 'ask-gmail-again' },
         3: { state: 'pending', nextAction: 'wait-for-address' },
-        4: { state: 'pending', nextAction: 'retry-wrap-key' },
+        4: { state: 'pending', nextAction: 'retry-make-key' },
         5: { state: 'blocked' },
         6: { state: 'pending' },
       } as const;
@@ -1169,7 +1170,7 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
         state: 'blocked',
         reason: 'Gmail refuses.',
         failures: 7,
-        nextAction: 'retry',
+        nextAction: 'retry-read-gmail',
         nextActionAt: later(DAY_MS),
       });
       await ledger.releaseLease(lease);

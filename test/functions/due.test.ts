@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createDue, type DueDeps } from '../../functions/due.ts';
 import { jsonLog } from '../../shared/adapters/log.ts';
+import type { NextAction } from '../../shared/domain/next-action.ts';
 import { permanent } from '../../shared/errors.ts';
 import type { Reports } from '../../shared/ports/reports.ts';
 import { readConfiguration } from '../../terraform/check/configuration.ts';
@@ -97,7 +98,7 @@ function start(around: Around = (_call, perform) => perform(), more: Partial<Due
 const run = async (on = served) => on.request('/', { headers: await callerHeaders(keys) });
 
 /** A user whose next action is due at this instant. */
-async function plan(userId: string, nextAction: string, nextActionAt: Date): Promise<void> {
+async function plan(userId: string, nextAction: NextAction, nextActionAt: Date): Promise<void> {
   const lease = await world.ledger.acquireLease(`user:${userId}`, 60_000);
   if (lease === undefined) throw new Error('The lease is not free.');
   await world.ledger.recordSighting(lease, {
@@ -128,11 +129,11 @@ describe('due', () => {
 
   it('hints at whoever’s time has come, from the very instant, with what is due', async () => {
     await plan(ANA, 'renew', START);
-    await plan(BEA, 'revoke-leaf', later(-HOUR_MS));
+    await plan(BEA, 'revoke-replaced', later(-HOUR_MS));
     expect(await run()).toMatchObject({ status: 200, json: { users: 2 } });
     const eventId = `due-${START.toISOString()}`;
     expect(world.bus.hints).toEqual([
-      { userId: BEA, cause: { source: 'due', eventId, event: 'revoke-leaf' } },
+      { userId: BEA, cause: { source: 'due', eventId, event: 'revoke-replaced' } },
       { userId: ANA, cause: { source: 'due', eventId, event: 'renew' } },
     ]);
   });
@@ -194,7 +195,7 @@ describe('due', () => {
     it('hints again as soon as they are due anew, as after a look that failed', async () => {
       await plan(ANA, 'renew', START);
       expect(await minutesLater(0)).toEqual([ANA]);
-      await plan(ANA, 'retry-wrap-key', later(2 * MINUTE_MS));
+      await plan(ANA, 'retry-make-key', later(2 * MINUTE_MS));
       expect(await minutesLater(1)).toEqual([]);
       expect(await minutesLater(1)).toEqual([ANA]);
     });

@@ -366,7 +366,7 @@ describe('a look that finds everything as it was', () => {
     ['another state', { state: 'pending' }],
     ['another reason', { reason: 'Something else.' }],
     ['failures that are over', { failures: 3 }],
-    ['another next action', { nextAction: 'look' }],
+    ['another next action', { nextAction: 'warn' }],
     ['another time for it', { nextActionAt: new Date(0) }],
   ] as const)('writes the state where the row has %s', async (_what, changes) => {
     await JOIN.prepare(world);
@@ -374,8 +374,9 @@ describe('a look that finds everything as it was', () => {
     const before = await rowOf(world);
     const lease = await world.ledger.acquireLease(`user:${USER_ID}`, 60_000);
     if (before === undefined || lease === undefined) throw new Error('There is nothing to change.');
-    const { since: _since, ...row } = { ...before, ...changes };
-    await world.ledger.recordState(lease, row);
+    const { since: _since, nextAction: _as, ...row } = { ...before, ...changes };
+    const nextAction = 'nextAction' in changes ? changes.nextAction : 'renew';
+    await world.ledger.recordState(lease, { ...row, nextAction });
     await world.ledger.releaseLease(lease);
     expect(await writesOf()).toEqual(['recordSighting', 'recordState']);
     expect(await rowOf(world)).toMatchObject({ state: before.state, reason: before.reason, failures: 0 });

@@ -1,5 +1,6 @@
 /** Making users due, spread out. */
 import type { Cause } from '../../domain/hint.ts';
+import type { NextAction } from '../../domain/next-action.ts';
 import type { TransactionQueries } from './database.ts';
 import { askToLookAgain } from './leases.ts';
 
@@ -14,7 +15,7 @@ export const wakeUsers = async (
   userIds: readonly string[],
   from: Date,
   paceMs: number,
-  nextAction: string,
+  nextAction: NextAction,
   cause: Cause,
 ): Promise<void> => {
   if (userIds.length === 0) return;

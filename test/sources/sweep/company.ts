@@ -3,6 +3,7 @@
 import type { Database } from '../../../shared/adapters/ledger/database.ts';
 import { createLedger } from '../../../shared/adapters/ledger/ledger.ts';
 import type { DirectoryUser } from '../../../shared/domain/directory-user.ts';
+import type { NextAction } from '../../../shared/domain/next-action.ts';
 import type { UserState } from '../../../shared/domain/records.ts';
 import type { Ledger } from '../../../shared/ports/ledger.ts';
 import type { SweepDeps } from '../../../shared/sources/sweep/context.ts';
@@ -55,7 +56,7 @@ export async function openCompany(kind: 'real' | 'memory' = 'real'): Promise<Com
     lookByAgeMs: 7 * DAY_MS,
     hintsPerMinute: 400,
   };
-  const sight = async (userId: string, state: UserState = 'ready', nextAction?: string) => {
+  const sight = async (userId: string, state: UserState = 'ready', nextAction?: NextAction) => {
     const lease = await ledger.acquireLease(`user:${userId}`, 60_000);
     const user = directory.living(userId);
     if (lease === undefined || user === undefined) throw new Error(`${userId} cannot be sighted.`);
