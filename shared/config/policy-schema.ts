@@ -9,22 +9,34 @@ const LEAST_WRAPPED_KEYS_MS = 30 * DAY_MS;
 /** From suspension to revocation where a policy does not say. */
 export const USUAL_SUSPENSION_MS = 30 * DAY_MS;
 
-const LENGTH = 'A length of time: a number and a unit, such as 30d, 72h, 15m or 0s.';
+/** What editors are told of a length of time; those of whole days may be bounded. */
+const LENGTH = '^[0-9]+[smhd]$';
 
-const duration = z
-  .string()
-  .meta({ description: LENGTH, pattern: '^[0-9]+[smhd]$' })
-  .transform((text, context) => {
-    const milliseconds = parseDuration(text);
-    if (milliseconds !== undefined) return milliseconds;
-    context.addIssue({
-      code: 'custom',
-      message: `"${text}" is no length of time; write a number and a unit, such as 30d, 72h, 15m or 0s`,
+const noLength = (input: unknown) =>
+  `${JSON.stringify(input)} is no length of time; write a number and a unit, such as 30d, 72h, 15m or 0s`;
+
+const lengthOfTime = (pattern: string) =>
+  z
+    .string({ error: ({ input }) => noLength(input) })
+    .meta({
+      description: 'A length of time: a number and a unit, such as 30d, 72h, 15m or 0s.',
+      pattern,
+    })
+    .transform((text, context) => {
+      const milliseconds = parseDuration(text);
+      if (milliseconds !== undefined) return milliseconds;
+      context.addIssue({ code: 'custom', message: noLength(text) });
+      return z.NEVER;
     });
-    return z.NEVER;
-  });
 
-const days = duration.transform((milliseconds, context) => {
+const duration = lengthOfTime(LENGTH);
+
+/** 1 to 819 (`MAX_VALIDITY_DAYS`); in other units only the parser counts. */
+const VALIDITY = '^0*(?:[1-9][0-9]?|[1-7][0-9]{2}|80[0-9]|81[0-9])d$|^[0-9]+[smh]$';
+/** 30 or more (`LEAST_WRAPPED_KEYS_MS`). */
+const WRAPPED_KEYS = '^0*(?:[3-9][0-9]|[1-9][0-9]{2,})d$|^[0-9]+[smh]$';
+
+const days = lengthOfTime(VALIDITY).transform((milliseconds, context) => {
   if (milliseconds % DAY_MS === 0 && milliseconds > 0) return milliseconds / DAY_MS;
   context.addIssue({
     code: 'custom',
@@ -33,18 +45,17 @@ const days = duration.transform((milliseconds, context) => {
   return z.NEVER;
 });
 
-const orgUnit = z
-  .string()
-  .regex(
-    /^\/(?:[^/]+(?:\/[^/]+)*)?$/,
-    'an org unit is an absolute path without a slash at its end, such as /Staff or /Staff/Legal',
-  );
+const ORG_UNIT = 'an org unit is an absolute path without a slash at its end, such as /Staff or /Staff/Legal';
+
+const orgUnit = z.string(ORG_UNIT).regex(/^\/(?:[^/]+(?:\/[^/]+)*)?$/, ORG_UNIT);
 
 const ADDRESS = /^[^\s@]+@[^\s@]+\.[^\s@]+$/;
 
+const GROUP = 'a group is named by its address, such as legal@example.com';
+
 const group = z
-  .string()
-  .regex(ADDRESS, 'a group is named by its address, such as legal@example.com')
+  .string(GROUP)
+  .regex(ADDRESS, GROUP)
   .transform((address) => address.toLowerCase());
 
 const user = z
@@ -55,9 +66,12 @@ const user = z
   .transform((name) => name.toLowerCase());
 
 const selection = {
-  orgUnits: z.array(orgUnit).default([]),
-  groups: z.array(group).default([]),
-  users: z.array(user).default([]),
+  orgUnits: z.array(orgUnit).default([]).describe('These units and everything below them, by path.'),
+  groups: z
+    .array(group)
+    .default([])
+    .describe('The members of these groups, by address, nested ones included.'),
+  users: z.array(user).default([]).describe('These users, by address or by directory id in quotes.'),
 };
 
 const grace = z.strictObject({
@@ -75,7 +89,7 @@ const grace = z.strictObject({
     .union(
       [
         z.literal('keep'),
-        duration.refine((milliseconds) => milliseconds >= LEAST_WRAPPED_KEYS_MS, {
+        lengthOfTime(WRAPPED_KEYS).refine((milliseconds) => milliseconds >= LEAST_WRAPPED_KEYS_MS, {
           error:
             'wrappedKeys is at least 30d: Google lets a deleted account be undeleted for 20 days, and an erased key never opens mail again',
         }),
@@ -93,8 +107,14 @@ const grace = z.strictObject({
 const terms = (identity: 'delete' | 'keep') =>
   z
     .strictObject({
-      identity: z.enum(['delete', 'keep']).default(identity),
-      keyPair: z.enum(['keep', 'disable']).default('keep'),
+      identity: z
+        .enum(['delete', 'keep'])
+        .default(identity)
+        .describe(`Whether the identity in Gmail is deleted. Default ${identity}.`),
+      keyPair: z
+        .enum(['keep', 'disable'])
+        .default('keep')
+        .describe('Whether key pairs are disabled, so that old mail cannot be read in Gmail. Default keep.'),
     })
     .default({ identity, keyPair: 'keep' });
 
@@ -140,7 +160,8 @@ export const RULE = z.strictObject({
     .union([z.literal(2048), z.literal(3072), z.literal(4096)], {
       error: 'keySize is 2048, 3072 or 4096 (RSA)',
     })
-    .default(3072),
+    .default(3072)
+    .describe('RSA bits of keys made here: 2048, 3072 or 4096. Default 3072.'),
   validity: days
     .pipe(
       z
@@ -150,7 +171,8 @@ export const RULE = z.strictObject({
           `Gmail takes at most 27 months, which can be as few as ${MAX_VALIDITY_DAYS}d`,
         ),
     )
-    .default(365),
+    .default(365)
+    .describe(`How long certificates are valid, in whole days, at most ${MAX_VALIDITY_DAYS}d. Default 365d.`),
   subject: SUBJECT,
   renewBefore: duration
     .default(30 * DAY_MS)
@@ -185,13 +207,15 @@ export const RULE = z.strictObject({
     })
     .default('no')
     .describe('Aliases in certificates: no, next or at-once. Default no.'),
-  grace: grace.default({
-    leave: 24 * HOUR_MS,
-    suspended: USUAL_SUSPENSION_MS,
-    deleted: 0,
-    superseded: 72 * HOUR_MS,
-    wrappedKeys: 'keep',
-  }),
+  grace: grace
+    .default({
+      leave: 24 * HOUR_MS,
+      suspended: USUAL_SUSPENSION_MS,
+      deleted: 0,
+      superseded: 72 * HOUR_MS,
+      wrappedKeys: 'keep',
+    })
+    .describe('How long what somebody has stays good after they leave, or after it is replaced.'),
   onLeave: terms('delete').describe('What happens in Gmail to who leaves scope.'),
   onSuspend: terms('keep').describe(
     'What happens in Gmail when the grace period of a suspended account ends.',
@@ -232,12 +256,19 @@ const GUARD = z.strictObject({
 });
 
 export const FILE = z.strictObject({
-  version: z.literal(1, { error: 'version is 1' }),
-  rules: z.array(RULE).min(1, 'a policy needs at least one rule'),
+  version: z.literal(1, { error: 'version is 1' }).describe('Of this format: 1.'),
+  rules: z
+    .array(RULE)
+    .min(1, 'a policy needs at least one rule')
+    .describe(
+      'Who is covered, and how. Groups go before units, in the order of the file; then the nearest unit.',
+    ),
   protected: PROTECTED.default({ orgUnits: [], groups: [], users: [], superAdmins: false }).describe(
     'Accounts whose departures always wait for a human.',
   ),
-  guard: GUARD.default({ minimumPerHour: 5, sharePercent: 5, maximumPerHour: 200 }),
+  guard: GUARD.default({ minimumPerHour: 5, sharePercent: 5, maximumPerHour: 200 }).describe(
+    'How many may depart within an hour before an admin is asked.',
+  ),
 });
 
 export type PolicyFile = z.output<typeof FILE>;

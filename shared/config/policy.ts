@@ -1,18 +1,29 @@
 /**
  * The policy file: who is covered and how, one YAML document. `docs/policy.md` describes each field for an admin.
  *
- * Every mistake is reported with its line and column, all of them at once, and an unknown field with the known one
- * it most resembles. A policy that does not parse changes nothing: it is never activated.
+ * Every mistake is reported with its line and column, all of them at once, and an unknown field or word with the
+ * known one it most resembles. A policy that does not parse changes nothing: it is never activated.
  */
-import { isMap, isScalar, LineCounter, parseDocument } from 'yaml';
+import {
+  type Alias,
+  type Document,
+  isMap,
+  isScalar,
+  LineCounter,
+  parseDocument,
+  visit,
+  type YAMLParseError,
+} from 'yaml';
 import type { z } from 'zod';
 import type { DepartureRules, DepartureTerms, Policy, PolicyRule, Selection } from '../domain/policy.ts';
+import { sentence } from '../domain/sentence.ts';
 import { subjectTemplateKind } from '../domain/subject-template.ts';
 import { invalidInput } from '../errors.ts';
 import { DAY_MS, HOUR_MS } from './duration.ts';
 import { nearest } from './nearest.ts';
 import { contradictionsOf, missingFields, renewSpreadMs, templateOf } from './policy-contradictions.ts';
 import { FILE, KNOWN_FIELDS, type PolicyFile, type RuleEntry } from './policy-schema.ts';
+import { fieldOf, sentenceOf, suggestionFor } from './policy-sentences.ts';
 
 export interface PolicyMistake {
   readonly line: number;
@@ -40,7 +51,7 @@ export function parsePolicyFile(text: string, fileName = 'policy.yaml'): ParsedP
   if (document.errors.length > 0) {
     throw refuse(
       fileName,
-      document.errors.map((error) => ({ ...position(lines, error.pos[0]), message: error.message })),
+      document.errors.map((error) => ({ ...position(lines, error.pos[0]), message: noYaml(error) })),
     );
   }
   if (!isMap(document.contents)) {
@@ -49,11 +60,21 @@ export function parsePolicyFile(text: string, fileName = 'policy.yaml'): ParsedP
       { line: 1, column: 1, message: `${what}: a policy is a mapping with "version: 1" and "rules"` },
     ]);
   }
+  const empty = aliasesOfNothing(document);
+  if (empty.length > 0) {
+    throw refuse(
+      fileName,
+      empty.map(({ source, range }) => ({
+        ...position(lines, range?.[0] ?? 0),
+        message: `*${source} stands for nothing: no &${source} comes before it`,
+      })),
+    );
+  }
   const read: unknown = document.toJS();
-  const parsed = FILE.safeParse(read);
+  const parsed = FILE.safeParse(read, { error: sentenceOf });
   const place: Place = (path, key) => position(lines, offsetOf(document.contents, path, key));
   const mistakes = [
-    ...(parsed.success ? [] : parsed.error.issues.flatMap((issue) => mistakesOf(issue, place))),
+    ...(parsed.success ? [] : parsed.error.issues.flatMap((issue) => mistakesOf(issue, read, place))),
     ...[...missingFields(read), ...(parsed.success ? contradictionsOf(parsed.data) : [])].map(
       ({ path, message }) => ({ ...place(path), message }),
     ),
@@ -62,10 +83,10 @@ export function parsePolicyFile(text: string, fileName = 'policy.yaml'): ParsedP
   return { policy: toPolicy(parsed.data), place };
 }
 
-function mistakesOf(issue: z.core.$ZodIssue, place: Place): PolicyMistake[] {
-  const where = issue.path.filter((part) => typeof part === 'string').at(-1) ?? '';
+function mistakesOf(issue: z.core.$ZodIssue, read: unknown, place: Place): PolicyMistake[] {
+  const where = fieldOf(issue.path);
   if (issue.code === 'unrecognized_keys') {
-    const known = KNOWN_FIELDS[String(where)] ?? [];
+    const known = KNOWN_FIELDS[where] ?? [];
     return issue.keys.map((key) => {
       const suggestion = nearest(key, known);
       const advice =
@@ -73,10 +94,36 @@ function mistakesOf(issue: z.core.$ZodIssue, place: Place): PolicyMistake[] {
       return { ...place(issue.path, key), message: `unknown field "${key}"; ${advice}` };
     });
   }
-  const missing = issue.code === 'invalid_type' && issue.message.includes('received undefined');
-  const message = missing ? `"${String(where)}" is missing` : `${String(where)}: ${issue.message}`;
-  return [{ ...place(issue.path), message }];
+  const value = valueAt(read, issue.path);
+  // Absent is absent in a mapping only; no list has holes.
+  if (issue.code === 'invalid_type' && value === undefined)
+    return [{ ...place(issue.path), message: `"${where}" is missing` }];
+  const suggestion = suggestionFor(issue, value);
+  const meant = suggestion === undefined ? '' : `; did you mean ${suggestion}?`;
+  const named = issue.message.includes(where) ? issue.message : `${where}: ${issue.message}`;
+  return [{ ...place(issue.path), message: `${named}${meant}` }];
 }
+
+/** The parser's own words, where we have none that say what to do. */
+const noYaml = ({ code, message }: YAMLParseError): string => {
+  if (code === 'DUPLICATE_KEY') return 'this field stands here twice; leave one of the two out';
+  if (code === 'TAB_AS_INDENT') return 'a tab indents this line; YAML wants spaces';
+  return `this is no YAML: ${message}`;
+};
+
+const aliasesOfNothing = (document: Document): readonly Alias[] => {
+  const found: Alias[] = [];
+  visit(document, {
+    Alias: (_key, alias) => {
+      if (alias.resolve(document) === undefined) found.push(alias);
+    },
+  });
+  return found;
+};
+
+/** What the file has there. */
+const valueAt = (read: unknown, path: readonly PropertyKey[]): unknown =>
+  path.reduce<unknown>((value, part) => (value as Record<PropertyKey, unknown> | undefined)?.[part], read);
 
 function toPolicy(parsed: PolicyFile): Policy {
   return {
@@ -188,7 +235,7 @@ function position(lines: LineCounter, offset: number): { line: number; column: n
 
 function refuse(fileName: string, mistakes: readonly PolicyMistake[]) {
   const list = mistakes.map(({ line, column, message }) => `${fileName}:${line}:${column}: ${message}`);
-  return invalidInput('policy-invalid', `The policy was not taken. ${list.join('; ')}.`, {
+  return invalidInput('policy-invalid', `The policy was not taken. ${sentence(list.join('; '))}`, {
     details: { mistakes },
   });
 }

@@ -128,10 +128,10 @@ describe('a limit that makes no sense', () => {
     ['minimumPerHour: 1001, maximumPerHour: 2000', /at most 1000: beyond it the guard is off in effect$/],
     ['sharePercent: 51', /at most 50: beyond it the guard is off in effect$/],
     ['maximumPerHour: 10001', /at most 10000: beyond it the guard is off in effect$/],
-    ['maximumPerHour: 0', /maximumPerHour: /],
-    ['minimumPerHour: -1', /minimumPerHour: /],
-    ['minimumPerHour: 2.5', /minimumPerHour: /],
-    ['sharePercent: lots', /sharePercent: /],
+    ['maximumPerHour: 0', /maximumPerHour is at least 1, not 0$/],
+    ['minimumPerHour: -1', /minimumPerHour is at least 0, not -1$/],
+    ['minimumPerHour: 2.5', /minimumPerHour is a whole number, not 2\.5$/],
+    ['sharePercent: lots', /sharePercent is a number, not "lots"$/],
   ])('of the guard, %s, is refused at its line', async (guard, mistake) => {
     const { exit, mistakes } = await mistakesOf(fileWith(`version: 1\nguard: { ${guard} }\nrules:\n${RULE}`));
     expect(exit).toBe(1);
@@ -140,10 +140,10 @@ describe('a limit that makes no sense', () => {
   });
 
   it.each([
-    ['keySize: 1024', /keySize: /],
+    ['keySize: 1024', /keySize is 2048, 3072 or 4096 \(RSA\)$/],
     ['validity: 900d', /validity: Gmail takes at most 27/],
-    ['validity: 1', /validity: /],
-    ['grace: { wrappedKeys: 5d }', /wrappedKeys: /],
+    ['validity: 1', /validity: 1 is no length of time; write a number and a unit/],
+    ['grace: { wrappedKeys: 5d }', /wrappedKeys is at least 30d: /],
   ])('of a rule, %s, is refused at its line', async (field, mistake) => {
     const { exit, mistakes } = await mistakesOf(fileWith(`version: 1\nrules:\n${RULE}    ${field}\n`));
     expect(exit).toBe(1);

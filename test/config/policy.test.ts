@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { parsePolicy } from '../../shared/config/policy.ts';
+import { KNOWN_FIELDS } from '../../shared/config/policy-schema.ts';
 import { SealwrightError } from '../../shared/errors.ts';
 import { policyOf, policyRule } from '../support/policy.ts';
 
@@ -20,6 +22,24 @@ function mistakes(text: string): string {
     throw error;
   }
   throw new Error('the policy was taken');
+}
+
+/** Of a file that has this text as the value of a field under `where`; the empty text where it is taken. */
+function whatIsSaid(where: string, field: string, value: string): string {
+  const given = { [field]: 'VALUE' };
+  const rule = { name: 'staff', orgUnit: '/Staff', keyService: 'https://kacls.acme.example' };
+  const isOfRule = !['', 'rules', 'protected', 'guard'].includes(where);
+  const file = {
+    version: 1,
+    rules: [{ ...rule, ...(where === 'rules' ? given : isOfRule ? { [where]: given } : {}) }],
+    ...(where === '' ? given : where === 'rules' || isOfRule ? {} : { [where]: given }),
+  };
+  try {
+    parsePolicy(JSON.stringify(file).replace('"VALUE"', ` ${value} `));
+    return '';
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
 }
 
 describe('a policy file', () => {
@@ -67,7 +87,7 @@ describe('a policy file', () => {
 
   test('with several mistakes names them all', () => {
     const message = mistakes('version: 2\nrules:\n  - name: staff\n    orgUnit: Staff\n');
-    expect(message).toContain('policy.yaml:1:1: version: version is 1');
+    expect(message).toContain('policy.yaml:1:1: version is 1');
     expect(message).toContain('policy.yaml:4:5: orgUnit: an org unit is an absolute path');
     expect(message).toContain('keyService');
   });
@@ -112,7 +132,31 @@ describe('a policy file', () => {
     ['grace: { wrappedKeys: never }', 'wrappedKeys is keep, or a length of time such as 180d'],
     ['onLeave: { identity: keep, keyPair: disable }', 'nothing could be sent with it'],
     ['aliases: maybe', 'aliases is no, next (in the next certificate) or at-once'],
-    ['mode: dry-run', 'mode: '],
+    ['mode: obsrve', 'policy.yaml:6:5: mode is "act" or "observe", not "obsrve"; did you mean "observe"?'],
+    ['mode: dry-run', 'policy.yaml:6:5: mode is "act" or "observe", not "dry-run".'],
+    ['profile: dualuse', 'profile is "dual-use" or "split", not "dualuse"; did you mean "dual-use"?'],
+    [
+      'onLeave: { identity: delte }',
+      'policy.yaml:6:16: identity is "delete" or "keep", not "delte"; did you mean "delete"?',
+    ],
+    ['aliases: nxt', 'at-once (a new one when they change); did you mean "next"?'],
+    ['keySource: smartcard', 'did you mean "smart-card"?'],
+    ['grace: { superseded: nevr }', 'did you mean "never"?'],
+    [
+      'grace: { leave: 24 }',
+      'policy.yaml:6:14: leave: 24 is no length of time; write a number and a unit, such as 30d',
+    ],
+    ['validity: 365', 'validity: 365 is no length of time'],
+    ['grace: 5', 'grace is a mapping of leave, suspended, archived, deleted, superseded, wrappedKeys, not 5'],
+    ['exclude:', 'exclude has no value: it is a mapping of orgUnits, groups, users, or left out'],
+    [
+      'exclude: { groups: a@acme.example }',
+      'groups is a list, not "a@acme.example"; write ["a@acme.example"]',
+    ],
+    ['exclude: { orgUnits: [3] }', 'policy.yaml:6:27: orgUnits: an org unit is an absolute path'],
+    ['exclude: { users: *x }', 'policy.yaml:6:23: *x stands for nothing: no &x comes before it'],
+    ['orgUnit: /Other', 'policy.yaml:6:5: this field stands here twice; leave one of the two out'],
+    ['\tmode: act', 'a tab indents this line; YAML wants spaces'],
     [
       'keySource: smart-card',
       'policy.yaml:5:5: keys on smart cards are in no key service; leave keyService out',
@@ -129,6 +173,10 @@ describe('a policy file', () => {
       'guard: { minimumPerHour: 1001, maximumPerHour: 2000 }',
       'policy.yaml:6:10: minimumPerHour: at most 1000',
     ],
+    ['guard: { minimumPerHour: 1.5 }', 'minimumPerHour is a whole number, not 1.5'],
+    ['guard: { minimumPerHour: -1 }', 'minimumPerHour is at least 0, not -1'],
+    ['guard: { maximumPerHour: many }', 'maximumPerHour is a number, not "many"'],
+    ['protected: { superAdmins: yes }', 'superAdmins is true or false, not "yes"; did you mean true?'],
     ['guard: { maximumPerHour: 10001 }', 'policy.yaml:6:10: maximumPerHour: at most 10000'],
     ['guard: { sharePercent: 51 }', 'policy.yaml:6:10: sharePercent: at most 50'],
     ['protected: { user: [a@acme.example] }', 'unknown field "user"; did you mean "users"?'],
@@ -269,6 +317,29 @@ protected: { users: [ceo@acme.example], groups: [board@acme.example], orgUnits: 
   test('written for an earlier version, with aliases true or false, still means the same', () => {
     expect(parsePolicy(`${minimal}    aliases: true\n`).rules[0]?.aliases).toBe('next');
     expect(parsePolicy(`${minimal}    aliases: false\n`).rules[0]?.aliases).toBe('no');
+  });
+
+  /** What the library that checks the shape says by itself. */
+  const FOREIGN = /Invalid (input|option|string)|expected|received|Too (small|big)|[<>]=/;
+
+  test.each(Object.entries(KNOWN_FIELDS))(
+    'with whatever in a field under %j is refused in our own words, if it is refused',
+    (where, fields) => {
+      const wrong = ['3', '-1', '1.5', '"x"', '""', 'true', '', '[]', '[3, x]', '{}', '{ x: 1 }', '1e400'];
+      const said = fields.flatMap((field) => wrong.map((value) => whatIsSaid(where, field, value)));
+      expect(said.filter((text) => text.includes('The policy was not taken')).length).toBeGreaterThan(5);
+      expect(said.filter((text) => FOREIGN.test(text))).toEqual([]);
+    },
+  );
+
+  test('is found to be refused in foreign words where it is', () => {
+    const foreign = z.strictObject({ a: z.number().max(3), b: z.enum(['x']) }).safeParse({ a: 4, b: 'y' });
+    expect(foreign.error?.issues.filter(({ message }) => FOREIGN.test(message))).toHaveLength(2);
+  });
+
+  test('that says something twice by an anchor is taken', () => {
+    const text = `${minimal}    exclude: &those { users: [zoe@acme.example] }\nprotected: *those\n`;
+    expect(parsePolicy(text).protected.users).toEqual(['zoe@acme.example']);
   });
 
   test('that is no YAML is refused with its line', () => {
