@@ -431,8 +431,12 @@ describe('somebody who leaves the scope', () => {
     ]);
   });
 
-  test('who came back within the grace period has lost nothing', () => {
-    expect(plan(settled())).toMatchObject({ steps: [], verdict: { state: 'ready' } });
+  test.each([
+    ['within the grace period', DAY_MS - 1],
+    ['when it was over and nobody had looked', 3 * DAY_MS],
+  ])('who came back %s has lost nothing', (_when, agoMs) => {
+    const user = userRow({ state: 'leaving', since: later(-agoMs), leftScopeAt: later(-agoMs) });
+    expect(plan(withLedger({ user }))).toMatchObject({ steps: [], verdict: { state: 'ready' } });
   });
 
   test('has the pairs disabled where policy says so, ours alone, and enabled again on coming back', () => {
@@ -488,6 +492,14 @@ describe('somebody who is suspended', () => {
     expect(told(plan(restored).steps)).toEqual(anew());
   });
 
+  test.each([
+    ['within the thirty days', 29 * DAY_MS],
+    ['when they were over and nobody had looked', 31 * DAY_MS],
+  ])('and restored %s has lost nothing', (_when, agoMs) => {
+    const user = userRow({ state: 'leaving', since: later(-agoMs), suspendedAt: later(-agoMs) });
+    expect(plan(withLedger({ user }))).toMatchObject({ steps: [], verdict: { state: 'ready' } });
+  });
+
   test('has a re-key that is asked for meanwhile wait until they are restored, and says so', () => {
     const { steps, verdict } = plan(suspended(DAY_MS, { openWishes: [wish('w')] }));
     expect(steps).toEqual([]);
@@ -535,8 +547,13 @@ describe('somebody who is deleted', () => {
     expect(plan(after).notices?.notices).toEqual([]);
   });
 
-  test('and undeleted before anybody looked has lost nothing', () => {
-    expect(plan(settled()).steps).toEqual([]);
+  test('and undeleted within a grace period of the policy has lost nothing', () => {
+    const rule = { grace: { ...policyRule().grace, deleteMs: 7 * DAY_MS } };
+    const presence = { ...deleted.presence, deletedAt: later(-DAY_MS) } as DirectoryPresence;
+    const { steps, verdict } = plan({ ...deleted, presence }, rule);
+    expect([steps, verdict.state]).toEqual([[], 'leaving']);
+    const user = userRow({ state: verdict.state, reason: verdict.reason, since: later(-DAY_MS) });
+    expect(plan(withLedger({ user }), rule)).toMatchObject({ steps: [], verdict: { state: 'ready' } });
   });
 });
 

@@ -290,6 +290,22 @@ describe('whoever left scope and was deleted within the grace period', () => {
   });
 });
 
+describe('whoever was deleted and undeleted before anybody looked', () => {
+  test('has lost nothing, and nothing is written about it', async () => {
+    await JOIN.prepare(world);
+    await look(world.deps);
+    const before = await shapeOf(world);
+    const trail = async () => (await world.ledger.auditTrail({ userId: USER_ID, limit: 100 })).length;
+    const lines = await trail();
+    world.directory.remove(USER_ID);
+    world.clock.advance(DAY_MS);
+    world.directory.put({ userId: USER_ID, primaryEmail: ADDRESS });
+    await look(world.deps);
+    expect(await shapeOf(world)).toEqual(before);
+    expect(await trail()).toBe(lines);
+  });
+});
+
 describe('whoever is out and leaves once more in another way, without a grace period', () => {
   const atOnce = () =>
     under({
