@@ -4,7 +4,7 @@
  */
 import { randomInt } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { permanent } from '../../shared/errors.ts';
+import { permanent, retryable } from '../../shared/errors.ts';
 import type { KeyService } from '../../shared/ports/key-service.ts';
 import { sampleAuthority } from '../pki/sample-authority.ts';
 import { freshKeys, keyPoolOfPairs } from '../support/fakes/key-pool.ts';
@@ -114,6 +114,17 @@ const BROKEN: readonly { readonly name: string; readonly breaking: Breaking; rea
       return await perform();
     },
     said: /and not ready/,
+  },
+  {
+    name: 'leases of users that nobody gets, so that each message comes again',
+    breaking:
+      () =>
+      async ({ method, args }, perform) => {
+        if (method === 'acquireLease' && String(args[0]).startsWith('user:'))
+          throw retryable('ledger-unavailable', 'Nobody gets it.');
+        return await perform();
+      },
+    said: /Messages beget messages without end/,
   },
   {
     name: 'a ledger that forgets what protected an account when it was last seen',
