@@ -133,7 +133,7 @@ async function fill(count: number, query: Query, certificateDer: Uint8Array): Pr
       range,
     );
   }
-  await query('VACUUM ANALYZE leaves, revocations, unlisted_revocations, crl_entries');
+  await query('VACUUM ANALYZE leaves, revocations, crl_listings, crl_entries');
 }
 
 /** Somebody who was never revoked, which the fill leaves out: the row after the last. */

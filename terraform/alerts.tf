@@ -11,7 +11,7 @@ locals {
     "revocation_status" = {
       title     = "CRL or OCSP is not as it should be"
       condition = "A CRL or OCSP answer is old, or a public address is wrong"
-      filter    = "severity>=ERROR AND jsonPayload.event=(\"ca-finding\" OR \"crl-not-published\" OR \"ocsp-not-published\" OR \"ocsp-answers-old\" OR \"ocsp-answer-stale\" OR \"audit-checkpoint-failed\" OR \"upkeep-failed\" OR \"public-address-wrong\")"
+      filter    = "severity>=ERROR AND jsonPayload.event=(\"ca-finding\" OR \"crl-not-published\" OR \"crl-not-finished\" OR \"ocsp-not-published\" OR \"ocsp-answers-old\" OR \"ocsp-answer-stale\" OR \"audit-checkpoint-failed\" OR \"upkeep-failed\" OR \"public-address-wrong\")"
       labels    = {}
       closes    = "86400s"
       every     = "3600s"

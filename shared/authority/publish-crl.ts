@@ -4,8 +4,9 @@
  * on the object's generation, read back, and only then recorded as published.
  */
 import { createHash } from 'node:crypto';
+import type { Cause } from '../domain/hint.ts';
 import type { IssuerRecord } from '../domain/records.ts';
-import { permanent, retryable } from '../errors.ts';
+import { isSealwrightError, permanent, retryable } from '../errors.ts';
 import { CrlBuilder } from '../pki/crl-builder.ts';
 import { IrregularEntries, Listing } from '../pki/crl-entries.ts';
 import { CrlPartsReader, passing, readThrough, signedParts, whole } from '../pki/crl-parts.ts';
@@ -16,7 +17,7 @@ import { CrlVerifier } from '../pki/crl-verifier.ts';
 import { DerError } from '../pki/der-reader.ts';
 import type { Bucket } from '../ports/bucket.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { Lease, Ledger } from '../ports/ledger.ts';
+import type { AuditEntry, Lease, Ledger } from '../ports/ledger.ts';
 import type { Log } from '../ports/log.ts';
 import type { Signing } from '../ports/signing.ts';
 import { everybodyRevoked } from './everybody-revoked.ts';
@@ -80,18 +81,9 @@ export async function publishCrl(
     });
   }, leaseMs / 3);
   try {
-    const publication = await publishUnderLease(deps, lease, issuer);
-    await deps.ledger.audit({
-      cause: { source: 'due', eventId, event },
-      step: 'crl-published',
-      reason: 'A revocation or the schedule asked for it.',
-      outcome: 'done',
-      details: {
-        issuerId: issuer.issuerId,
-        crlNumber: String(publication.crlNumber),
-        entries: publication.entries,
-      },
-    });
+    const cause: Cause = { source: 'due', eventId, event };
+    await finishEarlier(deps, lease, issuer, cause);
+    const publication = await publishUnderLease(deps, lease, issuer, cause);
     deps.log.info('crl-published', { ...publication, crlNumber: String(publication.crlNumber) });
     return publication;
   } finally {
@@ -105,6 +97,7 @@ async function publishUnderLease(
   deps: PublishCrlDeps,
   lease: Lease,
   issuer: IssuerRecord,
+  cause: Cause,
 ): Promise<Publication> {
   const name = objectName(issuer.crlUrl);
   const { crlNumber, nextUpdate, entryCount } = await intend(deps, lease, issuer);
@@ -124,13 +117,94 @@ async function publishUnderLease(
       `CRL ${crlNumber} was uploaded but is not what the bucket holds now.`,
     );
   }
-  const listing = new Listing(signed.parts);
-  await deps.ledger.recordPublishedCrl(lease, issuer.issuerId, crlNumber, (serials) =>
-    listing.filter(serials),
-  );
-  await listing.stop();
+  await recordPublished(deps, lease, issuer, signed, {
+    cause,
+    step: 'crl-published',
+    reason: 'A revocation or the schedule asked for it.',
+    outcome: 'done',
+    details: { ...publicationDetails(issuer, crlNumber), entries: entryCount },
+  });
   await deps.ledger.pruneCrls(lease, issuer.issuerId);
   return { issuerId: issuer.issuerId, crlNumber, entries: entryCount, nextUpdate };
+}
+
+/** `atPublication`: the entry's time is that of the publication, which `audit verify` holds figures against. */
+const publicationDetails = ({ issuerId }: IssuerRecord, crlNumber: bigint) => ({
+  issuerId,
+  crlNumber: String(crlNumber),
+  atPublication: true,
+});
+
+/**
+ * What a run that died left behind: a CRL that is public and not recorded as that, or of which not all is written down that it lists.
+ * Without this the next CRL would be taken for the first one of whomever it lists.
+ */
+async function finishEarlier(
+  deps: PublishCrlDeps,
+  lease: Lease,
+  issuer: IssuerRecord,
+  cause: Cause,
+): Promise<void> {
+  const { issuerId } = issuer;
+  const published = await deps.ledger.publicationToFinish(issuerId);
+  if (published !== undefined) await finish(deps, lease, issuer, published);
+  const latest = await deps.ledger.latestCrl(issuerId);
+  if (latest?.state !== 'signed') return;
+  const signed = await signedCrl(deps, issuer, latest.crlNumber);
+  const visible = await visibleSha256Hex(deps, objectName(issuer.crlUrl));
+  const recorded = await readable(deps, issuer, latest.crlNumber, () => sha256HexOf(signed.parts()));
+  if (visible === undefined || visible !== recorded) return;
+  await recordPublished(deps, lease, issuer, signed, {
+    cause,
+    step: 'crl-published',
+    reason: 'An earlier run made it public and died before it said so; it was found to be public.',
+    outcome: 'done',
+    details: publicationDetails(issuer, latest.crlNumber),
+  });
+}
+
+/** One whose bytes in the ledger were damaged can say nothing any more, and holds up no revocation: the next one is the first then. */
+async function finish(
+  deps: PublishCrlDeps,
+  lease: Lease,
+  issuer: IssuerRecord,
+  crlNumber: bigint,
+): Promise<void> {
+  const signed = await signedCrl(deps, issuer, crlNumber);
+  const isRead = await readable(deps, issuer, crlNumber, async () => {
+    await recordPublished(deps, lease, issuer, signed);
+    return true;
+  });
+  if (isRead !== true)
+    await deps.ledger.recordPublishedCrl(lease, issuer.issuerId, crlNumber, async () => []);
+}
+
+/** Undefined, with a line in the log, where the bytes in the ledger are not those that were recorded. */
+async function readable<T>(
+  { log }: PublishCrlDeps,
+  { issuerId }: IssuerRecord,
+  crlNumber: bigint,
+  read: () => Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (!isSealwrightError(error) || error.code !== 'intent-mismatch') throw error;
+    log.error('crl-not-finished', { issuerId, crlNumber: String(crlNumber), message: error.message });
+    return undefined;
+  }
+}
+
+async function recordPublished(
+  { ledger }: PublishCrlDeps,
+  lease: Lease,
+  { issuerId }: IssuerRecord,
+  { crlNumber, parts }: SignedCrl,
+  audit?: AuditEntry,
+): Promise<void> {
+  const listing = new Listing(parts);
+  await ledger.recordPublishedCrl(lease, issuerId, crlNumber, (serials) => listing.filter(serials), audit);
+  await listing.stop();
 }
 
 /** Commits the next number and its exact bytes, which go into the ledger as they are encoded. */
@@ -270,9 +344,12 @@ const unreadable = (error: unknown): unknown =>
 
 async function visibleSha256Hex(deps: PublishCrlDeps, name: string): Promise<string | undefined> {
   const visible = await deps.bucket.readParts(name);
-  if (visible === undefined) return undefined;
+  return visible === undefined ? undefined : await sha256HexOf(visible.parts);
+}
+
+async function sha256HexOf(parts: AsyncIterable<Uint8Array>): Promise<string> {
   const digest = createHash('sha256');
-  for await (const part of visible.parts) digest.update(part);
+  for await (const part of parts) digest.update(part);
   return digest.digest('hex');
 }
 

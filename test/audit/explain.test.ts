@@ -94,10 +94,10 @@ describe('sealwright explain', () => {
     expect(before).toContain(
       'The identity of ben@acme.example was set at INSTANT and went with the account, which was deleted at INSTANT.',
     );
-    world.clock.advance(1_000);
-    await world.publishCrl();
+    // Within the second of the revocation, and once more.
+    for (const _time of [1, 2]) await world.publishCrl();
     expect(await explained('ben@acme.example')).toMatch(
-      /CRL \d+ of \S+, public since INSTANT, is the first that lists it\./,
+      /CRL 2 of \S+, public since INSTANT, is the first that lists it\./,
     );
     expect(before).toContain('Nothing, until the directory says something else.');
   });

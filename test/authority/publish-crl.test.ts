@@ -9,6 +9,7 @@ import { CrlBody } from '../../shared/pki/crl-body.ts';
 import { readCrl, verifyCrl } from '../../shared/pki/crl-reader.ts';
 import { bitString, integer, sequence, time } from '../../shared/pki/der.ts';
 import { issueCrl } from '../../shared/pki/issue.ts';
+import type { Ledger } from '../../shared/ports/ledger.ts';
 import { openssl, opensslInstalled } from '../pki/openssl.ts';
 import { look } from '../reconcile/outcome.ts';
 import { mortal, ProcessDied, surround } from '../support/fakes/calls.ts';
@@ -51,6 +52,13 @@ async function revokeSomebody(userId: string): Promise<string> {
   return leaf?.serialHex ?? expect.unreachable();
 }
 
+const firstListing = async (serialHex: string) => (await world.ledger.crlListings([serialHex]))[0]?.crl;
+
+const publicationsTold = async () =>
+  (await world.ledger.auditTrail({ limit: 100 }))
+    .filter(({ step }) => step === 'crl-published')
+    .map(({ details }) => details?.['crlNumber']);
+
 /** A CRL as our CA would sign it, whatever the ledger says. */
 async function crlSaying(crlNumber: bigint, serials: readonly string[]): Promise<Uint8Array> {
   const now = world.clock.now();
@@ -89,6 +97,79 @@ describe('publishing a CRL', () => {
     expect((await world.ledger.latestCrl(ISSUER_ID))?.state).toBe('published');
   });
 
+  test('is recorded as the first that lists whom it lists first, also within one second', async () => {
+    const serials: string[] = [];
+    for (const userId of ['1', '2', '3']) {
+      world.directory.put({ userId });
+      await look(world.deps, userId);
+      world.directory.remove(userId);
+      await look(world.deps, userId);
+      const [leaf] = (await world.ledger.readUser(userId)).leaves;
+      serials.push(leaf?.serialHex ?? expect.unreachable());
+      expect(await firstListing(serials.at(-1) ?? '')).toBeUndefined();
+      const { crlNumber } = await publish();
+      expect(await firstListing(serials.at(-1) ?? '')).toEqual({ crlNumber, publishedAt: world.clock.now() });
+    }
+    const firsts = await Promise.all(
+      serials.map(async (serialHex) => (await firstListing(serialHex))?.crlNumber),
+    );
+    expect(firsts).toEqual([2n, 3n, 4n]);
+  });
+
+  /** A ledger whose process dies at the publication: before it is recorded, or before it is written down whom the CRL lists. */
+  const dyingAt = (moment: 'recorded' | 'written down') =>
+    surround('ledger', world.ledger, async ({ method, args }, perform) => {
+      if (method !== 'recordPublishedCrl') return await perform();
+      const die = async () => {
+        throw new ProcessDied();
+      };
+      if (moment === 'recorded') await die();
+      const [lease, issuerId, crlNumber, , audit] = args as Parameters<Ledger['recordPublishedCrl']>;
+      return await world.ledger.recordPublishedCrl(lease, issuerId, crlNumber, die, audit);
+    });
+  async function dies(moment: 'recorded' | 'written down'): Promise<void> {
+    await expect(publish({ ...world.crlDeps, ledger: dyingAt(moment) })).rejects.toThrow(ProcessDied);
+    await world.expireLeases();
+  }
+
+  test.each([
+    [['recorded']],
+    [['written down']],
+    [['recorded', 'written down', 'written down']],
+    [['recorded', 'recorded', 'written down']],
+  ] as const)('whose publisher died before it was %s is the first CRL all the same', async (moments) => {
+    const serialHex = await revokeSomebody('1');
+    for (const moment of moments) {
+      await dies(moment);
+      expect(visible().crlNumber, 'a later run finishes the first before it makes another').toBe(2n);
+      world.clock.advance(MINUTE_MS);
+    }
+    await expect(publish()).resolves.toMatchObject({ crlNumber: 3n });
+    expect(await firstListing(serialHex)).toMatchObject({ crlNumber: 2n });
+    expect(await publicationsTold()).toEqual(['1', '2', '3']);
+  });
+
+  test.each(['recorded', 'written down'] as const)(
+    'goes on where an earlier one died before it was %s and its bytes are damaged, says so, and is the first itself',
+    async (moment) => {
+      const serialHex = await revokeSomebody('1');
+      await dies(moment);
+      await world.database.transaction((queries) =>
+        queries.script('SET LOCAL session_replication_role = replica; DELETE FROM crl_blocks'),
+      );
+      await expect(publish()).resolves.toMatchObject({ crlNumber: 3n });
+      expect(await firstListing(serialHex)).toMatchObject({ crlNumber: 3n });
+      expect(world.log.of('crl-not-finished')).toMatchObject([
+        {
+          severity: 'error',
+          fields: { crlNumber: '2', message: expect.stringContaining('missing in the ledger') },
+        },
+      ]);
+      await publish();
+      expect(world.log.of('crl-not-finished')).toHaveLength(1);
+    },
+  );
+
   test.skipIf(!opensslInstalled)('publishes what OpenSSL reads and verifies', async () => {
     const serialHex = await revokeSomebody('1');
     await publish();
@@ -108,7 +189,7 @@ describe('publishing a CRL', () => {
       cause: { source: 'due', eventId: 'event-7', event: 'crl-requested' },
       step: 'crl-published',
       outcome: 'done',
-      details: { issuerId: ISSUER_ID, crlNumber: '2', entries: 0 },
+      details: { issuerId: ISSUER_ID, crlNumber: '2', entries: 0, atPublication: true },
     });
     expect(world.log.of('crl-published')).toHaveLength(2);
   });
@@ -136,6 +217,9 @@ describe('publishing a CRL', () => {
         expect(left.crlNumber === 1n || left.entries.has(serialHex), where).toBe(true);
         expect(crlNumber > (left.crlNumber ?? 0n), where).toBe(true);
         expect(visible().crlNumber, where).toBe(crlNumber);
+        const first = left.entries.has(serialHex) ? left.crlNumber : crlNumber;
+        expect(await firstListing(serialHex), where).toMatchObject({ crlNumber: first });
+        expect(await publicationsTold(), where).toContain(String(first));
         expect([...visible().entries.keys()], where).toEqual([serialHex]);
         expect((await world.ledger.latestPublishedCrl(ISSUER_ID))?.crlNumber, where).toBe(crlNumber);
         crashes += 1;

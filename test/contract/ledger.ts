@@ -1515,6 +1515,84 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       expect(await unlisted()).toBe(false);
     });
 
+    const firstListed = async (...serials: readonly string[]) =>
+      (await ledger.crlListings(serials)).map(({ crl }) => crl?.crlNumber ?? 'none');
+
+    it('have as their first CRL the one that was seen to list them, whatever the instants say', async () => {
+      const first = await enrol('1', { serialHex: '0101' });
+      const second = await enrol('2', { serialHex: '0202' });
+      await enrol('3', { serialHex: '0303' });
+      await ledger.recordRevocation(first.lease, { serialHex: '0101', reason: 'superseded' });
+      expect(await firstListed('0101')).toEqual(['none']);
+      const lease = await take(`issuer:${ISSUER.issuerId}`);
+      // In the second of the revocation; the other one is committed when the list is drawn up, and dated before it.
+      await ledger.recordCrlIntent(lease, crlIntent(1n, ['0101']));
+      now = later(-DAY_MS);
+      await ledger.recordRevocation(second.lease, { serialHex: '0202', reason: 'superseded' });
+      now = later(1_500);
+      await ledger.recordSignedCrl(ISSUER.issuerId, 1n, bytes('crl'));
+      await ledger.recordPublishedCrl(lease, ISSUER.issuerId, 1n, listing(['0101']));
+      await ledger.releaseLease(lease);
+      expect(await ledger.crlListings(['0303', '0202', '0101', 'none'])).toEqual([
+        {
+          ...{ serialHex: '0101', issuerId: ISSUER.issuerId, revokedAt: START },
+          crl: { crlNumber: 1n, publishedAt: later(1_500) },
+        },
+        { serialHex: '0202', issuerId: ISSUER.issuerId, revokedAt: later(-DAY_MS) },
+      ]);
+      for (const number of [2n, 3n]) await publish(number);
+      expect(await firstListed('0101', '0202')).toEqual([1n, 2n]);
+    });
+
+    it('of a CRL whose publisher died have it as their first, and the next one waits until that is written down', async () => {
+      const { lease, serialHex } = await enrol('1');
+      await ledger.recordRevocation(lease, { serialHex, reason: 'superseded' });
+      const issuerLease = await take(`issuer:${ISSUER.issuerId}`);
+      const toFinish = () => ledger.publicationToFinish(ISSUER.issuerId);
+      const dying = async () => {
+        throw new Error('The process died.');
+      };
+      for (const number of [1n, 2n]) {
+        await ledger.recordCrlIntent(issuerLease, crlIntent(number, [serialHex]));
+        await ledger.recordSignedCrl(ISSUER.issuerId, number, bytes(`crl ${number}`));
+      }
+      expect(await toFinish()).toBeUndefined();
+      const entry = { cause: CAUSE, step: 'crl-published', reason: 'Due.', outcome: 'done' } as const;
+      const one = (listed: typeof dying | ReturnType<typeof listing>) =>
+        ledger.recordPublishedCrl(issuerLease, ISSUER.issuerId, 1n, listed, entry);
+      await expect(one(dying)).rejects.toThrow('died');
+      expect(await toFinish()).toBe(1n);
+      expect(await ledger.hasUnlistedRevocations(ISSUER.issuerId)).toBe(true);
+      const two = () =>
+        ledger.recordPublishedCrl(issuerLease, ISSUER.issuerId, 2n, listing([serialHex]), entry);
+      expect(await rejection(two())).toEqual(permanently('conflict'));
+      advance(1_000);
+      await one(listing([serialHex]));
+      expect([await toFinish(), await firstListed(serialHex)]).toEqual([undefined, [1n]]);
+      await one(dying);
+      await two();
+      expect(await firstListed(serialHex)).toEqual([1n]);
+      const told = (await ledger.auditTrail({ limit: 100 })).filter(({ step }) => step === 'crl-published');
+      expect(told.map(({ at }) => at)).toEqual([START, later(1_000)]);
+      const [first] = await ledger.crlListings([serialHex]);
+      expect(first?.crl?.publishedAt, 'the instant of the entry').toEqual(START);
+    });
+
+    it.runIf(speaksSql)('keep their first CRL, whoever asks', async () => {
+      const { lease, serialHex } = await enrol('1');
+      await ledger.recordRevocation(lease, { serialHex, reason: 'superseded' });
+      await publish(1n);
+      await publish(2n);
+      for (const sql of [
+        'UPDATE crl_listings SET crl_number = 2',
+        'UPDATE crl_listings SET crl_number = NULL',
+        'DELETE FROM crl_listings',
+        'UPDATE crls SET listed_at = NULL',
+        "UPDATE crls SET listed_at = listed_at + interval '1 s'",
+      ])
+        await expect(subject.database.query(sql), sql).rejects.toMatchObject({ code: 'conflict' });
+    });
+
     it('stay listed until one CRL made after their expiry has been published', async () => {
       const { lease, serialHex } = await enrol('1', { validMs: 10 * DAY_MS });
       await ledger.recordRevocation(lease, { serialHex, reason: 'superseded' });

@@ -43,7 +43,13 @@ const LEDGER_READS: ReadonlySet<string> = new Set<keyof Ledger>([
   ...(['activeIssuer', 'issuerToUse', 'readIssuer', 'issuers'] as const),
   ...(['issuerStates', 'issuerHoldings', 'holdersUnder', 'liveHolders', 'usersTakenFromByJobs'] as const),
   ...(['issuerAddresses', 'readIssuerRequest', 'openIssuerRequests', 'latestInstant'] as const),
-  ...(['latestCrl', 'readCrl', 'latestPublishedCrl', 'hasUnlistedRevocations'] as const),
+  ...([
+    'latestCrl',
+    'readCrl',
+    'latestPublishedCrl',
+    'hasUnlistedRevocations',
+    'publicationToFinish',
+  ] as const),
   ...(['ocspIssuers', 'ocspSigners', 'ocspSubjects', 'oldestOcspAnswer', 'readOcspAnswer'] as const),
   ...(['readOcspBatch', 'readOcspSigner', 'readOcspSubjects', 'readLeafStatus'] as const),
   ...([

@@ -12,8 +12,9 @@ import { revokedLeaves } from '../support/packed-entries.ts';
 const NOW = new Date('2027-03-01T09:00:00Z');
 const DAY_MS = 86_400_000;
 const ALGORITHM = Buffer.from('300d06092a864886f70d01010b0500', 'hex');
-/** The migration that this is about. */
+/** The migrations that this is about. */
 const BLOCKS = 20;
+const FIRST_LISTINGS = 38;
 
 let database: Database;
 afterEach(() => database.close());
@@ -23,6 +24,23 @@ const insertIssuer = (queries: Pick<Database, 'query'>) =>
     `INSERT INTO issuers (issuer_id, certificate_der, key_version, crl_url, issuer_url, state, recorded_at)
      VALUES ('i', '\\x00', 'projects/p/secrets/s/versions/1', 'http://pki.acme.example/i.crl',
              'http://pki.acme.example/i.cer', 'active', now())`,
+  );
+
+async function insertPerson(queries: Pick<Database, 'query'>): Promise<void> {
+  await queries.query(
+    `INSERT INTO users (user_id, primary_email, state, reason, since) VALUES ('1', 'a@acme.example', 'ready', '', now())`,
+  );
+  await queries.query(
+    `INSERT INTO user_keys (key_id, user_id, spki_sha256_hex, spki_der, modulus_bits, key_service_url, wrapped_key, proof, created_at)
+     VALUES ('k', '1', repeat('0', 64), '\\x00', 2048, 'https://kacls.acme.example', 'w', 'proven', now())`,
+  );
+}
+
+const insertLeaf = (queries: Pick<Database, 'query'>, serialHex: string, issuerId = 'i') =>
+  queries.query(
+    `INSERT INTO leaves (serial_hex, issuer_id, user_id, key_id, profile, addresses, not_before, not_after, tbs_der, state, intended_at)
+     VALUES ($1, $3, '1', 'k', 'dual-use-rsa/1', '{a@acme.example}', $2, $2::timestamptz + interval '1 day', '\\x00', 'intended', $2)`,
+    [serialHex, NOW, issuerId],
   );
 
 describe('a ledger from before there were blocks', () => {
@@ -41,20 +59,8 @@ describe('a ledger from before there were blocks', () => {
         [index + 1, NOW, tbsDer, crlDer],
       );
     }
-    await database.query(
-      `INSERT INTO users (user_id, primary_email, state, reason, since) VALUES ('1', 'a@acme.example', 'ready', '', now())`,
-    );
-    await database.query(
-      `INSERT INTO user_keys (key_id, user_id, spki_sha256_hex, spki_der, modulus_bits, key_service_url, wrapped_key, proof, created_at)
-       VALUES ('k', '1', repeat('0', 64), '\\x00', 2048, 'https://kacls.acme.example', 'w', 'proven', now())`,
-    );
-    for (const serial of ['0101', '0102', '0103']) {
-      await database.query(
-        `INSERT INTO leaves (serial_hex, issuer_id, user_id, key_id, profile, addresses, not_before, not_after, tbs_der, state, intended_at)
-         VALUES ($1, 'i', '1', 'k', 'dual-use-rsa/1', '{a@acme.example}', $2, $2::timestamptz + interval '1 day', '\\x00', 'intended', $2)`,
-        [serial, NOW],
-      );
-    }
+    await insertPerson(database);
+    for (const serial of ['0101', '0102', '0103']) await insertLeaf(database, serial);
     await database.query(
       `INSERT INTO revocations (serial_hex, reason, revoked_at) VALUES ('0103', 'superseded', $1), ('0101', 'superseded', $1)`,
       [NOW],
@@ -70,6 +76,65 @@ describe('a ledger from before there were blocks', () => {
       expect(Buffer.compare((await signedCrlDer(ledger, 'i', number)) ?? Buffer.of(), crlDer)).toBe(0);
     }
     expect((await revokedLeaves(ledger, 'i')).map(({ serialHex }) => serialHex)).toEqual(['0101']);
+  });
+});
+
+describe('a ledger from before first listings were recorded', () => {
+  const at = (seconds: number) => new Date(NOW.getTime() + seconds * 1000);
+  /** Made, signed and published a tenth of a second after its time, which is cut to the second. */
+  const insertCrl = (issuerId: string, crlNumber: number, seconds: number, state = 'published') =>
+    database.query(
+      `INSERT INTO crls (issuer_id, crl_number, this_update, next_update, tbs_head, tbs_tail, end_der, state, intended_at, signed_at, published_at)
+       VALUES ($1, $2, $3, $3::timestamptz + interval '7 days', '\\x00', '\\x', '\\x00', $4, $5, $5, $6)`,
+      [
+        ...[issuerId, crlNumber, at(Math.floor(seconds)), state, at(seconds)],
+        state === 'published' ? at(seconds + 0.1) : null,
+      ],
+    );
+
+  it('infers them once, from when lists were complete, and publishes whoever is in none', async () => {
+    database = await openBareDatabase();
+    await migrate(database, readMigrations().slice(0, FIRST_LISTINGS - 1));
+    await insertIssuer(database);
+    await database.query(
+      `INSERT INTO issuers (issuer_id, certificate_der, key_version, crl_url, issuer_url, state, recorded_at)
+       VALUES ('j', '\\x01', 'projects/p/secrets/s/versions/2', 'http://pki.acme.example/j.crl',
+               'http://pki.acme.example/j.cer', 'retired', now())`,
+    );
+    await insertCrl('i', 1, 0.1);
+    await insertCrl('i', 2, 10.9);
+    await insertCrl('i', 3, 20, 'signed');
+    await insertCrl('i', 4, 30);
+    await insertCrl('j', 7, 5);
+    await insertPerson(database);
+    const revoked: readonly (readonly [serial: string, issuerId: string, seconds: number])[] = [
+      ['0101', 'i', -3600],
+      ['0102', 'i', 10.4],
+      ['0103', 'i', 15],
+      ['0104', 'i', 40],
+      ['0105', 'j', 1],
+      ['0106', 'i', 50],
+    ];
+    for (const [serial, issuerId, seconds] of revoked) {
+      await insertLeaf(database, serial, issuerId);
+      await database.query(
+        `INSERT INTO revocations (serial_hex, reason, revoked_at) VALUES ($1, 'superseded', $2)`,
+        [serial, at(seconds)],
+      );
+    }
+    await database.query(
+      `INSERT INTO last_entries (serial_hex, issuer_id, crl_number) VALUES ('0104', 'i', 4)`,
+    );
+    await database.query(`DELETE FROM unlisted_revocations WHERE serial_hex <> '0106'`);
+    await migrate(database);
+    const ledger = createLedger({ database, clock: { now: () => NOW } });
+    const listings = await ledger.crlListings(revoked.map(([serial]) => serial));
+    expect(listings.map(({ serialHex, crl }) => `${serialHex} ${crl?.crlNumber ?? 'none'}`)).toEqual([
+      ...['0101 1', '0102 2', '0103 4', '0104 4', '0105 7', '0106 none'],
+    ]);
+    expect(listings[1]?.crl?.publishedAt).toEqual(at(11));
+    expect(await ledger.hasUnlistedRevocations('i')).toBe(true);
+    expect(await ledger.publicationToFinish('i')).toBeUndefined();
   });
 });
 

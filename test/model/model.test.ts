@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { GmailIdentity } from '../../shared/domain/gmail.ts';
 import { generateRsaKey } from '../../shared/pki/key.ts';
+import type { Ledger } from '../../shared/ports/ledger.ts';
 import type { ReconcileDeps } from '../../shared/reconcile/context.ts';
 import { type SampleAuthority, sampleAuthority } from '../pki/sample-authority.ts';
 import { readCrl as opensslCrl } from '../stories/openssl.ts';
@@ -209,6 +210,17 @@ describe('the system and a model of it', () => {
       leafOf(0).endMs = START.getTime() - 1;
       real.madeMs.set('issuing-1', [START.getTime(), START.getTime() + 1]);
       await expect(expectListed(real, model)).rejects.toThrow('The CRL of issuing-1');
+    });
+
+    test('a certificate whose first CRL the ledger takes for another one is found', async () => {
+      await expectListed(real, model);
+      const crlListings: Ledger['crlListings'] = async (serials) =>
+        (await world.ledger.crlListings(serials)).map((listing) => ({
+          ...listing,
+          crl: { crlNumber: 99n, publishedAt: START },
+        }));
+      const liar = { ...real, world: { ...world, ledger: { ...world.ledger, crlListings } } };
+      await expect(expectListed(liar, model)).rejects.toThrow('The first CRLs of issuing-1');
     });
 
     test('a CRL is read as OpenSSL reads it', async () => {

@@ -55,10 +55,13 @@ export interface Real {
   readonly next: SampleAuthority;
   /** When the CRLs of each issuer were made, as they say themselves. */
   readonly madeMs: Map<string, number[]>;
+  /** By serial, the number of the first CRL in which it was public. */
+  readonly firstCrl: Map<string, string>;
 }
 
 export const newReal = (world: World, next: SampleAuthority): Real => ({
-  ...{ world, next, deps: { ...world.deps, policy: policyOf([RULES.vip, RULES.staff]) }, madeMs: new Map() },
+  ...{ world, next, deps: { ...world.deps, policy: policyOf([RULES.vip, RULES.staff]) } },
+  ...{ madeMs: new Map(), firstCrl: new Map() },
 });
 
 /** Another policy is activated. */
@@ -134,8 +137,10 @@ async function lookAtDue(real: Real): Promise<void> {
 }
 
 async function publish(real: Real, issuer: IssuerRecord): Promise<void> {
-  await publishCrl(real.world.crlDeps, issuer, { eventId: 'due', event: 'test' });
-  const { thisUpdate } = listedSerials(publicCrl(real, issuer));
+  const { crlNumber } = await publishCrl(real.world.crlDeps, issuer, { eventId: 'due', event: 'test' });
+  const { thisUpdate, serials } = listedSerials(publicCrl(real, issuer));
+  for (const serialHex of serials)
+    if (!real.firstCrl.has(serialHex)) real.firstCrl.set(serialHex, String(crlNumber));
   real.madeMs.set(issuer.issuerId, [...(real.madeMs.get(issuer.issuerId) ?? []), thisUpdate.getTime()]);
 }
 
@@ -260,5 +265,14 @@ export async function expectListed(real: Real, model: Model): Promise<void> {
       real.madeMs.get(issuer.issuerId) ?? [],
     );
     same(`The CRL of ${issuer.issuerId}`, listed.join('\n'), predicted.join('\n'));
+    await expectFirst(real, issuer, listed);
   }
+}
+
+/** Of each listed serial the ledger names the CRL in which it first was public, as anybody saw who fetched them all. */
+async function expectFirst({ world, firstCrl }: Real, issuer: IssuerRecord, serials: readonly string[]) {
+  const listings = await world.ledger.crlListings(serials);
+  const told = listings.map(({ serialHex, crl }) => `${serialHex} ${crl?.crlNumber}`);
+  const seen = [...serials].sort().map((serialHex) => `${serialHex} ${firstCrl.get(serialHex)}`);
+  same(`The first CRLs of ${issuer.issuerId}`, told.join('\n'), seen.join('\n'));
 }

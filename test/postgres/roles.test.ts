@@ -210,7 +210,7 @@ describe('what triggers do as the ledger’s owner', () => {
       `INSERT INTO revocations (serial_hex, reason, revoked_at) VALUES ('0a01', 'keyCompromise', now())`,
     );
     const found = await owner.query(
-      `SELECT serial_hex FROM blocked_keys UNION ALL SELECT serial_hex FROM unlisted_revocations`,
+      `SELECT serial_hex FROM blocked_keys UNION ALL SELECT serial_hex FROM crl_listings`,
     );
     expect(found).toEqual([{ serial_hex: '0a01' }, { serial_hex: '0a01' }]);
     expect(await refusal(event, `DELETE FROM blocked_keys`)).toBe(REFUSED);

@@ -90,13 +90,11 @@ export const auditChains = (
 
     crlListings: async (serialsHex) => {
       const rows = await database.query<ListingRow>(
-        `SELECT leaf.serial_hex, leaf.issuer_id, revocation.revoked_at, crl.crl_number, crl.published_at
+        `SELECT serial_hex, leaf.issuer_id, revocation.revoked_at, crl.crl_number, crl.published_at
            FROM revocations AS revocation JOIN leaves AS leaf USING (serial_hex)
-           LEFT JOIN LATERAL (
-             SELECT crl_number, published_at FROM crls
-              WHERE issuer_id = leaf.issuer_id AND state = 'published' AND this_update > revocation.revoked_at
-              ORDER BY crl_number LIMIT 1) AS crl ON true
-          WHERE leaf.serial_hex = ANY($1)`,
+           LEFT JOIN crl_listings AS listing USING (serial_hex)
+           LEFT JOIN crls AS crl ON crl.issuer_id = listing.issuer_id AND crl.crl_number = listing.crl_number
+          WHERE serial_hex = ANY($1) ORDER BY serial_hex`,
         [serialsHex],
       );
       return rows.map((row) => ({

@@ -6,6 +6,8 @@ import { REVOCATION_REASONS } from '../../domain/revocation-reason.ts';
 import { permanent, type SealwrightError } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { CrlLedger, CrlRecord } from '../../ports/ledger/crls.ts';
+import type { AuditEntry } from '../../ports/ledger.ts';
+import { insertAudit } from './audit.ts';
 import { optional, sameBytes, wholeMs } from './columns.ts';
 import type { Database, Queries } from './database.ts';
 import { issuerSubject, underLease } from './leases.ts';
@@ -66,7 +68,7 @@ export const crls = (database: Database, clock: Clock): CrlLedger => ({
 
   hasUnlistedRevocations: async (issuerId) => {
     const [row] = await database.query<{ found: boolean }>(
-      'SELECT EXISTS (SELECT 1 FROM unlisted_revocations WHERE issuer_id = $1) AS found',
+      'SELECT EXISTS (SELECT 1 FROM crl_listings WHERE issuer_id = $1 AND crl_number IS NULL) AS found',
       [issuerId],
     );
     return row?.found === true;
@@ -141,14 +143,28 @@ export const crls = (database: Database, clock: Clock): CrlLedger => ({
       }
     }),
 
-  recordPublishedCrl: async (lease, issuerId, crlNumber, listed) => {
+  publicationToFinish: async (issuerId) => {
+    const [row] = await database.query<{ crl_number: bigint }>(
+      `SELECT crl_number FROM crls WHERE issuer_id = $1 AND state = 'published' AND listed_at IS NULL`,
+      [issuerId],
+    );
+    return row?.crl_number;
+  },
+
+  recordPublishedCrl: async (lease, issuerId, crlNumber, listed, audit) => {
     const under = <T>(write: (queries: Queries) => Promise<T>) =>
       underLease(database, lease, issuerSubject(issuerId), write);
-    const isNew = await under((queries) => markPublished(queries, clock, issuerId, crlNumber));
-    if (!isNew) return;
+    const isFinished = await under((queries) => markPublished(queries, clock, issuerId, crlNumber, audit));
+    if (isFinished) return;
     // Outside of any transaction, as `listed` reads the CRL. Should the process die meanwhile, the next publication goes on.
-    await forgetListed({ database, under, listed }, issuerId);
+    await recordListings({ database, under, listed }, issuerId, crlNumber);
     await rememberLastEntries({ database, under, listed }, issuerId, crlNumber);
+    await under((queries) =>
+      queries.query(
+        'UPDATE crls SET listed_at = $3 WHERE issuer_id = $1 AND crl_number = $2 AND listed_at IS NULL',
+        [issuerId, crlNumber, clock.now()],
+      ),
+    );
   },
 
   pruneCrls: (lease, issuerId) =>
@@ -211,25 +227,30 @@ async function* textParts(database: Database, issuerId: string, row: TextRow): A
   if (row.tbs_tail.length > 0) yield row.tbs_tail;
 }
 
-/** False where it was published before. */
+/** True where it was published before, and whom it lists first is written down. */
 async function markPublished(
   queries: Queries,
   clock: Clock,
   issuerId: string,
   crlNumber: bigint,
+  audit: AuditEntry | undefined,
 ): Promise<boolean> {
-  // A CRL below a published one is refused by a trigger, as `conflict`.
+  const now = clock.now();
+  // A CRL below a published one, or above one that is not finished, is refused by a trigger, as `conflict`.
   const published = await queries.query(
     `UPDATE crls SET state = 'published', published_at = $3
       WHERE issuer_id = $1 AND crl_number = $2 AND state = 'signed' RETURNING crl_number`,
-    [issuerId, crlNumber, clock.now()],
+    [issuerId, crlNumber, now],
   );
-  if (published.length > 0) return true;
-  const [known] = await queries.query<{ state: string }>(
-    'SELECT state FROM crls WHERE issuer_id = $1 AND crl_number = $2',
+  if (published.length > 0) {
+    if (audit !== undefined) await insertAudit(queries, now, audit);
+    return false;
+  }
+  const [known] = await queries.query<{ state: string; listed_at: Date | null }>(
+    'SELECT state, listed_at FROM crls WHERE issuer_id = $1 AND crl_number = $2',
     [issuerId, crlNumber],
   );
-  if (known?.state === 'published') return false;
+  if (known?.state === 'published') return known.listed_at !== null;
   if (known === undefined) throw noSuchCrl(issuerId, crlNumber);
   throw permanent(
     'intent-mismatch',
@@ -245,10 +266,15 @@ interface Going {
   readonly listed: (serialsHex: readonly string[]) => Promise<readonly string[]>;
 }
 
-async function forgetListed({ database, under, listed }: Going, issuerId: string): Promise<void> {
+/** Nobody is asked about twice: CRLs are published one after the other, and each is finished before the next one. */
+async function recordListings(
+  { database, under, listed }: Going,
+  issuerId: string,
+  crlNumber: bigint,
+): Promise<void> {
   const candidates = paged((after) =>
     database.query<SerialRow>(
-      `SELECT serial_hex FROM unlisted_revocations WHERE issuer_id = $1 AND serial_hex > $2
+      `SELECT serial_hex FROM crl_listings WHERE issuer_id = $1 AND crl_number IS NULL AND serial_hex > $2
         ORDER BY serial_hex LIMIT ${PAGE}`,
       [issuerId, after],
     ),
@@ -257,7 +283,10 @@ async function forgetListed({ database, under, listed }: Going, issuerId: string
     const found = await listed(serials);
     if (found.length === 0) continue;
     await under((queries) =>
-      queries.query('DELETE FROM unlisted_revocations WHERE serial_hex = ANY ($1)', [found]),
+      queries.query(
+        'UPDATE crl_listings SET crl_number = $2 WHERE serial_hex = ANY ($1) AND crl_number IS NULL',
+        [found, crlNumber],
+      ),
     );
   }
 }

@@ -121,6 +121,7 @@ export const RIGHTS: Readonly<Record<LedgerUser, Readonly<Record<string, Rights>
       change: 'resource_id token_sha256_hex event expires_at retired_at heard_at',
       remove: true,
     },
+    crl_listings: { read: true },
     crls: { read: true },
     due_hints: { read: true, add: true, change: 'due_at fence hinted_at', remove: true },
     followed_entries: {
@@ -154,7 +155,6 @@ export const RIGHTS: Readonly<Record<LedgerUser, Readonly<Record<string, Rights>
     source_oddities: { read: true, add: true, change: 'count last_at' },
     sources: { read: true, add: true, change: 'entries received_at happened_at missed_since' },
     sweeps: { read: true, add: 'scope state cause_id cause_event requested_at' },
-    unlisted_revocations: { read: true },
     unreadable_keys: { read: true, add: true, change: 'kek_id reason last_seen_at', remove: true },
     users: { read: true },
   },
@@ -236,10 +236,11 @@ export const RIGHTS: Readonly<Record<LedgerUser, Readonly<Record<string, Rights>
     blocked_keys: { read: true },
     crl_blocks: { read: true, add: true, remove: true },
     crl_entries: { read: true, remove: true },
+    crl_listings: { read: true, change: 'crl_number' },
     crls: {
       read: true,
       add: 'issuer_id crl_number this_update next_update state intended_at tbs_head tbs_tail blocks',
-      change: 'state published_at tbs_head tbs_tail blocks pruned_at',
+      change: 'state published_at tbs_head tbs_tail blocks pruned_at listed_at',
     },
     device_keys: { read: true },
     issuer_addresses: {
@@ -266,7 +267,6 @@ export const RIGHTS: Readonly<Record<LedgerUser, Readonly<Record<string, Rights>
       add: 'serial_hex issuer_id spki_der key_secret_version profile not_before not_after tbs_der state intended_at',
     },
     revocations: { read: true },
-    unlisted_revocations: { read: true, remove: true },
     user_keys: { read: 'key_id spki_sha256_hex spki_der' },
   },
   admin: {
@@ -280,6 +280,7 @@ export const RIGHTS: Readonly<Record<LedgerUser, Readonly<Record<string, Rights>
     audit_checkpoints: { read: true },
     blocked_keys: { read: true },
     channels: { read: 'channel_id resource_id event expires_at retired_at' },
+    crl_listings: { read: true },
     crls: { read: true },
     device_keys: {
       read: true,

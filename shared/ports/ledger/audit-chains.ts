@@ -30,7 +30,7 @@ export interface CrlListing {
   readonly serialHex: string;
   readonly issuerId: string;
   readonly revokedAt: Date;
-  /** The first public CRL that lists it: the first whose time is after the revocation. Absent while there is none. */
+  /** The first public CRL that lists it, as its own bytes said when it was published. Absent while there is none. */
   readonly crl?: { readonly crlNumber: bigint; readonly publishedAt: Date };
 }
 
@@ -65,7 +65,7 @@ export interface AuditChains {
    */
   auditEnds(filter: { afterChain?: string; limit: number }): Promise<readonly ChainHead[]>;
 
-  /** Of those among these serials that are revoked. */
+  /** Of those among these serials that are revoked, by serial. */
   crlListings(serialsHex: readonly string[]): Promise<readonly CrlListing[]>;
 
   recordAuditSignerIntent(intent: ServiceSignerIntent): Promise<void>;

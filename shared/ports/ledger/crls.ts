@@ -3,7 +3,7 @@
  * and go in parts, and revoked leaves in pages. The ledger keeps the entries once, however many CRLs list them.
  */
 import type { RecordedParts } from '../../domain/recorded.ts';
-import type { Lease } from '../ledger.ts';
+import type { AuditEntry, Lease } from '../ledger.ts';
 
 /** A CRL without its bytes. */
 export interface CrlRecord {
@@ -55,14 +55,20 @@ export interface CrlLedger {
   recordSignedCrl(issuerId: string, crlNumber: bigint, endDer: Uint8Array): Promise<void>;
   /**
    * `listed` says, from the CRL's own bytes, which of these ascending serials it lists. The ledger asks it of those that were in no
-   * published CRL yet, and of those whose certificate ended before this CRL's time: they need not be listed again (RFC 5280 §3.3).
+   * published CRL yet, which have this one for their first, and of those whose certificate ended before this CRL's time: they need not
+   * be listed again (RFC 5280 §3.3). The entry is written with the publication, at the same instant. Said of a CRL that is
+   * published already it writes down the rest of what it lists, if any is missing. Refuses as `conflict` while that is missing of an
+   * earlier one.
    */
   recordPublishedCrl(
     lease: Lease,
     issuerId: string,
     crlNumber: bigint,
     listed: (serialsHex: readonly string[]) => Promise<readonly string[]>,
+    audit?: AuditEntry,
   ): Promise<void>;
+  /** The published CRL of which not all is written down that it lists: whoever published it died meanwhile. */
+  publicationToFinish(issuerId: string): Promise<bigint | undefined>;
   /**
    * Takes out the bytes of CRLs that have ended and that a published one follows; their numbers, times and signatures stay, so
    * that a copy kept elsewhere can still be told from a forged one. Answers how many.

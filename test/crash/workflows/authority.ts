@@ -223,10 +223,12 @@ const PUBLISHED: readonly Workflow[] = [
     },
     end: async (world) => {
       const { entries } = readCrl(world.bucket.object('issuing.crl')?.bytes ?? new Uint8Array());
+      const [listing] = await world.ledger.crlListings([...entries.keys()]);
       const [issuer] = await world.ledger.issuers();
       const checkpoints = await world.ledger.checkpoints({ limit: 10 });
       return {
         listed: entries.size,
+        first: listing?.crl !== undefined,
         unlisted: await world.ledger.hasUnlistedRevocations(ISSUER_ID),
         ocsp: issuer !== undefined && (await isOcspCurrent(world, issuer)),
         oldest: (await world.ledger.oldestOcspAnswer(ISSUER_ID)) !== undefined,
@@ -236,7 +238,15 @@ const PUBLISHED: readonly Workflow[] = [
         ),
       };
     },
-    expectMore: { listed: 1, unlisted: false, ocsp: true, oldest: true, checkpoints: [true], seen: true },
+    expectMore: {
+      listed: 1,
+      first: true,
+      unlisted: false,
+      ocsp: true,
+      oldest: true,
+      checkpoints: [true],
+      seen: true,
+    },
   },
 ];
 

@@ -1,6 +1,7 @@
 import { recordedPartsInLedger } from '../../../../shared/domain/recorded.ts';
 import type { IssuerRecord } from '../../../../shared/domain/records.ts';
 import { permanent } from '../../../../shared/errors.ts';
+import type { CrlListing } from '../../../../shared/ports/ledger/audit-chains.ts';
 import type { CrlLedger } from '../../../../shared/ports/ledger/crls.ts';
 import type {
   AuditEntry,
@@ -168,7 +169,7 @@ export const issuers = (
     const issuer = [...all.values()].find(({ state }) => state === 'active');
     if (issuer === undefined) return undefined;
     const published = (lists.get(issuer.issuerId) ?? []).filter(({ state }) => state === 'published').at(-1);
-    const crl = withoutBytes(published);
+    const crl = published === undefined ? undefined : withoutBytes(published);
     const known = issuerAddresses.get(issuer.issuerId) ?? [];
     return {
       issuer,
@@ -247,13 +248,16 @@ function recordCrlIntent({ rows }: Memory, intent: Omit<CrlIntent, 'text'>, tbsD
   rows.now.crls.set(issuerId, [...known, crl]);
 }
 
+type Listed = (serialsHex: readonly string[]) => Promise<readonly string[]>;
+
 async function recordPublishedCrl(
   memory: Memory,
   known: CrlRow,
   published: readonly CrlRow[],
-  listed: (serialsHex: readonly string[]) => Promise<readonly string[]>,
+  listed: Listed,
+  audit: AuditEntry | undefined,
 ): Promise<void> {
-  if (known.state === 'published') return;
+  if (known.isFinished === true) return;
   if (known.state === 'intended')
     throw permanent(
       'intent-mismatch',
@@ -262,22 +266,47 @@ async function recordPublishedCrl(
     );
   if (published.some(({ crlNumber }) => crlNumber > known.crlNumber))
     throw permanent('conflict', 'The ledger refuses a change: a later CRL is published already.');
-  replaceCrl(memory, { ...known, state: 'published' });
-  const revoked = [...memory.rows.now.leaves.values()].filter(
-    (leaf) => leaf.issuerId === known.issuerId && memory.rows.now.revocations.has(leaf.serialHex),
-  );
-  const found = new Set(await listed(revoked.map(({ serialHex }) => serialHex).toSorted()));
-  for (const { serialHex, notAfter } of revoked) {
-    if (!found.has(serialHex)) continue;
-    memory.rows.now.listed.add(serialHex);
-    if (notAfter < known.thisUpdate) memory.rows.now.lastEntries.add(serialHex);
+  if (published.some(({ crlNumber, isFinished }) => crlNumber < known.crlNumber && isFinished !== true))
+    throw permanent('conflict', 'The ledger refuses a change: the CRL before is not finished.');
+  if (known.state === 'signed') {
+    replaceCrl(memory, { ...known, state: 'published', publishedAt: memory.clock.now() });
+    if (audit !== undefined) insertAudit(memory, audit);
   }
+  const publishedAt = known.publishedAt ?? memory.clock.now();
+  await takeListed(memory, known, listed);
+  replaceCrl(memory, { ...known, state: 'published', publishedAt, isFinished: true });
 }
 
-function withoutBytes(crl: CrlRow | undefined): CrlRecord | undefined {
-  if (crl === undefined) return undefined;
-  const { tbsDer: _tbs, endDer: _end, ...record } = crl;
-  return record;
+async function takeListed({ rows }: Memory, crl: CrlRow, listed: Listed): Promise<void> {
+  const revoked = () =>
+    [...rows.now.leaves.values()]
+      .filter((leaf) => leaf.issuerId === crl.issuerId && rows.now.revocations.has(leaf.serialHex))
+      .toSorted((left, right) => byText(left.serialHex, right.serialHex));
+  const serialsOf = (leaves: ReturnType<typeof revoked>) => leaves.map(({ serialHex }) => serialHex);
+  const candidates = serialsOf(revoked().filter(({ serialHex }) => !rows.now.listed.has(serialHex)));
+  for (const serialHex of await listed(candidates)) rows.now.listed.set(serialHex, crl.crlNumber);
+  const ended = serialsOf(revoked().filter(({ notAfter }) => notAfter < crl.thisUpdate));
+  for (const serialHex of await listed(ended)) rows.now.lastEntries.add(serialHex);
+}
+
+function crlListings({ rows }: Memory, serialsHex: readonly string[]): readonly CrlListing[] {
+  const { leaves, revocations, listed, crls: all } = rows.now;
+  return [...new Set(serialsHex)].toSorted(byText).flatMap((serialHex) => {
+    const leaf = leaves.get(serialHex);
+    const revocation = revocations.get(serialHex);
+    if (leaf === undefined || revocation === undefined) return [];
+    const first = (all.get(leaf.issuerId) ?? []).find(({ crlNumber }) => crlNumber === listed.get(serialHex));
+    const { crlNumber, publishedAt } = first ?? {};
+    const listing = { serialHex, issuerId: leaf.issuerId, revokedAt: revocation.revokedAt };
+    return crlNumber === undefined || publishedAt === undefined
+      ? [listing]
+      : [{ ...listing, crl: { crlNumber, publishedAt } }];
+  });
+}
+
+function withoutBytes(crl: CrlRow): CrlRecord {
+  const { issuerId, crlNumber, thisUpdate, nextUpdate, state } = crl;
+  return { issuerId, crlNumber, thisUpdate, nextUpdate, state };
 }
 
 async function* inParts(tbsDer: Uint8Array): AsyncGenerator<Uint8Array> {
@@ -288,11 +317,14 @@ async function* inParts(tbsDer: Uint8Array): AsyncGenerator<Uint8Array> {
 function stored(crl: CrlRow | undefined): StoredCrl | undefined {
   const { tbsDer } = crl ?? {};
   if (crl === undefined || tbsDer === undefined) return undefined;
-  const { tbsDer: _tbs, ...rest } = crl;
-  return { ...rest, tbsParts: () => recordedPartsInLedger(inParts(tbsDer)) };
+  return {
+    ...withoutBytes(crl),
+    tbsParts: () => recordedPartsInLedger(inParts(tbsDer)),
+    ...(crl.endDer === undefined ? {} : { endDer: crl.endDer }),
+  };
 }
 
-export const crls = (memory: Memory): Omit<CrlLedger, 'revokedLeaves'> => {
+export const crls = (memory: Memory): Omit<CrlLedger, 'revokedLeaves'> & Pick<Ledger, 'crlListings'> => {
   const all = (issuerId: string) => memory.rows.now.crls.get(issuerId) ?? [];
   const published = (issuerId: string) => all(issuerId).filter(({ state }) => state === 'published');
   const find = (issuerId: string, crlNumber: bigint) =>
@@ -304,8 +336,11 @@ export const crls = (memory: Memory): Omit<CrlLedger, 'revokedLeaves'> => {
         (serialHex) => leaves.get(serialHex)?.issuerId === issuerId && !listed.has(serialHex),
       );
     },
-    latestCrl: async (issuerId) => withoutBytes(all(issuerId).at(-1)),
-    latestPublishedCrl: async (issuerId) => withoutBytes(published(issuerId).at(-1)),
+    crlListings: async (serialsHex) => crlListings(memory, serialsHex),
+    latestCrl: async (issuerId) => all(issuerId).map(withoutBytes).at(-1),
+    latestPublishedCrl: async (issuerId) => published(issuerId).map(withoutBytes).at(-1),
+    publicationToFinish: async (issuerId) =>
+      published(issuerId).find(({ isFinished }) => isFinished !== true)?.crlNumber,
     readCrl: async (issuerId, crlNumber) => stored(find(issuerId, crlNumber)),
     recordCrlIntent: async (lease, intent) => {
       const blocks: Uint8Array[] = [];
@@ -325,11 +360,11 @@ export const crls = (memory: Memory): Omit<CrlLedger, 'revokedLeaves'> => {
           { details: { issuerId, crlNumber: String(crlNumber) } },
         );
     },
-    recordPublishedCrl: async (lease, issuerId, crlNumber, listed) => {
+    recordPublishedCrl: async (lease, issuerId, crlNumber, listed, audit) => {
       holdLease(memory, lease, issuerSubject(issuerId));
       const known = find(issuerId, crlNumber);
       if (known === undefined) throw noSuchCrl(issuerId, crlNumber);
-      await recordPublishedCrl(memory, known, published(issuerId), listed);
+      await recordPublishedCrl(memory, known, published(issuerId), listed, audit);
     },
     pruneCrls: async (lease, issuerId) => {
       holdLease(memory, lease, issuerSubject(issuerId));

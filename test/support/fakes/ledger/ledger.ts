@@ -58,7 +58,7 @@ export function memoryDatabase(nowMs: () => number = Date.now): MemoryDatabase {
 
 const ledgerOf = (memory: Memory): Ledger => ({
   ...notKept(
-    ...(['recordDeviceKey', 'readDeviceKey', 'withdrawDeviceKey', 'crlListings'] as const),
+    ...(['recordDeviceKey', 'readDeviceKey', 'withdrawDeviceKey'] as const),
     ...(['recordAuditSignerIntent', 'readAuditSigner', 'recordSignedAuditSigner', 'auditSigners'] as const),
     ...(['recordCheckpointIntent', 'readCheckpoint', 'latestCheckpoint', 'recordSignedCheckpoint'] as const),
     ...(['checkpoints', 'recordKeypairRequest', 'decideKeypairRequest', 'closeKeypairRequest'] as const),

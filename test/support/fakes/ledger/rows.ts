@@ -51,6 +51,9 @@ export type LeafRow = Omit<StoredLeafIntent, 'tbsDer' | 'spkiDer' | 'revocation'
 export interface CrlRow extends CrlRecord {
   readonly tbsDer?: Uint8Array;
   readonly endDer?: Uint8Array;
+  readonly publishedAt?: Date;
+  /** Everybody whom it is the first to list is in `listed`. */
+  readonly isFinished?: true;
 }
 
 export interface WishRow extends WishRecord {
@@ -90,8 +93,8 @@ export interface Rows {
   readonly crls: Map<string, readonly CrlRow[]>;
   /** Revoked leaves that a CRL made after their end has listed. */
   readonly lastEntries: Set<string>;
-  /** Serials that some published CRL was seen to list. */
-  readonly listed: Set<string>;
+  /** By serial, the published CRL that was the first seen to list it. */
+  readonly listed: Map<string, bigint>;
   readonly channels: Map<
     string,
     Parameters<Ledger['recordChannel']>[0] & { readonly retiredAt?: Date; readonly isHeard?: boolean }
@@ -140,7 +143,7 @@ export const emptyRows = (): Rows => ({
   issuerRequests: new Map(),
   crls: new Map(),
   lastEntries: new Set(),
-  listed: new Set(),
+  listed: new Map(),
   channels: new Map(),
   audit: [],
   heldSets: new Map(),
