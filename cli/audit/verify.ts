@@ -7,6 +7,11 @@ import {
   entryOf,
 } from '../../shared/audit/document.ts';
 import {
+  FiguresChecker,
+  type FiguresFinding,
+  type FiguresReport,
+} from '../../shared/audit/figures-checker.ts';
+import {
   type KnownCheckpoint,
   TrailChecker,
   type TrailFinding,
@@ -56,6 +61,7 @@ export const auditVerify: Command = {
     'Computes every hash again on this machine and checks every checkpoint: it believes neither ledger nor admin API.',
     'Ends with 1 when something was changed. Entries after the last checkpoint are chained but not signed yet; of the live trail they are held against how far each chain goes by the ledger’s own account.',
     'A trail set back to an earlier checkpoint shows by its age: older than two days is a finding (for a copy with --at). What was set back within two days shows only with --checkpoint.',
+    'The figures beside revocations (first CRL, seconds) are made anew from the entries and compared. That no earlier CRL than the one named lists the serial, only the CRLs themselves say.',
     'Without --root it takes any signer that comes with its issuer: then it finds damage, but not a trail forged as a whole.',
     CONNECTION_NOTE,
   ],
@@ -72,16 +78,18 @@ export const auditVerify: Command = {
       known,
       ...(readAt === undefined ? {} : { readAt }),
     });
-    const findings: TrailFinding[] = [];
+    const figures = new FiguresChecker();
+    const findings: (TrailFinding | FiguresFinding)[] = [];
     await withProgress(
       call.terminal,
       () => `checking the audit trail, ${counted(checker.report().entries, 'entry', 'entries')} so far`,
       async () => {
-        for await (const entry of trail.entries) findings.push(...checker.take(entryOf(entry)));
-        findings.push(...checker.end());
+        for await (const entry of trail.entries)
+          findings.push(...checker.take(entryOf(entry)), ...figures.take(entry));
+        findings.push(...checker.end(), ...figures.end());
       },
     );
-    return outcome(checker.report(), findings, rootFile !== undefined);
+    return outcome(checker.report(), figures.report(), findings, rootFile !== undefined);
   },
 };
 
@@ -174,7 +182,12 @@ const storedCheckpoint = (document: CheckpointDocument): StoredCheckpoint => ({
   ...(document.signed === undefined ? {} : { signedDer: Buffer.from(document.signed, 'base64') }),
 });
 
-function outcome(report: TrailReport, findings: readonly TrailFinding[], isAnchored: boolean): Outcome {
+function outcome(
+  report: TrailReport,
+  figures: FiguresReport,
+  findings: readonly (TrailFinding | FiguresFinding)[],
+  isAnchored: boolean,
+): Outcome {
   const { last } = report;
   const document = {
     intact: findings.length === 0,
@@ -185,6 +198,7 @@ function outcome(report: TrailReport, findings: readonly TrailFinding[], isAncho
       ? {}
       : { lastCheckpoint: { number: String(last.number), at: last.at.toISOString() } }),
     uncovered: report.uncovered,
+    figures,
     anchored: isAnchored,
     findings: findings.map((finding) => ({
       ...finding,
@@ -201,6 +215,10 @@ function outcome(report: TrailReport, findings: readonly TrailFinding[], isAncho
         : `${report.checkpoints} hold; the last is number ${last.number} of ${instant(last.at.toISOString())}`,
     ],
     ['Since then', `${counted(report.uncovered, 'entry', 'entries')}, chained and not signed yet`],
+    [
+      'Figures',
+      `of ${counted(figures.held, 'revocation')} follow from the entries${figures.unheld === 0 ? '' : `; the CRL of ${figures.unheld} more has no entry of the same instant here`}`,
+    ],
     [
       'Signed by',
       isAnchored ? 'signers that lead to the root given' : 'signers that nobody vouches for: give --root',

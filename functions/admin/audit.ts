@@ -1,4 +1,9 @@
-import { type ChainEndDocument, checkpointDocument, entryDocument } from '../../shared/audit/document.ts';
+import {
+  type ChainEndDocument,
+  checkpointDocument,
+  entryDocument,
+  serialRevokedBy,
+} from '../../shared/audit/document.ts';
 import { wayOut } from '../../shared/audit/leave.ts';
 import { LEAVE_BEGUN } from '../../shared/domain/leave.ts';
 import { invalidInput, permanent } from '../../shared/errors.ts';
@@ -118,12 +123,6 @@ async function begunOf(
 async function setsOf(deps: AdminAuditDeps, entries: readonly ChainedEntry[]) {
   if (entries.every(({ details }) => details?.['heldSet'] === undefined)) return [];
   return await deps.ledger.heldSets({ state: 'any' });
-}
-
-function serialRevokedBy({ step, outcome, details }: ChainedEntry): string | undefined {
-  if (step !== 'revoke-leaf' || outcome !== 'done') return undefined;
-  const serialHex = details?.['serialHex'];
-  return typeof serialHex === 'string' ? serialHex : undefined;
 }
 
 /** `{"checkpoints":[…],"next"}`, by number. */

@@ -76,7 +76,7 @@ export interface EntryDocument extends Omit<AuditEntry, 'cause'> {
   readonly place: string;
   readonly previousSha256Hex: string;
   readonly sha256Hex: string;
-  /** Beside entries that revoke; not part of what is hashed. */
+  /** Beside entries that revoke; not part of what is hashed, and checked against it (`figures-checker.ts`). */
   readonly revocation?: RevocationPublished;
 }
 
@@ -113,13 +113,21 @@ export function entryDocument(
     at: at.toISOString(),
     cause: causeDocument(cause),
     place: String(place),
-    ...(listing === undefined ? {} : { revocation: published(chained, listing, way) }),
+    ...(listing === undefined ? {} : { revocation: figuresOf(chained, listing, way) }),
   };
 }
 
 const secondsBetween = (from: Date, to: Date): number => (to.getTime() - from.getTime()) / 1000;
 
-function published(entry: ChainedEntry, listing: CrlListing, way: WayOut): RevocationPublished {
+/** The serial that an entry says was revoked with it. */
+export function serialRevokedBy({ step, outcome, details }: AuditEntry): string | undefined {
+  if (step !== 'revoke-leaf' || outcome !== 'done') return undefined;
+  const serialHex = details?.['serialHex'];
+  return typeof serialHex === 'string' ? serialHex : undefined;
+}
+
+/** What stands beside an entry that revokes. */
+export function figuresOf(entry: ChainedEntry, listing: CrlListing, way: WayOut): RevocationPublished {
   const { serialHex, issuerId, revokedAt, crl } = listing;
   const event = eventOf(entry, way);
   return {

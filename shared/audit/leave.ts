@@ -44,7 +44,7 @@ export interface WayOut {
 export function wayOut(
   entry: ChainedEntry,
   candidates: readonly ChainedEntry[],
-  sets: readonly Pick<HeldSet, 'setId' | 'decided'>[],
+  sets: readonly { readonly setId: HeldSet['setId']; readonly decided?: { readonly at: Date } }[],
 ): WayOut {
   const heldSet = entry.details?.['heldSet'];
   const named = beginningOf(entry, candidates);

@@ -55,9 +55,15 @@ async function command(...words: readonly string[]): Promise<string> {
   return stdout;
 }
 
+/** Before anybody reads the row, `audit verify` has made all its figures anew from the entries. */
 async function rowOf(userId: string): Promise<Record<string, unknown>> {
   world.clock.advance(30_000);
   await world.publishCrl();
+  const { figures, findings } = JSON.parse(
+    await command('audit', 'verify', '--json', '--at', world.clock.now().toISOString()),
+  ) as { figures: { held: number; unheld: number }; findings: readonly unknown[] };
+  expect([findings, figures]).toEqual([[], { held: figures.held, unheld: 0 }]);
+  expect(figures.held).toBeGreaterThan(0);
   const lines = (await command('audit', 'export', '--user', userId)).trim().split('\n');
   const entries = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
   const revoked = entries.filter(({ step }) => step === 'revoke-leaf');

@@ -67,6 +67,7 @@ describe('sealwright audit verify', () => {
     expect(stdout).toContain('Nothing was changed, removed or inserted.');
     expect(stdout).toMatch(/Checkpoints +2 hold; the last is number 2 /);
     expect(stdout).toContain('signers that lead to the root given');
+    expect(stdout).toMatch(/Figures +of 1 revocation follow from the entries\n/);
   });
 
   it('says when nobody vouches for the signers, and refuses a root that is none', async () => {
@@ -187,6 +188,96 @@ describe('sealwright audit export', () => {
     expect((await sealwright(['audit', 'verify', '--file', forged])).exit).toBe(1);
     const cut = file('cut.jsonl', `${lines.slice(0, 2).join('\n')}\n${lines.slice(3).join('\n')}\n`);
     expect((await sealwright(['audit', 'verify', '--file', cut])).exit).toBe(1);
+  });
+
+  describe('is found changed, though it is beside what is hashed, where', () => {
+    const revokedIn = (lines: readonly string[]) =>
+      lines.findIndex((line) => line.includes('"step":"revoke-leaf"'));
+    type Line = Record<string, unknown> & { revocation: Record<string, unknown> };
+
+    const verifyWith = async (change: (revoked: Line) => void) => {
+      const lines = (await run('audit', 'export')).stdout.trim().split('\n');
+      const at = revokedIn(lines);
+      const revoked = JSON.parse(lines[at] ?? '') as Line;
+      change(revoked);
+      lines[at] = JSON.stringify(revoked);
+      const copy = file('figures.jsonl', `${lines.join('\n')}\n`);
+      return await sealwright(['audit', 'verify', '--file', copy]);
+    };
+
+    it.each<[string, (revoked: Line) => void, string]>([
+      [
+        'the seconds to the CRL are fewer',
+        ({ revocation }) => {
+          revocation['secondsFromEventToCrl'] = 3;
+        },
+        'secondsFromEventToCrl beside it is not what follows from the entries',
+      ],
+      [
+        'the CRL was published earlier, with seconds to match',
+        ({ revocation }) => {
+          const earlier = new Date(Date.parse(String(revocation['crlPublishedAt'])) - 20_000);
+          revocation['crlPublishedAt'] = earlier.toISOString();
+          revocation['secondsFromEventToCrl'] = 12;
+        },
+        'CRL 2 of issuing-1 was published at ',
+      ],
+      [
+        'it names a CRL from before the revocation',
+        ({ revocation }) => {
+          revocation['crlNumber'] = '1';
+        },
+        'CRL 1 of issuing-1 was published at ',
+      ],
+      [
+        'it names a CRL that never was',
+        ({ revocation }) => {
+          revocation['crlNumber'] = '7';
+        },
+        'CRL 7 of issuing-1 was never published',
+      ],
+      [
+        'it names another issuer',
+        ({ revocation }) => {
+          revocation['issuerId'] = 'issuing-9';
+        },
+        'CRL 2 of issuing-9 was never published',
+      ],
+      [
+        'it names another serial',
+        ({ revocation }) => {
+          revocation['serialHex'] = '0101';
+        },
+        'serialHex beside it is not what follows from the entries',
+      ],
+      [
+        'somebody else knew the time of the event',
+        ({ revocation }) => {
+          revocation['eventTimeFrom'] = 'directory';
+          revocation['secondsFromEvent'] = 1;
+        },
+        'secondsFromEvent, eventTimeFrom beside it are not what follows from the entries',
+      ],
+      [
+        'it is taken out',
+        (revoked) => {
+          Reflect.deleteProperty(revoked, 'revocation');
+        },
+        'its figures are missing',
+      ],
+    ])('%s', async (_what, change, says) => {
+      const { exit, stdout } = await verifyWith(change);
+      expect([exit, stdout]).toEqual([1, expect.stringContaining(says)]);
+      expect(stdout).toMatch(/1 finding:\n {2}User 1: of entry \d+ \(revoke-leaf, place \d+\) /);
+      expect(stdout).toContain('of 0 revocations follow from the entries');
+    });
+  });
+
+  it('of one user has no publications, and verify says whose CRL it could not compare', async () => {
+    const copy = file('one-user.jsonl', (await run('audit', 'export', '--user', '1')).stdout);
+    const { exit, stdout } = await sealwright(['audit', 'verify', '--file', copy]);
+    expect(exit).toBe(0);
+    expect(stdout).toContain('the CRL of 1 more has no entry of the same instant here');
   });
 
   it('gives the leaver the first CRL that lists them and the seconds from the event to it', async () => {
