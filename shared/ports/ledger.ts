@@ -217,6 +217,7 @@ export interface Ledger
       leftScopeAt?: Date;
       /** Absent while not suspended: absence clears it. */
       suspendedAt?: Date;
+      isArchived?: boolean;
       /** The covering rule; absence keeps the last one. */
       ruleName?: string;
       /** Of the form in which the rule covers them; written with `ruleName`. */

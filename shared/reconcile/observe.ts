@@ -111,6 +111,7 @@ async function recordSighting(
     primaryEmail: user.primaryEmail,
     aliases: user.aliases,
     ...leftScope(standing, ledger),
+    isArchived: user.archived,
     ...(user.suspended ? { suspendedAt: ledger.user?.suspendedAt ?? now } : {}),
     ...(standing.kind === 'covered'
       ? {

@@ -301,8 +301,11 @@ export const trailContract = (open: () => Promise<Database>): void => {
           primaryEmail: `${userId}@acme.example`,
           aliases: [],
           ruleName: 'C:\\staff, Köln',
+          isArchived: userId === '2',
         });
-        await ledger.recordState(lease, { userId, state: 'ready', reason: '', failures: 0 });
+        const state = { userId, state: 'ready', reason: '', failures: 0, deleted: userId === '3' } as const;
+        const next = userId === '1' ? ({ nextAction: 'observe-again', nextActionAt: now } as const) : {};
+        await ledger.recordState(lease, { ...state, ...next });
         now = later(HOUR_MS);
       }
       const packed: Uint8Array[] = [];
@@ -318,9 +321,16 @@ export const trailContract = (open: () => Promise<Database>): void => {
         read.push(unpackedId(users.id, 0));
         expect(users.hasDigest).toBe(true);
         expect(users.digest).toBe(addressDigest(`${read.at(-1)}@acme.example`, []));
-        expect(statuses.at(users.status)).toEqual({
+        const status = {
           ...{ state: 'ready', hasLeftScope: false, isSuspended: false, ruleName: 'C:\\staff, Köln' },
-        });
+          ...{
+            isObserved: read.at(-1) === '1',
+            isArchived: read.at(-1) === '2',
+            isDeleted: read.at(-1) === '3',
+          },
+        };
+        expect(statuses.at(users.status)).toEqual(status);
+        expect((await ledger.sweptUsers([read.at(-1) ?? ''])).get(read.at(-1) ?? '')).toMatchObject(status);
       }
       expect(read.toSorted()).toEqual(ids.toSorted());
       expect(await ledger.estimateUsers()).toBeGreaterThanOrEqual(0);

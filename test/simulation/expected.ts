@@ -3,7 +3,7 @@ import type { DepartureStep, HeldDeparture } from '../../shared/domain/held.ts';
 import type { Policy, PolicyRule } from '../../shared/domain/policy.ts';
 import type { AuditEntry } from '../../shared/ports/ledger.ts';
 import { pairsOfUse } from '../support/fakes/gmail.ts';
-import { GROUP, isObserved, USERS } from './company.ts';
+import { isObserved, USERS } from './company.ts';
 import { assertGmailAgrees, type Sight, Violated } from './invariants.ts';
 
 export interface Ending {
@@ -108,17 +108,11 @@ function assertGone({ sight, nowMs }: Ending, userId: string, mailboxAnswers: bo
   }
 }
 
-/**
- * Whoever left with a foreign pair in use keeps it: what we did not make is not ours to delete. Whoever was out and came back where no
- * rule covers them, which nobody has seen, waits while the policy names a group that is gone: sweeps conclude nothing of them then.
- */
+/** Whoever left with a foreign pair in use keeps it: what we did not make is not ours to delete. */
 function assertNoIdentity({ sight, policy }: Ending, userId: string): void {
   const keepsArchived = policy.rules.some(({ onArchive }) => onArchive.identity === 'keep');
   if (isKept(sight, userId) || (keepsArchived && sight.directory.living(userId)?.archived === true)) return;
   const rows = sight.rows();
-  const { state, leftScopeAt } = rows.users.get(userId) ?? {};
-  const isUnseen = state === 'out' && leftScopeAt === undefined;
-  if (isUnseen && !sight.directory.members.has(GROUP)) return;
   const ours = new Set([...rows.keypairs.values()].map(({ keypairId }) => keypairId));
   for (const [address, use] of sight.gmail.account(userId).identities)
     if (pairsOfUse(use).some((keypairId) => ours.has(keypairId)))

@@ -105,9 +105,9 @@ export const RIGHTS: Readonly<Record<LedgerUser, Readonly<Record<string, Rights>
     },
     users: {
       read: true,
-      add: 'user_id primary_email state reason since left_scope_at suspended_at rule_name next_action next_action_at unit sighted_at address_digest rule_digest protected_by',
+      add: 'user_id primary_email state reason since left_scope_at suspended_at rule_name next_action next_action_at unit sighted_at address_digest rule_digest protected_by archived',
       change:
-        'primary_email state reason since left_scope_at suspended_at rule_name failures next_action next_action_at unit sighted_at address_digest rule_digest protected_by deleted_at',
+        'primary_email state reason since left_scope_at suspended_at rule_name failures next_action next_action_at unit sighted_at address_digest rule_digest protected_by deleted_at archived',
     },
     wishes: { read: true, change: 'state detail closed_at' },
   },

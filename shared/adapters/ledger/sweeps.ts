@@ -256,10 +256,14 @@ export const sweeps = (database: Database, clock: Clock): SweepLedger => {
         state: UserState;
         left: boolean;
         suspended: boolean;
+        deleted: boolean;
+        archived: boolean;
+        observed: boolean;
         rule_name: string | null;
         address_digest: number | null;
       }>(
-        `SELECT user_id, state, left_scope_at IS NOT NULL AS left, suspended_at IS NOT NULL AS suspended, rule_name,
+        `SELECT user_id, state, left_scope_at IS NOT NULL AS left, suspended_at IS NOT NULL AS suspended,
+                deleted_at IS NOT NULL AS deleted, archived, next_action IS NOT DISTINCT FROM 'observe-again' AS observed, rule_name,
                 address_digest
            FROM users WHERE user_id = ANY ($1)`,
         [userIds],
@@ -272,6 +276,9 @@ export const sweeps = (database: Database, clock: Clock): SweepLedger => {
             state: row.state,
             hasLeftScope: row.left,
             isSuspended: row.suspended,
+            isDeleted: row.deleted,
+            isArchived: row.archived,
+            isObserved: row.observed,
             ...optional('ruleName', row.rule_name),
             ...optional('addressDigest', row.address_digest),
           },

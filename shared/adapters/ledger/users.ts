@@ -131,9 +131,9 @@ const RECORD_SIGHTING = `
   )
   INSERT INTO users
     (user_id, primary_email, state, reason, since, left_scope_at, suspended_at, rule_name, unit,
-     next_action, next_action_at, sighted_at, address_digest, rule_digest, protected_by)
+     next_action, next_action_at, sighted_at, address_digest, rule_digest, protected_by, archived)
   SELECT $4, $5, 'pending', 'Seen for the first time; nothing is decided yet.', $6, $7::timestamptz, $8::timestamptz, $9, $10,
-         'look', $6, $6, $11, $13, $14 FROM held
+         'look', $6, $6, $11, $13, $14, $15 FROM held
   ON CONFLICT (user_id) DO UPDATE SET
     primary_email = excluded.primary_email,
     left_scope_at = CASE WHEN excluded.left_scope_at IS NOT NULL
@@ -147,7 +147,8 @@ const RECORD_SIGHTING = `
     failures      = CASE WHEN ${WISH_CHANGED} THEN 0 ELSE users.failures END,
     sighted_at    = excluded.sighted_at,
     address_digest = excluded.address_digest,
-    deleted_at    = NULL
+    deleted_at    = NULL,
+    archived      = excluded.archived
   RETURNING ${COLUMNS_OF_USERS}`;
 
 const RECORD_STATE = `
@@ -242,6 +243,7 @@ export const users = (
           [sighting.primaryEmail, ...sighting.aliases],
           sighting.ruleDigest ?? null,
           sighting.protectedBy ?? null,
+          sighting.isArchived ?? false,
         ]);
         if (row === undefined) throw leaseLost(lease.subject);
         return userRecord(row);

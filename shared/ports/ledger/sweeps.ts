@@ -73,6 +73,12 @@ export interface SweptUser {
   readonly state: UserState;
   readonly hasLeftScope: boolean;
   readonly isSuspended: boolean;
+  /** A look has found the account deleted, and nobody has seen it since. */
+  readonly isDeleted: boolean;
+  /** At the last look that found the account. */
+  readonly isArchived: boolean;
+  /** The last look found a rule that only observes. */
+  readonly isObserved: boolean;
   readonly ruleName?: string;
   /** Of the addresses last seen; absent for rows from before digests were kept. */
   readonly addressDigest?: number;

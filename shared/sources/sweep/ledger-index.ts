@@ -22,6 +22,8 @@ const HIGH = 2;
 const DIGEST = 3;
 const STATUS_SHIFT = 20;
 const MAX_STATUS = 0x3ff;
+/** The status of whoever the ledger does not know. */
+const UNKNOWN = 0;
 const HAS_DIGEST = 1 << 30;
 const SEEN = 1 << 31;
 /** Of the slots at most this many are taken; beyond, the table grows. */
@@ -90,7 +92,8 @@ export class LedgerIndex {
       const from = position * LISTED_WORDS;
       const at = this.#find(homes[position] ?? 0, words, from);
       if (at < 0) {
-        if (standing.kind === 'covered') suspected.push({ position, difference: 'came-into-scope' });
+        const difference = this.#verdictOf(standing, UNKNOWN);
+        if (difference !== 'none') suspected.push({ position, difference });
         continue;
       }
       const word = table[at + HIGH] ?? 0;

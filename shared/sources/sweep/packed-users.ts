@@ -4,7 +4,8 @@
  *
  * - bits 16 to 23 of the first word are the length of the id, 0 for one of Google's in eleven bytes of two digits each; bits 8
  *   to 15 are the length of the rule's name, bits 0 to 2 the state (`STATES`, from 1 on); bit 3 is set for those who left the
- *   scope, bit 4 for the suspended, bit 5 where a digest is known;
+ *   scope, bit 4 for the suspended, bit 5 where a digest is known, bit 6 for the deleted, bit 7 for the observed, bit 24 for the
+ *   archived;
  * - the second word is the digest of the addresses.
  */
 import { packHalfBytes, packId } from '../../domain/packed-id.ts';
@@ -21,8 +22,11 @@ const STATE_BITS = 7;
 const LEFT = 8;
 const IS_SUSPENDED = 16;
 const DIGEST_KNOWN = 32;
+const IS_DELETED = 64;
+const IS_OBSERVED = 128;
+const IS_ARCHIVED = 1 << 24;
 /** What of the first word makes a status. */
-const STATUS_BITS = 0xff1f;
+const STATUS_BITS = IS_ARCHIVED | 0xffdf;
 const CACHED = 256;
 
 interface Known {
@@ -76,6 +80,9 @@ export class Statuses {
       state,
       hasLeftScope: (bits & LEFT) !== 0,
       isSuspended: (bits & IS_SUSPENDED) !== 0,
+      isDeleted: (bits & IS_DELETED) !== 0,
+      isArchived: (bits & IS_ARCHIVED) !== 0,
+      isObserved: (bits & IS_OBSERVED) !== 0,
       ...(ruleName === '' ? {} : { ruleName }),
     });
     this.#numbers.set(key, number - 1);

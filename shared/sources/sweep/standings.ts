@@ -13,9 +13,9 @@ import {
 } from '../../domain/listed-users.ts';
 import { ID_WORDS, isHashed, packIdText } from '../../domain/packed-id.ts';
 import type { Place } from '../../domain/place.ts';
-import type { Policy } from '../../domain/policy.ts';
+import type { Policy, PolicyRule } from '../../domain/policy.ts';
 import { ruleCovering, vanishedExclusion, vanishedScope } from '../../plan/scope.ts';
-import { type ListedStanding, OUTSIDE, UNDECIDED, UNPLACED } from './compare.ts';
+import { type LastRules, type ListedStanding, UNPLACED } from './compare.ts';
 import type { Pins } from './pins.ts';
 
 /** The users of a page and what the policy makes of them; keeps nothing of the page itself. */
@@ -63,24 +63,35 @@ export function standings(policy: Policy, pins: Pins | undefined): Judge {
   };
 }
 
+/** As `standingOf` (shared/plan/standing.ts), in its order; what depends on the ledger is left to the comparison. */
 function judgeOfUsers(
   policy: Policy,
   pins: Pins | undefined,
   named: ReadonlySet<string>,
 ): (user: DirectoryUser) => ListedStanding {
-  const ofKind = (kind: 'covered' | 'suspended' | 'undecided') =>
-    new Map(policy.rules.map(({ name }): [string, ListedStanding] => [name, { kind, ruleName: name }]));
-  const [covered, suspended, undecided] = [ofKind('covered'), ofKind('suspended'), ofKind('undecided')];
+  const ofEachRule = (standingUnder: (rule: PolicyRule) => ListedStanding) =>
+    new Map(policy.rules.map((rule) => [rule.name, standingUnder(rule)]));
+  const observes = ({ observeOnly }: PolicyRule) => observeOnly === true;
+  const covered = (isUnsure: boolean) =>
+    ofEachRule((rule) => ({ kind: 'covered', ruleName: rule.name, observes: observes(rule), isUnsure }));
+  const [sure, unsure] = [covered(false), covered(true)];
+  const suspended = ofEachRule((rule) => ({
+    ...{ kind: 'suspended', ruleName: rule.name, observes: observes(rule) },
+  }));
+  const last = lastRulesOf(policy, pins);
+  const outside: ListedStanding = { kind: 'outside', last };
+  const archived: ListedStanding = { kind: 'archived', last };
   const known = new Map<string, ListedStanding>();
 
+  /** Of somebody who is neither archived nor suspended. */
   const judge = (user: DirectoryUser, groups: number): ListedStanding => {
     const place = pins === undefined ? undefined : placeIn(pins, user.orgUnitPath, groups);
     // The list and the tree are of different moments; the next sweep has both anew.
     if (pins !== undefined && place === undefined) return UNPLACED;
     const rule = ruleCovering(policy, user, place);
-    if (rule === undefined) return (place?.vanishedIds.size ?? 0) > 0 ? UNDECIDED : OUTSIDE;
-    const standings = vanishedExclusion(rule, place) === undefined ? covered : undecided;
-    return standings.get(rule.name) ?? OUTSIDE;
+    if (rule === undefined) return outside;
+    const standings = vanishedExclusion(rule, place) === undefined ? sure : unsure;
+    return standings.get(rule.name) ?? outside;
   };
 
   return (user) => {
@@ -91,9 +102,22 @@ function judgeOfUsers(
     const cached = isNamed ? undefined : known.get(key);
     const standing = cached ?? judge(user, groups);
     if (cached === undefined && !isNamed) known.set(key, standing);
-    if (user.archived && standing.kind !== 'undecided') return OUTSIDE;
+    if (user.archived && standing !== UNPLACED) return archived;
     if (!user.suspended || standing.kind !== 'covered') return standing;
     return suspended.get(standing.ruleName) ?? standing;
+  };
+}
+
+/** As `standingOf` and `observingRule` go by the rule that covered somebody last. */
+function lastRulesOf(policy: Policy, pins: Pins | undefined): LastRules {
+  const gone = new Set(
+    policy.rules.flatMap((rule) => (vanishedScope(rule, pins) === undefined ? [] : rule.name)),
+  );
+  const observing = new Map(policy.rules.map(({ name, observeOnly }) => [name, observeOnly === true]));
+  const doAllObserve = observing.size > 0 && [...observing.values()].every((observes) => observes);
+  return {
+    isGone: (ruleName) => gone.has(ruleName ?? ''),
+    observes: (ruleName) => observing.get(ruleName ?? '') ?? doAllObserve,
   };
 }
 

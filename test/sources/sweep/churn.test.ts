@@ -84,7 +84,7 @@ async function history(seed: number) {
   const depart = async (userId: string) => {
     const lease = await ledger.acquireLease(`user:${userId}`, 60_000);
     if (lease === undefined) throw new Error(`${userId} is being worked on.`);
-    await ledger.recordState(lease, { userId, state: 'out', reason: 'Deleted.', failures: 0 });
+    await ledger.recordState(lease, { userId, state: 'out', reason: 'Deleted.', failures: 0, deleted: true });
     await ledger.releaseLease(lease);
   };
   for (let count = 0; count < PEOPLE; count += 1) await company.sight(hire());

@@ -8,19 +8,20 @@ import {
   DELETED,
   differenceOf,
   type ListedStanding,
-  OUTSIDE,
-  UNDECIDED,
+  UNPLACED,
 } from '../../../shared/sources/sweep/compare.ts';
 import { LedgerIndex, packedIds } from '../../../shared/sources/sweep/ledger-index.ts';
 import { packed } from '../../support/fakes/ledger/sweeps.ts';
 
 const user = (userId: string, state: UserState) => packed({ userId, state, ruleName: 'staff' });
 
-const packedAs = ({ hasLeftScope, isSuspended, ...row }: SweptUser) =>
+const packedAs = ({ hasLeftScope, isSuspended, isDeleted, isObserved, ...row }: SweptUser) =>
   packed({
     ...row,
     ...(hasLeftScope ? { leftScopeAt: new Date(0) } : {}),
     ...(isSuspended ? { suspendedAt: new Date(0) } : {}),
+    ...(isDeleted ? { deletedAt: new Date(0) } : {}),
+    ...(isObserved ? { nextAction: 'observe-again' } : {}),
   });
 
 const loaded = (pieces: readonly (readonly Uint8Array[])[]) =>
@@ -53,16 +54,24 @@ describe('the table of the ledger’s users', () => {
   });
 
   it('finds the difference of everybody that the rows themselves have', async () => {
+    const either = [true, false];
+    const marks = either.flatMap((hasLeftScope) =>
+      either.flatMap((isSuspended) =>
+        either.flatMap((isDeleted) =>
+          either.flatMap((isArchived) =>
+            either.map((isObserved) => ({ hasLeftScope, isSuspended, isDeleted, isArchived, isObserved })),
+          ),
+        ),
+      ),
+    );
     const ledgers: readonly (Omit<SweptUser, 'userId'> | undefined)[] = [
       undefined,
       ...(['ready', 'pending', 'blocked', 'leaving', 'out'] as const).flatMap((state) =>
-        [true, false].flatMap((hasLeftScope) =>
-          [true, false].flatMap((isSuspended) =>
-            ['staff', 'others'].flatMap((ruleName) =>
-              [{}, { addressDigest: 1 }, { addressDigest: 2 }].map((digest) => ({
-                ...{ state, hasLeftScope, isSuspended, ruleName, ...digest },
-              })),
-            ),
+        marks.flatMap((mark) =>
+          ['staff', 'others'].flatMap((ruleName) =>
+            [{}, { addressDigest: 1 }, { addressDigest: 2 }].map((digest) => ({
+              ...{ state, ...mark, ruleName, ...digest },
+            })),
           ),
         ),
       ),
@@ -72,10 +81,15 @@ describe('the table of the ledger’s users', () => {
       users.flatMap(({ userId, row }) => (row === undefined ? [] : [packedAs({ userId, ...row })])),
     ]);
     const kinds: readonly ListedStanding[] = [
-      { kind: 'covered', ruleName: 'staff' },
-      { kind: 'suspended', ruleName: 'staff' },
-      OUTSIDE,
-      UNDECIDED,
+      ...[true, false].flatMap((observes): readonly ListedStanding[] => [
+        { kind: 'covered', ruleName: 'staff', observes, isUnsure: false },
+        { kind: 'covered', ruleName: 'staff', observes, isUnsure: true },
+        { kind: 'suspended', ruleName: 'staff', observes },
+      ]),
+      { kind: 'outside', last: { isGone: (name) => name === 'others', observes: () => false } },
+      { kind: 'outside', last: { isGone: () => false, observes: (name) => name === 'others' } },
+      { kind: 'archived', last: { isGone: () => true, observes: (name) => name === 'others' } },
+      UNPLACED,
     ];
     const words = new Int32Array(users.length * LISTED_WORDS);
     const ids = packedIds(users.map(({ userId }) => userId));

@@ -40,6 +40,8 @@ export interface UserRow extends Omit<UserRecord, 'departure'> {
   readonly sightedAt?: Date;
   readonly addressDigest?: number;
   readonly ruleDigest?: string;
+  readonly deletedAt?: Date;
+  readonly isArchived?: boolean;
 }
 
 export type LeafRow = Omit<StoredLeafIntent, 'tbsDer' | 'spkiDer' | 'revocation' | 'keyBlockedAt'> & {

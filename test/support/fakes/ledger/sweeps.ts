@@ -43,7 +43,18 @@ function concludeAbsences({ absences }: Rows, sweep: SweepRecord, missing: reado
 
 /** As the column `swept` of the real one. */
 export function packed(
-  user: Pick<UserRow, 'userId' | 'state' | 'ruleName' | 'leftScopeAt' | 'suspendedAt' | 'addressDigest'>,
+  user: Pick<
+    UserRow,
+    | 'userId'
+    | 'state'
+    | 'ruleName'
+    | 'leftScopeAt'
+    | 'suspendedAt'
+    | 'addressDigest'
+    | 'deletedAt'
+    | 'isArchived'
+    | 'nextAction'
+  >,
 ): Buffer {
   const isGoogles = /^[1-9][0-9]{20}$/.test(user.userId);
   const id = isGoogles ? Buffer.from(`0${user.userId}`, 'hex') : Buffer.from(user.userId).subarray(0, 255);
@@ -53,8 +64,19 @@ export function packed(
   const left = user.leftScopeAt === undefined ? 0 : 8;
   const suspended = user.suspendedAt === undefined ? 0 : 16;
   const known = user.addressDigest === undefined ? 0 : 32;
+  const deleted = user.deletedAt === undefined ? 0 : 64;
+  const observed = user.nextAction === 'observe-again' ? 128 : 0;
+  const archived = user.isArchived === true ? 1 << 24 : 0;
   header.writeInt32BE(
-    ((isGoogles ? 0 : id.length) << 16) | (rule.length << 8) | state | left | suspended | known,
+    ((isGoogles ? 0 : id.length) << 16) |
+      (rule.length << 8) |
+      state |
+      left |
+      suspended |
+      known |
+      deleted |
+      observed |
+      archived,
     0,
   );
   header.writeInt32BE(user.addressDigest ?? 0, 4);
@@ -171,6 +193,9 @@ export const sweeps = (memory: Memory): SweepLedger => {
               state: user.state,
               hasLeftScope: user.leftScopeAt !== undefined,
               isSuspended: user.suspendedAt !== undefined,
+              isDeleted: user.deletedAt !== undefined,
+              isArchived: user.isArchived === true,
+              isObserved: user.nextAction === 'observe-again',
               ...(user.ruleName === undefined ? {} : { ruleName: user.ruleName }),
               ...(user.addressDigest === undefined ? {} : { addressDigest: user.addressDigest }),
             },

@@ -38,7 +38,14 @@ function readUser(memory: Memory, userId: string): UserLedger {
 const withUser = (ledger: UserLedger): UserLedger => ({ ...ledger, user: ledger.user });
 
 function userRecord({ rows }: Memory, row: UserRow): NonNullable<UserLedger['user']> {
-  const { sightedAt: _, addressDigest: __, ruleDigest: ___, ...record } = row;
+  const {
+    sightedAt: _,
+    addressDigest: __,
+    ruleDigest: ___,
+    deletedAt: ____,
+    isArchived: _____,
+    ...record
+  } = row;
   const standing = rows.now.departures.find(
     ({ userId, isStanding }) => isStanding && userId === row.userId,
   )?.state;
@@ -73,7 +80,7 @@ function recordSighting(memory: Memory, sighting: Parameters<Ledger['recordSight
     nextAction: 'look',
     nextActionAt: now,
   };
-  const { leftScopeAt, suspendedAt, ...kept } = known;
+  const { leftScopeAt, suspendedAt, deletedAt: _gone, ...kept } = known;
   const wishChanged =
     known.primaryEmail !== primaryEmail ||
     known.addressDigest !== addressDigest(primaryEmail, aliases) ||
@@ -92,6 +99,7 @@ function recordSighting(memory: Memory, sighting: Parameters<Ledger['recordSight
       ruleDigest: sighting.ruleName === undefined ? known.ruleDigest : sighting.ruleDigest,
       unit: sighting.unit?.toLowerCase() ?? known.unit,
       protectedBy: sighting.protectedBy,
+      isArchived: sighting.isArchived,
       sightedAt: now,
       addressDigest: addressDigest(primaryEmail, aliases),
     }) as UserRow,
@@ -147,7 +155,7 @@ export const users = (
   },
   recordState: async (
     lease,
-    { nextAction, nextActionAt, userId, state, reason, failures, forgetsLeaving, audit },
+    { nextAction, nextActionAt, userId, state, reason, failures, forgetsLeaving, deleted, audit },
   ) => {
     holdLease(memory, lease, userSubject(userId));
     const { users: known } = memory.rows.now;
@@ -166,6 +174,7 @@ export const users = (
         nextAction,
         nextActionAt,
         ...(forgetsLeaving === true ? { leftScopeAt: undefined } : {}),
+        ...(deleted === true ? { deletedAt: user.deletedAt ?? memory.clock.now() } : {}),
       }) as UserRow,
     );
     if (audit !== undefined) insertAudit(memory, audit);
