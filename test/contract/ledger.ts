@@ -743,6 +743,32 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
     });
   });
 
+  describe('a sweep that queues hints', () => {
+    it('is told how many it found: not those who waited before, or were hinted at within the hour', async () => {
+      const sweepBy = async () => {
+        await ledger.requestSweep({ scope: '/', cause: { eventId: 'schedule', event: 'schedule' } });
+        const lease = await take('job:sweep');
+        return { lease, sweepId: (await ledger.takeUpSweep(lease))?.sweepId ?? 0n };
+      };
+      const first = await sweepBy();
+      const queue = ({ lease, sweepId }: typeof first, ...userIds: readonly string[]) =>
+        ledger.queueHints(
+          lease,
+          userIds.map((userId) => ({ userId, kind: 'came-into-scope', sweepId })),
+        );
+      expect(await queue(first)).toBe(0);
+      expect(await queue(first, '1', '2')).toBe(2);
+      await ledger.recordWave(first.lease, ['1']);
+      expect(await queue(first, '1', '2', '3'), 'the same page once more, after a crash').toBe(3);
+      await ledger.endSweep(first.lease, first.sweepId, { state: 'whole', missing: [], sampled: 0 });
+      await ledger.releaseLease(first.lease);
+      const second = await sweepBy();
+      expect(await queue(second, '1', '2', '3', '4')).toBe(1);
+      now = new Date(now.getTime() + HOUR_MS);
+      expect(await queue(second, '1', '2'), 'hinted at in vain').toBe(1);
+    });
+  });
+
   describe('users let out in a wave', () => {
     it('are late from two minutes on for an hour, unless they are through or wait for what is nobody’s load', async () => {
       const cause = { eventId: 'schedule', event: 'schedule' };

@@ -286,6 +286,23 @@ describe('an alarm about', () => {
     expect(await messageOf('drift')).toContain('21 of 21 users');
   });
 
+  test('drift does not stand for those who wait for their wave since an earlier sweep', async () => {
+    await channels();
+    for (let id = 1; id <= 21; id += 1) world.directory.put({ userId: String(id) });
+    await world.ledger.switchRollout({ paused: true, by: 'admin@acme.example' });
+    await sweep();
+    expect(await standing()).toEqual(['drift']);
+    world.clock.advance(6 * HOUR_MS);
+    await channels();
+    await sweep();
+    expect(await standing()).toEqual([]);
+    expect((await world.ledger.sweepOverview()).lastWhole).toMatchObject({ living: 21, differing: 0 });
+    world.directory.put({ userId: '22' });
+    world.clock.advance(6 * HOUR_MS);
+    await sweep();
+    expect((await world.ledger.sweepOverview()).lastWhole).toMatchObject({ living: 22, differing: 1 });
+  });
+
   test('users who wait stands while every look at somebody who is due fails', async () => {
     await channels();
     world.directory.put({ userId: '1' });

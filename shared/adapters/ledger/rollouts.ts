@@ -36,16 +36,23 @@ export const rollouts = (database: Database, clock: Clock): RolloutLedger => {
   return {
     queueHints: (lease, hints) =>
       underLease(database, lease, SWEEP_SUBJECT, async (queries) => {
-        if (hints.length === 0) return;
+        if (hints.length === 0) return 0;
         const rolloutId = await rolloutUnderWay(queries, clock.now());
-        await queries.query(
-          `INSERT INTO rollout_users AS queued (user_id, rollout_id, kind, sweep_id, waiting_since)
+        const [row] = await queries.query<{ found: number }>(
+          `WITH put AS (
+           INSERT INTO rollout_users AS queued (user_id, rollout_id, kind, sweep_id, waiting_since)
            SELECT DISTINCT ON (user_id) user_id, $4, kind, sweep_id::bigint, $5
              FROM unnest($1::text[], $2::text[], $3::text[]) AS hints (user_id, kind, sweep_id) ORDER BY user_id, kind
            ON CONFLICT (user_id) DO UPDATE SET
              rollout_id = excluded.rollout_id, kind = excluded.kind, sweep_id = excluded.sweep_id, policy = NULL,
              waiting_since = excluded.waiting_since, hinted_at = NULL
-           WHERE queued.hinted_at <= $6`,
+           WHERE queued.hinted_at <= $6
+           RETURNING user_id
+           )
+           SELECT (SELECT count(*) FROM put)::int
+                + (SELECT count(DISTINCT user_id) FROM rollout_users AS before
+                     JOIN unnest($1::text[], $3::text[]) AS hints (user_id, sweep_id) USING (user_id)
+                    WHERE before.sweep_id = hints.sweep_id::bigint AND user_id NOT IN (SELECT user_id FROM put))::int AS found`,
           [
             hints.map(({ userId }) => userId),
             hints.map(({ kind }) => kind),
@@ -55,6 +62,7 @@ export const rollouts = (database: Database, clock: Clock): RolloutLedger => {
             anHourAgo(),
           ],
         );
+        return row?.found ?? 0;
       }),
 
     nextWave: async (limit) => {

@@ -52,9 +52,10 @@ export interface WavesLately {
 export interface RolloutLedger {
   /**
    * Puts hints in the queue, in a rollout that begins with them if there is none. Whoever waits already stays where they
-   * are; whoever was hinted at more than an hour ago and is found again waits again.
+   * are; whoever was hinted at more than an hour ago and is found again waits again. Answers how many of them that sweep found: not those who
+   * were known before, and wait or were hinted at within the hour.
    */
-  queueHints(lease: Lease, hints: readonly WaitingHint[]): Promise<void>;
+  queueHints(lease: Lease, hints: readonly WaitingHint[]): Promise<number>;
   /** The next to be hinted at, those looked at by age last, longest waiting first; nobody while paused. */
   nextWave(limit: number): Promise<readonly WaveHint[]>;
   wavesLately(): Promise<WavesLately>;

@@ -19,7 +19,7 @@ export interface SweepCounts {
   readonly pages: number;
   readonly living: number;
   readonly deleted: number;
-  /** Users that were found to differ, each pass counted anew. */
+  /** Users that were found to differ and did not wait for a wave already, each pass counted anew. */
   readonly differing: number;
 }
 

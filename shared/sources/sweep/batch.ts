@@ -142,12 +142,13 @@ export class Batch {
       const { userId, standing, addressDigest } = suspect;
       const difference = inNewTable(suspect) ?? differenceOf(standing, known?.get(userId), addressDigest);
       if (difference === undefined) continue;
-      this.#differing += 1;
       if (isWork(difference)) waiting.push({ userId, kind: difference, sweepId });
       else hints.push({ userId, cause: causeOf(this.#sweep, difference) });
     }
     if (hints.length > 0) await deps.bus.publishHints(hints);
-    if (waiting.length > 0) await deps.ledger.queueHints(lease, waiting);
+    this.#differing += hints.length;
+    // Whoever waits for a wave already is news to nobody.
+    if (waiting.length > 0) this.#differing += await deps.ledger.queueHints(lease, waiting);
   }
 }
 

@@ -83,7 +83,8 @@ export const rollouts = (memory: Memory): RolloutLedger => {
   return {
     queueHints: async (lease, hints) => {
       holdLease(memory, lease, SWEEP_SUBJECT);
-      if (hints.length === 0) return;
+      if (hints.length === 0) return 0;
+      let found = 0;
       const rolloutId = underWay(memory);
       const nowMs = clock.now().getTime();
       const inOrder = hints.toSorted(
@@ -93,12 +94,16 @@ export const rollouts = (memory: Memory): RolloutLedger => {
         const known = rows.now.queue.get(hint.userId);
         const isRecent = known !== undefined && (known.hintedAt?.getTime() ?? nowMs) > nowMs - HOUR_MS;
         const { userId, kind, sweepId } = hint;
+        const isFoundAgain =
+          known !== undefined && 'sweepId' in known.origin && known.origin.sweepId === sweepId;
+        if (!isRecent || isFoundAgain) found += 1;
         if (!isRecent)
           rows.now.queue.set(userId, {
             ...{ userId, kind, origin: { sweepId } },
             ...{ rolloutId, waitingSince: clock.now() },
           });
       }
+      return found;
     },
     nextWave: async (limit) =>
       rows.now.rolloutSwitch?.paused === true
