@@ -61,7 +61,10 @@ async function understand(
     if (entry === undefined) return command;
     const isOurs = await admit(deps, meter, entry, message);
     if (!isOurs) return NOTHING;
-    for (const reason of command.ignored) await ignore(deps, message, reason);
+    for (const { event, reason } of command.ignored) {
+      meter.oddity('unknown-event', event);
+      await ignore(deps, message, reason);
+    }
     return { ...command, ...(entry.key === undefined ? {} : { entryKey: entry.key }) };
   } catch (error) {
     if (!isSealwrightError(error) || error.kind !== 'invalid-input') throw error;
@@ -93,7 +96,6 @@ async function admit(
     return false;
   }
   meter.entry({ happenedAt: entry.happenedAt, alsoFrom: entry.isNotified ? 'watch' : undefined });
-  for (const name of entry.unknownEvents) meter.oddity('unknown-event', name);
   return true;
 }
 

@@ -1,7 +1,7 @@
 import type { Cause, Hint } from '../../shared/domain/hint.ts';
 import { type AdminEvent, entryKey, NOTIFIED_EVENTS, targetOf } from '../../shared/sources/admin-event.ts';
 import { type MembershipChange, membershipKey, memberTarget } from '../../shared/sources/membership-event.ts';
-import type { ChangedUnit, Command } from './hint-message.ts';
+import type { ChangedUnit, Command, Ignored } from './hint-message.ts';
 import { optionalInstant } from './optional-instant.ts';
 
 /**
@@ -28,16 +28,19 @@ export function parseAuditEntry(entry: Readonly<Record<string, unknown>>, messag
   const events = eventsOf(metadata);
   const hints: Hint[] = [];
   const units: ChangedUnit[] = [];
-  const ignored: string[] = [];
+  const ignored: Ignored[] = [];
   for (const event of events) {
     const cause = causeOf(event.name);
     const { address, orgUnitPath } = targetOf(event);
     if (orgUnitPath !== undefined) units.push({ orgUnitPath, cause });
-    else if (address === undefined) ignored.push(`Event ${event.name} names no user this product follows.`);
+    else if (address === undefined) {
+      const reason = `Event ${event.name} names no user this product follows.`;
+      ignored.push({ event: event.name, reason });
+    }
     if (address !== undefined) hints.push({ address, cause });
   }
-  if (events.length === 0)
-    ignored.push(`Method ${text(payload['methodName']) ?? 'without a name'} carries no events.`);
+  const method = text(payload['methodName']) ?? 'without a name';
+  if (events.length === 0) ignored.push({ event: method, reason: `Method ${method} carries no events.` });
   return { hints, units, ignored };
 }
 
@@ -49,8 +52,10 @@ function parseMembership(metadata: Readonly<Record<string, unknown>>, cause: Cau
   if (metadata['membershipDelta'] === undefined) return undefined;
   const { kind, member } = memberOf(metadata);
   const target = kind === '' ? undefined : memberTarget(member, kind);
-  if (target === undefined)
-    return { hints: [], units: [], ignored: ['A membership changed that names neither a user nor a group.'] };
+  if (target === undefined) {
+    const reason = 'A membership changed that names neither a user nor a group.';
+    return { hints: [], units: [], ignored: [{ event: cause.event, reason }] };
+  }
   return 'orgUnitPath' in target
     ? { hints: [], units: [{ ...target, cause }], ignored: [] }
     : { hints: [{ ...target, cause }], units: [], ignored: [] };
@@ -71,8 +76,6 @@ export interface EntryFacts {
   readonly happenedAt?: Date;
   /** Number of the organization in whose log it is. */
   readonly organization?: string;
-  /** Names of the events in it that are not followed. */
-  readonly unknownEvents: readonly string[];
   /** The directory's notifications must have told of it as well. */
   readonly isNotified: boolean;
 }
@@ -87,9 +90,6 @@ export function readEntryFacts(entry: Readonly<Record<string, unknown>>): EntryF
     ...(key === undefined ? {} : { key }),
     ...(at === undefined ? {} : { happenedAt: at }),
     ...(organization === undefined ? {} : { organization }),
-    unknownEvents: events
-      .filter((event) => Object.keys(targetOf(event)).length === 0)
-      .map(({ name }) => name),
     isNotified: events.some(({ name }) => NOTIFIED_EVENTS.has(name)),
   };
 }

@@ -12,12 +12,18 @@ export interface ChangedUnit {
   readonly cause: Cause;
 }
 
-/** What a message on `directory-events` asks for. `ignored` says why nothing is to be done, in words. */
+/** A part of a message that nothing is to be done about: what it goes by, and why, in words. */
+export interface Ignored {
+  readonly event: string;
+  readonly reason: string;
+}
+
+/** What a message on `directory-events` asks for. */
 export interface Command {
   readonly hints: readonly Hint[];
   /** Units whose subtree is to be swept. */
   readonly units: readonly ChangedUnit[];
-  readonly ignored: readonly string[];
+  readonly ignored: readonly Ignored[];
 }
 
 /** Two kinds of message travel on the topic: our own hints, and log entries exactly as the org sink publishes them. */

@@ -15,7 +15,7 @@ import {
 } from './support/callers.ts';
 import { failing } from './support/failing.ts';
 import { type GoogleKeys, googleKeys, strippedOfSignature } from './support/google-keys.ts';
-import { type AuditEvent, logEntry, parameter, push } from './support/pushes.ts';
+import { type AuditEvent, logEntry, membership, parameter, push } from './support/pushes.ts';
 import { rewinder } from './support/rewind.ts';
 import { type Answer, refusal, type Served, serveHandler } from './support/served.ts';
 
@@ -585,6 +585,25 @@ describe('directory-event, fed by the log sink,', () => {
       'unknown-event CHANGE_PASSWORD': 1,
       'unknown-event TOGGLE_SOMETHING_NEW': 1,
     });
+  });
+
+  it.each([
+    [
+      'carries no events',
+      logEntry([], 'google.login.LoginService.loginSuccess'),
+      'google.login.LoginService.loginSuccess',
+    ],
+    ['names no user', logEntry([{ eventName: 'CREATE_USER' }]), 'CREATE_USER'],
+    [
+      'tells of the membership of a service account',
+      membership('serviceAccount:robot@acme.example'),
+      'UpdateMembership',
+    ],
+  ])('counts an entry that %s under the name it goes by', async (_what, entry, name) => {
+    expect((await deliver(push(entry))).status).toBe(204);
+    expect(looked()).toEqual([]);
+    expect(await counts()).toEqual({ [`unknown-event ${name}`]: 1 });
+    expect(await ignored()).toHaveLength(1);
   });
 
   it('follows an entry in a message of 6 MB', async () => {

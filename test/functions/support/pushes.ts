@@ -48,4 +48,18 @@ export const logEntry = (events: readonly AuditEvent[], methodName = 'google.adm
   receiveTimestamp: '2026-11-22T12:00:00.000Z',
 });
 
+/** The Enterprise Groups stream's entry for one member, such as `user:ana@acme.example`, who came. */
+export const membership = (member: string) => ({
+  ...logEntry([], 'google.apps.cloudidentity.groups.v1.MembershipsService.UpdateMembership'),
+  protoPayload: {
+    serviceName: 'cloudidentity.googleapis.com',
+    methodName: 'google.apps.cloudidentity.groups.v1.MembershipsService.UpdateMembership',
+    metadata: {
+      '@type': 'type.googleapis.com/google.cloud.audit.GroupAuditMetadata',
+      group: 'group:pilots@acme.example',
+      membershipDelta: { member, roleDeltas: [{ action: 'ADD', role: 'MEMBER' }] },
+    },
+  },
+});
+
 export const parameter = (name: string, value: string) => ({ name, value, type: 'TYPE_STRING' });

@@ -90,7 +90,7 @@ describe('an audit log entry', () => {
   test('of a unit that names no unit is ignored', () => {
     expect(understood({ eventName: 'REMOVE_ORG_UNIT', parameter: [] })).toMatchObject({
       units: [],
-      ignored: [expect.stringContaining('REMOVE_ORG_UNIT')],
+      ignored: [{ event: 'REMOVE_ORG_UNIT', reason: expect.stringContaining('REMOVE_ORG_UNIT') }],
     });
   });
 
@@ -159,7 +159,7 @@ describe('an audit log entry', () => {
     expect(understood({ eventName, parameter: sent })).toEqual({
       hints: [],
       units: [],
-      ignored: [`Event ${eventName} names no user this product follows.`],
+      ignored: [{ event: eventName, reason: `Event ${eventName} names no user this product follows.` }],
     });
   });
 
@@ -167,10 +167,15 @@ describe('an audit log entry', () => {
     expect(parseAuditEntry(logEntry([], 'google.login.LoginService.loginSuccess'), 'message-1')).toEqual({
       hints: [],
       units: [],
-      ignored: ['Method google.login.LoginService.loginSuccess carries no events.'],
+      ignored: [
+        {
+          event: 'google.login.LoginService.loginSuccess',
+          reason: 'Method google.login.LoginService.loginSuccess carries no events.',
+        },
+      ],
     });
     expect(parseAuditEntry({ protoPayload: {} }, 'message-1').ignored).toEqual([
-      'Method without a name carries no events.',
+      { event: 'without a name', reason: 'Method without a name carries no events.' },
     ]);
   });
 
@@ -225,7 +230,7 @@ describe('an entry of the Enterprise Groups stream', () => {
     expect(parseAuditEntry(entry(member), 'message-1')).toMatchObject({
       hints: [],
       units: [],
-      ignored: [expect.any(String)],
+      ignored: [{ event: 'UpdateMembership', reason: expect.any(String) }],
     });
   });
 });
