@@ -127,11 +127,27 @@ async function ignore(deps: DirectoryEventDeps, message: PushedMessage, reason: 
 async function follow(deps: DirectoryEventDeps, hint: Hint, message: PushedMessage): Promise<void> {
   const userIds = 'userId' in hint ? [hint.userId] : await resolve(deps, hint.address);
   if (userIds.length === 0 && 'address' in hint) {
+    if (MAY_NAME_GROUP.has(hint.cause.event) && (await isGroup(deps, hint.address)))
+      return await sweepUnit(deps, '/', hint.cause);
     const reason = `Nobody has or had the address ${hint.address}.`;
     await deps.ledger.audit({ cause: hint.cause, step: 'hint-ignored', reason, outcome: 'ignored' });
     deps.log.warning('hint-ignored', { eventId: hint.cause.eventId, reason });
   }
   await allOf(userIds, (userId) => lookAt(deps, userId, hint, message));
+}
+
+/** A group that came into another one, or left it, brings its own members along, and no event names them. */
+const MAY_NAME_GROUP: ReadonlySet<string> = new Set(['ADD_GROUP_MEMBER', 'REMOVE_GROUP_MEMBER']);
+
+/** Of other companies' groups Google may refuse to speak; they hold nobody whom we serve. */
+async function isGroup(deps: DirectoryEventDeps, address: string): Promise<boolean> {
+  try {
+    return (await deps.directory.group(address)) !== undefined;
+  } catch (error) {
+    if (!isSealwrightError(error) || error.code !== 'directory-refused') throw error;
+    deps.log.info('group-not-told', { address, message: error.message });
+    return false;
+  }
 }
 
 /** Fails only when it is through: a user who cannot be finished must not keep the next one's departure waiting. */

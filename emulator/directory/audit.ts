@@ -19,7 +19,7 @@ export interface AuditEvent {
 
 /** The sink's filter: entries with other method names stay in the log and are not exported. */
 const EXPORTED =
-  /^google\.admin\.AdminService\.(createUser|createUserWithAutoProv|deleteUser|undeleteUser|suspendUser|unsuspendUser|archiveUser|unarchiveUser|renameUser|moveUserToOrgUnit|addNickname|removeNickname|moveOrgUnit|editOrgUnitName|removeOrgUnit|createOrgUnit|addGroupMember|removeGroupMember|deleteGroup|gmailResetUser|userLicense.*)$/;
+  /^google\.admin\.AdminService\.(createUser|createUserWithAutoProv|(?:update|suspend|unsuspend|delete|hardDeleted)AutoProvisionedUser|deleteUser|undeleteUser|suspendUser|unsuspendUser|archiveUser|unarchiveUser|renameUser|moveUserToOrgUnit|addNickname|removeNickname|moveOrgUnit|editOrgUnitName|removeOrgUnit|createOrgUnit|addGroupMember|removeGroupMember|deleteGroup|gmailResetUser|userLicense.*)$/;
 
 const SERVICE = 'admin.googleapis.com';
 const GROUPS_SERVICE = 'cloudidentity.googleapis.com';

@@ -36,6 +36,13 @@ const USER_EVENTS: ReadonlySet<string> = new Set([
   'USER_LICENSE_REVOKE',
   'ADD_GROUP_MEMBER',
   'REMOVE_GROUP_MEMBER',
+  // A directory elsewhere that provisions users here, or here those of another product: Google does not say which.
+  'CREATE_USER_WITH_AUTO_PROV',
+  'UPDATE_AUTO_PROVISIONED_USER',
+  'SUSPEND_AUTO_PROVISIONED_USER',
+  'UNSUSPEND_AUTO_PROVISIONED_USER',
+  'DELETE_AUTO_PROVISIONED_USER',
+  'HARD_DELETED_AUTO_PROVISIONED_USER',
 ]);
 
 /** Changes of which the directory's own notifications tell as well, each of them. */
@@ -67,19 +74,22 @@ export function targetOf({ name, parameters }: AdminEvent): EventTarget {
 /**
  * Where the users of a unit that was moved, renamed or removed are now, as far as the entry says: ORG_UNIT_NAME is the
  * path from before, NEW_VALUE the new parent or the new name. A removed unit was empty; who was in it is near its
- * parent. A path that turns out wrong makes the sweep turn to the parent (`sweep/subtree.ts`).
+ * parent. A path that turns out wrong makes the sweep turn to the parent (`sweep/subtree.ts`), and of a unit that stands
+ * there by its name alone nobody can tell the parent: then everybody is compared.
  */
 function changedUnit(name: string, parameters: AdminEvent['parameters']): string | undefined {
   const before = parameters.get('ORG_UNIT_NAME');
   const value = parameters.get('NEW_VALUE');
-  if (before === undefined || !before.startsWith('/')) return undefined;
-  const parent = before.slice(0, before.lastIndexOf('/'));
+  if (before === undefined) return undefined;
+  const hasPath = before.startsWith('/');
+  const parent = hasPath ? before.slice(0, before.lastIndexOf('/')) : '';
   switch (name) {
     case 'MOVE_ORG_UNIT':
       return value?.startsWith('/') ? value : '/';
     case 'EDIT_ORG_UNIT_NAME':
       if (value === undefined || value === '') return parent || '/';
-      return value.startsWith('/') ? value : `${parent}/${value}`;
+      if (value.startsWith('/')) return value;
+      return hasPath ? `${parent}/${value}` : '/';
     case 'REMOVE_ORG_UNIT':
       return parent || '/';
     default:

@@ -573,6 +573,38 @@ describe('directory-event, fed by the log sink,', () => {
     expect(looked()).toEqual([]);
   });
 
+  it.each(['ADD_GROUP_MEMBER', 'REMOVE_GROUP_MEMBER'])(
+    'compares everybody after %s of a group, whose members no event names',
+    async (eventName) => {
+      world.directory.members.set('inner@acme.example', new Set([ANA.userId]));
+      expect((await deliver(audited(about(eventName, 'Inner@acme.example')))).status).toBe(204);
+      expect((await world.ledger.sweepOverview()).waiting).toMatchObject([
+        { scope: '/', cause: { eventId: 'insert-1', event: eventName } },
+      ]);
+      expect(await ignored()).toEqual([]);
+      world.directory.members.delete('inner@acme.example');
+    },
+  );
+
+  it('sweeps nothing after an event of a group’s member that is neither ours nor a group, also where Google will not say', async () => {
+    const other = audited(about('ADD_GROUP_MEMBER', 'bob@other.example'));
+    expect((await deliver(other)).status).toBe(204);
+    const refusing = failing('group', 'directory-refused', permanent('directory-refused', 'Not authorized.'));
+    const disturbed = await start(refusing.around, { organization: OURS });
+    try {
+      expect((await deliver(audited(about('ADD_GROUP_MEMBER', 'eve@other.example')), disturbed)).status).toBe(
+        204,
+      );
+    } finally {
+      await disturbed.close();
+    }
+    expect((await world.ledger.sweepOverview()).waiting).toEqual([]);
+    expect((await ignored()).map(({ reason }) => reason).toSorted()).toEqual([
+      'Nobody has or had the address bob@other.example.',
+      'Nobody has or had the address eve@other.example.',
+    ]);
+  });
+
   it('follows what it knows of an entry with several events and counts the others by name', async () => {
     const entry = logEntry([
       about('CHANGE_PASSWORD', ANA.primaryEmail),

@@ -33,6 +33,12 @@ const FOLLOWED = [
   'USER_LICENSE_REVOKE',
   'ADD_GROUP_MEMBER',
   'REMOVE_GROUP_MEMBER',
+  'CREATE_USER_WITH_AUTO_PROV',
+  'UPDATE_AUTO_PROVISIONED_USER',
+  'SUSPEND_AUTO_PROVISIONED_USER',
+  'UNSUSPEND_AUTO_PROVISIONED_USER',
+  'DELETE_AUTO_PROVISIONED_USER',
+  'HARD_DELETED_AUTO_PROVISIONED_USER',
 ];
 
 describe('an audit log entry', () => {
@@ -83,6 +89,23 @@ describe('an audit log entry', () => {
     expect(understood(gone)).toEqual({
       hints: [],
       units: [{ orgUnitPath: '/', cause: causeOf('DELETE_GROUP') }],
+      ignored: [],
+    });
+  });
+
+  test.each([
+    ['moved is swept below its new parent', 'MOVE_ORG_UNIT', '/Contractors', '/Contractors'],
+    ['moved to a parent without a path too is swept with everybody', 'MOVE_ORG_UNIT', 'Contractors', '/'],
+    ['renamed is swept with everybody', 'EDIT_ORG_UNIT_NAME', 'Law', '/'],
+    ['renamed to a whole path is swept there', 'EDIT_ORG_UNIT_NAME', '/Staff/Law', '/Staff/Law'],
+    ['removed is swept with everybody', 'REMOVE_ORG_UNIT', undefined, '/'],
+  ])('of a unit that stands there without its path and was %s', (_what, eventName, value, orgUnitPath) => {
+    const parameters = [
+      ...(value === undefined ? [] : [parameter('NEW_VALUE', value)]),
+      parameter('ORG_UNIT_NAME', 'Legal'),
+    ];
+    expect(understood({ eventName, parameter: parameters })).toMatchObject({
+      units: [{ orgUnitPath }],
       ignored: [],
     });
   });

@@ -102,7 +102,7 @@ const alarms = async () =>
 const deliver = async (resolve: () => Promise<string | undefined> = async () => undefined) => {
   const receive = createDirectoryEvent({
     ...deps(),
-    directory: { resolve },
+    directory: { resolve, group: async () => undefined },
     callers: { behindIam: false, audience: 'a', emails: [CALLER] },
     idTokens: { verify: async () => ({ email: CALLER, subject: CALLER }) },
   } as unknown as DirectoryEventDeps);
