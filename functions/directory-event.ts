@@ -125,11 +125,11 @@ async function ignore(deps: DirectoryEventDeps, message: PushedMessage, reason: 
 }
 
 async function follow(deps: DirectoryEventDeps, hint: Hint, message: PushedMessage): Promise<void> {
-  const userIds = 'userId' in hint ? [hint.userId] : await resolve(deps, hint.address);
+  const userIds = 'userId' in hint ? [hint.userId] : await resolve(deps, hint);
   if (userIds.length === 0 && 'address' in hint) {
     if (MAY_NAME_GROUP.has(hint.cause.event) && (await isGroup(deps, hint.address)))
       return await sweepUnit(deps, '/', hint.cause);
-    const reason = `Nobody has or had the address ${hint.address}.`;
+    const reason = `Nobody has or had the address ${addressesOf(hint).join(' or ')}.`;
     await deps.ledger.audit({ cause: hint.cause, step: 'hint-ignored', reason, outcome: 'ignored' });
     deps.log.warning('hint-ignored', { eventId: hint.cause.eventId, reason });
   }
@@ -185,12 +185,21 @@ async function lookAt(
   });
 }
 
+type AddressHint = Extract<Hint, { address: string }>;
+
+const addressesOf = ({ address, formerAddress }: AddressHint): readonly string[] =>
+  formerAddress === undefined ? [address] : [address, formerAddress];
+
 /**
  * Whoever the directory says has the address now, and everybody the ledger knows to have had it: between an event and
  * its arrival an address may have gone to somebody else, and the event was about the one before.
  */
-async function resolve(deps: DirectoryEventDeps, address: string): Promise<readonly string[]> {
-  const now = await deps.directory.resolve(address);
-  const before = await deps.ledger.userIdsOfAddress(address);
-  return [...new Set([...(now === undefined ? [] : [now]), ...before])];
+async function resolve(deps: DirectoryEventDeps, hint: AddressHint): Promise<readonly string[]> {
+  const userIds = new Set<string>();
+  for (const address of addressesOf(hint)) {
+    const now = await deps.directory.resolve(address);
+    if (now !== undefined) userIds.add(now);
+    for (const before of await deps.ledger.userIdsOfAddress(address)) userIds.add(before);
+  }
+  return [...userIds];
 }

@@ -31,13 +31,13 @@ export function parseAuditEntry(entry: Readonly<Record<string, unknown>>, messag
   const ignored: Ignored[] = [];
   for (const event of events) {
     const cause = causeOf(event.name);
-    const { address, orgUnitPath } = targetOf(event);
+    const { orgUnitPath, ...whom } = targetOf(event);
     if (orgUnitPath !== undefined) units.push({ orgUnitPath, cause });
-    else if (address === undefined) {
+    else if (whom.address === undefined) {
       const reason = `Event ${event.name} names no user this product follows.`;
       ignored.push({ event: event.name, reason });
     }
-    if (address !== undefined) hints.push({ address, cause });
+    if (whom.address !== undefined) hints.push({ ...whom, address: whom.address, cause });
   }
   const method = text(payload['methodName']) ?? 'without a name';
   if (events.length === 0) ignored.push({ event: method, reason: `Method ${method} carries no events.` });

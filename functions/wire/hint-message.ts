@@ -50,9 +50,12 @@ function parseHint(body: Readonly<Record<string, unknown>>, messageId: string): 
     );
   }
   const cause = parseCause(body['cause'], messageId);
-  const { userId, address } = body;
+  const { userId, address, formerAddress } = body;
   if (typeof userId === 'string' && /^\d{1,32}$/.test(userId)) return { userId, cause };
-  if (isText(address) && address.includes('@')) return { address: address.toLowerCase(), cause };
+  if (isAddress(address)) {
+    const former = isAddress(formerAddress) ? { formerAddress: formerAddress.toLowerCase() } : {};
+    return { address: address.toLowerCase(), ...former, cause };
+  }
   throw invalidInput(
     'malformed-event',
     `Message ${messageId} names no user: it needs "userId" (digits) or "address".`,
@@ -73,6 +76,8 @@ function parseCause(value: unknown, messageId: string): Cause {
     ...optionalInstant(at),
   };
 }
+
+const isAddress = (value: unknown): value is string => isText(value) && value.includes('@');
 
 /** PostgreSQL takes every character but NUL. */
 const isText = (value: unknown): value is string => typeof value === 'string' && !value.includes('\0');

@@ -24,4 +24,9 @@ export const adminCause = (eventId: string, event: string, actor: string): Cause
 /** "Look at this user", by immutable id or by an address that still has to be resolved. */
 export type Hint =
   | { readonly userId: string; readonly cause: Cause }
-  | { readonly address: string; readonly cause: Cause };
+  | {
+      readonly address: string;
+      /** After a rename: under this one they answer until the new one has spread, ten minutes at most. */
+      readonly formerAddress?: string;
+      readonly cause: Cause;
+    };

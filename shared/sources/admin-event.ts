@@ -15,6 +15,8 @@ export interface AdminEvent {
 export interface EventTarget {
   /** Lower case. */
   readonly address?: string;
+  /** Of a rename: lower case too, and never without `address`. */
+  readonly formerAddress?: string;
   /** A unit whose subtree is to be swept. */
   readonly orgUnitPath?: string;
 }
@@ -59,14 +61,13 @@ export const NOTIFIED_EVENTS: ReadonlySet<string> = new Set([
 /** Its members, those of the groups in it among them, are in the groups no longer that it was in, and no event names any of them. */
 const GROUP_IS_GONE = 'DELETE_GROUP';
 
-/** Their NEW_VALUE is an address too, and the one that answers now. */
-const NEW_VALUE_IS_ADDRESS: ReadonlySet<string> = new Set(['RENAME_USER']);
+/** Its NEW_VALUE is an address too, and the one that answers once it has spread. */
+const RENAME = 'RENAME_USER';
 
 export function targetOf({ name, parameters }: AdminEvent): EventTarget {
   const orgUnitPath = name === GROUP_IS_GONE ? '/' : changedUnit(name, parameters);
-  const address = USER_EVENTS.has(name) ? addressOf(name, parameters) : undefined;
   return {
-    ...(address === undefined ? {} : { address }),
+    ...(USER_EVENTS.has(name) ? addressesIn(name, parameters) : {}),
     ...(orgUnitPath === undefined ? {} : { orgUnitPath }),
   };
 }
@@ -97,12 +98,17 @@ function changedUnit(name: string, parameters: AdminEvent['parameters']): string
   }
 }
 
-function addressOf(name: string, parameters: AdminEvent['parameters']): string | undefined {
-  const wanted = NEW_VALUE_IS_ADDRESS.has(name) ? ['NEW_VALUE', 'USER_EMAIL'] : ['USER_EMAIL'];
-  return wanted
-    .map((key) => parameters.get(key))
-    .find((value) => value?.includes('@'))
-    ?.toLowerCase();
+function addressesIn(
+  name: string,
+  parameters: AdminEvent['parameters'],
+): Pick<EventTarget, 'address' | 'formerAddress'> {
+  const [address, formerAddress] = (name === RENAME ? ['NEW_VALUE', 'USER_EMAIL'] : ['USER_EMAIL'])
+    .map((key) => parameters.get(key)?.toLowerCase())
+    .filter((value) => value?.includes('@'));
+  return {
+    ...(address === undefined ? {} : { address }),
+    ...(formerAddress === undefined ? {} : { formerAddress }),
+  };
 }
 
 /**

@@ -86,6 +86,11 @@ const about = (eventName: string, address: string): AuditEvent => ({
   parameter: [parameter('USER_EMAIL', address)],
 });
 
+const renamed = (from: string, to: string): AuditEvent => ({
+  eventName: 'RENAME_USER',
+  parameter: [parameter('USER_EMAIL', from), parameter('NEW_VALUE', to)],
+});
+
 const unit = (eventName: string, path: string, value?: string): AuditEvent => ({
   eventName,
   parameter: [
@@ -481,6 +486,27 @@ describe('directory-event, given a log entry,', () => {
     const parameters = [parameter('NEW_VALUE', newValue), parameter('USER_EMAIL', oldAddress)];
     await deliver(audited({ eventName: 'RENAME_USER', parameter: parameters }));
     expect(looked()).toEqual([ANA.userId]);
+  });
+
+  it('of a rename, looks at the user whom the ledger knows by the old address while nobody has the new one yet', async () => {
+    world.directory.put(ANA);
+    await deliver(hint({ userId: ANA.userId }));
+    world.log.lines.length = 0;
+    await deliver(audited(renamed('ana@acme.example', 'ana.new@acme.example')));
+    expect(looked()).toEqual([ANA.userId]);
+  });
+
+  it('of a rename, looks once at a user who answers to both addresses', async () => {
+    world.directory.put({ ...ANA, primaryEmail: 'ana.new@acme.example', aliases: ['ana@acme.example'] });
+    await deliver(audited(renamed('ana@acme.example', 'ana.new@acme.example')));
+    expect(looked()).toEqual([ANA.userId]);
+  });
+
+  it('of a rename, says once that nobody is known by either address', async () => {
+    await deliver(audited(renamed('ana@acme.example', 'ana.new@acme.example')));
+    expect(await ignored()).toMatchObject([
+      { reason: 'Nobody has or had the address ana.new@acme.example or ana@acme.example.' },
+    ]);
   });
 
   it('about a deleted user, finds them by the address they had', async () => {

@@ -54,7 +54,10 @@ describe('what the bus sends', () => {
   );
   const userId = fc.stringMatching(/^\d{1,32}$/);
   const address = fc.emailAddress().map((value) => value.toLowerCase());
-  const hint: fc.Arbitrary<Hint> = fc.oneof(fc.record({ userId, cause }), fc.record({ address, cause }));
+  const hint: fc.Arbitrary<Hint> = fc.oneof(
+    fc.record({ userId, cause }),
+    fc.record({ address, formerAddress: address, cause }, { requiredKeys: ['address', 'cause'] }),
+  );
 
   it('as hints is read as the same hints, in their order', async () => {
     await fc.assert(

@@ -62,9 +62,9 @@ interface Asked {
 }
 
 function adminTargets(event: AdminEvent): readonly MemberTarget[] {
-  const { address, orgUnitPath } = targetOf(event);
+  const { orgUnitPath, ...whom } = targetOf(event);
   return [
-    ...(address === undefined ? [] : [{ address }]),
+    ...(whom.address === undefined ? [] : [{ ...whom, address: whom.address }]),
     ...(orgUnitPath === undefined ? [] : [{ orgUnitPath }]),
   ];
 }

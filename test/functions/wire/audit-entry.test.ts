@@ -141,16 +141,17 @@ describe('an audit log entry', () => {
     );
   });
 
-  test('of a rename names the new address, which is the one that answers', () => {
+  test('of a rename names the new address, which answers in the end, and the old one, which does so until then', () => {
     const rename = { eventName: 'RENAME_USER' };
     const before = parameter('USER_EMAIL', 'old@acme.example');
-    expect(
-      addressesOf({ ...rename, parameter: [before, parameter('NEW_VALUE', 'new@acme.example')] }),
-    ).toEqual(['new@acme.example']);
-    expect(addressesOf({ ...rename, parameter: [before, parameter('NEW_VALUE', 'new')] })).toEqual([
-      'old@acme.example',
+    const renamed = { ...rename, parameter: [before, parameter('NEW_VALUE', 'New@acme.example')] };
+    expect(understood(renamed).hints).toEqual([
+      { address: 'new@acme.example', formerAddress: 'old@acme.example', cause: causeOf('RENAME_USER') },
     ]);
-    expect(addressesOf({ ...rename, parameter: [before] })).toEqual(['old@acme.example']);
+    for (const parameters of [[before, parameter('NEW_VALUE', 'new')], [before]])
+      expect(understood({ ...rename, parameter: parameters }).hints).toEqual([
+        { address: 'old@acme.example', cause: causeOf('RENAME_USER') },
+      ]);
   });
 
   test('of another event takes no address from NEW_VALUE', () => {
