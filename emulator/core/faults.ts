@@ -26,7 +26,12 @@ export interface Faults {
     readonly drop: number;
     readonly delayMs: number;
   };
-  readonly directory: { readonly truncatePages: number; readonly emptyPages: number };
+  readonly directory: {
+    readonly truncatePages: number;
+    readonly emptyPages: number;
+    /** Users who are created, renamed or undeleted now are shown so much later, by the emulator's clock. */
+    readonly readsLagMs: number;
+  };
   /** Activities that happen now appear in the Reports API's lists so much later, by the emulator's clock. */
   readonly reports: { readonly lagMs: number };
   /** Answers of Cloud KMS that a client must notice: probabilities. */
@@ -50,7 +55,7 @@ export interface Faults {
 const NONE: Faults = {
   seed: 1,
   events: { duplicate: 0, reorder: 0, drop: 0, delayMs: 0 },
-  directory: { truncatePages: 0, emptyPages: 0 },
+  directory: { truncatePages: 0, emptyPages: 0, readsLagMs: 0 },
   reports: { lagMs: 0 },
   cloudKms: { wrongDigest: 0, wrongPlaintext: 0, wrongCrc32c: 0, unverified: 0, otherVersion: 0 },
   calls: [],
@@ -83,7 +88,7 @@ export class FaultSwitches {
       },
       directory: {
         ...base.directory,
-        ...numbers(request['directory'], 'directory', ['truncatePages', 'emptyPages'], []),
+        ...numbers(request['directory'], 'directory', ['truncatePages', 'emptyPages'], ['readsLagMs']),
       },
       reports: { ...base.reports, ...numbers(request['reports'], 'reports', [], ['lagMs']) },
       cloudKms: {

@@ -2,8 +2,8 @@
  * The Workspace Directory of one tenant: users, aliases, org units and groups over Google's REST paths, push channels, and
  * the audit entries that an organization's log sink exports to Pub/Sub, and the Reports API's lists of the same. `records.ts` opens with the vocabulary.
  *
- * It does not do settings of groups, custom schemas, guests, photos or sign-out, and it does not delay what Google delays
- * (search, renames): a read always shows the last write.
+ * It does not do settings of groups, custom schemas, guests, photos or sign-out, and it delays what Google delays
+ * (creations, renames) only when told to (`faults.directory.readsLagMs`): else a read shows the last write.
  */
 import type { EmulatorContext } from '../core/context.ts';
 import type { OutboundParts } from '../core/outbound-request.ts';
@@ -17,6 +17,7 @@ import { Channels } from './channels.ts';
 import { Disturbance } from './disturbance.ts';
 import { GroupBook } from './group-book.ts';
 import { Groups } from './groups.ts';
+import { LaggingReads } from './lagging-reads.ts';
 import { Members } from './members.ts';
 import { directoryRoutes } from './methods.ts';
 import { DEFAULT_RETRY, type RetryPolicy } from './notification-queue.ts';
@@ -90,11 +91,12 @@ export function createDirectory(
   });
   const changes = new Changes(tenant, channels, audit);
   const quota = new Quota(context);
+  const reads = new LaggingReads(tenant, context.faults);
   const book = new GroupBook(tenant);
   const groupParts = { tenant, book, changes, tokens, faults: context.faults };
   const nouns = {
-    users: new Users(tenant, changes, quota, options.mailboxDelayMs ?? 0),
-    userList: new UserList(tenant, tokens, context.faults),
+    users: new Users({ tenant, changes, quota, reads }, options.mailboxDelayMs ?? 0),
+    userList: new UserList(tenant, reads, tokens, context.faults),
     aliases: new Aliases(tenant, changes),
     orgUnits: new OrgUnits(tenant, changes, quota),
     groups: new Groups(groupParts),

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { FaultSwitches } from '../core/faults.ts';
 import type { Call } from '../core/route.ts';
 import { domainOf } from './addresses.ts';
+import type { LaggingReads } from './lagging-reads.ts';
 import { booleanParameter, choice, integerParameter, optionalChoice } from './method.ts';
 import { disturbedPage, type PageTokens } from './page-token.ts';
 import { parseUserQuery } from './query.ts';
@@ -19,11 +20,13 @@ interface Entry {
 
 export class UserList {
   readonly #tenant: Tenant;
+  readonly #reads: LaggingReads;
   readonly #tokens: PageTokens;
   readonly #faults: FaultSwitches;
 
-  constructor(tenant: Tenant, tokens: PageTokens, faults: FaultSwitches) {
+  constructor(tenant: Tenant, reads: LaggingReads, tokens: PageTokens, faults: FaultSwitches) {
     this.#tenant = tenant;
+    this.#reads = reads;
     this.#tokens = tokens;
     this.#faults = faults;
   }
@@ -75,7 +78,7 @@ export class UserList {
     limit: number,
     adminView: boolean,
   ): readonly Entry[] {
-    const ascending = this.#tenant.users(order);
+    const ascending = this.#reads.users(order);
     const people = direction === 1 ? ascending : ascending.toReversed();
     const start = after === undefined ? 0 : firstAfter(people, after, order, direction);
     const found: Entry[] = [];
@@ -95,8 +98,8 @@ export class UserList {
     direction: 1 | -1,
     after: readonly string[] | undefined,
   ): readonly Entry[] {
-    return this.#tenant
-      .deleted()
+    return this.#reads
+      .deletedUsers()
       .filter((record) => wanted(record.user))
       .map(({ user, deletedAtMs }) => ({
         key: sortKey(user, order),

@@ -5,6 +5,7 @@ import type { Call } from '../core/route.ts';
 import { domainOf } from './addresses.ts';
 import type { AuditEvent } from './audit.ts';
 import type { Changes } from './changes.ts';
+import type { LaggingReads } from './lagging-reads.ts';
 import { booleanParameter, choice } from './method.ts';
 import type { Quota } from './quota.ts';
 import type { UserRecord } from './records.ts';
@@ -41,17 +42,26 @@ const PROFILE_EVENTS: Readonly<Record<string, string>> = {
 /** An insert has nothing to clear. */
 const NOTHING: ReadonlySet<string> = new Set();
 
+export interface UsersParts {
+  readonly tenant: Tenant;
+  readonly changes: Changes;
+  readonly quota: Quota;
+  readonly reads: LaggingReads;
+}
+
 export class Users {
   readonly #tenant: Tenant;
   readonly #changes: Changes;
   readonly #quota: Quota;
+  readonly #reads: LaggingReads;
   readonly #mailboxDelayMs: number;
 
   /** `mailboxDelayMs`: from creation to mailbox, by the emulator's clock. */
-  constructor(tenant: Tenant, changes: Changes, quota: Quota, mailboxDelayMs: number) {
+  constructor({ tenant, changes, quota, reads }: UsersParts, mailboxDelayMs: number) {
     this.#tenant = tenant;
     this.#changes = changes;
     this.#quota = quota;
+    this.#reads = reads;
     this.#mailboxDelayMs = mailboxDelayMs;
   }
 
@@ -77,6 +87,7 @@ export class Users {
     };
     user.mailboxReadyAtMs = tenant.nowMs + this.#mailboxDelayMs;
     this.#quota.userCreation(domainOf(primaryEmail));
+    this.#reads.changing(user.id);
     tenant.data.users[user.id] = user;
     tenant.changed(user);
     this.#changes.user('add', user, caller, [userEvent('CREATE_USER', user.primaryEmail)]);
@@ -86,7 +97,8 @@ export class Users {
   get(call: Call): unknown {
     checkProjection(call);
     const view = choice(call, 'viewType', ['admin_view', 'domain_public']);
-    const user = this.#living(call);
+    const user = this.#reads.byKey(call.params['userKey'] ?? '');
+    if (user === undefined) throw resourceNotFound('userKey');
     if (view === 'admin_view') return userResource(user, this.#tenant);
     if (!user.includeInGlobalAddressList) throw resourceNotFound('userKey');
     return userResource(user, this.#tenant, 'public');
@@ -125,6 +137,7 @@ export class Users {
       return userResource(user, tenant);
     const events = updateEvents(user, next, tenant);
     if (touched('password')) events.push(userEvent('CHANGE_PASSWORD', next.primaryEmail));
+    if (next.primaryEmail !== user.primaryEmail) this.#reads.changing(user.id, { living: user });
     delete user.suspensionReason;
     Object.assign(user, next);
     tenant.changed(user);
@@ -134,6 +147,7 @@ export class Users {
 
   delete(call: Call, caller: Caller): undefined {
     const user = this.#living(call);
+    this.#reads.deleted(user.id);
     delete this.#tenant.data.users[user.id];
     this.#tenant.data.deleted[user.id] = { user, deletedAtMs: this.#tenant.nowMs };
     this.#tenant.changed();
@@ -146,13 +160,15 @@ export class Users {
     const tenant = this.#tenant;
     const key = call.params['userKey'] ?? '';
     const { orgUnitPath = '/' } = readMessage(call, { orgUnitPath: 'string' });
-    const user = tenant.deleted().find((record) => record.user.id === key)?.user;
-    if (user === undefined) {
+    const deleted = tenant.deleted().find((record) => record.user.id === key);
+    if (deleted === undefined) {
       if (tenant.userById(key) === undefined) throw resourceNotFound('userKey');
       throw conditionNotMet('The user is not deleted, so there is nothing to undelete.');
     }
+    const { user } = deleted;
     const orgUnitId = checkOrgUnitPath(orgUnitPath, tenant);
     if (tenant.userByAddress(user.primaryEmail) !== undefined) throw duplicate();
+    this.#reads.changing(user.id, { deleted });
     user.aliases = user.aliases.filter((alias) => tenant.userByAddress(alias) === undefined);
     user.orgUnitId = orgUnitId;
     delete tenant.data.deleted[user.id];

@@ -11,7 +11,7 @@ describe('faults', () => {
     expect(faults.current).toEqual({
       seed: 1,
       events: { duplicate: 0, reorder: 0, drop: 0, delayMs: 0 },
-      directory: { truncatePages: 0, emptyPages: 0 },
+      directory: { truncatePages: 0, emptyPages: 0, readsLagMs: 0 },
       reports: { lagMs: 0 },
       cloudKms: { wrongDigest: 0, wrongPlaintext: 0, wrongCrc32c: 0, unverified: 0, otherVersion: 0 },
       calls: [],
