@@ -4,8 +4,9 @@ import type { Cause, Hint } from '../shared/domain/hint.ts';
 import { isSealwrightError } from '../shared/errors.ts';
 import type { IdTokenVerifier } from '../shared/ports/id-tokens.ts';
 import type { ReconcileDeps } from '../shared/reconcile/context.ts';
-import { reconcile } from '../shared/reconcile/run.ts';
+import { type RunOutcome, reconcile } from '../shared/reconcile/run.ts';
 import { type SourceMeter, sourceMeter } from '../shared/sources/meter.ts';
+import { mayAppear } from '../shared/sources/reads-lag.ts';
 import type { EntryFacts } from './wire/audit-entry.ts';
 import { authenticateCaller, type CallerRule } from './wire/caller.ts';
 import { type Command, parseDirectoryMessage } from './wire/hint-message.ts';
@@ -125,15 +126,50 @@ async function ignore(deps: DirectoryEventDeps, message: PushedMessage, reason: 
 }
 
 async function follow(deps: DirectoryEventDeps, hint: Hint, message: PushedMessage): Promise<void> {
-  const userIds = 'userId' in hint ? [hint.userId] : await resolve(deps, hint);
-  if (userIds.length === 0 && 'address' in hint) {
-    if (MAY_NAME_GROUP.has(hint.cause.event) && (await isGroup(deps, hint.address)))
-      return await sweepUnit(deps, '/', hint.cause);
-    const reason = `Nobody has or had the address ${addressesOf(hint).join(' or ')}.`;
-    await deps.ledger.audit({ cause: hint.cause, step: 'hint-ignored', reason, outcome: 'ignored' });
-    deps.log.warning('hint-ignored', { eventId: hint.cause.eventId, reason });
-  }
-  await allOf(userIds, (userId) => lookAt(deps, userId, hint, message));
+  const found =
+    'userId' in hint ? { holder: hint.userId, userIds: [hint.userId] } : await resolve(deps, hint);
+  let isAwaited = mayAppear(hint.cause, deps.clock.now());
+  await allOf(found.userIds, async (userId) => {
+    const outcome = await lookAt(deps, userId, hint, message);
+    if (isAwaited && userId === found.holder) isAwaited = !(await isShown(deps, userId, hint.cause, outcome));
+  });
+  if (isAwaited) return await putOff(deps, hint);
+  if (found.userIds.length > 0 || 'userId' in hint) return;
+  if (MAY_NAME_GROUP.has(hint.cause.event) && (await isGroup(deps, hint.address)))
+    return await sweepUnit(deps, '/', hint.cause);
+  const reason = `Nobody has or had the address ${addressesOf(hint).join(' or ')}.`;
+  await deps.ledger.audit({ cause: hint.cause, step: 'hint-ignored', reason, outcome: 'ignored' });
+  deps.log.warning('hint-ignored', { eventId: hint.cause.eventId, reason });
+}
+
+/**
+ * Whether the directory showed them as they are since the event: there, or deleted after it. Somebody else's look, which goes on while
+ * ours ends, may have begun before it did, and for the sake of an event that asks no second time.
+ */
+async function isShown(
+  deps: DirectoryEventDeps,
+  userId: string,
+  { source, event, at }: Cause,
+  outcome: RunOutcome,
+): Promise<boolean> {
+  const presence = outcome.kind === 'busy' ? await deps.directory.presence(userId) : outcome.presence;
+  // Of whom the directory would not speak a look is due without us.
+  if (presence === undefined || presence.kind === 'present') return true;
+  if (presence.kind === 'absent') return false;
+  // A notification of a new user names the id, which nobody had before; any other deletion may be one from before the event.
+  if (source === 'watch' && event === 'add') return true;
+  return at !== undefined && presence.deletedAt !== undefined && presence.deletedAt >= at;
+}
+
+/**
+ * Whom the directory does not show yet is asked about again by `due` (`shared/sources/reads-lag.ts`). The message is done with: to
+ * have it delivered again would spend its attempts, end among the dead letters and slow down the others.
+ */
+async function putOff(deps: DirectoryEventDeps, hint: Hint): Promise<void> {
+  await deps.ledger.recordPutOff(hint);
+  const { eventId, event: sourceEvent } = hint.cause;
+  const whom = 'userId' in hint ? { userId: hint.userId } : { address: hint.address };
+  deps.log.info('hint-put-off', { eventId, sourceEvent, ...whom });
 }
 
 /** A group that came into another one, or left it, brings its own members along, and no event names them. */
@@ -169,7 +205,7 @@ async function lookAt(
   userId: string,
   { cause }: Hint,
   message: PushedMessage,
-): Promise<void> {
+): Promise<RunOutcome> {
   const { eventId, source, event: sourceEvent } = cause;
   const line = { eventId, source, sourceEvent, userId, attempt: message.deliveryAttempt };
   const startedMs = performance.now();
@@ -183,6 +219,7 @@ async function lookAt(
     ...(outcome.kind === 'busy' ? {} : { state: outcome.verdict.state }),
     durationMs: Math.round(performance.now() - startedMs),
   });
+  return outcome;
 }
 
 type AddressHint = Extract<Hint, { address: string }>;
@@ -192,14 +229,20 @@ const addressesOf = ({ address, formerAddress }: AddressHint): readonly string[]
 
 /**
  * Whoever the directory says has the address now, and everybody the ledger knows to have had it: between an event and
- * its arrival an address may have gone to somebody else, and the event was about the one before.
+ * its arrival an address may have gone to somebody else, and the event was about the one before. `holder`: who has it now,
+ * of a rename the new one.
  */
-async function resolve(deps: DirectoryEventDeps, hint: AddressHint): Promise<readonly string[]> {
+async function resolve(
+  deps: DirectoryEventDeps,
+  hint: AddressHint,
+): Promise<{ readonly holder: string | undefined; readonly userIds: readonly string[] }> {
   const userIds = new Set<string>();
+  let holder: string | undefined;
   for (const address of addressesOf(hint)) {
     const now = await deps.directory.resolve(address);
+    if (address === hint.address) holder = now;
     if (now !== undefined) userIds.add(now);
     for (const before of await deps.ledger.userIdsOfAddress(address)) userIds.add(before);
   }
-  return [...userIds];
+  return { holder, userIds: [...userIds] };
 }

@@ -1,5 +1,5 @@
 /**
- * Schedule, every minute → hints for whoever's time has come, a look after the notification channels, and every ten minutes at
+ * Schedule, every minute → hints for whoever's time has come or whom the directory did not show yet, a look after the notification channels, and every ten minutes at
  * what the Reports API knows and the log sink did not bring.
  */
 
@@ -15,6 +15,7 @@ import type { Log } from '../shared/ports/log.ts';
 import { type RewrapDeps, rewrapKeys } from '../shared/reconcile/rewrap-keys.ts';
 import { alarmsOf, type FreshnessLedger, measure, readFreshness } from '../shared/sources/freshness.ts';
 import { type DueHintDeps, hintDueUsers } from '../shared/sources/hint-due-users.ts';
+import { type AskAgainDeps, askAgain } from '../shared/sources/reads-lag.ts';
 import { type ReportsDeps, readReports } from '../shared/sources/reports/read-reports.ts';
 import { keepChannels, type WatchChannelDeps } from '../shared/sources/watch-channels.ts';
 import { authenticateCaller, type CallerRule } from './wire/caller.ts';
@@ -27,6 +28,7 @@ export interface DueDeps {
     'issuers' | 'latestPublishedCrl' | 'hasUnlistedRevocations' | 'ocspSubjects' | 'oldestOcspAnswer'
   > &
     DueHintDeps['ledger'] &
+    AskAgainDeps['ledger'] &
     RewrapDeps['ledger'] &
     FreshnessLedger;
   readonly bus: Pick<Bus, 'publishHints' | 'requestCrl'>;
@@ -54,6 +56,7 @@ export function createDue(deps: DueDeps): HttpHandler {
     const eventId = `due-${deps.clock.now().toISOString()}`;
     const chores = [
       hintDueUsers(deps, eventId),
+      askAgain(deps),
       requestLateCrls(deps, followRefresh),
       keepChannels(deps.channels),
       followRotation(eventId),
@@ -62,10 +65,11 @@ export function createDue(deps: DueDeps): HttpHandler {
     // Each runs to its end before any failure is told: none of them needs what the others need.
     await Promise.allSettled(chores);
     await watchFreshness(deps);
-    const [users, , channels, , reports] = await Promise.all(chores);
+    const [users, askedAgain, , channels, , reports] = await Promise.all(chores);
     deps.log.info('due', {
       eventId,
       users,
+      askedAgain,
       ...channels,
       ...(reports === undefined ? {} : { reports: reports.kind }),
     });

@@ -49,6 +49,7 @@ import type { PaceLedger } from './ledger/paces.ts';
 import type { PassedOverLedger } from './ledger/passed-over.ts';
 import type { PolicyActivations } from './ledger/policy-activations.ts';
 import type { PolicyFollowingLedger } from './ledger/policy-following.ts';
+import type { PutOffHintLedger } from './ledger/put-off-hints.ts';
 import type { ReportsLedger } from './ledger/reports.ts';
 import type { RewrappedKeys } from './ledger/rewrapped-keys.ts';
 import type { RolloutLedger } from './ledger/rollouts.ts';
@@ -173,6 +174,7 @@ export interface Ledger
     PaceLedger,
     PassedOverLedger,
     PolicyActivations,
+    PutOffHintLedger,
     RewrappedKeys,
     RolloutLedger,
     SourceLedger,

@@ -25,10 +25,18 @@ import { doneUnderObserve, recordObserved, toldUnderObserve } from './observe-on
 import { tellPutOff, tellTakenOver, tellUntold } from './owed-lines.ts';
 import { tell } from './tell.ts';
 
-/** `busy`: somebody else works on this user and has been asked to look once more. */
+/**
+ * `busy`: somebody else works on this user and has been asked to look once more. `presence`: what the directory showed of them, in
+ * the last round; absent where it would not say.
+ */
 export type RunOutcome =
-  | { readonly kind: 'converged'; readonly verdict: Verdict }
-  | { readonly kind: 'stopped'; readonly verdict: Verdict; readonly stops: readonly Stop[] }
+  | { readonly kind: 'converged'; readonly verdict: Verdict; readonly presence: DirectoryPresence }
+  | {
+      readonly kind: 'stopped';
+      readonly verdict: Verdict;
+      readonly stops: readonly Stop[];
+      readonly presence?: DirectoryPresence;
+    }
   | { readonly kind: 'busy' };
 
 /** A plan normally converges in two rounds (apply, confirm); more would be a rule that never settles. */
@@ -174,7 +182,7 @@ async function converged(
 ): Promise<RunOutcome> {
   await settle(deps, lease, cause, facts, verdict);
   await tell({ deps, lease, cause }, facts, notices);
-  return { kind: 'converged', verdict };
+  return { kind: 'converged', verdict, presence: facts.presence };
 }
 
 /** Steps failed, or Gmail could not be read: the user is told what is known, and it is tried again. */
@@ -191,7 +199,8 @@ async function stoppedAt(
   const leaving =
     facts.presence.kind === 'deleted' || user?.leftScopeAt !== undefined || user?.suspendedAt !== undefined;
   const begun = await deletionBegun(deps, facts, cause);
-  return await stop(deps, lease, userId, user, stops, leaving ? 'leaving' : undefined, begun);
+  const outcome = await stop(deps, lease, userId, user, stops, leaving ? 'leaving' : undefined, begun);
+  return { ...outcome, presence: facts.presence };
 }
 
 /** What is done under a rule that only observes; while everything is stopped, of that only what goes on then too. */
@@ -307,7 +316,7 @@ async function stop(
   stops: readonly Stop[],
   state: UserState | undefined,
   audit?: AuditEntry,
-): Promise<RunOutcome> {
+): Promise<Extract<RunOutcome, { kind: 'stopped' }>> {
   const [first] = stops;
   const worst = stops.find(({ error }) => error.kind === 'retryable') ?? first;
   if (worst === undefined) throw new Error('A run cannot stop without a reason.');

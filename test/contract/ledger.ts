@@ -1714,6 +1714,43 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
     });
   });
 
+  describe('a hint that was put off', () => {
+    const created = (eventId: string) =>
+      ({
+        address: 'ana@acme.example',
+        formerAddress: 'ana.old@acme.example',
+        cause: { source: 'audit', eventId, event: 'RENAME_USER', actor: 'admin@acme.example', at: START },
+      }) as const;
+    const added = {
+      userId: '1',
+      cause: { source: 'watch', eventId: 'c:1', event: 'add', at: START },
+    } as const;
+    const waiting = async () => (await ledger.putOffHints(10)).map(({ hint }) => hint);
+
+    it('is kept as it is, those that wait longest first, at most so many', async () => {
+      for (const hint of [created('1'), added, created('2')]) await ledger.recordPutOff(hint);
+      expect(await waiting()).toEqual([created('1'), added, created('2')]);
+      expect((await ledger.putOffHints(2)).map(({ hint }) => hint)).toEqual([created('1'), added]);
+    });
+
+    it('is kept once, and put off again waits behind the others', async () => {
+      for (const hint of [created('1'), added, created('1')]) await ledger.recordPutOff(hint);
+      expect(await waiting()).toEqual([added, created('1')]);
+    });
+
+    it('is forgotten by its number, and stays where it was put off again since', async () => {
+      for (const hint of [created('1'), added]) await ledger.recordPutOff(hint);
+      const numbers = (await ledger.putOffHints(10)).map(({ number }) => number);
+      await ledger.recordPutOff(added);
+      await ledger.forgetPutOff(numbers);
+      expect(await waiting()).toEqual([added]);
+      await ledger.forgetPutOff([]);
+      await ledger.recordPutOff(added);
+      await ledger.forgetPutOff(numbers);
+      expect(await waiting()).toEqual([added]);
+    });
+  });
+
   describe('somebody whom an event named and no rule covered', () => {
     const named = (userId: string, event: string) =>
       ledger.recordPassedOver({ userId, source: 'audit', event });

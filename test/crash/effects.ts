@@ -86,6 +86,7 @@ const LEDGER_READS: ReadonlySet<string> = new Set<keyof Ledger>([
     'readyUsersNotSightedSince',
     'estimateUsers',
     'passedOver',
+    'putOffHints',
     'nextWave',
     'wavesLately',
   ] as const),

@@ -276,8 +276,8 @@ describe('directory-event, given a message that nobody can ever understand, ackn
     ['a hint whose cause', { version: 1, userId: ANA.userId, cause: { ...CAUSE, eventId: '\u0000' } }],
     ['a log entry whose event', logEntry([{ eventName: 'X\u0000' }])],
     ['a log entry whose method', logEntry([], 'x\u0000')],
-    ['a log entry whose address', logEntry([about('CREATE_USER', 'a\u0000@acme.example')])],
-    ['a log entry whose id', { ...logEntry([about('CREATE_USER', 'a@acme.example')]), insertId: '\u0000' }],
+    ['a log entry whose address', logEntry([about('DELETE_USER', 'a\u0000@acme.example')])],
+    ['a log entry whose id', { ...logEntry([about('DELETE_USER', 'a@acme.example')]), insertId: '\u0000' }],
   ])('%s holds a NUL, which no database takes', async (_what, data) => {
     expect((await deliver(push(data))).status).toBe(204);
     expect(await ignoredNow()).toHaveLength(1);
@@ -502,7 +502,8 @@ describe('directory-event, given a log entry,', () => {
     expect(looked()).toEqual([ANA.userId]);
   });
 
-  it('of a rename, says once that nobody is known by either address', async () => {
+  it('of a rename an hour ago, says once that nobody is known by either address', async () => {
+    world.clock.advance(3_600_000);
     await deliver(audited(renamed('ana@acme.example', 'ana.new@acme.example')));
     expect(await ignored()).toMatchObject([
       { reason: 'Nobody has or had the address ana.new@acme.example or ana@acme.example.' },
@@ -517,6 +518,153 @@ describe('directory-event, given a log entry,', () => {
     world.log.lines.length = 0;
     await deliver(audited(about('DELETE_USER', ANA.primaryEmail)));
     expect(looked()).toEqual([ANA.userId]);
+  });
+});
+
+describe('directory-event, told by an event of the last ten minutes of somebody whom the directory does not show,', () => {
+  inFreshWorlds();
+  const MINUTE_MS = 60_000;
+  const putOff = async () => (await world.ledger.putOffHints(10)).map(({ hint }) => hint);
+  /** So long ago; a negative number lies ahead. */
+  const ago = (milliseconds: number) => new Date(world.clock.now().getTime() - milliseconds).toISOString();
+  const told = (
+    source: string,
+    event: string,
+    whom: { userId: string } | { address: string; formerAddress?: string },
+    at: string | undefined = ago(1),
+  ) => push({ version: 1, ...whom, cause: { source, event, eventId: 'event-1', at } });
+  const created = (at?: string) => told('audit', 'CREATE_USER', { address: ANA.primaryEmail }, at);
+  const added = (at?: string) => told('watch', 'add', { userId: ANA.userId }, at);
+
+  it.each([
+    ['watch', 'add', { userId: ANA.userId }],
+    ['watch', 'undelete', { userId: ANA.userId }],
+    ['audit', 'CREATE_USER', { address: ANA.primaryEmail }],
+    ['audit', 'CREATE_USER_WITH_AUTO_PROV', { address: ANA.primaryEmail }],
+    ['audit', 'UNDELETE_USER', { address: ANA.primaryEmail }],
+    ['audit', 'RENAME_USER', { address: ANA.primaryEmail, formerAddress: 'ana.old@acme.example' }],
+  ])(
+    'acknowledges the %s event %s, keeps it to be asked again, and says nothing of nobody',
+    async (source, event, whom) => {
+      const at = ago(10 * MINUTE_MS - 1);
+      expect((await deliver(told(source, event, whom, at))).status).toBe(204);
+      expect(await putOff()).toEqual([
+        { ...whom, cause: { source, event, eventId: 'event-1', at: new Date(at) } },
+      ]);
+      expect(await ignored()).toEqual([]);
+      expect(await world.ledger.users()).toEqual([]);
+      expect(world.log.lines.filter(({ severity }) => severity !== 'info')).toEqual([]);
+    },
+  );
+
+  it('keeps one of each event, however often it comes', async () => {
+    for (let time = 0; time < 3; time += 1) await deliver(created());
+    await deliver(added());
+    expect(await putOff()).toHaveLength(2);
+  });
+
+  it.each([
+    ['that is ten minutes old', 'CREATE_USER', () => ago(10 * MINUTE_MS)],
+    ['that lies ten minutes ahead', 'CREATE_USER', () => ago(-10 * MINUTE_MS)],
+    ['without a time', 'CREATE_USER', () => null],
+    ['after which nobody need be there', 'DELETE_USER', () => ago(1)],
+  ])('says that nobody is known after an event %s', async (_which, event, at) => {
+    const cause = { source: 'audit', event, eventId: 'event-1', at: at() ?? undefined };
+    expect((await deliver(push({ version: 1, address: ANA.primaryEmail, cause }))).status).toBe(204);
+    expect(await putOff()).toEqual([]);
+    expect(await ignored()).toHaveLength(1);
+  });
+
+  it('asks no more after a notification that is ten minutes old', async () => {
+    expect((await deliver(added(ago(10 * MINUTE_MS)))).status).toBe(204);
+    expect(await putOff()).toEqual([]);
+    expect(outcomes()).toEqual(['converged']);
+  });
+
+  it.each([
+    ['address', created],
+    ['id', added],
+  ])(
+    'looks at them when the event comes again and they are shown by their %s, and asks no more',
+    async (_which, event) => {
+      await deliver(event());
+      const asked = await world.ledger.putOffHints(10);
+      await world.ledger.forgetPutOff(asked.map(({ number }) => number));
+      world.directory.put(ANA);
+      expect((await deliver(event())).status).toBe(204);
+      expect(await stateOf(ANA.userId)).toBe('ready');
+      expect(await putOff()).toEqual([]);
+    },
+  );
+
+  it('asks again about an undeleted user who is shown as deleted still', async () => {
+    world.directory.put(ANA);
+    await deliver(hint({ userId: ANA.userId }));
+    world.directory.remove(ANA.userId);
+    await deliver(hint({ userId: ANA.userId }));
+    world.clock.advance(DAY_MS);
+    await deliver(told('watch', 'undelete', { userId: ANA.userId }));
+    await deliver(told('audit', 'UNDELETE_USER', { address: ANA.primaryEmail }));
+    expect(await putOff()).toHaveLength(2);
+  });
+
+  it('asks no more about a user who was deleted after they were created', async () => {
+    const at = ago(1000);
+    world.directory.put(ANA);
+    world.directory.remove(ANA.userId);
+    await deliver(added(at));
+    await deliver(created(at));
+    expect(await putOff()).toEqual([]);
+  });
+
+  it('asks again for the new holder of an address that a deleted user had', async () => {
+    world.directory.put(BEA);
+    await deliver(hint({ userId: BEA.userId }));
+    world.directory.remove(BEA.userId);
+    world.clock.advance(DAY_MS);
+    await deliver(told('audit', 'CREATE_USER', { address: BEA.primaryEmail }));
+    expect(await putOff()).toHaveLength(1);
+  });
+
+  it('looks at a renamed user by the address from before and asks again for the new one', async () => {
+    world.directory.put(ANA);
+    await deliver(hint({ userId: ANA.userId }));
+    world.log.lines.length = 0;
+    const to = { address: 'ana.new@acme.example', formerAddress: ANA.primaryEmail };
+    await deliver(told('audit', 'RENAME_USER', to));
+    expect(looked()).toEqual([ANA.userId]);
+    expect(await putOff()).toMatchObject([to]);
+    world.directory.put({ ...ANA, primaryEmail: to.address, aliases: [to.formerAddress] });
+    await deliver(told('audit', 'RENAME_USER', to));
+    expect(world.gmail.account(ANA.userId).identities.has(to.address)).toBe(true);
+  });
+
+  it('asks again where somebody else’s look is under way, which may have begun too early, and only then', async () => {
+    const lease = await world.ledger.acquireLease(`user:${ANA.userId}`, 60_000);
+    expect(lease).toBeDefined();
+    await deliver(added());
+    expect(outcomes()).toEqual(['busy']);
+    const asked = await world.ledger.putOffHints(10);
+    expect(asked).toHaveLength(1);
+    await world.ledger.forgetPutOff(asked.map(({ number }) => number));
+    world.directory.put(ANA);
+    await deliver(added());
+    expect(outcomes()).toEqual(['busy', 'busy']);
+    expect(await putOff()).toEqual([]);
+  });
+
+  it('has the message delivered again while nothing can be kept', async () => {
+    const away = failing('recordPutOff', 'ledger-unavailable');
+    const disturbed = await start(away.around);
+    try {
+      const entry = logEntry([about('CREATE_USER', ANA.primaryEmail)]);
+      expect(await deliver(push(entry), disturbed)).toMatchObject(refusal(503, 'ledger-unavailable'));
+      away.on = false;
+      expect((await deliver(push(entry), disturbed)).status).toBe(204);
+      expect(await putOff()).toHaveLength(1);
+    } finally {
+      await disturbed.close();
+    }
   });
 });
 

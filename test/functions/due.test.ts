@@ -138,6 +138,47 @@ describe('due', () => {
     ]);
   });
 
+  describe('with hints at users whom the directory did not show yet', () => {
+    const created = (name: string) => ({
+      address: `${name}@acme.example`,
+      cause: { source: 'audit', eventId: `entry-${name}`, event: 'CREATE_USER', at: START } as const,
+    });
+    const waiting = async () => (await world.ledger.putOffHints(10)).map(({ hint }) => hint);
+    beforeEach(async () => {
+      for (const name of ['ana', 'bea', 'cleo']) await world.ledger.recordPutOff(created(name));
+    });
+
+    it('publishes them again as they were, a quarter of a minute’s hints, and forgets them', async () => {
+      expect((await run()).status).toBe(200);
+      expect(world.bus.hints).toEqual([created('ana')]);
+      expect(await waiting()).toEqual([created('bea'), created('cleo')]);
+      expect(world.log.of('due')).toMatchObject([{ fields: { users: 0, askedAgain: 1 } }]);
+    });
+
+    it('keeps them when they cannot be published', async () => {
+      const on = await start(failing('publishHints', 'bus-unavailable').around);
+      try {
+        expect((await run(on)).status).toBe(503);
+        expect(await waiting()).toHaveLength(3);
+      } finally {
+        await on.close();
+      }
+    });
+
+    it('keeps one that is put off again before it is forgotten', async () => {
+      const on = await start(async (call, perform) => {
+        if (call.method === 'forgetPutOff') await world.ledger.recordPutOff(created('ana'));
+        return await perform();
+      });
+      try {
+        await run(on);
+        expect(await waiting()).toEqual([created('bea'), created('cleo'), created('ana')]);
+      } finally {
+        await on.close();
+      }
+    });
+  });
+
   describe('that reads the Reports API too', () => {
     const reading = (reports: Reports) =>
       start(undefined, {

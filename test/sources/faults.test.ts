@@ -98,6 +98,82 @@ describe('a directory', () => {
   );
 });
 
+describe('a directory whose reads lag behind its events', () => {
+  const LAG_MS = 5 * MINUTE_MS;
+  /** The schedule of every minute for so long; no sweep. */
+  const minutes = async (number: number) => {
+    for (let minute = 0; minute < number; minute += 1) {
+      await acme.later(MINUTE_MS);
+      await call(acme.call.due);
+      await acme.settle();
+    }
+  };
+  const putOff = async () => (await acme.world.ledger.putOffHints(100)).length;
+  beforeEach(() => hinder({ directory: { readsLagMs: LAG_MS } }));
+
+  it.each([
+    ['both sources', { channels: 0, sharing: false }],
+    ['the audit log alone', { channels: Number.POSITIVE_INFINITY, sharing: false }],
+    ['the notifications alone', { channels: 0, sharing: true }],
+  ])('makes who joined ready without a sweep, told by %s', async (_which, broken) => {
+    Object.assign(acme.broken, broken);
+    for (const name of ['j1', 'j2', 'j3']) await acme.hire(name);
+    await acme.settle();
+    for (const name of ['j1', 'j2', 'j3']) expect(await acme.standing(name)).toBe('unknown');
+    expect(await putOff()).toBeGreaterThan(0);
+    await minutes(7);
+    for (const name of ['j1', 'j2', 'j3']) expect(await acme.standing(name)).toBe('ready');
+    expect(await putOff()).toBe(0);
+    expect(await acme.revoked()).toEqual([]);
+    const status = await acme.status();
+    expect(status).not.toMatch(/^ALARM/m);
+    expect(status).toMatch(/^No dead letters\.$/m);
+  });
+
+  it('makes who came back and who was renamed ready without a sweep', async () => {
+    await acme.dismiss('z1');
+    await acme.settle();
+    await acme.comeBack('z1');
+    const change = { userKey: 'z2@acme.example', requestBody: { primaryEmail: 'zoe@acme.example' } };
+    const { data } = await acme.api().users.patch(change);
+    acme.world.directory.put({
+      userId: data.id ?? '',
+      primaryEmail: 'zoe@acme.example',
+      aliases: ['z2@acme.example'],
+    });
+    await acme.settle();
+    expect(await acme.standing('z1')).toBe('out');
+    expect(await acme.standing('zoe')).toBe('unknown');
+    await minutes(7);
+    expect(await acme.standing('z1')).toBe('ready');
+    expect(await acme.standing('zoe')).toBe('ready');
+    expect(await putOff()).toBe(0);
+  });
+
+  it('does not let who was created and deleted within seconds hang about', async () => {
+    await acme.hire('j1');
+    await acme.dismiss('j1');
+    await acme.settle();
+    await minutes(2);
+    expect(await acme.standing('j1')).toBe('unknown');
+    expect(await putOff()).toBe(0);
+  });
+
+  it('that shows a user nowhere is asked for ten minutes, and then it is said that nobody is there', async () => {
+    hinder({ directory: { readsLagMs: DAY_MS } });
+    await acme.hire('j1');
+    await acme.settle();
+    const said = async () =>
+      (await acme.world.ledger.auditTrail({ limit: 1000 })).filter(({ step }) => step === 'hint-ignored');
+    await minutes(8);
+    expect(await putOff()).toBe(2);
+    expect(await said()).toEqual([]);
+    await minutes(3);
+    expect(await putOff()).toBe(0);
+    expect(await said()).toMatchObject([{ reason: 'Nobody has or had the address j1@acme.example.' }]);
+  });
+});
+
 describe('a source of events', () => {
   it('whose notification channel dies without a word loses nothing, is alarmed after two hours, and has a new channel within six', async () => {
     acme.killChannels();

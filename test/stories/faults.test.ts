@@ -56,6 +56,31 @@ describe('a join', { timeout: 120_000 }, () => {
     });
   });
 
+  describe('which the directory does not show for three minutes', () => {
+    it.each([
+      ['both sources tell of it', 'late', {}],
+      [
+        'the log sink alone tells of it',
+        'later',
+        { calls: [{ method: 'functions.directory-watch', status: 404 }] },
+      ],
+    ])('ends as one clean join, without a sweep, where %s', async (_which, name, faults) => {
+      const { company } = story;
+      await company.faults({ directory: { readsLagMs: 180_000 }, ...faults });
+      await company.hire(name);
+      await company.drain();
+      expect(await company.user(addressOf(name))).toBeUndefined();
+      await company.moveClock('4m');
+      await (await company.again()).waitForState(addressOf(name), 'ready');
+      const { view, unrevoked } = await (await company.again()).holdings(addressOf(name));
+      expect(unrevoked).toHaveLength(1);
+      const { audit } = await (await company.again()).ledgerExport();
+      const sources = audit.filter(({ userId }) => userId === view.userId).map(({ cause }) => cause.source);
+      expect(new Set(sources)).not.toContain('sweep');
+      expect(audit.filter(({ step }) => step === 'hint-ignored')).toEqual([]);
+    });
+  });
+
   describe('with others at the same time, while Google counts its quotas,', () => {
     const NAMES = Array.from({ length: 8 }, (_, index) => `counted${index + 1}`);
 

@@ -113,6 +113,10 @@ async function bringNews(ledger: Ledger, lease: Lease): Promise<void> {
   await ledger.arrivedEntries(['one']);
   await ledger.followEntries(['one']);
   await ledger.followedEntries(['one']);
+  const created = { source: 'audit', eventId: 'e', event: 'CREATE_USER', at: NOW } as const;
+  await ledger.recordPutOff({ address: BY, cause: created });
+  await ledger.putOffHints(1);
+  await ledger.forgetPutOff([1n]);
   await ledger.recordPassedOver({ userId: '9', source: 'audit', event: 'CREATE_USER' });
   await ledger.passedOver({ since: NOW, limit: 1 });
   await ledger.recordReportsPosition(lease, {

@@ -42,6 +42,7 @@ import { paces } from './paces.ts';
 import { passedOver } from './passed-over.ts';
 import { policyActivations } from './policy-activations.ts';
 import { policyFollowing } from './policy-following.ts';
+import { putOffHints } from './put-off-hints.ts';
 import { reports } from './reports.ts';
 import { rewrappedKeys } from './rewrapped-keys.ts';
 import { rollouts } from './rollouts.ts';
@@ -86,6 +87,7 @@ export const createLedger = ({ database, clock, randomId = randomUUID }: LedgerO
   ...channels(database, clock),
   ...sources(database, clock),
   ...passedOver(database, clock),
+  ...putOffHints(database),
   ...reports(database, clock),
   ...paces(database),
   ...sweeps(database, clock),

@@ -90,6 +90,7 @@ export const RIGHTS: Readonly<Record<LedgerUser, Readonly<Record<string, Rights>
     paces: { read: true, add: true, change: 'next_at wait_ms' },
     passed_over: { read: true, add: true, change: 'at source event', remove: true },
     policy_activations: { read: true, add: 'digest policy_text pins activated_by automatic activated_at' },
+    put_off_hints: { read: true, add: 'about event_id hint', change: 'number hint' },
     retirements: { read: true, add: 'serial_hex reason due_at decided_at' },
     revocations: { read: true, add: true },
     rewrapped_keys: { add: 'key_id wrapped_key rewrapped_at' },
@@ -144,6 +145,7 @@ export const RIGHTS: Readonly<Record<LedgerUser, Readonly<Record<string, Rights>
     ocsp_signers: { read: true },
     paces: { read: true, add: true, change: 'next_at wait_ms' },
     policy_activations: { read: true },
+    put_off_hints: { read: true, remove: true },
     reports_reading: {
       read: true,
       add: 'through read_at gaps failures why since tried_at deep_at window_from window_to is_deep application page_token found',

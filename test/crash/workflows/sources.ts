@@ -12,6 +12,7 @@ import type { Activity, Reports } from '../../../shared/ports/reports.ts';
 import { proveKeys } from '../../../shared/reconcile/prove-keys.ts';
 import { rewrapKeys } from '../../../shared/reconcile/rewrap-keys.ts';
 import { hintDueUsers } from '../../../shared/sources/hint-due-users.ts';
+import { askAgain } from '../../../shared/sources/reads-lag.ts';
 import { readReports } from '../../../shared/sources/reports/read-reports.ts';
 import { tick } from '../../../shared/sources/sweep/tick.ts';
 import { keepChannels } from '../../../shared/sources/watch-channels.ts';
@@ -77,6 +78,11 @@ async function untilQuiet(world: World, { policy, ...more }: InForce): Promise<v
   }
 }
 
+const ADDED = {
+  version: 1,
+  userId: USER_ID,
+  cause: { source: 'watch', eventId: 'channel-1:7', event: 'add', at: START.toISOString() },
+} as const;
 const STAFF = ['201', '202', '203', '204'];
 
 /** Ana, four others, and one more whom nobody has looked at. */
@@ -257,6 +263,32 @@ const DUE: readonly Workflow[] = [
       for (const userId of new Set(hinted)) await look(world, {}, userId);
     },
     expect: { keys: 2, identities: { [ADDRESS]: 'leaf 2' }, wishes: ['fulfilled'] },
+  },
+];
+
+/** Told of somebody whom the directory shows only afterwards. */
+const APPEARING: readonly Workflow[] = [
+  {
+    name: 'an event about somebody whom the directory does not show yet',
+    leaving: 'them ready once `due` has asked again',
+    prepare: async () => undefined,
+    run: async (ports) => {
+      const deliver = createDirectoryEvent({
+        ...{ ...ports.deps, ...BEHIND_IAM, policies: inForce(POLICY) },
+      });
+      await call(deliver, '/', pushOf('message-1', ADDED));
+      await askAgain({ ...ports, hintsPerMinute: 4 });
+    },
+    afterwards: async (world) => {
+      world.directory.put({ userId: USER_ID, primaryEmail: ADDRESS });
+      // Where nothing waits the message was delivered again after the crash, and the hint is out.
+      await askAgain({ ...world, hintsPerMinute: 4 });
+      const hinted = world.bus.hints.splice(0).flatMap((hint) => ('userId' in hint ? [hint.userId] : []));
+      for (const userId of new Set(hinted)) await look(world, {}, userId);
+    },
+    end: async (world) => await world.ledger.putOffHints(1),
+    expect: { state: 'ready', keys: 1, identities: { [ADDRESS]: 'leaf 1' } },
+    expectMore: [],
   },
 ];
 
@@ -484,4 +516,11 @@ const ROTATIONS: readonly Workflow[] = [
   },
 ];
 
-export const SOURCES: readonly Workflow[] = [...SWEEPS, ...CHANNELS, ...DUE, ...NEWS, ...ROTATIONS];
+export const SOURCES: readonly Workflow[] = [
+  ...SWEEPS,
+  ...CHANNELS,
+  ...DUE,
+  ...APPEARING,
+  ...NEWS,
+  ...ROTATIONS,
+];

@@ -18,6 +18,7 @@ import { leases, renewLease, wakeUsers } from './leases.ts';
 import { leaves } from './leaves.ts';
 import { passedOver } from './passed-over.ts';
 import { policyFollowing } from './policy-following.ts';
+import { putOffHints } from './put-off-hints.ts';
 import { rollouts } from './rollouts.ts';
 import { byText, emptyRows, type Memory, type Rows } from './rows.ts';
 import { sources } from './sources.ts';
@@ -100,6 +101,7 @@ const ledgerOf = (memory: Memory): Ledger => ({
   ...stop(memory),
   ...sources(memory),
   ...passedOver(memory),
+  ...putOffHints(memory),
   close: async () => undefined,
 });
 

@@ -22,6 +22,7 @@ import type { IssuerRequest } from '../../../../shared/ports/ledger/issuer-life.
 import type { PassedOver } from '../../../../shared/ports/ledger/passed-over.ts';
 import type { StoredPolicyActivation } from '../../../../shared/ports/ledger/policy-activations.ts';
 import type { PolicyFollowing } from '../../../../shared/ports/ledger/policy-following.ts';
+import type { PutOffHint } from '../../../../shared/ports/ledger/put-off-hints.ts';
 import type { WaveHint } from '../../../../shared/ports/ledger/rollouts.ts';
 import type { SweepRecord } from '../../../../shared/ports/ledger/sweeps.ts';
 import type { AuditEntry, CrlRecord, Ledger, StoredLeafIntent } from '../../../../shared/ports/ledger.ts';
@@ -117,8 +118,9 @@ export interface Rows {
   readonly queue: Map<string, QueuedHint>;
   readonly activations: StoredPolicyActivation[];
   readonly passedOver: Map<string, PassedOver>;
+  readonly putOff: Map<string, PutOffHint>;
   /** Where counters stand. */
-  readonly last: { sighting: number; set: bigint; sweep: bigint };
+  readonly last: { sighting: number; set: bigint; sweep: bigint; putOff: bigint };
   policyFollowing?: PolicyFollowing;
   rolloutSwitch?: { readonly paused: boolean; readonly by: string; readonly at: Date };
 }
@@ -158,7 +160,8 @@ export const emptyRows = (): Rows => ({
   queue: new Map(),
   activations: [],
   passedOver: new Map(),
-  last: { sighting: 0, set: 0n, sweep: 0n },
+  putOff: new Map(),
+  last: { sighting: 0, set: 0n, sweep: 0n, putOff: 0n },
 });
 
 /** What each part of the ledger works with. `nowMs` is the database's own clock, by which leases run out. */

@@ -1,0 +1,17 @@
+/** Hints at somebody whom the directory does not show yet, kept until they are asked about again. */
+import type { Hint } from '../../domain/hint.ts';
+
+export interface PutOffHint {
+  /** Grows with each hint that is put off. */
+  readonly number: bigint;
+  readonly hint: Hint;
+}
+
+export interface PutOffHintLedger {
+  /** Kept once for each target and event: put off again, it takes a new number. */
+  recordPutOff(hint: Hint): Promise<void>;
+  /** The longest waiting first. */
+  putOffHints(most: number): Promise<readonly PutOffHint[]>;
+  /** They were published. One that was put off again since has another number and stays. */
+  forgetPutOff(numbers: readonly bigint[]): Promise<void>;
+}
