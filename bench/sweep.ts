@@ -186,7 +186,7 @@ async function assertExactly(differing: ReadonlySet<string>): Promise<void> {
 /** As if none had ever run: whoever was hinted at within the hour would not be hinted at again. */
 async function forgetSweeps(): Promise<void> {
   const database = openPostgres({ connectionString: cluster.connectionString });
-  await database.query('TRUNCATE sweeps, sweep_seen, absences, rollout_users, rollouts');
+  await database.query('TRUNCATE sweeps, sweep_seen, sweep_members, absences, rollout_users, rollouts');
   await database.close();
 }
 
