@@ -84,8 +84,6 @@ const ALONE: Readonly<Record<string, string>> = {
   'ledger.recordResume': 'The same for going on.',
   'ledger.bookPace': 'A booking of quota; one that is lost is quota unused.',
   'ledger.holdPace': 'The same, after Google refused.',
-  'ledger.recordGroupReading':
-    'Members of a group and how far they are read, in one write, before the sweep does anything else; without it the same page is asked for again.',
 };
 
 /** Calls of the admin API that change nothing, or with one effect alone. */

@@ -39,6 +39,12 @@ import { joined } from './people.ts';
 const BEFORE = { policy: POLICY, activation: 'before' };
 const AFTER = { policy: under({ keyServiceUrl: NEW_URL }), activation: 'after-0123456789' };
 
+const GROUP = 'pilots';
+const OF_GROUP = {
+  policy: under({ scope: { kind: 'group', address: 'pilots@acme.example', groupId: GROUP } }),
+  activation: 'group-0123456789',
+};
+
 interface InForce {
   readonly policy: Policy;
   readonly activation: string;
@@ -149,6 +155,27 @@ const SWEEPS: readonly Workflow[] = [
     afterwards: (world) => untilQuiet(world, BEFORE),
     end: async (world) => [...world.gmail.account('203').identities.keys()],
     expectMore: ['married@acme.example'],
+  },
+  {
+    name: 'a sweep under a group whose members take several invocations to read',
+    leaving: 'whoever is not in it looked at, and nothing kept of the members',
+    prepare: async (world) => {
+      await company(world);
+      world.directory.members.set(GROUP, new Set([...STAFF, OTHER_ID]));
+      await sweepOnce(world, OF_GROUP);
+      const { running } = await world.ledger.sweepOverview();
+      if (running?.groups?.[0]?.pageToken === undefined) throw new Error('The group is read already.');
+    },
+    run: (ports) => sweepThrough(ports, OF_GROUP),
+    afterwards: (world) => untilQuiet(world, OF_GROUP),
+    end: async (world) => {
+      const kept: unknown[] = [];
+      const { lastWhole } = await world.ledger.sweepOverview();
+      for await (const piece of world.ledger.membersOfSweep(lastWhole?.sweepId ?? 0n)) kept.push(piece);
+      return { ...(await lastSweep(world)), kept, groups: lastWhole?.groups };
+    },
+    expect: { state: 'leaving' },
+    expectMore: { living: 5, deleted: 0, kept: [], groups: undefined },
   },
   {
     name: 'the second sweep in a row of a directory that has shrunk',
