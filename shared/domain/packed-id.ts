@@ -42,6 +42,13 @@ export function unpackedId(words: Int32Array, at: number): string | undefined {
 
 export const isHashed = (words: Int32Array, at: number): boolean => ((words[at + 2] ?? 0) & MARK) === MARK;
 
+/** Packed ids as they are written down, little-endian; the bytes are the words' own. */
+export const packedBytes = (words: Int32Array): Uint8Array =>
+  new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+
+/** The other way. Copied, because what a database answers need not begin where a word may. */
+export const packedWords = (bytes: Uint8Array): Int32Array => new Int32Array(Uint8Array.from(bytes).buffer);
+
 const twoDigits = (byte: number): string => `${(byte >>> 4) & 15}${byte & 15}`;
 const eightDigits = (word: number): string =>
   `${twoDigits(word)}${twoDigits(word >>> 8)}${twoDigits(word >>> 16)}${twoDigits(word >>> 24)}`;

@@ -75,11 +75,14 @@ export function sweptPageFailure(
   const { failure } = error.cause;
   if (failure.method !== 'directory.users.list') return error;
   if (asked.pageToken !== undefined && (failure.httpStatus === 400 || failure.httpStatus === 410)) {
-    return retryable(
-      'page-token-expired',
-      `${doing} failed: its page token is no longer taken, so the list is read from its beginning.`,
-      { cause: error.cause },
-    );
+    return pageTokenExpired(doing, error.cause);
   }
   return error;
 }
+
+export const pageTokenExpired = (doing: string, cause?: unknown): SealwrightError =>
+  retryable(
+    'page-token-expired',
+    `${doing} failed: its page token is no longer taken, so the list is read from its beginning.`,
+    { cause },
+  );

@@ -4,9 +4,10 @@
  * https://developers.google.com/workspace/admin/directory/reference/rest/v1/members/hasMember
  */
 import type { admin_directory_v1 } from 'googleapis/build/src/apis/admin/directory_v1.js';
-import { permanent, retryable } from '../../errors.ts';
+import { permanent } from '../../errors.ts';
 import type { Directory, DirectoryGroup, MembersPage } from '../../ports/directory.ts';
 import type { DirectoryApi } from './call.ts';
+import { pageTokenExpired } from './failure.ts';
 import { incomplete, ourAddress } from './wire.ts';
 
 const PAGE_SIZE = 200;
@@ -25,7 +26,7 @@ export function groups(
     refused: { readonly [status: number]: () => never } = {},
   ) =>
     call<admin_directory_v1.Schema$Members>(
-      { method: 'directory.members.list', doing: `Listing the members of the group ${groupId}`, ...READING },
+      { method: 'directory.members.list', doing: listing(groupId), ...READING },
       (callOptions) =>
         api.members.list(
           {
@@ -151,11 +152,10 @@ function usersAmong(
 }
 
 function expired(groupId: string): never {
-  throw retryable(
-    'page-token-expired',
-    `Listing the members of the group ${groupId} failed: its page token is no longer taken, so the list is read from its beginning.`,
-  );
+  throw pageTokenExpired(listing(groupId));
 }
+
+const listing = (groupId: string): string => `Listing the members of the group ${groupId}`;
 
 function gone(groupId: string): never {
   throw permanent('directory-refused', `The directory has no group ${groupId} any more.`, {

@@ -1,5 +1,5 @@
 import type { Hint } from '../../domain/hint.ts';
-import { ID_WORDS } from '../../domain/packed-id.ts';
+import { ID_WORDS, packedBytes } from '../../domain/packed-id.ts';
 import type { WaitingHint } from '../../ports/ledger/rollouts.ts';
 import type { SweepProgress, SweepRecord } from '../../ports/ledger/sweeps.ts';
 import { type Difference, differenceOf, type ListedStanding } from './compare.ts';
@@ -98,7 +98,9 @@ export class Batch {
     await deps.ledger.recordSweepProgress(lease, this.#sweep.sweepId, {
       ...progress,
       differing: this.#differing,
-      seen: Buffer.concat([...this.#seenBefore, this.#seen.seen.subarray(0, this.#seen.words)].map(bytesOf)),
+      seen: Buffer.concat(
+        [...this.#seenBefore, this.#seen.seen.subarray(0, this.#seen.words)].map(packedBytes),
+      ),
     });
     await releaseWave(deps, lease);
     this.#seenBefore = [];
@@ -151,9 +153,6 @@ export class Batch {
     if (waiting.length > 0) this.#differing += await deps.ledger.queueHints(lease, waiting);
   }
 }
-
-const bytesOf = (words: Int32Array): Uint8Array =>
-  new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
 
 /** What makes keys and certificates, and may concern everybody at once when a policy is switched on or changed. */
 const isWork = (difference: Difference): difference is 'came-into-scope' | 'rule-changed' =>

@@ -7,7 +7,7 @@
  * whoever it suspects is compared again with the row as it is then.
  */
 import { DIGEST as LISTED_DIGEST, LISTED_WORDS } from '../../domain/listed-users.ts';
-import { ID_BITS, ID_WORDS, packIdText, unpackedId } from '../../domain/packed-id.ts';
+import { ID_BITS, ID_WORDS, packedWords, packIdText, unpackedId } from '../../domain/packed-id.ts';
 import type { SweepLedger } from '../../ports/ledger/sweeps.ts';
 import { DELETED, type Difference, differenceInStanding, type ListedStanding } from './compare.ts';
 import { PackedUsers, Statuses } from './packed-users.ts';
@@ -118,7 +118,7 @@ export class LedgerIndex {
 
   /** Marks users whom an earlier invocation saw: ids as `recordSweepProgress` was given them. */
   markSeen(packed: Uint8Array): void {
-    this.#markSeen(new Int32Array(packed.slice().buffer), () => undefined);
+    this.#markSeen(packedWords(packed), () => undefined);
   }
 
   #markSeen(ids: Int32Array, found: (position: number, status: number) => void): void {

@@ -3,15 +3,9 @@
  * members, whom the directory lists two hundred at a time: then reading them takes several invocations, and what was read is
  * written down as the pages of users are.
  */
-import { ID_WORDS, packIdText } from '../../domain/packed-id.ts';
-import {
-  groupReferences,
-  type OrgUnit,
-  pinnedGroupIds,
-  pinnedUnitIds,
-  unitReferences,
-} from '../../domain/place.ts';
-import type { Policy } from '../../domain/policy.ts';
+import { ID_WORDS, packedBytes, packedWords, packIdText } from '../../domain/packed-id.ts';
+import { type OrgUnit, pinnedGroupIds, vanishedUnitIds } from '../../domain/place.ts';
+import { isPinned } from '../../domain/policy-pins.ts';
 import type { GroupReading, SweepRecord } from '../../ports/ledger/sweeps.ts';
 import { CHECKPOINT_EVERY_MS, LEASE_MS, SamePageAgain, type Tick } from './context.ts';
 import { Memberships } from './memberships.ts';
@@ -32,8 +26,7 @@ export async function readPins(tick: Tick, sweep: SweepRecord): Promise<Pins | '
   const { directory, policy } = tick.deps;
   if (!isPinned(policy)) return undefined;
   const tree = await directory.orgUnits();
-  const ids = new Set(tree.map(({ orgUnitId }) => orgUnitId));
-  const vanishedIds = new Set(pinnedUnitIds(policy).filter((id) => !ids.has(id)));
+  const vanishedIds = new Set(vanishedUnitIds(tree, policy));
   const reading = new MemberReading(tick, sweep);
   await reading.resume();
   for (const groupId of pinnedGroupIds(policy)) {
@@ -44,10 +37,6 @@ export async function readPins(tick: Tick, sweep: SweepRecord): Promise<Pins | '
   await reading.end();
   return { units: lineages(tree), members: reading.members, vanishedIds };
 }
-
-const isPinned = (policy: Policy): boolean =>
-  unitReferences(policy).some(({ orgUnitId }) => orgUnitId !== undefined) ||
-  groupReferences(policy).some(({ groupId }) => groupId !== undefined);
 
 /** The members of groups, page by page. Nothing is written down of groups that are read within seconds. */
 class MemberReading {
@@ -79,7 +68,7 @@ class MemberReading {
       if (holdsEverybody) this.members.addEverybody(groupId);
     if (!this.#isWritten) return;
     for await (const { groupId, packed } of this.#tick.deps.ledger.membersOfSweep(this.#sweepId)) {
-      const words = wordsOf(packed);
+      const words = packedWords(packed);
       for (let at = 0; at < words.length; at += ID_WORDS) this.members.add(words, at, groupId);
     }
   }
@@ -130,18 +119,17 @@ class MemberReading {
     const { deps, lease } = this.#tick;
     await deps.ledger.renewLease(lease, LEASE_MS);
     for (const { reading, packed } of this.#pending.values())
-      await deps.ledger.recordGroupReading(lease, this.#sweepId, reading, Buffer.concat(packed.map(bytesOf)));
+      await deps.ledger.recordGroupReading(
+        lease,
+        this.#sweepId,
+        reading,
+        Buffer.concat(packed.map(packedBytes)),
+      );
     this.#pending.clear();
     this.#isWritten = true;
     this.#sinceMs = deps.elapsedMs();
   }
 }
-
-const bytesOf = (words: Int32Array): Uint8Array =>
-  new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
-
-/** Copied, because what a database answers need not begin where a word may. */
-const wordsOf = (packed: Uint8Array): Int32Array => new Int32Array(Uint8Array.from(packed).buffer);
 
 function lineages(tree: readonly OrgUnit[]): ReadonlyMap<string, readonly string[]> {
   const byId = new Map(tree.map((unit) => [unit.orgUnitId, unit]));
