@@ -75,7 +75,6 @@ export function userAt(index: number): {
     orgUnitPath: difference === 'moved-out' ? '/Contractors' : `/Staff/Department ${index % 200}`,
     suspended: difference === 'suspended',
     archived: false,
-    isMailboxSetup: true,
   };
   switch (difference) {
     case 'new':

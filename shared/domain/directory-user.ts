@@ -1,5 +1,5 @@
-/** Where a user stands in the Workspace directory, in our words. */
-export interface DirectoryUser {
+/** What a sweep's page tells of a user. */
+export interface ListedUser {
   /** Immutable directory id, decimal digits. The ledger keys on it. */
   readonly userId: string;
   /** Lower case. May change; the id does not. */
@@ -10,6 +10,10 @@ export interface DirectoryUser {
   readonly orgUnitPath: string;
   readonly suspended: boolean;
   readonly archived: boolean;
+}
+
+/** Where a user stands in the Workspace directory, in our words. */
+export interface DirectoryUser extends ListedUser {
   /** False for minutes after creation, until Gmail has made the mailbox. */
   readonly mailboxReady: boolean;
   /** Present for super admins. */

@@ -3,7 +3,7 @@
  * for anybody. Words 0 to 2 are the id (`packed-id.ts`), then `DIGEST`, `PATH`, `MARKS`.
  */
 import { addressDigest } from './address-digest.ts';
-import type { DirectoryUser } from './directory-user.ts';
+import type { ListedUser } from './directory-user.ts';
 import { isHashed, packIdText, unpackedId } from './packed-id.ts';
 
 export const LISTED_WORDS = 6;
@@ -22,17 +22,17 @@ export class ListedUsers {
   readonly words: Int32Array;
   /** By number. Pages of one directory may share them; then numbers are only ever added. */
   readonly paths: readonly string[];
-  readonly #read: (position: number) => DirectoryUser;
+  readonly #read: (position: number) => ListedUser;
 
-  /** `read` answers the user at a position, in full. */
-  constructor(words: Int32Array, paths: readonly string[], read: (position: number) => DirectoryUser) {
+  /** `read` answers the user at a position, with all that the page tells. */
+  constructor(words: Int32Array, paths: readonly string[], read: (position: number) => ListedUser) {
     this.length = words.length / LISTED_WORDS;
     this.words = words;
     this.paths = paths;
     this.#read = read;
   }
 
-  userAt(position: number): DirectoryUser {
+  userAt(position: number): ListedUser {
     return this.#read(position);
   }
 
@@ -51,7 +51,7 @@ export class ListedUsers {
 }
 
 /** The same users in that form. */
-export function listUsers(users: readonly DirectoryUser[]): ListedUsers {
+export function listUsers(users: readonly ListedUser[]): ListedUsers {
   const words = new Int32Array(users.length * LISTED_WORDS);
   const paths: string[] = [];
   const numbers = new Map<string, number>();
@@ -70,7 +70,7 @@ export function listUsers(users: readonly DirectoryUser[]): ListedUsers {
   });
 }
 
-export function writeUser(words: Int32Array, at: number, user: DirectoryUser, path: number): void {
+export function writeUser(words: Int32Array, at: number, user: ListedUser, path: number): void {
   packIdText(user.userId, words, at);
   words[at + DIGEST] = addressDigest(user.primaryEmail, user.aliases);
   words[at + PATH] = path;

@@ -7,7 +7,7 @@
  * A rule does not fit whoever it excludes; the next one is asked then. Units and groups are told apart by their pins,
  * so that a rename or a move changes nothing; a draft without pins goes by path, and by group it covers nobody.
  */
-import type { DirectoryUser } from '../domain/directory-user.ts';
+import type { DirectoryUser, ListedUser } from '../domain/directory-user.ts';
 import { isWithin, segmentsOf } from '../domain/org-unit-path.ts';
 import type { Place } from '../domain/place.ts';
 import type { GroupReference, Policy, PolicyRule, Selection, UnitReference } from '../domain/policy.ts';
@@ -22,7 +22,7 @@ export interface Consideration {
 /** The rule that covers a user. `place` may be absent only for a draft without pins. */
 export function ruleCovering(
   policy: Policy,
-  user: DirectoryUser,
+  user: ListedUser,
   place: Place | undefined,
 ): PolicyRule | undefined {
   return inPrecedence(policy, user, place).find(
@@ -157,7 +157,7 @@ function exclusionOf(
 }
 
 /** Rules whose scope holds the user, in the order in which they are asked. */
-function inPrecedence(policy: Policy, user: DirectoryUser, place: Place | undefined): readonly PolicyRule[] {
+function inPrecedence(policy: Policy, user: ListedUser, place: Place | undefined): readonly PolicyRule[] {
   const byGroup: PolicyRule[] = [];
   const byUnit: { readonly rule: PolicyRule; readonly distance: number }[] = [];
   for (const rule of policy.rules) {

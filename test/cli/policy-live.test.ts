@@ -432,9 +432,9 @@ describe('of a directory too large to be gone through in one request, sealwright
   });
 
   it('policy what-if ends where the pages go round in a circle', async () => {
-    const { livingPage } = world.directory;
-    world.directory.livingPage = async (request) => {
-      const page = await livingPage.call(world.directory, request);
+    const { fullPage } = world.directory;
+    world.directory.fullPage = async (request) => {
+      const page = await fullPage.call(world.directory, request);
       return { ...page, nextPageToken: request.pageToken === '3' ? '6' : '3' };
     };
     const { exit, stderr } = await ask('policy', 'what-if', fileWith(wider));

@@ -4,7 +4,7 @@
  * are compared (`shared/domain/listed-users.ts`), and nothing else.
  *
  * This is not a second JSON parser. `PageScan` knows the one form in which nearly every user comes. A user of any
- * other form is cut out and read by `JSON.parse` and `toDirectoryUser`, as is a page that is not made of such users. It
+ * other form is cut out and read by `JSON.parse` and `toListedUser`, as is a page that is not made of such users. It
  * never accepts what these would refuse, and answers what they would answer (test/adapters/directory/page-reader.test.ts).
  */
 import type { admin_directory_v1 } from 'googleapis/build/src/apis/admin/directory_v1.js';
@@ -24,7 +24,7 @@ import {
   SPACE,
 } from './page-bytes.ts';
 import { PageScan } from './page-scan.ts';
-import { incomplete, toDirectoryUser, toUsersPage } from './wire.ts';
+import { incomplete, toListedUser, toUsersPage } from './wire.ts';
 
 export class PageReader {
   /** Made for the first page: most adapters never read one. */
@@ -110,7 +110,7 @@ export class PageReader {
     const start = this.#at;
     const end = objectEnd(this.#page, start);
     if (end < 0) return false;
-    const user = toDirectoryUser(parsed(this.#page.subarray(start, end)) as admin_directory_v1.Schema$User);
+    const user = toListedUser(parsed(this.#page.subarray(start, end)) as admin_directory_v1.Schema$User);
     scan.add(start, (words, at) => writeUser(words, at, user, this.#numberOf(user.orgUnitPath)));
     this.#at = end;
     return true;
@@ -154,9 +154,7 @@ export class PageReader {
 }
 
 function userIn(page: Uint8Array, start: number) {
-  return toDirectoryUser(
-    parsed(page.subarray(start, objectEnd(page, start))) as admin_directory_v1.Schema$User,
-  );
+  return toListedUser(parsed(page.subarray(start, objectEnd(page, start))) as admin_directory_v1.Schema$User);
 }
 
 const decoder = new TextDecoder();

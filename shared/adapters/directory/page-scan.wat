@@ -105,14 +105,6 @@
             (local.set $at (call $endOfTruth (local.get $at)))
             (br_if $odd (i32.eqz (local.get $at)))
             (br $read)))
-          ;; "isMailb oxSetup" :
-          (if (i64.eq (local.get $key) (i64.const 0x626c69614d736922)) (then
-            (br_if $odd (i64.ne (i64.load offset=8 (local.get $at)) (i64.const 0x227075746553786f)))
-            (br_if $odd (i32.ne (i32.load8_u offset=16 (local.get $at)) (i32.const 0x3a)))
-            (local.set $field (i32.const 64))
-            (local.set $at (call $endOfTruth (i32.add (local.get $at) (i32.const 17))))
-            (br_if $odd (i32.eqz (local.get $at)))
-            (br $read)))
           ;; "aliases
           (if (i64.eq (local.get $key) (i64.const 0x73657361696c6122)) (then
             (local.set $field (i32.const 8))

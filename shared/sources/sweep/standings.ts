@@ -1,6 +1,6 @@
 /** What the policy makes of listed users. A list tells the org unit of each, and the policy's pins (`pins.ts`) their groups. */
 import { addressDigest } from '../../domain/address-digest.ts';
-import type { DirectoryUser } from '../../domain/directory-user.ts';
+import type { ListedUser } from '../../domain/directory-user.ts';
 import {
   ALIASES_MARK,
   ARCHIVED_MARK,
@@ -68,7 +68,7 @@ function judgeOfUsers(
   policy: Policy,
   pins: Pins | undefined,
   named: ReadonlySet<string>,
-): (user: DirectoryUser) => ListedStanding {
+): (user: ListedUser) => ListedStanding {
   const ofEachRule = (standingUnder: (rule: PolicyRule) => ListedStanding) =>
     new Map(policy.rules.map((rule) => [rule.name, standingUnder(rule)]));
   const observes = ({ observeOnly }: PolicyRule) => observeOnly === true;
@@ -84,7 +84,7 @@ function judgeOfUsers(
   const known = new Map<string, ListedStanding>();
 
   /** Of somebody who is neither archived nor suspended. */
-  const judge = (user: DirectoryUser, groups: number): ListedStanding => {
+  const judge = (user: ListedUser, groups: number): ListedStanding => {
     const place = pins === undefined ? undefined : placeIn(pins, user.orgUnitPath, groups);
     // The list and the tree are of different moments; the next sweep has both anew.
     if (pins !== undefined && place === undefined) return UNPLACED;
@@ -149,7 +149,7 @@ function judgeOfPages(
     standingOf,
     named,
     pins,
-  }: { standingOf: (user: DirectoryUser) => ListedStanding; named: Named; pins: Pins | undefined },
+  }: { standingOf: (user: ListedUser) => ListedStanding; named: Named; pins: Pins | undefined },
   kinds: ListedStanding[],
 ): (users: ListedUsers) => JudgedUsers {
   const numbers = new Map<ListedStanding, number>();

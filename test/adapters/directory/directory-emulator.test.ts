@@ -128,6 +128,20 @@ describe('the directory adapter against the emulator, as a service account with 
     });
   });
 
+  it('lists a page for a sweep with what is compared, and neither names nor mailboxes', async () => {
+    const { users } = await directory.livingPage({ orgUnitPath: '/Staff/Legal' });
+    expect(Array.from({ length: users.length }, (_, position) => users.userAt(position))).toEqual([
+      {
+        userId: idOf('ana@acme.example'),
+        primaryEmail: 'ana@acme.example',
+        aliases: ['a.smith@acme.example'],
+        orgUnitPath: '/Staff/Legal',
+        suspended: false,
+        archived: false,
+      },
+    ]);
+  });
+
   it('follows a deleted user into the deleted list, by id and by address', async () => {
     const { data } = await administrator.users.insert({
       requestBody: {

@@ -188,6 +188,17 @@ describe('the directory', () => {
       expect(first?.query.get('fields')).toMatch(/^nextPageToken,users\(/);
     });
 
+    it('asks for a sweep for no more of a user than is compared', async () => {
+      const { isMailboxSetup: _m, name: _n, ...listed } = ANA;
+      const { adapter } = directory({ body: { users: [listed] } });
+      const { users } = await adapter.livingPage({ orgUnitPath: '/Staff' });
+      const { mailboxReady: _r, givenName: _g, familyName: _f, ...read } = ANA_READ;
+      expect([users.length, users.userAt(0)]).toEqual([1, read]);
+      expect(server.asked[0]?.query.get('fields')).toBe(
+        'nextPageToken,users(id,primaryEmail,aliases,orgUnitPath,suspended,archived)',
+      );
+    });
+
     it('escapes quotes and backslashes in the path', async () => {
       const { adapter } = directory({ body: {} });
       await everybody(adapter.usersUnder("/Staff/O'Neill \\ Co"));

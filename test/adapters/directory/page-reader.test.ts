@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PageReader } from '../../../shared/adapters/directory/page-reader.ts';
-import { toUsersPage } from '../../../shared/adapters/directory/wire.ts';
+import { SWEEP_PAGE_FIELDS, toUsersPage } from '../../../shared/adapters/directory/wire.ts';
 import { LISTED_WORDS } from '../../../shared/domain/listed-users.ts';
 import type { UsersPage } from '../../../shared/ports/directory.ts';
 
@@ -43,6 +43,18 @@ function quickly(reader: PageReader, text: string): unknown {
   return told(page);
 }
 
+/** A page that is read without parsing anybody. */
+function unparsed(text: string): UsersPage {
+  const sent = bytes(text);
+  const { parse } = JSON;
+  JSON.parse = () => expect.unreachable('a user was parsed');
+  try {
+    return new PageReader().read(sent);
+  } finally {
+    JSON.parse = parse;
+  }
+}
+
 const address = fc.oneof(
   fc.stringMatching(/^[a-z0-9._-]{1,40}@[a-z]{1,6}\.example$/),
   // One byte of any other kind somewhere in it.
@@ -72,7 +84,6 @@ const user = fc.record(
     ),
     suspended: fc.constantFrom<unknown>(true, false, null, 'true', 1),
     archived: fc.constantFrom<unknown>(true, false),
-    isMailboxSetup: fc.constantFrom<unknown>(true, false),
     isAdmin: fc.boolean(),
     name: fc.record({ givenName: fc.string(), familyName: fc.constant('Smith } "{') }),
   },
@@ -130,7 +141,7 @@ describe('a page of the directory, read from its bytes', () => {
     const reader = new PageReader();
     const users = [1, 2, 3].map((number) => ({
       ...{ id: `10000000000000000000${number}`, primaryEmail: `somebody${number}@acme.example`, aliases: [] },
-      ...{ orgUnitPath: '/Staff', suspended: false, archived: true, isMailboxSetup: true },
+      ...{ orgUnitPath: '/Staff', suspended: false, archived: true },
     }));
     const sent = JSON.stringify({ users, nextPageToken: 'next' });
     for (let end = sent.length; end >= 0; end -= 1)
@@ -143,11 +154,11 @@ describe('a page of the directory, read from its bytes', () => {
       users: [
         {
           ...{ id: '161803398874989484821', primaryEmail: 'ada@acme.example', orgUnitPath: '/Staff' },
-          ...{ suspended: true, archived: false, isMailboxSetup: true, aliases: ['a@acme.example'] },
+          ...{ suspended: true, archived: false, aliases: ['a@acme.example'] },
         },
         {
           ...{ aliases: [], archived: true, primaryEmail: 'bob.a-longer_name.0123456789@acme.example' },
-          ...{ isMailboxSetup: false, orgUnitPath: '/Staff/Departments', id: '999999999999999999999' },
+          ...{ orgUnitPath: '/Staff/Departments', id: '999999999999999999999' },
           suspended: false,
         },
       ],
@@ -219,22 +230,27 @@ describe('a page of the directory, read from its bytes', () => {
     const users = [
       {
         ...{ id: '161803398874989484821', primaryEmail: 'ada@acme.example', orgUnitPath: '/Staff' },
-        ...{ suspended: true, archived: false, isMailboxSetup: true, aliases: ['a@acme.example'] },
+        ...{ suspended: true, archived: false, aliases: ['a@acme.example'] },
       },
       { id: '100000000000000000001', primaryEmail: 'bob@acme.example', orgUnitPath: '/Köln', aliases: [] },
       {
-        ...{ archived: true, aliases: ['a@1.example'], orgUnitPath: '/Staff', isMailboxSetup: false },
+        ...{ archived: true, aliases: ['a@1.example'], orgUnitPath: '/Staff' },
         ...{ primaryEmail: 'somebody.with.a_long-name.0123456789@acme.example', id: '999999999999999999999' },
       },
     ];
-    const sent = bytes(JSON.stringify({ users, nextPageToken: 'n' }));
-    const { parse } = JSON;
-    JSON.parse = () => expect.unreachable('a user was parsed');
-    try {
-      expect(new PageReader().read(sent)).toMatchObject({ nextPageToken: 'n', users: { length: 3 } });
-    } finally {
-      JSON.parse = parse;
-    }
+    const page = unparsed(JSON.stringify({ users, nextPageToken: 'n' }));
+    expect(page).toMatchObject({ nextPageToken: 'n', users: { length: 3 } });
+  });
+
+  it('is read without parsing anybody, when it holds every field that a sweep asks for', () => {
+    const fields: Record<string, unknown> = {
+      ...{ id: '161803398874989484821', primaryEmail: 'ada@acme.example', aliases: ['a@acme.example'] },
+      ...{ orgUnitPath: '/Staff', suspended: false, archived: false },
+    };
+    const asked = SWEEP_PAGE_FIELDS.match(/users\((.*)\)$/)?.[1]?.split(',') ?? [];
+    const user = Object.fromEntries(asked.map((field) => [field, fields[field]]));
+    expect(Object.keys(user)).toEqual(Object.keys(fields));
+    expect(unparsed(JSON.stringify({ users: [user] }))).toMatchObject({ users: { length: 1 } });
   });
 
   it('keeps its users apart from those of the next', () => {

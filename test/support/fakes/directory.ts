@@ -37,6 +37,9 @@ function pageOf<User>(everybody: readonly User[], pageToken = '0'): Page<readonl
   };
 }
 
+const byAddress = (left: DirectoryUser, right: DirectoryUser) =>
+  left.primaryEmail < right.primaryEmail ? -1 : 1;
+
 export function fakeDirectory(clock: ManualClock): FakeDirectory {
   const users = stateCell({
     living: new Map<string, DirectoryUser>(),
@@ -46,6 +49,10 @@ export function fakeDirectory(clock: ManualClock): FakeDirectory {
   const members = new Map<string, Set<string>>();
   const has = (user: DirectoryUser, address: string) =>
     user.primaryEmail === address || user.aliases.includes(address);
+  const pageUnder: Directory['fullPage'] = async ({ orgUnitPath, pageToken }) => {
+    const living = [...users.now.living.values()].filter((user) => isWithin(user.orgUnitPath, orgUnitPath));
+    return pageOf(living.toSorted(byAddress), pageToken);
+  };
   return {
     save: users.save,
     get openChannels() {
@@ -127,17 +134,11 @@ export function fakeDirectory(clock: ManualClock): FakeDirectory {
       const { users: userIds, ...next } = pageOf([...(members.get(groupId) ?? [])], pageToken);
       return { userIds, holdsEverybody: false, ...next };
     },
-    async livingPage({ orgUnitPath, pageToken }) {
-      const everybody = [...users.now.living.values()]
-        .filter((user) => isWithin(user.orgUnitPath, orgUnitPath))
-        .toSorted((left, right) => (left.primaryEmail < right.primaryEmail ? -1 : 1));
-      const page = pageOf(everybody, pageToken);
+    async livingPage(request) {
+      const page = await pageUnder(request);
       return { ...page, users: listUsers(page.users) };
     },
-    async fullPage(request) {
-      const { users: listed, ...next } = await this.livingPage(request);
-      return { users: Array.from({ length: listed.length }, (_, at) => listed.userAt(at)), ...next };
-    },
+    fullPage: pageUnder,
     async deletedPage({ pageToken }) {
       return pageOf([...users.now.deleted.values()], pageToken);
     },
