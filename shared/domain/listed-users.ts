@@ -15,7 +15,18 @@ export const MARKS = 5;
 
 export const SUSPENDED_MARK = 1;
 export const ARCHIVED_MARK = 2;
-export const ALIASES_MARK = 4;
+/** There is an alias, and with the other mark there are more. */
+export const ALIAS_MARK = 4;
+export const MORE_ALIASES_MARK = 8;
+
+/**
+ * `DIGEST` is of all addresses together and says nothing of any one of them. Of whoever has one alias the upper bits of `MARKS` do: bits 18 to
+ * 31 are the highest of the alias's own digest, and bits 4 to 17 those of the primary address's.
+ */
+export const ADDRESS_BITS = 14;
+export const bitsOfAddress = (address: string): number => addressDigest(address, []) >>> 18;
+export const bitsOfAlias = (marks: number): number => marks >>> 18;
+export const bitsOfPrimary = (marks: number): number => (marks >>> 4) & 0x3fff;
 
 export class ListedUsers {
   readonly length: number;
@@ -75,7 +86,12 @@ export function writeUser(words: Int32Array, at: number, user: ListedUser, path:
   words[at + DIGEST] = addressDigest(user.primaryEmail, user.aliases);
   words[at + PATH] = path;
   words[at + MARKS] =
-    (user.suspended ? SUSPENDED_MARK : 0) |
-    (user.archived ? ARCHIVED_MARK : 0) |
-    (user.aliases.length > 0 ? ALIASES_MARK : 0);
+    (user.suspended ? SUSPENDED_MARK : 0) | (user.archived ? ARCHIVED_MARK : 0) | aliasMarks(user);
+}
+
+function aliasMarks({ primaryEmail, aliases }: ListedUser): number {
+  const [alias] = aliases;
+  if (alias === undefined) return 0;
+  if (aliases.length > 1) return ALIAS_MARK | MORE_ALIASES_MARK;
+  return ALIAS_MARK | (bitsOfAddress(primaryEmail) << 4) | (bitsOfAddress(alias) << 18);
 }

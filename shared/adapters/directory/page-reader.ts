@@ -8,6 +8,7 @@
  * never accepts what these would refuse, and answers what they would answer (test/adapters/directory/page-reader.test.ts).
  */
 import type { admin_directory_v1 } from 'googleapis/build/src/apis/admin/directory_v1.js';
+import type { ListedUser } from '../../domain/directory-user.ts';
 import { ListedUsers, writeUser } from '../../domain/listed-users.ts';
 import type { UsersPage } from '../../ports/directory.ts';
 import {
@@ -33,6 +34,8 @@ export class PageReader {
   readonly #paths: string[] = [];
   readonly #numbers = new Map<string, number>();
   #page: Uint8Array = new Uint8Array();
+  /** By position, of this page: those who were read in full. */
+  #odd = new Map<number, ListedUser>();
   /** Where the reading is. */
   #at = 0;
 
@@ -51,6 +54,7 @@ export class PageReader {
     const scan = this.#scan;
     scan.take(page);
     this.#page = page;
+    if (this.#odd.size > 0) this.#odd = new Map();
     this.#at = 0;
     let hasUsers = false;
     let nextPageToken: string | undefined;
@@ -70,7 +74,12 @@ export class PageReader {
     this.#skipBlank();
     if (this.#at !== page.length) return undefined;
     const { words, starts } = scan.result();
-    const users = new ListedUsers(words, this.#paths, (position) => userIn(page, starts[position] ?? 0));
+    const odd = this.#odd;
+    const users = new ListedUsers(
+      words,
+      this.#paths,
+      (position) => odd.get(position) ?? userIn(page, starts[position] ?? 0),
+    );
     return { users, ...(nextPageToken ? { nextPageToken } : {}) };
   }
 
@@ -111,6 +120,7 @@ export class PageReader {
     const end = objectEnd(this.#page, start);
     if (end < 0) return false;
     const user = toListedUser(parsed(this.#page.subarray(start, end)) as admin_directory_v1.Schema$User);
+    this.#odd.set(scan.users, user);
     scan.add(start, (words, at) => writeUser(words, at, user, this.#numberOf(user.orgUnitPath)));
     this.#at = end;
     return true;

@@ -134,9 +134,16 @@
       ;; The alias is digested after the address, wherever it stands, and behind a separator.
       (if (local.get $aliasEnd) (then
         (br_if $odd (call $areAlike (local.get $email) (local.get $emailEnd) (local.get $alias) (local.get $aliasEnd)))
+        ;; Fourteen bits each of the digests of both by themselves.
+        (local.set $marks (i32.or
+          (i32.or (local.get $marks) (i32.const 4))
+          (i32.or
+            (i32.shl (i32.shr_u (local.get $digest) (i32.const 18)) (i32.const 4))
+            (i32.and
+              (call $digest (i32.const 0x811c9dc5) (local.get $alias) (local.get $aliasEnd))
+              (i32.const 0xfffc0000)))))
         (local.set $digest (i32.mul (i32.xor (local.get $digest) (i32.const 0x0a)) (i32.const 0x01000193)))
-        (local.set $digest (call $digest (local.get $digest) (local.get $alias) (local.get $aliasEnd)))
-        (local.set $marks (i32.or (local.get $marks) (i32.const 4)))))
+        (local.set $digest (call $digest (local.get $digest) (local.get $alias) (local.get $aliasEnd)))))
       (i32.store offset=12 (local.get $to) (local.get $digest))
       (i32.store offset=16 (local.get $to) (i32.sub (local.get $path) (i32.const 1)))
       (i32.store offset=20 (local.get $to) (local.get $marks))

@@ -1,21 +1,19 @@
 /** What the policy makes of listed users. A list tells the org unit of each, and the policy's pins (`pins.ts`) their groups. */
-import { addressDigest } from '../../domain/address-digest.ts';
 import type { ListedUser } from '../../domain/directory-user.ts';
 import {
-  ALIASES_MARK,
   ARCHIVED_MARK,
-  DIGEST,
   LISTED_WORDS,
   type ListedUsers,
   MARKS,
   PATH,
   SUSPENDED_MARK,
 } from '../../domain/listed-users.ts';
-import { ID_WORDS, isHashed, packIdText } from '../../domain/packed-id.ts';
+import { isHashed } from '../../domain/packed-id.ts';
 import type { Place } from '../../domain/place.ts';
 import type { Policy, PolicyRule } from '../../domain/policy.ts';
 import { ruleCovering, vanishedExclusion, vanishedScope } from '../../plan/scope.ts';
 import { type LastRules, type ListedStanding, UNPLACED } from './compare.ts';
+import { NamedUsers } from './named-users.ts';
 import type { Pins } from './pins.ts';
 
 /** The users of a page and what the policy makes of them; keeps nothing of the page itself. */
@@ -41,16 +39,16 @@ export interface Judge {
 }
 
 /**
- * Users are judged alike, and once, who are in the same unit and the same groups and whom the policy does not name. `pins`: undefined
- * for a draft, which has none.
+ * Users are judged alike, and once, who are in the same unit and the same groups and whom no rule excludes by name. (Whom the policy protects
+ * by name stands like anybody else: that their departure waits is the look's to know.) `pins`: undefined for a draft, which has none.
  */
 export function standings(policy: Policy, pins: Pins | undefined): Judge {
-  const named = new Set([...policy.rules.flatMap(({ exclude }) => exclude.users), ...policy.protected.users]);
+  const named = new Set(policy.rules.flatMap(({ exclude }) => exclude.users));
   const kinds: ListedStanding[] = [];
   const gone = policy.rules.filter((rule) => vanishedScope(rule, pins) !== undefined);
   return {
     page: judgeOfPages(
-      { standingOf: judgeOfUsers(policy, pins, named), named: whoIsNamed(named), pins },
+      { standingOf: judgeOfUsers(policy, pins, named), named: new NamedUsers(named), pins },
       kinds,
     ),
     covering: () =>
@@ -121,27 +119,8 @@ function lastRulesOf(policy: Policy, pins: Pins | undefined): LastRules {
   };
 }
 
-/** Whom the policy may name: of them more is needed than their unit and groups. */
-interface Named {
-  /** First words of ids, and digests of addresses. */
-  readonly words: ReadonlySet<number>;
-  /** An address that is named may be the alias of somebody. */
-  readonly anyAlias: boolean;
-}
-
-function whoIsNamed(named: ReadonlySet<string>): Named {
-  const words = new Set<number>();
-  const id = new Int32Array(ID_WORDS);
-  for (const name of named) {
-    packIdText(name, id, 0);
-    words.add(id[0] ?? 0);
-    words.add(addressDigest(name, []));
-  }
-  return { words, anyAlias: named.size > 0 };
-}
-
 /**
- * Users alike in unit, groups, suspended and archived stand alike, unless the policy names them. Fills `kinds` with the standings that
+ * Users alike in unit, groups, suspended and archived stand alike, unless a rule names them. Fills `kinds` with the standings that
  * somebody has.
  */
 function judgeOfPages(
@@ -149,7 +128,7 @@ function judgeOfPages(
     standingOf,
     named,
     pins,
-  }: { standingOf: (user: ListedUser) => ListedStanding; named: Named; pins: Pins | undefined },
+  }: { standingOf: (user: ListedUser) => ListedStanding; named: NamedUsers; pins: Pins | undefined },
   kinds: ListedStanding[],
 ): (users: ListedUsers) => JudgedUsers {
   const numbers = new Map<ListedStanding, number>();
@@ -159,8 +138,6 @@ function judgeOfPages(
     numbers.set(standing, kinds.length);
     return kinds.push(standing) - 1;
   };
-  const namedMarks = named.anyAlias ? ALIASES_MARK : 0;
-  const hasNamed = named.words.size > 0;
   const members = pins?.members;
   let paths: readonly string[] = [];
   /** By the number of the set of groups, then by path and marks. */
@@ -178,12 +155,7 @@ function judgeOfPages(
       const at = position * LISTED_WORDS;
       if (isHashed(words, at)) oddIds.set(position, users.userIdAt(position));
       const marks = words[at + MARKS] ?? 0;
-      if (
-        hasNamed &&
-        ((marks & namedMarks) !== 0 ||
-          named.words.has(words[at] ?? 0) ||
-          named.words.has(words[at + DIGEST] ?? 0))
-      ) {
+      if (named.mayHave(words, at)) {
         judged[position] = numberOf(standingOf(users.userAt(position)));
         continue;
       }
