@@ -29,6 +29,8 @@ export class AccessTokens {
   readonly #clock: EmulatorClock;
   readonly #state: EmulatorState;
   readonly #tokens: Record<string, StoredToken>;
+  /** No token of that clock expires before: in an hour thousands are minted, and each would look at all of them. */
+  readonly #firstExpiryMs = { machine: 0, emulator: 0 };
 
   constructor(clock: EmulatorClock, state: EmulatorState) {
     this.#clock = clock;
@@ -43,7 +45,10 @@ export class AccessTokens {
     const { byRealClock = false, lifetimeMs = LIFETIME_MS } = options;
     this.#forgetExpired();
     const accessToken = `ya29.emulator.${randomBytes(24).toString('base64url')}`;
-    this.#tokens[accessToken] = { caller, byRealClock, expiresAtMs: this.#now(byRealClock) + lifetimeMs };
+    const expiresAtMs = this.#now(byRealClock) + lifetimeMs;
+    const stored = { caller, byRealClock, expiresAtMs };
+    this.#tokens[accessToken] = stored;
+    this.#expects(stored);
     this.#state.changed();
     return { accessToken, expiresInSeconds: Math.floor(lifetimeMs / 1000) - 1 };
   }
@@ -102,8 +107,17 @@ export class AccessTokens {
   }
 
   #forgetExpired(): void {
+    const first = this.#firstExpiryMs;
+    if (this.#now(true) < first.machine && this.#now(false) < first.emulator) return;
+    Object.assign(first, { machine: Number.POSITIVE_INFINITY, emulator: Number.POSITIVE_INFINITY });
     for (const [token, stored] of Object.entries(this.#tokens)) {
       if (stored.expiresAtMs <= this.#now(stored.byRealClock)) delete this.#tokens[token];
+      else this.#expects(stored);
     }
+  }
+
+  #expects({ byRealClock, expiresAtMs }: StoredToken): void {
+    const clock = byRealClock ? 'machine' : 'emulator';
+    this.#firstExpiryMs[clock] = Math.min(this.#firstExpiryMs[clock], expiresAtMs);
   }
 }

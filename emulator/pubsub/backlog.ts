@@ -2,6 +2,28 @@
 import { storedDurationMs } from './duration.ts';
 import { type Entry, isPush, type SubscriptionRecord } from './resources.ts';
 
+/**
+ * What is known of a backlog's instants without looking through it, in milliseconds of the emulator's clock: a storm leaves thousands
+ * of entries there, and each delivery asks. Both hold while entries go, and are stretched when one comes or is due at another time.
+ */
+export interface Horizon {
+  /** No entry's retention ends before. */
+  firstEndMs: number;
+  /** No entry comes due later. */
+  lastDueMs: number;
+}
+
+export function horizonOf(record: SubscriptionRecord): Horizon {
+  const horizon: Horizon = { firstEndMs: Number.POSITIVE_INFINITY, lastDueMs: Number.NEGATIVE_INFINITY };
+  for (const entry of record.backlog) stretch(horizon, record, entry);
+  return horizon;
+}
+
+export function stretch(horizon: Horizon, record: SubscriptionRecord, entry: Entry): void {
+  horizon.firstEndMs = Math.min(horizon.firstEndMs, retentionEndMs(record, entry));
+  horizon.lastDueMs = Math.max(horizon.lastDueMs, entry.dueMs);
+}
+
 /** Entries that may be delivered now, in order of publication; at most `limit`. */
 export function dueEntries(
   record: SubscriptionRecord,
@@ -52,11 +74,13 @@ function* candidates(record: SubscriptionRecord, outstanding: ReadonlySet<Entry>
  * it would have been, and a jump of the clock must not lose what real time delivers.
  */
 export function hasExpired(record: SubscriptionRecord, entry: Entry, nowMs: number): boolean {
-  const endMs =
-    Date.parse(entry.message.publishTime) + storedDurationMs(record.subscription.messageRetentionDuration);
+  const endMs = retentionEndMs(record, entry);
   if (nowMs < endMs) return false;
   return !(isPush(record.subscription) && entry.dueMs < endMs);
 }
+
+const retentionEndMs = (record: SubscriptionRecord, { message }: Entry): number =>
+  Date.parse(message.publishTime) + storedDurationMs(record.subscription.messageRetentionDuration);
 
 /**
  * How long after its nth refusal an entry waits, in milliseconds: doubling from the policy's minimum up to its

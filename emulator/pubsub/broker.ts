@@ -5,7 +5,7 @@
  */
 import type { EmulatorContext } from '../core/context.ts';
 import type { PubsubAccess } from './access.ts';
-import { backoffMs, dueEntries, hasExpired, nextDueMs } from './backlog.ts';
+import { backoffMs, dueEntries, type Horizon, hasExpired, horizonOf, nextDueMs, stretch } from './backlog.ts';
 import { storedDurationMs } from './duration.ts';
 import { type Filter, parseFilter } from './filter.ts';
 import type { NewMessage } from './message-rules.ts';
@@ -39,6 +39,7 @@ export class Broker {
   readonly #settings: BrokerSettings;
   readonly #state: PubsubState;
   readonly #outstanding = new Map<string, Set<Entry>>();
+  readonly #horizons = new WeakMap<SubscriptionRecord, Horizon>();
   readonly #filters = new Map<string, Filter>();
   readonly #listeners: ((subscription: string) => void)[] = [];
 
@@ -140,6 +141,7 @@ export class Broker {
   replaceSubscription(record: SubscriptionRecord, subscription: Subscription): Subscription {
     this.#checkDeadLetterTopic(subscription);
     record.subscription = subscription;
+    this.#horizons.delete(record); // the retention may be another
     this.touch(record);
     this.#announce(subscription.name);
     return subscription;
@@ -168,7 +170,7 @@ export class Broker {
       if (subscription.topic !== topic) continue;
       const filter = this.#filter(subscription);
       for (const message of stored) {
-        if (filter(message.attributes)) record.backlog.push(this.#newEntry(message));
+        if (filter(message.attributes)) this.#add(record, this.#newEntry(message));
       }
       this.#announce(subscription.name);
     }
@@ -191,6 +193,7 @@ export class Broker {
 
   /** When the next entry comes due that is not due at `nowMs`, in milliseconds of the emulator's clock. */
   nextDueMs(record: SubscriptionRecord, nowMs: number): number | undefined {
+    if (nowMs >= this.#horizon(record).lastDueMs) return undefined;
     return nextDueMs(record, this.outstanding(record), nowMs);
   }
 
@@ -209,7 +212,7 @@ export class Broker {
     record.activeMs = this.#context.clock.nowMs();
     if (entry.repeat) {
       entry.repeat = false;
-      entry.dueMs = this.#context.clock.nowMs();
+      this.#postpone(record, entry, this.#context.clock.nowMs());
     } else remove(record, entry);
     this.#context.state.changed();
     this.#announce(record.subscription.name);
@@ -224,7 +227,7 @@ export class Broker {
     entry.refusals += 1;
     const target = this.#deadLetterTarget(record, entry);
     if (target === undefined) {
-      entry.dueMs = atMs + backoffMs(record, entry.refusals, this.#settings.retryFloorMs);
+      this.#postpone(record, entry, atMs + backoffMs(record, entry.refusals, this.#settings.retryFloorMs));
     } else {
       remove(record, entry);
       this.#state.deadLettered += 1;
@@ -320,7 +323,27 @@ export class Broker {
     return parsed;
   }
 
+  #add(record: SubscriptionRecord, entry: Entry): void {
+    stretch(this.#horizon(record), record, entry);
+    record.backlog.push(entry);
+  }
+
+  #postpone(record: SubscriptionRecord, entry: Entry, dueMs: number): void {
+    entry.dueMs = dueMs;
+    stretch(this.#horizon(record), record, entry);
+  }
+
+  #horizon(record: SubscriptionRecord): Horizon {
+    const known = this.#horizons.get(record);
+    if (known !== undefined) return known;
+    const fresh = horizonOf(record);
+    this.#horizons.set(record, fresh);
+    return fresh;
+  }
+
   #dropExpired(record: SubscriptionRecord, nowMs: number): void {
+    if (nowMs < this.#horizon(record).firstEndMs) return;
+    this.#horizons.delete(record);
     const outstanding = this.outstanding(record);
     const expired = record.backlog.filter(
       (entry) => !outstanding.has(entry) && hasExpired(record, entry, nowMs),

@@ -46,6 +46,23 @@ describe('an access token', () => {
     expect(tokens.identify(`Bearer ${accessToken}`)).toEqual(ROBOT);
   });
 
+  it('that expired is forgotten when the next one is minted, by the clock it lives by', () => {
+    const { clock, state, tokens } = world();
+    const held = () => Object.keys(state.section('accessTokens', () => ({})));
+    const { accessToken: brief } = tokens.mint(ROBOT, { lifetimeMs: 60_000 });
+    const { accessToken: machine } = tokens.mint(ROBOT, { byRealClock: true });
+    const { accessToken: long } = tokens.mint(ROBOT);
+    clock.advance(59_000);
+    const { accessToken: next } = tokens.mint(ROBOT);
+    expect(held()).toEqual([brief, machine, long, next]);
+    clock.advance(2_000);
+    const { accessToken: last } = tokens.mint(ROBOT);
+    expect(held()).toEqual([machine, long, next, last]);
+    clock.advance(3_600_000);
+    const { accessToken: alone } = tokens.mint(ROBOT);
+    expect(held()).toEqual([machine, alone]);
+  });
+
   it('is known after a restart', () => {
     const { clock, state, tokens } = world();
     const { accessToken } = tokens.mint(ROBOT);

@@ -271,6 +271,18 @@ describe('pulling', () => {
     expect(texts(await pull('retained'))).toEqual(['new']);
   });
 
+  it('drops what a retention that was made shorter has passed by', async () => {
+    await filled('shortened', { messageRetentionDuration: '1200s' }, 'old');
+    world.clock.advance(601_000);
+    world.pubsub.publish(topicName('shortened'), { data: Buffer.from('new') });
+    const { status } = await world.fetch('PATCH', 'subscriptions/shortened', {
+      subscription: { messageRetentionDuration: '600s' },
+      updateMask: 'messageRetentionDuration',
+    });
+    expect(status).toBe(200);
+    expect(texts(await pull('shortened'))).toEqual(['new']);
+  });
+
   it.each([
     ['a pull of no messages', 'pull', { maxMessages: 0 }, 'max_messages is too small'],
     ['an acknowledgement of nothing', 'acknowledge', { ackIds: [] }, 'No ack ids specified.'],
