@@ -1,5 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { createWriteStream } from 'node:fs';
+import { closeSync, openSync, writeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { FunctionsOrder, FunctionsReport } from './functions-process.ts';
 
@@ -25,7 +25,8 @@ const MAX_RESTART_DELAY_MS = 5_000;
  * fails before it was ready. Their log lines go to a file. Rejects when the very first start fails.
  */
 export async function superviseFunctions(order: FunctionsOrder, logFile: string): Promise<Supervisor> {
-  const log = createWriteStream(logFile, { flags: 'a' });
+  // They write there themselves: a line that came through a pipe would be read and written once more.
+  const log = openSync(logFile, 'a');
   const restartListeners: ((pid: number) => void)[] = [];
   let child: ChildProcess;
   let ended: Promise<void> = Promise.resolve();
@@ -35,7 +36,7 @@ export async function superviseFunctions(order: FunctionsOrder, logFile: string)
 
   const launch = (): Promise<Ready> => {
     child = fork(fileURLToPath(new URL('./functions-process.ts', import.meta.url)), {
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      stdio: ['ignore', log, log, 'ipc'],
       env: {
         NODE_COMPILE_CACHE: COMPILED,
         ...process.env,
@@ -46,17 +47,15 @@ export async function superviseFunctions(order: FunctionsOrder, logFile: string)
     });
     const started = child;
     const lifetime = (event: string, fields: Readonly<Record<string, unknown>>) =>
-      log.write(`${JSON.stringify({ severity: 'INFO', event, pid: started.pid, ...fields })}\n`);
+      writeSync(log, `${JSON.stringify({ severity: 'INFO', event, pid: started.pid, ...fields })}\n`);
     lifetime('functions-started', {});
-    // After `close` nothing more of this process comes through the pipes: the line ends its part of the log.
+    // Nothing more comes of this process: the line ends its part of the log.
     ended = new Promise((resolve) => {
       started.once('close', (code, signal) => {
         lifetime('functions-ended', { code, signal });
         resolve();
       });
     });
-    started.stdout?.pipe(log, { end: false });
-    started.stderr?.pipe(log, { end: false });
     started.send(order);
     return new Promise((resolve, reject) => {
       started.once('message', (report: FunctionsReport) => {
@@ -88,7 +87,8 @@ export async function superviseFunctions(order: FunctionsOrder, logFile: string)
         for (const listener of restartListeners) listener(child.pid ?? 0);
       },
       (error: unknown) => {
-        log.write(
+        writeSync(
+          log,
           `${JSON.stringify({ severity: 'ERROR', event: 'functions-not-started', message: String(error) })}\n`,
         );
       },
@@ -107,7 +107,7 @@ export async function superviseFunctions(order: FunctionsOrder, logFile: string)
       clearTimeout(timer);
       if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
       await ended;
-      await new Promise<void>((resolve) => log.end(resolve));
+      closeSync(log);
     },
   };
 }
