@@ -9,6 +9,7 @@ import { unpackedId } from '../../shared/domain/packed-id.ts';
 import { SWEEP_SUBJECT } from '../../shared/ports/ledger/sweeps.ts';
 import type { AuditEntry, Ledger } from '../../shared/ports/ledger.ts';
 import { PackedUsers, Statuses } from '../../shared/sources/sweep/packed-users.ts';
+import { gathered } from './swept-table.ts';
 
 const START = new Date('2027-03-01T09:00:00.123Z');
 const HOUR_MS = 3_600_000;
@@ -308,14 +309,9 @@ export const trailContract = (open: () => Promise<Database>): void => {
         await ledger.recordState(lease, { ...state, ...next });
         now = later(HOUR_MS);
       }
-      const packed: Uint8Array[] = [];
-      for (let piece = 0; ; piece += 1) {
-        const parts = await ledger.packedUsers(piece);
-        if (parts === undefined) break;
-        packed.push(...parts);
-      }
+      const packed = await ledger.atOneMoment((moment) => gathered(moment.packedUsers()));
       const statuses = new Statuses();
-      const users = new PackedUsers(Buffer.concat(packed), statuses);
+      const users = new PackedUsers(packed, statuses);
       const read: (string | undefined)[] = [];
       while (users.next()) {
         read.push(unpackedId(users.id, 0));
@@ -333,7 +329,7 @@ export const trailContract = (open: () => Promise<Database>): void => {
         expect((await ledger.sweptUsers([read.at(-1) ?? ''])).get(read.at(-1) ?? '')).toMatchObject(status);
       }
       expect(read.toSorted()).toEqual(ids.toSorted());
-      expect(await ledger.estimateUsers()).toBeGreaterThanOrEqual(0);
+      expect(await ledger.atOneMoment((moment) => moment.estimateUsers())).toBeGreaterThanOrEqual(0);
       expect(await ledger.unseenSince(['1', '2', 'unknown'], later(1))).toEqual(['1']);
       expect(await ledger.readyUsersNotSightedSince(later(1), 10)).toEqual(['1']);
       expect((await ledger.sweptUsers(['2', 'unknown'])).get('2')).toMatchObject({

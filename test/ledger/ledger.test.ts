@@ -11,6 +11,7 @@ import { ocspContract } from '../contract/ocsp.ts';
 import { paceContract } from '../contract/paces.ts';
 import { peopleContract } from '../contract/people.ts';
 import { inSql } from '../contract/subject.ts';
+import { sweptTableContract } from '../contract/swept-table.ts';
 import { trailContract } from '../contract/trail.ts';
 import { changesSomething } from '../crash/effects.ts';
 import { openTestDatabase } from '../support/ledger.ts';
@@ -27,6 +28,7 @@ vi.mock('../../shared/adapters/ledger/ledger.ts', async (original) => {
 
 describe('the ledger, on PGlite:', () => {
   ledgerContract(inSql(openTestDatabase));
+  sweptTableContract(inSql(openTestDatabase));
   deviceKeyContract(openTestDatabase);
   importedKeyContract(openTestDatabase);
   erasureContract(openTestDatabase);

@@ -10,11 +10,13 @@ import { ocspContract } from '../contract/ocsp.ts';
 import { paceContract } from '../contract/paces.ts';
 import { peopleContract } from '../contract/people.ts';
 import { inSql } from '../contract/subject.ts';
+import { sweptTableContract } from '../contract/swept-table.ts';
 import { trailContract } from '../contract/trail.ts';
 import { openBarePostgres, openTestPostgres } from './support.ts';
 
 describe('the ledger, on PostgreSQL:', () => {
   ledgerContract(inSql(openTestPostgres));
+  sweptTableContract(inSql(openTestPostgres));
   deviceKeyContract(openTestPostgres);
   importedKeyContract(openTestPostgres);
   erasureContract(openTestPostgres);

@@ -3,9 +3,11 @@ import { guardContract } from '../contract/guard.ts';
 import { issuerLifeContract } from '../contract/issuer-life.ts';
 import { ledgerContract } from '../contract/ledger.ts';
 import { inMemory } from '../contract/subject.ts';
+import { sweptTableContract } from '../contract/swept-table.ts';
 
 describe('the ledger in memory, which tests use:', () => {
   ledgerContract(inMemory);
+  sweptTableContract(inMemory);
   issuerLifeContract(inMemory);
 });
 

@@ -17,28 +17,31 @@ export interface Queries {
   ): Promise<readonly Row[]>;
 }
 
-export interface Database extends Queries {
+export interface Reads extends Queries {
+  /**
+   * What a SELECT of one `bytea` a row answers, without the rows in which it is NULL. For megabytes, which on PostgreSQL come
+   * without a detour through text.
+   */
+  bytes(sql: string, parameters?: readonly (string | number | null)[]): Promise<readonly Uint8Array[]>;
+}
+
+export interface Database extends Reads {
   /**
    * Runs `work` in one READ COMMITTED transaction: committed when it resolves, rolled back when it throws.
    * Use only the `Queries` handed to `work` inside it: PGlite has one connection, and another query would wait for
    * the transaction to end.
    */
   transaction<T>(work: (queries: TransactionQueries) => Promise<T>): Promise<T>;
-  /**
-   * What a SELECT of one `bytea` a row answers, without the rows in which it is NULL. For megabytes, which on PostgreSQL come
-   * without a detour through text.
-   */
-  bytes(sql: string, parameters?: readonly (string | number | null)[]): Promise<readonly Uint8Array[]>;
   close(): Promise<void>;
 }
 
-export interface TransactionQueries extends Queries {
+export interface TransactionQueries extends Reads {
   /** Runs a text of several statements, as migrations are. */
   script(sql: string): Promise<void>;
 }
 
 /** Reads that must agree with each other: one snapshot for all of them, and no write. */
-export const consistently = <T>(database: Database, read: (queries: Queries) => Promise<T>): Promise<T> =>
+export const consistently = <T>(database: Database, read: (queries: Reads) => Promise<T>): Promise<T> =>
   database.transaction(async (queries) => {
     await queries.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY');
     return await read(queries);

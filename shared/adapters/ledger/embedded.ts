@@ -13,9 +13,17 @@ import pg from 'pg';
 import type { Database } from './database.ts';
 import { lockFolder } from './folder-lock.ts';
 import { migrate } from './migrate.ts';
-import { databaseOver, typeParsers } from './pool.ts';
+import { databaseOver, queriesOf, type Server, typeParsers } from './pool.ts';
 import { readSnapshot } from './snapshot.ts';
 import { unpackTar } from './tar.ts';
+
+const queried: Server['bytes'] = async (client, sql, parameters) => {
+  const rows = await queriesOf(client).query<{ value: Uint8Array | null }>(
+    `SELECT value FROM (${sql}) AS answer (value)`,
+    parameters,
+  );
+  return rows.flatMap(({ value }) => (value === null ? [] : [value]));
+};
 
 /**
  * The `Database` over an open PGlite, through `pg` as PostgreSQL's is: a statement is planned once, where PGlite's own `query` plans
@@ -24,18 +32,9 @@ import { unpackTar } from './tar.ts';
  */
 export const databaseOf = (backend: PGlite, closed: () => void = () => undefined): Database => {
   const pool = new pg.Pool({ ...createPgConfig(backend), max: 1, idleTimeoutMillis: 0, types: typeParsers });
-  // There is no other connection than the one, whatever became of a statement on it.
-  const { onConnection: _one, ...database } = databaseOver(pool, () => false);
   return {
-    ...database,
-
-    bytes: async (sql, parameters) => {
-      const rows = await database.query<{ value: Uint8Array | null }>(
-        `SELECT value FROM (${sql}) AS answer (value)`,
-        parameters,
-      );
-      return rows.flatMap(({ value }) => (value === null ? [] : [value]));
-    },
+    // There is no other connection than the one, whatever became of a statement on it.
+    ...databaseOver(pool, { isBroken: () => false, bytes: queried }),
 
     close: async () => {
       if (backend.closed) return;

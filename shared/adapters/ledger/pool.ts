@@ -44,7 +44,7 @@ const statementName = (sql: string): string | undefined => {
   return name;
 };
 
-const queriesOf = (client: Pick<pg.ClientBase, 'query'>): Queries => ({
+export const queriesOf = (client: Pick<pg.ClientBase, 'query'>): Queries => ({
   query: async <Row extends object>(sql: string, parameters: readonly Parameter[] = []) => {
     const name = parameters.length === 0 ? undefined : statementName(sql);
     try {
@@ -83,14 +83,18 @@ const connect = async (pool: pg.Pool): Promise<pg.PoolClient> => {
   }
 };
 
-/** All of a `Database` but what differs from server to server. */
-export interface OverPool extends Pick<Database, 'query' | 'transaction'> {
-  /** Runs `work` on a connection of its own. */
-  readonly onConnection: <T>(work: (client: pg.PoolClient) => Promise<T>) => Promise<T>;
+/** What differs from server to server. */
+export interface Server {
+  /** After which errors the pool must not hand the connection out again. */
+  readonly isBroken: (error: unknown) => boolean;
+  /** `Database.bytes`, on a connection. */
+  readonly bytes: (
+    client: pg.PoolClient,
+    ...asked: Parameters<Database['bytes']>
+  ) => ReturnType<Database['bytes']>;
 }
 
-/** `isBroken` says after which errors the pool must not hand the connection out again. */
-export const databaseOver = (pool: pg.Pool, isBroken: (error: unknown) => boolean): OverPool => {
+export const databaseOver = (pool: pg.Pool, { isBroken, bytes }: Server): Omit<Database, 'close'> => {
   const onConnection = async <T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> => {
     const client = await connect(pool);
     let broken = false;
@@ -104,10 +108,10 @@ export const databaseOver = (pool: pg.Pool, isBroken: (error: unknown) => boolea
     }
   };
   return {
-    onConnection,
-
     query: <Row extends object>(sql: string, parameters: readonly Parameter[] = []) =>
       onConnection((client) => queriesOf(client).query<Row>(sql, parameters)),
+
+    bytes: (sql, parameters) => onConnection((client) => bytes(client, sql, parameters)),
 
     transaction: async <T>(work: (queries: TransactionQueries) => Promise<T>) => {
       const client = await connect(pool);
@@ -119,7 +123,11 @@ export const databaseOver = (pool: pg.Pool, isBroken: (error: unknown) => boolea
       let broken = false;
       try {
         await queries.query('BEGIN');
-        const result = await work({ ...queries, script });
+        const result = await work({
+          ...queries,
+          bytes: (sql, parameters) => bytes(client, sql, parameters),
+          script,
+        });
         await commit(client);
         return result;
       } catch (error) {

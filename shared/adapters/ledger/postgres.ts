@@ -3,7 +3,7 @@ import pg from 'pg';
 import { isSealwrightError, permanent } from '../../errors.ts';
 import { copyOut } from './copy-out.ts';
 import { type Database, translateVendorError } from './database.ts';
-import { databaseOver, typeParsers } from './pool.ts';
+import { databaseOver, type Server, typeParsers } from './pool.ts';
 
 export interface PostgresOptions {
   /** `postgresql://user:password@host:port/database`; `?host=/cloudsql/…` for a Unix socket. Secret: never logged. */
@@ -74,23 +74,22 @@ const poolOf = (options: PostgresOptions): pg.Pool => {
 /** True when the connection itself may be broken, so that the pool must not hand it out again. */
 const isBroken = (error: unknown): boolean => isSealwrightError(error) && error.code === 'ledger-unavailable';
 
+const copied: Server['bytes'] = async (client, sql, parameters) => {
+  try {
+    return await copyOut(client, sql, parameters);
+  } catch (error) {
+    throw translateVendorError(error);
+  }
+};
+
 /**
  * Opens a pool; no connection is made before the first query. Throws `settings-invalid` (permanent) for a connection
  * string that cannot be read, and `ledger-unavailable` (retryable) from queries.
  */
 export const openPostgres = (options: PostgresOptions): Database => {
   const pool = poolOf(options);
-  const { onConnection, ...database } = databaseOver(pool, isBroken);
   return {
-    ...database,
-    bytes: (sql, parameters) =>
-      onConnection(async (client) => {
-        try {
-          return await copyOut(client, sql, parameters);
-        } catch (error) {
-          throw translateVendorError(error);
-        }
-      }),
+    ...databaseOver(pool, { isBroken, bytes: copied }),
     close: async () => {
       if (!pool.ended) await pool.end();
     },

@@ -196,6 +196,8 @@ export const RIGHTS: Readonly<Record<LedgerUser, Readonly<Record<string, Rights>
       change:
         'state started_at ended_at pass_at passes phase page_token pages living deleted differing sampled missing failures why covering groups',
     },
+    swept_changes: { read: true, remove: true },
+    swept_table: { read: true, add: true, remove: true },
     users: { read: true },
   },
   sign: {

@@ -4,14 +4,22 @@ import type { Clock } from '../../ports/clock.ts';
 import {
   EVERYBODY,
   type GroupReading,
+  MOST_WRITES,
   SWEEP_SUBJECT,
   type SweepLedger,
   type SweepPhase,
   type SweepRecord,
+  type SweptMoment,
 } from '../../ports/ledger/sweeps.ts';
 import type { Lease } from '../../ports/ledger.ts';
 import { optional } from './columns.ts';
-import type { Database, Queries, TransactionQueries } from './database.ts';
+import {
+  consistently,
+  type Database,
+  type Queries,
+  type Reads,
+  type TransactionQueries,
+} from './database.ts';
 import { underLease } from './leases.ts';
 
 interface SweepRow {
@@ -77,6 +85,9 @@ const theSweep = (sweepId: bigint, rows: readonly SweepRow[]): SweepRecord => {
 const BLOCKS_A_PIECE = 1_000;
 /** Some two thousand users, packed in fifty kilobytes: about what a socket delivers at once. */
 const BLOCKS_A_VALUE = 50;
+/** Of the kept table: as much as a socket delivers at once, and a megabyte and a half. */
+const PART_BYTES = 48 * 1_024;
+const PARTS_A_STATEMENT = 32;
 
 export const sweeps = (database: Database, clock: Clock): SweepLedger => {
   const write = <T>(lease: Lease, work: (queries: TransactionQueries) => Promise<T>): Promise<T> =>
@@ -230,25 +241,35 @@ export const sweeps = (database: Database, clock: Clock): SweepLedger => {
       };
     },
 
-    packedUsers: async (piece) => {
-      // By place in the table and not by id: whole blocks in their order cost half of what an index and its rows do.
-      const first = piece * BLOCKS_A_PIECE;
-      // The size is asked for in the same statement: another question for each piece would be another wait.
-      const parts = await database.bytes(
-        `SELECT coalesce((SELECT string_agg(swept, '') FROM users
-                  WHERE ctid >= format('(%s,0)', block)::tid AND ctid < format('(%s,0)', block + ${BLOCKS_A_VALUE})::tid), '')
-           FROM generate_series(${first}, ${first + BLOCKS_A_PIECE - BLOCKS_A_VALUE}, ${BLOCKS_A_VALUE}) AS block
-          WHERE block < pg_relation_size('users') / current_setting('block_size')::int`,
-      );
-      return parts.length === 0 ? undefined : parts;
-    },
+    atOneMoment: (read) =>
+      consistently(database, async (queries) => {
+        const [moment] = await queries.query<{ name: string }>('SELECT pg_current_snapshot()::text AS name');
+        if (moment === undefined) throw new Error('bug: a moment without a name');
+        return await read(sweptMoment(queries, moment.name));
+      }),
 
-    estimateUsers: async () => {
-      const [row] = await database.query<{ users: number }>(
-        `SELECT greatest(reltuples, 0)::int AS users FROM pg_class WHERE oid = 'users'::regclass`,
-      );
-      return row?.users ?? 0;
-    },
+    keepTable: (lease, moment, { head, bytes }) =>
+      write(lease, async (queries) => {
+        await queries.query('DELETE FROM swept_table');
+        // What that moment did not see stays. Of a database that was restored elsewhere, transactions seem to be of the future.
+        await queries.query(
+          `DELETE FROM swept_changes
+            WHERE pg_visible_in_snapshot(changed_by, $1::pg_snapshot)
+               OR changed_by >= pg_snapshot_xmax(pg_current_snapshot())`,
+          [moment],
+        );
+        await queries.query("INSERT INTO swept_table (part, bytes) VALUES (0, convert_to($1, 'UTF8'))", [
+          head,
+        ]);
+        for (let at = 0; at < bytes.length; at += PARTS_A_STATEMENT * PART_BYTES) {
+          await queries.query(
+            `INSERT INTO swept_table (part, bytes)
+             SELECT $1::int + part, substr($2::bytea, part * $3::int + 1, $3::int)
+               FROM generate_series(0, (length($2::bytea) - 1) / $3::int) AS part`,
+            [1 + at / PART_BYTES, bytes.subarray(at, at + PARTS_A_STATEMENT * PART_BYTES), PART_BYTES],
+          );
+        }
+      }),
 
     sweptUsers: async (userIds) => {
       const rows = await database.query<{
@@ -312,6 +333,63 @@ const forget = async (queries: Queries, sweepId: bigint): Promise<void> => {
   await queries.query('DELETE FROM sweep_seen WHERE sweep_id = $1', [sweepId]);
   await queries.query('DELETE FROM sweep_members WHERE sweep_id = $1', [sweepId]);
 };
+
+const sweptMoment = (queries: Reads, name: string): SweptMoment => ({
+  name,
+
+  estimateUsers: async () => {
+    const [row] = await queries.query<{ users: number }>(
+      `SELECT greatest(reltuples, 0)::int AS users FROM pg_class WHERE oid = 'users'::regclass`,
+    );
+    return row?.users ?? 0;
+  },
+
+  packedUsers: async function* () {
+    // By place in the table and not by id: whole blocks in their order cost half of what an index and its rows do. How large the
+    // table is is asked for in the same statement: another question for each piece would be another wait.
+    for (let first = 0; ; first += BLOCKS_A_PIECE) {
+      const parts = await queries.bytes(
+        `SELECT coalesce((SELECT string_agg(swept, '') FROM users
+                  WHERE ctid >= format('(%s,0)', block)::tid AND ctid < format('(%s,0)', block + ${BLOCKS_A_VALUE})::tid), '')
+           FROM generate_series(${first}, ${first + BLOCKS_A_PIECE - BLOCKS_A_VALUE}, ${BLOCKS_A_VALUE}) AS block
+          WHERE block < pg_relation_size('users') / current_setting('block_size')::int`,
+      );
+      if (parts.length === 0) return;
+      yield* parts;
+    }
+  },
+
+  keptTable: async () => {
+    const [row] = await queries.query<{ head: string; writes: number }>(
+      `SELECT convert_from(bytes, 'UTF8') AS head,
+              (SELECT count(*)::int FROM (SELECT FROM swept_changes LIMIT ${MOST_WRITES}) AS counted) AS writes
+         FROM swept_table WHERE part = 0`,
+    );
+    return row;
+  },
+
+  keptBytes: async function* () {
+    for (let first = 1; ; first += PARTS_A_STATEMENT) {
+      const parts = await queries.bytes(
+        `SELECT bytes FROM swept_table WHERE part >= ${first} AND part < ${first + PARTS_A_STATEMENT} ORDER BY part`,
+      );
+      if (parts.length === 0) return;
+      yield* parts;
+    }
+  },
+
+  changedUsers: async () => {
+    const [row] = await queries.query<{ users: number }>(
+      'SELECT count(DISTINCT user_id)::int AS users FROM swept_changes',
+    );
+    // An array, or else a database that knows nothing of the list of changes yet reads everybody.
+    const packed = await queries.bytes(
+      `SELECT string_agg(swept, '') FROM users
+        WHERE user_id = ANY (ARRAY(SELECT DISTINCT user_id FROM swept_changes))`,
+    );
+    return { users: row?.users ?? 0, packed };
+  },
+});
 
 /** A piece at a time, each in a statement of its own: nobody holds a snapshot while they are read. */
 async function* seen(database: Database, sweepId: bigint): AsyncGenerator<Uint8Array> {

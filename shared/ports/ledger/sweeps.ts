@@ -84,6 +84,27 @@ export interface SweptUser {
   readonly addressDigest?: number;
 }
 
+/** Everybody as the ledger had them at one moment, whoever writes meanwhile. Parts are good until the next one is asked for. */
+export interface SweptMoment {
+  /** For `keepTable`. */
+  readonly name: string;
+  /** About how many users there are, from what the database remembers; 0 where it remembers nothing. */
+  estimateUsers(): Promise<number>;
+  /** Everybody, packed for speed: one record after the other as `PackedUsers` (packed-users.ts) reads them. */
+  packedUsers(): AsyncIterable<Uint8Array>;
+  /**
+   * What `keepTable` was last given, and how many writes since may have changed what a sweep compares, counted up to
+   * `MOST_WRITES`. Undefined where nothing was.
+   */
+  keptTable(): Promise<{ readonly head: string; readonly writes: number } | undefined>;
+  /** Its bytes, from the first to the last. */
+  keptBytes(): AsyncIterable<Uint8Array>;
+  /** Whoever was written since: how many they are, and, packed, those of them who are still there. */
+  changedUsers(): Promise<{ readonly users: number; readonly packed: readonly Uint8Array[] }>;
+}
+
+export const MOST_WRITES = 100_000;
+
 export interface SweepLedger {
   /** Asks for a sweep; one that waits for the same scope already is enough. */
   requestSweep(request: {
@@ -134,14 +155,17 @@ export interface SweepLedger {
     readonly lastEnded?: SweepRecord;
   }>;
 
+  /** Runs `read` on everybody as they are now. Inside it no other method may be called. */
+  atOneMoment<T>(read: (moment: SweptMoment) => Promise<T>): Promise<T>;
   /**
-   * Users in the order in which they are stored, packed for speed, a piece at a time from 0 on; undefined after the last
-   * piece. A piece is in parts, each of them one record after the other as `PackedUsers` (packed-users.ts) reads them. A row that is written between two
-   * pieces may be in both or in neither.
+   * Keeps what was made of everybody as they were at the moment of that name, in place of what was kept before. From then on `changedUsers`
+   * has whoever was written since that moment.
    */
-  packedUsers(piece: number): Promise<readonly Uint8Array[] | undefined>;
-  /** About how many users there are, from what the database remembers; 0 where it remembers nothing. */
-  estimateUsers(): Promise<number>;
+  keepTable(
+    lease: Lease,
+    moment: string,
+    table: { readonly head: string; readonly bytes: Uint8Array },
+  ): Promise<void>;
   /** The users among these ids that the ledger knows. */
   sweptUsers(userIds: readonly string[]): Promise<ReadonlyMap<string, SweptUser>>;
   /**

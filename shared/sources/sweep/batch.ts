@@ -16,7 +16,8 @@ export interface Suspect {
   readonly inTable?: { readonly difference: Difference; readonly sinceMs: number };
 }
 
-const ROWS_A_QUERY = 5_000;
+/** Few, so that little is left to do when the last page has come. */
+const ROWS_A_QUERY = 1_000;
 /** Or sooner, after so many pages, which keeps the ids that are not yet written down to twenty-four megabytes. */
 const PAGES_A_CHECKPOINT = 4_000;
 /** What was read of the ledger no longer ago is not read again: a row that changed since costs a look, which decides. */

@@ -89,7 +89,7 @@ function listedAt({ words, standings, kinds, oddIds }: JudgedUsers, position: nu
 }
 
 async function load({ deps, lease }: Tick, sweep: SweepRecord): Promise<LedgerIndex> {
-  const index = await LedgerIndex.load(deps.ledger);
+  const index = await LedgerIndex.load(deps.ledger, lease, deps.clock.now());
   await deps.ledger.renewLease(lease, LEASE_MS);
   for await (const packed of deps.ledger.seenBySweep(sweep.sweepId)) index.markSeen(packed);
   return index;

@@ -27,7 +27,11 @@ export async function sweepEverybody(tick: Tick, begun: SweepRecord): Promise<Ou
   const at = await readLists(tick, begun, { batch, comparison, judge: standings(tick.deps.policy, pins) });
   if (at.phase !== 'close') return { kind: 'out-of-time' };
   const index = await comparison.index();
+  // Beside the last suspects. It only reads: what becomes of it is asked for below.
+  const finding = missingUsers(tick, begun, index);
+  finding.catch(() => undefined);
   await batch.settle();
+  const missing = await finding;
   await tick.deps.ledger.renewLease(tick.lease, LEASE_MS);
   const counts = {
     pages: at.pages,
@@ -37,7 +41,7 @@ export async function sweepEverybody(tick: Tick, begun: SweepRecord): Promise<Ou
   };
   return {
     kind: 'ended',
-    sweep: await conclude(tick, { ...begun, ...counts, covering: at.covering }, counts, index),
+    sweep: await conclude(tick, { ...begun, ...counts, covering: at.covering }, counts, index, missing),
   };
 }
 
@@ -61,13 +65,13 @@ async function readLists(
 ): Promise<Position> {
   const { deps } = tick;
   let at: Position = begun;
+  const so = (): Position => ({ ...at, covering: together(begun.covering, judge.covering()) });
   while (at.phase !== 'close') {
     const asked = at.pageToken === undefined ? {} : { pageToken: at.pageToken };
     if (at.phase === 'living') {
       const page = await deps.directory.livingPage({ orgUnitPath: begun.scope, ...asked });
       await comparison.living(judge.page(page.users));
-      const covering = together(begun.covering, judge.covering());
-      at = after({ ...at, living: at.living + page.users.length, covering }, page, 'deleted');
+      at = after({ ...at, living: at.living + page.users.length }, page, 'deleted');
     } else {
       const page = await deps.directory.deletedPage(asked);
       await comparison.deleted(page.users);
@@ -76,11 +80,11 @@ async function readLists(
     const isOver = deps.elapsedMs() >= tick.endsAtMs;
     if (at.phase !== 'close' && (batch.isFull || isOver)) {
       await comparison.index();
-      await batch.checkpoint(at);
+      await batch.checkpoint(so());
     }
-    if (isOver) return at;
+    if (isOver) break;
   }
-  return at;
+  return so();
 }
 
 /** Of the invocations before and of this one; unknown where one of them does not know. */
@@ -98,25 +102,42 @@ function after(at: Position, page: Page<unknown>, nextPhase: SweepPhase): Positi
   return { ...rest, pageToken: page.nextPageToken, pages: at.pages + 1 };
 }
 
+interface Missing {
+  /** None where they are so many that the read is not whole, and nobody is missing. */
+  readonly missing: readonly string[];
+  readonly unseen: number;
+}
+
+/** Users whom the ledger serves and no list named, and nobody has sighted since the pass began. */
+async function missingUsers(
+  { deps }: Tick,
+  { cause, passAt, requestedAt }: SweepRecord,
+  index: LedgerIndex,
+): Promise<Missing> {
+  const { served } = index.count();
+  const most = cause.event === ACCEPT_SHRUNK ? served : allowance(served);
+  const missing: string[] = [];
+  let unseen = 0;
+  for (const userIds of index.unseen()) {
+    const confirmed = await deps.ledger.unseenSince(userIds, passAt ?? requestedAt);
+    unseen += confirmed.length;
+    if (unseen <= most) missing.push(...confirmed);
+  }
+  return { missing, unseen };
+}
+
 /** Both lists are read. What they do not say counts only if they said everything. */
 async function conclude(
   tick: Tick,
   sweep: SweepRecord,
   counts: SweepCounts,
   index: LedgerIndex,
+  { missing, unseen }: Missing,
 ): Promise<SweepRecord> {
   const { deps, lease } = tick;
   const { lastWhole, lastEnded } = await deps.ledger.sweepOverview();
   const isBelieved = sweep.cause.event === ACCEPT_SHRUNK;
   const { served, ready } = index.count();
-  const missing: string[] = [];
-  let unseen = 0;
-  for (const userIds of index.unseen()) {
-    const confirmed = await deps.ledger.unseenSince(userIds, sweep.passAt ?? sweep.requestedAt);
-    unseen += confirmed.length;
-    // Beyond the allowance they are counted and not kept: then the read is not whole, and nobody is missing.
-    if (isBelieved || unseen <= allowance(served)) missing.push(...confirmed);
-  }
   const why = isBelieved
     ? undefined
     : whyNotWhole(

@@ -1,15 +1,18 @@
 /**
  * The ledger's users as a sweep holds them: a table of sixteen bytes a user, found by id. The directory lists by address
  * and not by id, so the two sides cannot be merged as they come; a row lookup per page costs the database ten times what
- * the whole table costs here (docs/decisions/0020-a-table-of-the-ledger.md).
+ * the whole table costs here (docs/decisions/0020-a-table-of-the-ledger.md). The ledger keeps it from one sweep to the next
+ * (docs/decisions/0043-the-ledger-keeps-the-table-of-a-sweep.md).
  *
  * It is a filter. It may suspect somebody wrongly (a digest that is missing, a row that has changed meanwhile), and
  * whoever it suspects is compared again with the row as it is then.
  */
 import { DIGEST as LISTED_DIGEST, LISTED_WORDS } from '../../domain/listed-users.ts';
 import { ID_BITS, ID_WORDS, packedWords, packIdText, unpackedId } from '../../domain/packed-id.ts';
-import type { SweepLedger } from '../../ports/ledger/sweeps.ts';
+import type { SweepLedger, SweptMoment } from '../../ports/ledger/sweeps.ts';
+import type { Lease } from '../../ports/ledger.ts';
 import { DELETED, type Difference, differenceInStanding, type ListedStanding } from './compare.ts';
+import { headText, type TableHead, usableHead } from './kept-table.ts';
 import { PackedUsers, Statuses } from './packed-users.ts';
 import type { JudgedUsers } from './standings.ts';
 
@@ -29,8 +32,6 @@ const SEEN = 1 << 31;
 /** Of the slots at most this many are taken; beyond, the table grows. */
 const MAX_LOAD = 0.7;
 const IDS_A_PIECE = 20_000;
-/** So many pieces of the ledger are asked for before they are needed, each on a connection of its own where there is one. */
-const PIECES_AHEAD = 2;
 /** Of the ledger's users so many are put into the table at once. */
 const ADDED_AT_ONCE = 512;
 
@@ -56,25 +57,74 @@ export class LedgerIndex {
   /** What is read ahead goes here, or else an optimizer would leave the reading out. */
   #touched = 0;
 
-  private constructor(expected: number) {
-    this.#slots = Math.ceil((expected * 1.02 + 1_000) / MAX_LOAD);
-    this.#table = new Int32Array(this.#slots * STRIDE);
+  private constructor(slots: number) {
+    this.#slots = slots;
+    this.#table = new Int32Array(slots * STRIDE);
   }
 
-  /** Reads the whole ledger. Throws `ledger-unavailable`. */
-  static async load(ledger: Pick<SweepLedger, 'packedUsers' | 'estimateUsers'>): Promise<LedgerIndex> {
-    const index = new LedgerIndex(await ledger.estimateUsers());
-    const ask = (piece: number) => settled(ledger.packedUsers(piece));
-    // The next pieces are on their way while one is read.
-    const coming = Array.from({ length: PIECES_AHEAD }, (_, piece) => ask(piece));
-    for (let piece = PIECES_AHEAD; ; piece += 1) {
-      const came = await coming.shift();
-      if (came === undefined) throw new Error('bug: no piece of the ledger is on its way');
-      if ('error' in came) throw came.error;
-      if (came.parts === undefined) return index;
-      coming.push(ask(piece));
-      for (const part of came.parts) index.#add(part);
+  /**
+   * Everybody as the ledger has them at one moment: from the table that a sweep before kept and whoever was written since, or else from
+   * everybody's row, and then the table is kept. Throws `ledger-unavailable`, `lease-lost`.
+   */
+  static async load(
+    ledger: Pick<SweepLedger, 'atOneMoment' | 'keepTable'>,
+    lease: Lease,
+    now: Date,
+  ): Promise<LedgerIndex> {
+    const { kept, read, name } = await ledger.atOneMoment(async (moment) => {
+      const kept = await LedgerIndex.#takenUp(moment, now);
+      return { kept, read: kept ?? (await LedgerIndex.#read(moment)), name: moment.name };
+    });
+    if (kept === undefined) await ledger.keepTable(lease, name, read.#asKept(now));
+    return read;
+  }
+
+  static async #read(moment: SweptMoment): Promise<LedgerIndex> {
+    const expected = await moment.estimateUsers();
+    const index = new LedgerIndex(Math.ceil((expected * 1.02 + 1_000) / MAX_LOAD));
+    for await (const part of moment.packedUsers()) index.#add(part);
+    return index;
+  }
+
+  /** Undefined where nothing was kept, or what was kept is not to be used. */
+  static async #takenUp(moment: SweptMoment, now: Date): Promise<LedgerIndex | undefined> {
+    const kept = await moment.keptTable();
+    const head = kept === undefined ? undefined : usableHead(kept, now);
+    if (head === undefined) return undefined;
+    const index = new LedgerIndex(head.slots);
+    if (!(await index.#fill(moment.keptBytes(), head))) return undefined;
+    const { users, packed } = await moment.changedUsers();
+    let changed = 0;
+    for (const part of packed) changed += index.#add(part);
+    // Nobody's row is ever removed. Whose was would stay in the table.
+    return changed === users ? index : undefined;
+  }
+
+  /** False where the bytes are not those that the head tells of. */
+  async #fill(parts: AsyncIterable<Uint8Array>, head: TableHead): Promise<boolean> {
+    const bytes = new Uint8Array(this.#table.buffer);
+    let at = 0;
+    for await (const part of parts) {
+      if (at + part.length > bytes.length) return false;
+      bytes.set(part, at);
+      at += part.length;
     }
+    this.#entries = head.entries;
+    for (const { status, users } of head.statuses) this.#users[this.#statuses.add(status)] = users;
+    return at === bytes.length && this.#statuses.length === head.statuses.length + 1;
+  }
+
+  /** While nobody is marked as seen. */
+  #asKept(readAt: Date): { readonly head: string; readonly bytes: Uint8Array } {
+    const statuses: TableHead['statuses'][number][] = [];
+    for (let number = 1; number < this.#statuses.length; number += 1) {
+      const status = this.#statuses.at(number);
+      if (status !== undefined) statuses.push({ status, users: this.#users[number] ?? 0 });
+    }
+    return {
+      head: headText({ readAt, slots: this.#slots, entries: this.#entries, statuses }),
+      bytes: new Uint8Array(this.#table.buffer),
+    };
   }
 
   get size(): number {
@@ -200,7 +250,9 @@ export class LedgerIndex {
     return homes;
   }
 
-  #add(bytes: Uint8Array): void {
+  /** Answers how many. */
+  #add(bytes: Uint8Array): number {
+    let all = 0;
     const users = new PackedUsers(bytes, this.#statuses);
     const { id } = users;
     const added = this.#added;
@@ -220,7 +272,9 @@ export class LedgerIndex {
         throw new Error('bug: the ledger has more rules than a sweep can tell apart');
       while (this.#entries + count > this.#slots * MAX_LOAD) this.#grow();
       this.#put(added, count);
+      all += count;
     }
+    return all;
   }
 
   /** A row that comes twice is written over. */
@@ -283,15 +337,6 @@ export class LedgerIndex {
 }
 
 const statusIn = (word: number): number => (word >>> STATUS_SHIFT) & MAX_STATUS;
-
-type Came = { readonly parts: readonly Uint8Array[] | undefined } | { readonly error: unknown };
-
-/** An error is kept until it is asked for: while a piece is on its way something else may fail. */
-const settled = (coming: Promise<readonly Uint8Array[] | undefined>): Promise<Came> =>
-  coming.then(
-    (parts) => ({ parts }),
-    (error: unknown) => ({ error }),
-  );
 
 export function packedIds(userIds: readonly string[]): Int32Array {
   const words = new Int32Array(userIds.length * ID_WORDS);

@@ -1,5 +1,5 @@
 /**
- * Reads `SweepLedger.packedUsers`, record by record, without making anything for a record. A record is two big-endian words, then
+ * Reads `SweptMoment.packedUsers`, record by record, without making anything for a record. A record is two big-endian words, then
  * the id and the name of the rule in UTF-8, of which longer ones are cut off at 255 bytes:
  *
  * - bits 16 to 23 of the first word are the length of the id, 0 for one of Google's in eleven bytes of two digits each; bits 8
@@ -71,12 +71,9 @@ export class Statuses {
   }
 
   #lookUp(bits: number, ruleName: string): number {
-    const key = `${bits} ${ruleName}`;
-    const known = this.#numbers.get(key);
-    if (known !== undefined) return known;
     const state = STATES[(bits & STATE_BITS) - 1];
     if (state === undefined) throw new Error(`bug: a packed user is in no state (${bits})`);
-    const number = this.#all.push({
+    return this.add({
       state,
       hasLeftScope: (bits & LEFT) !== 0,
       isSuspended: (bits & IS_SUSPENDED) !== 0,
@@ -85,8 +82,17 @@ export class Statuses {
       isObserved: (bits & IS_OBSERVED) !== 0,
       ...(ruleName === '' ? {} : { ruleName }),
     });
-    this.#numbers.set(key, number - 1);
-    return number - 1;
+  }
+
+  /** Its number, which it has already or is the next one. */
+  add(status: Status): number {
+    const { state, hasLeftScope, isSuspended, isDeleted, isArchived, isObserved, ruleName = '' } = status;
+    const key = [state, hasLeftScope, isSuspended, isDeleted, isArchived, isObserved, ruleName].join(' ');
+    const known = this.#numbers.get(key);
+    if (known !== undefined) return known;
+    const number = this.#all.push(status) - 1;
+    this.#numbers.set(key, number);
+    return number;
   }
 }
 

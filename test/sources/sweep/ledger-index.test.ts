@@ -3,7 +3,7 @@ import { DIGEST, LISTED_WORDS } from '../../../shared/domain/listed-users.ts';
 import { ID_WORDS } from '../../../shared/domain/packed-id.ts';
 import type { UserState } from '../../../shared/domain/records.ts';
 import { retryable } from '../../../shared/errors.ts';
-import type { SweptUser } from '../../../shared/ports/ledger/sweeps.ts';
+import { SWEEP_SUBJECT, type SweptMoment, type SweptUser } from '../../../shared/ports/ledger/sweeps.ts';
 import {
   DELETED,
   differenceOf,
@@ -12,44 +12,63 @@ import {
 } from '../../../shared/sources/sweep/compare.ts';
 import { LedgerIndex, packedIds } from '../../../shared/sources/sweep/ledger-index.ts';
 import { packed } from '../../support/fakes/ledger/sweeps.ts';
+import { packedAs } from './packed-as.ts';
 
 const user = (userId: string, state: UserState) => packed({ userId, state, ruleName: 'staff' });
 
-const packedAs = ({ hasLeftScope, isSuspended, isDeleted, isObserved, ...row }: SweptUser) =>
-  packed({
-    ...row,
-    ...(hasLeftScope ? { leftScopeAt: new Date(0) } : {}),
-    ...(isSuspended ? { suspendedAt: new Date(0) } : {}),
-    ...(isDeleted ? { deletedAt: new Date(0) } : {}),
-    ...(isObserved ? { nextAction: 'observe-again' } : {}),
-  });
+const NOW = new Date('2027-03-01T09:00:00Z');
+const LEASE = { subject: SWEEP_SUBJECT, holder: 'somebody', fence: 1n };
 
-const loaded = (pieces: readonly (readonly Uint8Array[])[]) =>
-  LedgerIndex.load({
-    packedUsers: async (piece) => pieces[piece],
+/** A ledger of which nobody kept anything, and what it is given to keep. */
+function ledgerOf(packedUsers: SweptMoment['packedUsers']) {
+  const kept: unknown[] = [];
+  const moment: SweptMoment = {
+    name: 'now',
+    packedUsers,
     estimateUsers: async () => 0,
-  });
+    keptTable: async () => undefined,
+    keptBytes: async function* () {},
+    changedUsers: async () => expect.unreachable('nothing was kept'),
+  };
+  const ledger: Parameters<typeof LedgerIndex.load>[0] = {
+    atOneMoment: (read) => read(moment),
+    keepTable: async (_, name) => {
+      kept.push(name);
+    },
+  };
+  return { ledger, kept };
+}
+
+const loaded = (parts: readonly Uint8Array[]) =>
+  LedgerIndex.load(
+    ledgerOf(async function* () {
+      yield* parts;
+    }).ledger,
+    LEASE,
+    NOW,
+  );
 
 describe('the table of the ledger’s users', () => {
   it('counts whom the ledger serves, and of them the ready', async () => {
     const index = await loaded([
-      [user('100000000000000000001', 'ready'), user('100000000000000000002', 'pending')],
-      [user('100000000000000000003', 'out')],
+      Buffer.concat([user('100000000000000000001', 'ready'), user('100000000000000000002', 'pending')]),
+      user('100000000000000000003', 'out'),
     ]);
     expect(index.count()).toEqual({ served: 2, ready: 1 });
   });
 
   it('counts somebody whose row came twice once, as it came last', async () => {
     const index = await loaded([
-      [user('100000000000000000001', 'ready'), user('100000000000000000002', 'ready')],
-      [user('100000000000000000001', 'out')],
+      user('100000000000000000001', 'ready'),
+      user('100000000000000000002', 'ready'),
+      user('100000000000000000001', 'out'),
     ]);
     expect(index.count()).toEqual({ served: 1, ready: 1 });
     expect(index.size).toBe(2);
   });
 
-  it('goes on behind a piece in which all rows are gone', async () => {
-    const index = await loaded([[new Uint8Array(0)], [], [user('100000000000000000001', 'ready')]]);
+  it('goes on behind a part in which all rows are gone', async () => {
+    const index = await loaded([new Uint8Array(0), user('100000000000000000001', 'ready')]);
     expect(index.count()).toEqual({ served: 1, ready: 1 });
   });
 
@@ -77,9 +96,9 @@ describe('the table of the ledger’s users', () => {
       ),
     ];
     const users = ledgers.map((row, at) => ({ userId: String(100 + at), row }));
-    const index = await loaded([
+    const index = await loaded(
       users.flatMap(({ userId, row }) => (row === undefined ? [] : [packedAs({ userId, ...row })])),
-    ]);
+    );
     const kinds: readonly ListedStanding[] = [
       ...[true, false].flatMap((observes): readonly ListedStanding[] => [
         { kind: 'covered', ruleName: 'staff', observes, isUnsure: false },
@@ -112,14 +131,12 @@ describe('the table of the ledger’s users', () => {
     }
   });
 
-  it('is not made of a ledger of which a piece could not be read', async () => {
-    const broken = LedgerIndex.load({
-      packedUsers: async (piece) => {
-        if (piece === 1) throw retryable('ledger-unavailable', 'The ledger is gone.');
-        return piece === 0 ? [user('100000000000000000001', 'ready')] : undefined;
-      },
-      estimateUsers: async () => 0,
+  it('is not made, and not kept, of a ledger of which a part could not be read', async () => {
+    const { ledger, kept } = ledgerOf(async function* () {
+      yield user('100000000000000000001', 'ready');
+      throw retryable('ledger-unavailable', 'The ledger is gone.');
     });
-    await expect(broken).rejects.toThrow('The ledger is gone.');
+    await expect(LedgerIndex.load(ledger, LEASE, NOW)).rejects.toThrow('The ledger is gone.');
+    expect(kept).toEqual([]);
   });
 });

@@ -112,6 +112,12 @@ export interface Rows {
     readonly resumed: boolean;
   }[];
   readonly sweeps: Map<bigint, SweepRecord>;
+  /** With everybody, packed, as they were at its moment. */
+  keptTable?: {
+    readonly head: string;
+    readonly bytes: Uint8Array;
+    readonly users: ReadonlyMap<string, string>;
+  };
   readonly seen: Map<bigint, readonly Uint8Array[]>;
   readonly members: Map<bigint, readonly { readonly groupId: string; readonly packed: Uint8Array }[]>;
   readonly rollouts: { readonly rolloutId: bigint; readonly begunAt: Date; readonly isOver: boolean }[];

@@ -3,6 +3,7 @@ import {
   SWEEP_SUBJECT,
   type SweepLedger,
   type SweepRecord,
+  type SweptMoment,
 } from '../../../../shared/ports/ledger/sweeps.ts';
 import { holdLease } from './leases.ts';
 import { byText, type Memory, present, type Rows, type UserRow } from './rows.ts';
@@ -92,7 +93,33 @@ async function* members({ rows }: Memory, sweepId: bigint): ReturnType<SweepLedg
   yield* rows.now.members.get(sweepId) ?? [];
 }
 
+const packedById = ({ users }: Rows): ReadonlyMap<string, string> =>
+  new Map([...users.values()].map((user) => [user.userId, packed(user).toString('hex')]));
+
+/** The real one counts writes where this one compares; who was written and is as before is counted there and not here. */
+function momentOf(now: Rows, name: string): SweptMoment {
+  const users = packedById(now);
+  const kept = now.keptTable;
+  const all = new Set([...users.keys(), ...(kept?.users.keys() ?? [])]);
+  const changed = [...all].filter((userId) => users.get(userId) !== kept?.users.get(userId));
+  const bytesOf = (userIds: Iterable<string>) =>
+    Buffer.concat([...userIds].map((userId) => Buffer.from(users.get(userId) ?? '', 'hex')));
+  return {
+    name,
+    estimateUsers: async () => users.size,
+    packedUsers: async function* () {
+      yield bytesOf(users.keys());
+    },
+    keptTable: async () => (kept === undefined ? undefined : { head: kept.head, writes: changed.length }),
+    keptBytes: async function* () {
+      if (kept !== undefined) yield kept.bytes;
+    },
+    changedUsers: async () => ({ users: changed.length, packed: [bytesOf(changed)] }),
+  };
+}
+
 export const sweeps = (memory: Memory): SweepLedger => {
+  const moments: ReadonlyMap<string, string>[] = [];
   const rows = () => memory.rows.now;
   const users = () => [...rows().users.values()];
   const sightedMs = (user: UserRow) => user.sightedAt?.getTime() ?? Number.NEGATIVE_INFINITY;
@@ -179,9 +206,16 @@ export const sweeps = (memory: Memory): SweepLedger => {
         lastEnded: last('whole', 'not-whole'),
       }) as Last;
     },
-    packedUsers: async (piece) =>
-      piece > 0 || rows().users.size === 0 ? undefined : [Buffer.concat(users().map(packed))],
-    estimateUsers: async () => rows().users.size,
+    atOneMoment: async (read) => {
+      moments.push(packedById(rows()));
+      return await read(momentOf(rows(), String(moments.length - 1)));
+    },
+    keepTable: async (lease, moment, { head, bytes }) => {
+      holdLease(memory, lease, SWEEP_SUBJECT);
+      const users = moments[Number(moment)];
+      if (users === undefined) throw new Error(`bug: there was no moment ${moment}`);
+      rows().keptTable = { head, bytes: bytes.slice(), users };
+    },
     sweptUsers: async (userIds) =>
       new Map(
         users()

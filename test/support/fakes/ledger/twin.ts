@@ -1,7 +1,9 @@
 /** Two ledgers that are told the same and must answer the same: how the one in memory is held to the one in SQL. */
 import { isDeepStrictEqual } from 'node:util';
 import { isSealwrightError } from '../../../../shared/errors.ts';
+import type { SweptMoment } from '../../../../shared/ports/ledger/sweeps.ts';
 import type { CrlIntent, CrlText, Lease, Ledger } from '../../../../shared/ports/ledger.ts';
+import { PackedUsers, Statuses } from '../../../../shared/sources/sweep/packed-users.ts';
 
 /** Thrown when the two answer differently. No error of the product's, so nothing handles it. */
 export class TwinsDiffer extends Error {
@@ -16,6 +18,13 @@ type Outcome = { readonly answer: unknown } | { readonly code: string; readonly 
  */
 export function twinLedger(first: Ledger, second: Ledger): Ledger {
   let turn: Promise<unknown> = Promise.resolve();
+  const inTurn =
+    <Args extends readonly unknown[], T>(work: (...args: Args) => Promise<T>) =>
+    (...args: Args): Promise<T> => {
+      const mine = turn.then(() => work(...args));
+      turn = mine.catch(() => undefined);
+      return mine;
+    };
   const both = (name: string, given: readonly unknown[]): Promise<unknown> => {
     const args = given.map((arg) => (typeof arg === 'function' ? askedOnce(arg as Ask) : arg));
     const mine = turn.then(async () => {
@@ -39,9 +48,52 @@ export function twinLedger(first: Ledger, second: Ledger): Ledger {
       if (name === 'membersOfSweep')
         return (sweepId: bigint) =>
           alike(name, first.membersOfSweep(sweepId), second.membersOfSweep(sweepId));
+      if (name === 'atOneMoment') return inTurn((read: Read) => atBoth(first, second, read));
+      if (name === 'keepTable') return inTurn((...kept: Kept) => keepInBoth(first, second, kept));
       return (...args: readonly unknown[]) => both(name, args);
     },
   });
+}
+
+type Read = (moment: SweptMoment) => Promise<unknown>;
+type Kept = Parameters<Ledger['keepTable']>;
+
+const atBoth = (first: Ledger, second: Ledger, read: Read): Promise<unknown> =>
+  first.atOneMoment((one) => second.atOneMoment((other) => read(momentOfBoth(one, other))));
+
+async function keepInBoth(first: Ledger, second: Ledger, [lease, moment, table]: Kept): Promise<void> {
+  const [one, other] = JSON.parse(moment) as [string, string];
+  await first.keepTable(lease, one, table);
+  await second.keepTable(lease, other, table);
+}
+
+/** The real one counts a write that changes nothing in the end; who is there is compared in whatever order. */
+const momentOfBoth = (one: SweptMoment, other: SweptMoment): SweptMoment => ({
+  ...one,
+  name: JSON.stringify([one.name, other.name]),
+  packedUsers: async function* () {
+    const parts = await all(one.packedUsers());
+    expectSame(
+      'packedUsers',
+      { answer: records(parts) },
+      { answer: records(await all(other.packedUsers())) },
+    );
+    yield* parts;
+  },
+  keptTable: async () => {
+    const [kept, also] = [await one.keptTable(), await other.keptTable()];
+    expectSame('keptTable', { answer: kept?.head }, { answer: also?.head });
+    return kept;
+  },
+});
+
+function records(parts: readonly Uint8Array[]): readonly string[] {
+  const statuses = new Statuses();
+  const users = new PackedUsers(Buffer.concat(parts), statuses);
+  const found: string[] = [];
+  while (users.next())
+    found.push(`${users.id} ${users.hasDigest} ${users.digest} ${JSON.stringify(statuses.at(users.status))}`);
+  return found.toSorted();
 }
 
 type Ask = (...asked: readonly unknown[]) => unknown;
