@@ -1,15 +1,17 @@
 import { createHash, X509Certificate } from 'node:crypto';
+import { Boolean as Asn1Boolean, BitString, Integer, Primitive } from 'asn1js';
 import {
-  type AltName,
-  type BasicConstraints,
-  Certificate,
-  type CertificatePolicies,
-  type CRLDistributionPoints,
+  dateOf,
+  derOf,
   type Extension,
-  type ExtKeyUsage,
-  type GeneralName,
-  type NameConstraints,
-} from 'pkijs';
+  extensionsOf,
+  fieldsOf,
+  insideOf,
+  integerOf,
+  oidOf,
+  parsed,
+  tagOf,
+} from './asn1.ts';
 
 /** Names of the keyUsage bits in the order of RFC 5280 section 4.2.1.3. */
 const KEY_USAGE_BITS = [
@@ -110,44 +112,89 @@ const MOST_READ = 500;
 
 function readAnew(der: Buffer, fingerprint: string): ReadCertificate {
   let x509: X509Certificate;
-  let certificate: Certificate;
+  let fields: Fields;
   try {
     x509 = new X509Certificate(der);
-    certificate = Certificate.fromBER(der);
+    fields = fieldsIn(der);
   } catch (error) {
     throw new Error('One of the certificates cannot be read as X.509.', { cause: error });
   }
-  const find = (oid: string): Extension | undefined =>
-    certificate.extensions?.find((extension) => extension.extnID === oid);
-  const commonNames = textsOf(certificate, OID.commonName);
+  const { attributes, extensions } = fields;
+  const textsOf = (oid: string) => attributes.filter(([type]) => type === oid).map(([, text]) => text);
+  const read = <T>(oid: string, what: string, as: (extension: Extension) => T): T | undefined => {
+    const extension = extensions.find((candidate) => candidate.oid === oid);
+    try {
+      return extension === undefined ? undefined : as(extension);
+    } catch (error) {
+      const sentence = `The ${what} extension of one of the certificates cannot be read.`;
+      throw new Error(sentence, { cause: error });
+    }
+  };
+  const commonNames = textsOf(OID.commonName);
   return {
     der,
     x509,
     fingerprint,
-    version: certificate.version + 1,
-    serial: Buffer.from(certificate.serialNumber.valueBlock.valueHexView),
-    issuerDn: Buffer.from(certificate.issuer.valueBeforeDecode),
-    subjectDn: Buffer.from(certificate.subject.valueBeforeDecode),
+    version: fields.version,
+    serial: fields.serial,
+    issuerDn: fields.issuerDn,
+    subjectDn: fields.subjectDn,
     subjectCommonNames: commonNames,
-    notBefore: certificate.notBefore.value,
-    notAfter: certificate.notAfter.value,
-    signatureAlgorithm: certificate.signatureAlgorithm.algorithmId,
+    notBefore: fields.notBefore,
+    notAfter: fields.notAfter,
+    signatureAlgorithm: fields.signatureAlgorithm,
     key: publicKeyKind(x509),
-    keyUsage: keyUsageOf(find(OID.keyUsage)),
-    basicConstraints: basicConstraintsOf(find(OID.basicConstraints)),
-    extendedKeyUsage: extendedKeyUsageOf(find(OID.extKeyUsage)),
-    policies: policiesOf(find(OID.certificatePolicies)),
-    crlDistributionPoints: crlDistributionPointsOf(find(OID.crlDistributionPoints)),
-    subjectAltName: subjectAltNameOf(find(OID.subjectAltName)),
-    nameConstraints: nameConstraintsOf(find(OID.nameConstraints)),
+    keyUsage: read(OID.keyUsage, 'keyUsage', keyUsageOf),
+    basicConstraints: read(OID.basicConstraints, 'basicConstraints', basicConstraintsOf),
+    extendedKeyUsage: read(OID.extKeyUsage, 'extKeyUsage', extendedKeyUsageOf),
+    policies: read(OID.certificatePolicies, 'certificatePolicies', policiesOf),
+    crlDistributionPoints: read(
+      OID.crlDistributionPoints,
+      'CRL distribution points',
+      crlDistributionPointsOf,
+    ),
+    subjectAltName: read(OID.subjectAltName, 'subjectAltName', subjectAltNameOf),
+    nameConstraints: read(OID.nameConstraints, 'nameConstraints', nameConstraintsOf),
     subjectEmails: [
-      ...textsOf(certificate, OID.emailAddress),
+      ...textsOf(OID.emailAddress),
       ...commonNames.filter((name) => /^[^\s@]+@[^\s@]+$/.test(name)),
     ],
-    criticalExtensions: (certificate.extensions ?? [])
-      .filter((extension) => extension.critical)
-      .map((extension) => extension.extnID),
+    criticalExtensions: extensions.filter(({ critical }) => critical).map(({ oid }) => oid),
   };
+}
+
+interface Fields
+  extends Pick<ReadCertificate, 'version' | 'serial' | 'issuerDn' | 'subjectDn' | 'notBefore' | 'notAfter'> {
+  readonly signatureAlgorithm: string;
+  /** The subject's, each with its type. */
+  readonly attributes: readonly (readonly [string, string])[];
+  readonly extensions: readonly Extension[];
+}
+
+/** RFC 5280 section 4.1. From the library's values themselves: its classes for certificates take four times as long. */
+function fieldsIn(der: Buffer): Fields {
+  const [tbs, algorithm] = fieldsOf(parsed(der));
+  const fields = [...fieldsOf(tbs)];
+  const version = tagOf(fields[0]) === 0 ? insideOf(fields.shift())[0] : undefined;
+  const [serial, , issuer, validity, subject, , ...rest] = fields;
+  const [notBefore, notAfter] = fieldsOf(validity);
+  const extensions = rest.find((field) => tagOf(field) === 3);
+  return {
+    version: version instanceof Integer ? version.valueBlock.valueDec + 1 : 1,
+    serial: integerOf(serial),
+    issuerDn: derOf(issuer),
+    subjectDn: derOf(subject),
+    notBefore: dateOf(notBefore),
+    notAfter: dateOf(notAfter),
+    signatureAlgorithm: oidOf(fieldsOf(algorithm)[0]),
+    attributes: fieldsOf(subject).flatMap(insideOf).map(attributeOf),
+    extensions: extensions === undefined ? [] : extensionsOf(insideOf(extensions)[0]),
+  };
+}
+
+function attributeOf(value: unknown): readonly [string, string] {
+  const [type, text] = fieldsOf(value) as readonly [unknown, { valueBlock: { value?: unknown } }];
+  return [oidOf(type), String(text.valueBlock.value)];
 }
 
 /** The addresses a leaf speaks for, SAN first, each once without regard to case. */
@@ -194,91 +241,72 @@ function publicKeyKind(x509: X509Certificate): PublicKeyKind {
   return { type: 'other', name: type ?? 'unknown' };
 }
 
-function textsOf(certificate: Certificate, oid: string): string[] {
-  return certificate.subject.typesAndValues
-    .filter((attribute) => String(attribute.type) === oid)
-    .map((attribute) => String(attribute.value.valueBlock.value));
-}
-
-function parsed<T>(extension: Extension, what: string): T {
-  const value = extension.parsedValue as (T & { parsingError?: string }) | undefined;
-  if (value === undefined || value.parsingError !== undefined) {
-    throw new Error(`The ${what} extension of one of the certificates cannot be read.`);
-  }
-  return value;
-}
-
-function keyUsageOf(extension: Extension | undefined): ReadCertificate['keyUsage'] {
-  if (extension === undefined) return undefined;
-  const { valueBlock } = parsed<{ valueBlock: { valueHexView: Uint8Array } }>(extension, 'keyUsage');
-  const bytes = valueBlock.valueHexView;
+function keyUsageOf({ critical, value }: Extension): ReadCertificate['keyUsage'] {
+  const bitString = parsed(value);
+  if (!(bitString instanceof BitString)) throw new RangeError('This is no BIT STRING.');
+  const bytes = bitString.valueBlock.valueHexView;
   const bits = KEY_USAGE_BITS.filter((_, bit) => ((bytes[bit >> 3] ?? 0) & (0x80 >> (bit & 7))) !== 0);
-  return { critical: extension.critical, bits: new Set(bits) };
+  return { critical, bits: new Set(bits) };
 }
 
-function basicConstraintsOf(extension: Extension | undefined): ReadCertificate['basicConstraints'] {
-  if (extension === undefined) return undefined;
-  const value = parsed<BasicConstraints>(extension, 'basicConstraints');
-  const pathLength = value.pathLenConstraint;
-  return {
-    critical: extension.critical,
-    ca: value.cA,
-    pathLength: pathLength === undefined ? undefined : Number(pathLength),
-  };
+function basicConstraintsOf({ critical, value }: Extension): ReadCertificate['basicConstraints'] {
+  const fields = [...fieldsOf(parsed(value))];
+  const ca = fields[0] instanceof Asn1Boolean && (fields.shift() as Asn1Boolean).getValue();
+  const pathLength =
+    fields[0] instanceof Integer ? (fields.shift() as Integer).valueBlock.valueDec : undefined;
+  if (fields.length > 0) throw new RangeError('There is more than basic constraints have.');
+  return { critical, ca, pathLength };
 }
 
-function extendedKeyUsageOf(extension: Extension | undefined): ReadCertificate['extendedKeyUsage'] {
-  return extension === undefined
-    ? undefined
-    : { oids: parsed<ExtKeyUsage>(extension, 'extKeyUsage').keyPurposes };
+const extendedKeyUsageOf = ({ value }: Extension): ReadCertificate['extendedKeyUsage'] => ({
+  oids: fieldsOf(parsed(value)).map(oidOf),
+});
+
+const policiesOf = ({ critical, value }: Extension): ReadCertificate['policies'] => ({
+  critical,
+  oids: fieldsOf(parsed(value)).map((policy) => oidOf(fieldsOf(policy)[0])),
+});
+
+function crlDistributionPointsOf({ critical, value }: Extension): ReadCertificate['crlDistributionPoints'] {
+  const names = fieldsOf(parsed(value)).flatMap((point) => {
+    const distributionPoint = fieldsOf(point).find((field) => tagOf(field) === 0);
+    const [name] = distributionPoint === undefined ? [] : insideOf(distributionPoint);
+    return tagOf(name) === 0 ? insideOf(name) : []; // else relative to the issuer's name
+  });
+  return { critical, uris: texts(names, URI_NAME) };
 }
 
-function policiesOf(extension: Extension | undefined): ReadCertificate['policies'] {
-  if (extension === undefined) return undefined;
-  const value = parsed<CertificatePolicies>(extension, 'certificatePolicies');
-  return {
-    critical: extension.critical,
-    oids: value.certificatePolicies.map((policy) => policy.policyIdentifier),
-  };
-}
-
-function crlDistributionPointsOf(extension: Extension | undefined): ReadCertificate['crlDistributionPoints'] {
-  if (extension === undefined) return undefined;
-  const value = parsed<CRLDistributionPoints>(extension, 'CRL distribution points');
-  const names = value.distributionPoints.flatMap(({ distributionPoint }) =>
-    Array.isArray(distributionPoint) ? distributionPoint : [],
-  );
-  return { critical: extension.critical, uris: texts(names, URI_NAME) };
-}
-
-function subjectAltNameOf(extension: Extension | undefined): ReadCertificate['subjectAltName'] {
-  if (extension === undefined) return undefined;
-  const { altNames } = parsed<AltName>(extension, 'subjectAltName');
+function subjectAltNameOf({ critical, value }: Extension): ReadCertificate['subjectAltName'] {
+  const names = fieldsOf(parsed(value));
   const forbidden = [
     [DNS_NAME, 'dNSName'],
     [IP_ADDRESS, 'iPAddress'],
     [URI_NAME, 'uniformResourceIdentifier'],
   ] as const;
   return {
-    critical: extension.critical,
-    emails: texts(altNames, RFC822_NAME),
+    critical,
+    emails: texts(names, RFC822_NAME),
     forbidden: forbidden
-      .filter(([type]) => altNames.some((name) => name.type === type))
+      .filter(([type]) => names.some((name) => tagOf(name) === type))
       .map(([, name]) => name),
   };
 }
 
-function nameConstraintsOf(extension: Extension | undefined): ReadCertificate['nameConstraints'] {
-  if (extension === undefined) return undefined;
-  const value = parsed<NameConstraints>(extension, 'nameConstraints');
-  const mail = (subtrees: NameConstraints['permittedSubtrees']): string[] =>
-    texts(
-      (subtrees ?? []).map((subtree) => subtree.base),
-      RFC822_NAME,
-    );
-  return { permitted: mail(value.permittedSubtrees), excluded: mail(value.excludedSubtrees) };
+function nameConstraintsOf({ value }: Extension): ReadCertificate['nameConstraints'] {
+  const fields = fieldsOf(parsed(value));
+  const mail = (number: number): string[] => {
+    const subtrees = fields.find((field) => tagOf(field) === number);
+    const bases = subtrees === undefined ? [] : insideOf(subtrees).map((subtree) => fieldsOf(subtree)[0]);
+    return texts(bases, RFC822_NAME);
+  };
+  return { permitted: mail(0), excluded: mail(1) };
 }
 
-function texts(names: readonly GeneralName[], type: number): string[] {
-  return names.filter((name) => name.type === type).map((name) => String(name.value));
-}
+/** GeneralNames that are an IA5String each. */
+const texts = (names: readonly unknown[], type: number): string[] =>
+  names
+    .filter((name) => tagOf(name) === type)
+    .map((name) => {
+      if (!(name instanceof Primitive)) throw new RangeError('This is no text.');
+      return Buffer.from(name.valueBlock.valueHexView).toString('latin1');
+    });

@@ -1,17 +1,7 @@
 import { verify } from 'node:crypto';
-import {
-  BitString,
-  Constructed,
-  Enumerated,
-  fromBER,
-  GeneralizedTime,
-  Integer,
-  ObjectIdentifier,
-  OctetString,
-  Sequence,
-  UTCTime,
-} from 'asn1js';
+import { BitString, Enumerated, Integer, Sequence } from 'asn1js';
 import { IssuingDistributionPoint } from 'pkijs';
+import { dateOf, derOf, extensionsOf, fieldsOf, insideOf, integerOf, isTime, oidOf, parsed } from './asn1.ts';
 import type { ReadCertificate } from './certificate.ts';
 
 /** One revoked serial, RFC 5280 section 5.3. */
@@ -53,25 +43,27 @@ const HASHES: Readonly<Record<string, string>> = {
   '1.2.840.10045.4.3.4': 'sha512',
 };
 
-const NO_CRL = 'what is served there is no DER CRL';
-
 /** Throws an error whose message is the end of a sentence when the bytes are no DER CertificateList. */
 export function readCrl(der: Buffer): Crl {
-  // The library stops at 10,000 nodes by default, which is about a thousand entries; a node has at least two bytes.
-  const { offset, result } = fromBER(der, { maxNodes: der.length });
-  if (offset !== der.length) throw new Error(NO_CRL);
-  const [tbs, algorithm, signature] = fieldsOf(result);
-  if (!(tbs instanceof Sequence) || !(signature instanceof BitString)) throw new Error(NO_CRL);
-  const fields = [...tbs.valueBlock.value];
+  try {
+    return listIn(der);
+  } catch (error) {
+    throw new Error('what is served there is no DER CRL', { cause: error });
+  }
+}
+
+function listIn(der: Buffer): Crl {
+  const [tbs, algorithm, signature] = fieldsOf(parsed(der));
+  if (!(signature instanceof BitString)) throw new RangeError('This is no BIT STRING.');
+  const fields = [...fieldsOf(tbs)];
   if (fields[0] instanceof Integer) fields.shift();
   const [, issuer, thisUpdate, ...rest] = fields;
   const nextUpdate = isTime(rest[0]) ? rest.shift() : undefined;
   const revoked = rest[0] instanceof Sequence ? rest.shift() : undefined;
-  const extensions = rest[0] instanceof Constructed ? extensionsOf(rest[0].valueBlock.value[0]) : [];
-  if (!(issuer instanceof Sequence)) throw new Error(NO_CRL);
+  const extensions = rest[0] === undefined ? [] : extensionsOf(insideOf(rest[0])[0]);
   const scope = extensions.find((extension) => extension.oid === OID.issuingDistributionPoint);
   return {
-    issuerDn: Buffer.from(issuer.valueBeforeDecodeView),
+    issuerDn: derOf(issuer),
     thisUpdate: dateOf(thisUpdate),
     nextUpdate: nextUpdate === undefined ? undefined : dateOf(nextUpdate),
     entries: new Map(revoked === undefined ? [] : fieldsOf(revoked).map(entryOf)),
@@ -80,7 +72,7 @@ export function readCrl(der: Buffer): Crl {
     unknownCritical: extensions
       .filter((extension) => extension.critical && extension.oid !== OID.issuingDistributionPoint)
       .map((extension) => extension.oid),
-    toBeSigned: Buffer.from(tbs.valueBeforeDecodeView),
+    toBeSigned: derOf(tbs),
     signatureAlgorithm: oidOf(fieldsOf(algorithm)[0]),
     signature: Buffer.from(signature.valueBlock.valueHexView),
   };
@@ -94,52 +86,19 @@ export function isCrlSignedBy(crl: Crl, issuer: ReadCertificate): boolean {
 
 function entryOf(value: unknown): [string, CrlEntry] {
   const [serial, revokedAt, extensionList] = fieldsOf(value);
-  if (!(serial instanceof Integer)) throw new Error(NO_CRL);
   const extensions = extensionList === undefined ? [] : extensionsOf(extensionList);
   const inner = (oid: string): unknown => {
     const extension = extensions.find((candidate) => candidate.oid === oid);
-    return extension === undefined ? undefined : fromBER(extension.value).result;
+    return extension === undefined ? undefined : parsed(extension.value);
   };
   const reason = inner(OID.reasonCode);
   const invalidFrom = inner(OID.invalidityDate);
   return [
-    Buffer.from(serial.valueBlock.valueHexView).toString('hex'),
+    integerOf(serial).toString('hex'),
     {
       revokedAt: dateOf(revokedAt),
       reason: reason instanceof Enumerated ? reason.valueBlock.valueDec : 0,
       invalidFrom: invalidFrom === undefined ? undefined : dateOf(invalidFrom),
     },
   ];
-}
-
-function extensionsOf(value: unknown): readonly { oid: string; critical: boolean; value: Buffer }[] {
-  return fieldsOf(value).map((extension) => {
-    const fields = fieldsOf(extension);
-    const content = fields.at(-1);
-    if (!(content instanceof OctetString)) throw new Error(NO_CRL);
-    // `critical` is a BOOLEAN that DER leaves out when false, so three fields mean true.
-    return {
-      oid: oidOf(fields[0]),
-      critical: fields.length === 3,
-      value: Buffer.from(content.valueBlock.valueHexView),
-    };
-  });
-}
-
-function fieldsOf(value: unknown): readonly unknown[] {
-  if (!(value instanceof Sequence)) throw new Error(NO_CRL);
-  return value.valueBlock.value;
-}
-
-function oidOf(value: unknown): string {
-  if (!(value instanceof ObjectIdentifier)) throw new Error(NO_CRL);
-  return value.getValue();
-}
-
-const isTime = (value: unknown): boolean => value instanceof UTCTime || value instanceof GeneralizedTime;
-
-function dateOf(value: unknown): Date {
-  // asn1js: GeneralizedTime is a UTCTime too, and both answer a Date.
-  if (value instanceof UTCTime || value instanceof GeneralizedTime) return value.toDate();
-  throw new Error(NO_CRL);
 }

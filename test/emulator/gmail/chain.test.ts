@@ -347,6 +347,22 @@ describe('keypairs.create, reading pkcs7, refuses', () => {
     expect(await refused(labelled(Buffer.concat([der, Buffer.from([0])])))).toMatch(/not one complete DER/);
   });
 
+  it('a PKCS#7 whose outermost length is indefinite, as BER may have it', async () => {
+    const pem = tenant.pkcs7(tenant.pki.leaf(tenant.issuing, ANA));
+    const der = Buffer.from(pem.replace(/-----[^-]+-----/g, ''), 'base64');
+    expect(der[1]).toBe(0x82);
+    const ber = Buffer.concat([Buffer.from([0x30, 0x80]), der.subarray(4), Buffer.from([0, 0])]);
+    expect(await refused(labelled(ber))).toMatch(/not one complete DER value/);
+  });
+
+  it('a PKCS#7 with a certificate that is damaged inside', async () => {
+    const leaf = tenant.pki.leaf(tenant.issuing, ANA);
+    const der = Buffer.from(tenant.pkcs7(leaf).replace(/-----[^-]+-----/g, ''), 'base64');
+    const tbsLengthAt = der.indexOf(leaf.der) + 6;
+    der.writeUInt16BE(der.readUInt16BE(tbsLengthAt) + 500, tbsLengthAt);
+    expect(await refused(labelled(der))).toMatch(/cannot be read as X\.509/);
+  });
+
   it('a PKCS#7 with a signer', async () => {
     const leaf = tenant.pki.leaf(tenant.issuing, ANA);
     const signed = openssl(
