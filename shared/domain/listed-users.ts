@@ -24,7 +24,8 @@ export const MORE_ALIASES_MARK = 8;
  * 31 are the highest of the alias's own digest, and bits 4 to 17 those of the primary address's.
  */
 export const ADDRESS_BITS = 14;
-export const bitsOfAddress = (address: string): number => addressDigest(address, []) >>> 18;
+export const bitsOfDigest = (digest: number): number => digest >>> 18;
+export const bitsOfAddress = (address: string): number => bitsOfDigest(addressDigest(address, []));
 export const bitsOfAlias = (marks: number): number => marks >>> 18;
 export const bitsOfPrimary = (marks: number): number => (marks >>> 4) & 0x3fff;
 

@@ -5,10 +5,10 @@
  */
 import type { admin_directory_v1 } from 'googleapis/build/src/apis/admin/directory_v1.js';
 import { permanent } from '../../errors.ts';
-import type { Directory, DirectoryGroup, MembersPage } from '../../ports/directory.ts';
+import type { Directory, DirectoryGroup } from '../../ports/directory.ts';
 import type { DirectoryApi } from './call.ts';
 import { pageTokenExpired } from './failure.ts';
-import { incomplete, ourAddress } from './wire.ts';
+import { incomplete, membersAmong, ourAddress, toMembersPage } from './wire.ts';
 
 const PAGE_SIZE = 200;
 const READING = { repeatable: 'any-time' } as const;
@@ -34,6 +34,7 @@ export function groups(
             includeDerivedMembership: true,
             maxResults: PAGE_SIZE,
             fields: 'nextPageToken,members(id,type)',
+            prettyPrint: false,
             ...page,
           },
           callOptions,
@@ -50,7 +51,7 @@ export function groups(
     const seen = new Set<string>();
     let holdsEverybody = false;
     for await (const members of listed) {
-      const read = usersAmong(groupId, members);
+      const read = membersAmong(groupId, members);
       holdsEverybody ||= read.holdsEverybody;
       for (const id of read.userIds) {
         if (seen.has(id)) continue;
@@ -79,10 +80,7 @@ export function groups(
       // As of users: any 400 to a question with a token is taken for a token that is no longer taken.
       const refused =
         pageToken === undefined ? {} : { 400: () => expired(groupId), 410: () => expired(groupId) };
-      const { members, nextPageToken } = await listMembers(groupId, asked, refused);
-      if (!Array.isArray(members) && nextPageToken)
-        throw incomplete('a page of members that is not the last one holds no members');
-      return { ...usersAmong(groupId, members ?? []), ...(nextPageToken ? { nextPageToken } : {}) };
+      return toMembersPage(groupId, await listMembers(groupId, asked, refused));
     },
 
     group,
@@ -135,20 +133,6 @@ export function groups(
 function toGroup({ id, email }: admin_directory_v1.Schema$Group): DirectoryGroup {
   if (!id || !email) throw incomplete('it described a group without id or address');
   return { groupId: id, address: ourAddress(email) };
-}
-
-function usersAmong(
-  groupId: string,
-  members: readonly admin_directory_v1.Schema$Member[],
-): Pick<MembersPage, 'userIds' | 'holdsEverybody'> {
-  const users = members.filter(({ type }) => type === 'USER');
-  return {
-    userIds: users.map(({ id }) => {
-      if (!id) throw incomplete(`it described a member of the group ${groupId} without an id`);
-      return id;
-    }),
-    holdsEverybody: members.some(({ type }) => type === 'CUSTOMER'),
-  };
 }
 
 function expired(groupId: string): never {

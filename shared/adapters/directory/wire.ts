@@ -4,7 +4,7 @@ import type { admin_directory_v1 } from 'googleapis/build/src/apis/admin/directo
 import type { DirectoryPresence, DirectoryUser, ListedUser } from '../../domain/directory-user.ts';
 import { listUsers } from '../../domain/listed-users.ts';
 import { retryable, type SealwrightError } from '../../errors.ts';
-import type { DeletedUser, Page, UsersPage } from '../../ports/directory.ts';
+import type { DeletedUser, MembersPage, Page, UsersPage } from '../../ports/directory.ts';
 
 /** Fields of a living user; nothing else is asked for, so that nothing else can leak. */
 export const USER_FIELDS =
@@ -84,6 +84,31 @@ export function toDeletedPage(page: admin_directory_v1.Schema$Users): Page<reado
       return { userId: id, primaryEmail: ourAddress(primaryEmail ?? '') };
     }),
     ...(nextPageToken === undefined ? {} : { nextPageToken }),
+  };
+}
+
+/** A page of a group's members as the API answers it. Throws `directory-unavailable` for what is no whole page. */
+export function toMembersPage(
+  groupId: string,
+  { members, nextPageToken }: admin_directory_v1.Schema$Members,
+): MembersPage {
+  if (!Array.isArray(members) && nextPageToken)
+    throw incomplete('a page of members that is not the last one holds no members');
+  return { ...membersAmong(groupId, members ?? []), ...(nextPageToken ? { nextPageToken } : {}) };
+}
+
+/** Users, and whether everybody is meant; groups and whatever else is listed are left out. */
+export function membersAmong(
+  groupId: string,
+  members: readonly admin_directory_v1.Schema$Member[],
+): Pick<MembersPage, 'userIds' | 'holdsEverybody'> {
+  const users = members.filter(({ type }) => type === 'USER');
+  return {
+    userIds: users.map(({ id }) => {
+      if (!id) throw incomplete(`it described a member of the group ${groupId} without an id`);
+      return id;
+    }),
+    holdsEverybody: members.some(({ type }) => type === 'CUSTOMER'),
   };
 }
 

@@ -5,6 +5,7 @@ import {
   ALIAS_MARK,
   bitsOfAddress,
   bitsOfAlias,
+  bitsOfDigest,
   bitsOfPrimary,
   DIGEST,
   MARKS,
@@ -15,7 +16,8 @@ import { ID_WORDS, packIdText } from '../../domain/packed-id.ts';
 export class NamedUsers {
   /** First words of ids, and digests of addresses. */
   readonly #words = new Set<number>();
-  /** By the bits of an address: 1 where a name has those bits. */
+  /** By the bits of an id's first word or of an address: 1 where a name has those bits. Nearly nobody has to be looked for in the set. */
+  readonly #ids = new Uint8Array(1 << ADDRESS_BITS);
   readonly #addresses = new Uint8Array(1 << ADDRESS_BITS);
 
   /** Ids, and addresses in our spelling. */
@@ -25,6 +27,7 @@ export class NamedUsers {
       packIdText(name, id, 0);
       this.#words.add(id[0] ?? 0);
       this.#words.add(addressDigest(name, []));
+      this.#ids[bitsOfId(id[0] ?? 0)] = 1;
       this.#addresses[bitsOfAddress(name)] = 1;
     }
   }
@@ -35,10 +38,17 @@ export class NamedUsers {
    */
   mayHave(words: Int32Array, at: number): boolean {
     if (this.#words.size === 0) return false;
-    if (this.#words.has(words[at] ?? 0)) return true;
+    const id = words[at] ?? 0;
+    if (this.#ids[bitsOfId(id)] === 1 && this.#words.has(id)) return true;
     const marks = words[at + MARKS] ?? 0;
-    if ((marks & ALIAS_MARK) === 0) return this.#words.has(words[at + DIGEST] ?? 0);
+    if ((marks & ALIAS_MARK) === 0) {
+      const digest = words[at + DIGEST] ?? 0;
+      return this.#addresses[bitsOfDigest(digest)] === 1 && this.#words.has(digest);
+    }
     if ((marks & MORE_ALIASES_MARK) !== 0) return true;
     return this.#addresses[bitsOfPrimary(marks)] === 1 || this.#addresses[bitsOfAlias(marks)] === 1;
   }
 }
+
+/** The last digits. */
+const bitsOfId = (word: number): number => word >>> (32 - ADDRESS_BITS);

@@ -3,11 +3,12 @@
  * members, whom the directory lists two hundred at a time: then reading them takes several invocations, and what was read is
  * written down as the pages of users are.
  */
-import { ID_WORDS, packedBytes, packedWords, packIdText } from '../../domain/packed-id.ts';
+import { packedBytes, packedWords } from '../../domain/packed-id.ts';
 import { type OrgUnit, pinnedGroupIds, vanishedUnitIds } from '../../domain/place.ts';
 import { isPinned } from '../../domain/policy-pins.ts';
 import type { GroupReading, SweepRecord } from '../../ports/ledger/sweeps.ts';
 import { CHECKPOINT_EVERY_MS, LEASE_MS, SamePageAgain, type Tick } from './context.ts';
+import { packedIds } from './ledger-index.ts';
 import { Memberships } from './memberships.ts';
 
 export interface Pins {
@@ -68,8 +69,7 @@ class MemberReading {
       if (holdsEverybody) this.members.addEverybody(groupId);
     if (!this.#isWritten) return;
     for await (const { groupId, packed } of this.#tick.deps.ledger.membersOfSweep(this.#sweepId)) {
-      const words = packedWords(packed);
-      for (let at = 0; at < words.length; at += ID_WORDS) this.members.add(words, at, groupId);
+      this.members.add(packedWords(packed), groupId);
     }
   }
 
@@ -104,11 +104,8 @@ class MemberReading {
   }
 
   #take(reading: GroupReading, userIds: readonly string[]): void {
-    const words = new Int32Array(userIds.length * ID_WORDS);
-    for (const [index, userId] of userIds.entries()) {
-      packIdText(userId, words, index * ID_WORDS);
-      this.members.add(words, index * ID_WORDS, reading.groupId);
-    }
+    const words = packedIds(userIds);
+    this.members.add(words, reading.groupId);
     if (reading.holdsEverybody) this.members.addEverybody(reading.groupId);
     const { packed = [] } = this.#pending.get(reading.groupId) ?? {};
     packed.push(words);

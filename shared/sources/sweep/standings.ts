@@ -151,6 +151,10 @@ function judgeOfPages(
     const { words, length } = users;
     const judged = new Uint16Array(length);
     const oddIds = new Map<number, string>();
+    const sets =
+      members === undefined || members.size === 0
+        ? undefined
+        : members.numbersOf(words, LISTED_WORDS, length);
     for (let position = 0; position < length; position += 1) {
       const at = position * LISTED_WORDS;
       if (isHashed(words, at)) oddIds.set(position, users.userIdAt(position));
@@ -160,7 +164,7 @@ function judgeOfPages(
         continue;
       }
       const place = ((words[at + PATH] ?? 0) << 2) | (marks & (SUSPENDED_MARK | ARCHIVED_MARK));
-      const groups = members?.numberOf(words, at) ?? 0;
+      const groups = sets?.[position] ?? 0;
       const alike = byPlace[groups] ?? [];
       byPlace[groups] = alike;
       let number = alike[place];

@@ -181,6 +181,14 @@ describe('what Google may answer about groups', () => {
     return googleDirectory({ bearer: new TestBearer(), endpoints: { rootUrl: server.rootUrl }, retry });
   };
 
+  it('a page of members is asked for without white space, and without what is not read of them', async () => {
+    const adapter = directory(() => ({ body: { members: [{ id: '7', type: 'USER' }] } }));
+    expect(await adapter.membersPage({ groupId: '1' })).toEqual({ userIds: ['7'], holdsEverybody: false });
+    expect(Object.fromEntries(server.asked[0]?.query ?? [])).toMatchObject({
+      ...{ fields: 'nextPageToken,members(id,type)', prettyPrint: 'false', maxResults: '200' },
+    });
+  });
+
   it('a refusal to look for a nested member of another domain is answered from the list', async () => {
     const adapter = directory(({ path, query }) => {
       if (path.includes('/hasMember/')) return googleError(400, 'invalid', 'Invalid Input: memberKey');
