@@ -1,18 +1,19 @@
-/** One process of the sweep's benchmark: `parse` parses every page and nothing else, `sweep` runs a whole sweep. */
+/** One process of the sweep's benchmark: `parse` parses every page and nothing else, `sweep` runs a whole sweep, in one of the cases. */
 import { closeSync, openSync, readFileSync, readSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { systemClock } from '../shared/adapters/clock/system-clock.ts';
 import { PageReader } from '../shared/adapters/directory/page-reader.ts';
-import { toDeletedPage } from '../shared/adapters/directory/wire.ts';
+import { toDeletedPage, toMembersPage } from '../shared/adapters/directory/wire.ts';
 import { openPostgresLedger } from '../shared/adapters/ledger/open.ts';
 import { parsePolicy } from '../shared/config/policy.ts';
+import { pinnedPolicy } from '../shared/domain/policy-pins.ts';
 import type { UsersPage } from '../shared/ports/directory.ts';
 import type { SweepDeps } from '../shared/sources/sweep/context.ts';
 import { tick } from '../shared/sources/sweep/tick.ts';
-import type { SweepAnswer } from './sweep-users.ts';
+import { type Case, EXCLUDED, ORG_UNITS, type SweepAnswer, userAt } from './sweep-users.ts';
 
-const [, , mode, folder = '', connectionString = ''] = process.argv;
+const [, , mode, kind, folder = '', connectionString = ''] = process.argv;
 let readingMs = 0;
 /** Processor time of it, microseconds. */
 let readingCpu = 0;
@@ -92,9 +93,45 @@ async function sweep(deps: SweepDeps): Promise<void> {
 }
 
 /** Read when an instance starts, and not for each sweep. */
-const policy = parsePolicy(
-  'version: 1\nrules:\n  - name: staff\n    orgUnit: /Staff\n    keyService: https://kacls.acme.example\n',
-);
+const policy = policyOf(kind as Case);
+
+function policyOf(kind: Case) {
+  const rule = (more: string) =>
+    parsePolicy(
+      `version: 1\nrules:\n  - name: staff\n    keyService: https://kacls.acme.example\n    ${more}\n`,
+    );
+  switch (kind) {
+    case 'unit':
+      return rule('orgUnit: /Staff');
+    case 'named': {
+      const names = [
+        'break.glass@acme.example',
+        '"900000000000000000000"',
+        userAt(EXCLUDED).known?.aliases[0],
+      ];
+      return rule(`orgUnit: /Staff\n    exclude: { users: [${names.join(', ')}] }`);
+    }
+    case 'group':
+      return pinnedPolicy(rule('group: staff@acme.example'), {
+        units: {},
+        groups: { 'staff@acme.example': 'staff' },
+      });
+    default:
+      return kind satisfies never;
+  }
+}
+
+function parsePages(folder: string): void {
+  for (let page = 0; ; page += 1) {
+    const { nextPageToken } = parse<{ nextPageToken?: string }>(read(folder, `${page}.json`));
+    if (nextPageToken === undefined) break;
+  }
+}
+
+/** Where the network would be: everything else gets its turn, and reads what came meanwhile. */
+async function turn(pageToken: string): Promise<void> {
+  if (Number(pageToken) % PAGES_A_TURN === 0) await setImmediate();
+}
 
 /** As the policy: an instance, which the schedule calls every minute, has its connections already. */
 const ledger =
@@ -103,10 +140,8 @@ const ledger =
 const begunMs = performance.now();
 const cpu = process.cpuUsage();
 if (ledger === undefined) {
-  for (let page = 0; ; page += 1) {
-    const { nextPageToken } = parse<{ nextPageToken?: string }>(read('living', `${page}.json`));
-    if (nextPageToken === undefined) break;
-  }
+  if (kind === 'group') parsePages('members');
+  parsePages('living');
 } else {
   await sweep({
     clock: systemClock,
@@ -114,14 +149,20 @@ if (ledger === undefined) {
     ledger,
     directory: {
       livingPage: async ({ pageToken = '0' }) => {
-        // Where the network would be: everything else gets its turn, and reads what came meanwhile.
-        if (Number(pageToken) % PAGES_A_TURN === 0) await setImmediate();
+        await turn(pageToken);
         return readPage(readBytes('living', `${pageToken}.json`));
       },
       deletedPage: async () => toDeletedPage(parse(read('deleted.json'))),
-      orgUnits: async () => [],
-      group: async () => undefined,
-      membersPage: async () => ({ userIds: [], holdsEverybody: false }),
+      orgUnits: async () =>
+        ORG_UNITS.map((path) => ({
+          ...{ orgUnitId: `id:${path}`, path },
+          ...(path === '/' ? {} : { parentId: `id:${path.slice(0, path.lastIndexOf('/')) || '/'}` }),
+        })),
+      group: async (groupId) => ({ groupId, address: 'staff@acme.example' }),
+      membersPage: async ({ groupId, pageToken = '0' }) => {
+        await turn(pageToken);
+        return toMembersPage(groupId, parse(read('members', `${pageToken}.json`)));
+      },
     },
     bus: {
       publishHints: async (hints) => {

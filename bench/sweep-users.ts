@@ -1,5 +1,22 @@
 /** The synthetic company of the sweep's benchmark: user number N, as the directory lists them and as the ledger knows them. */
 export const PAGE_SIZE = 500;
+export const MEMBERS_PAGE_SIZE = 200;
+
+/**
+ * What the policy's one rule goes by: `unit` is the company's org unit; `named` is the same and excludes a few by name, one of them by the
+ * alias of somebody; `group` is a group in which everybody is who is in that unit.
+ */
+export const CASES = ['unit', 'named', 'group'] as const;
+export type Case = (typeof CASES)[number];
+
+/** Excluded by their alias in the case `named`. */
+export const EXCLUDED = 13;
+export const ORG_UNITS = [
+  '/',
+  '/Contractors',
+  '/Staff',
+  ...Array.from({ length: 200 }, (_, department) => `/Staff/Department ${department}`),
+];
 
 /** What a benchmark process answers; times in milliseconds, without the reading of files. */
 export interface SweepAnswer {

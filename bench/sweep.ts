@@ -5,8 +5,9 @@
  * PostgreSQL goes on. Everything else is the product's own: the adapter's reading of a page, the ledger on a private PostgreSQL, the
  * checkpoints, joiners hinted at in waves. Only the bus is a list. PostgreSQL works on the same processors, so what it takes of them
  * is in a row of its own. The first sweep reads everybody's row and keeps its table, as one does each day, and is in a row of its
- * own; before each of the others some users are written, as in the hours between. Exit status 1 when a target is missed or those who were hinted at or wait for it are not exactly
- * those that differ.
+ * own; before each of the others some users are written, as in the hours between. Two more rows are sweeps under other rules: one that excludes
+ * a few by name, and one for a group of which everybody is a member, whose pages are then parsed on both sides. Exit status 1 when a
+ * target is missed or those who were hinted at or wait for it are not exactly those that differ.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -20,7 +21,16 @@ import { addressDigest } from '../shared/domain/address-digest.ts';
 import { findPrograms, startCluster } from '../test/postgres/cluster.ts';
 import { postmasterOf, serverCpuSeconds } from './process-time.ts';
 import { type BenchRow, median, report } from './report.ts';
-import { differenceAt, PAGE_SIZE, type SweepAnswer, userAt } from './sweep-users.ts';
+import {
+  CASES,
+  type Case,
+  differenceAt,
+  EXCLUDED,
+  MEMBERS_PAGE_SIZE,
+  PAGE_SIZE,
+  type SweepAnswer,
+  userAt,
+} from './sweep-users.ts';
 
 const QUICK = process.argv.includes('--quick');
 const USERS = QUICK ? 50_000 : 1_000_000;
@@ -45,25 +55,29 @@ async function run(): Promise<boolean> {
   const differing = writePages();
   await bundleChild();
   await fillLedger();
-  const parse: SweepAnswer[] = [];
-  const sweep: SweepAnswer[] = [];
+  const measured: Record<Case, Measured> = { unit: nothing(), named: nothing(), group: nothing() };
   const postmaster = postmasterOf(cluster.connectionString);
-  const databaseMs: number[] = [];
-  const first = child('sweep');
+  const first = child('sweep', 'unit');
   await assertExactly(differing);
   for (let round = 0; round < ROUNDS; round += 1) {
-    parse.push(child('parse'));
-    await forgetSweeps();
-    await writeSome();
-    const before = serverCpuSeconds(postmaster);
-    sweep.push(child('sweep'));
-    databaseMs.push((serverCpuSeconds(postmaster) - before) * 1000);
-    await assertExactly(differing);
+    for (const kind of CASES) {
+      const { parse, sweep, databaseMs } = measured[kind];
+      parse.push(child('parse', kind));
+      await forgetSweeps();
+      await writeSome();
+      const before = serverCpuSeconds(postmaster);
+      sweep.push(child('sweep', kind));
+      databaseMs.push((serverCpuSeconds(postmaster) - before) * 1000);
+      await assertExactly(kind === 'named' ? new Set([...differing, userAt(EXCLUDED).userId]) : differing);
+    }
   }
-  const of = (answers: readonly SweepAnswer[], what: keyof SweepAnswer) =>
-    median(answers.map((answer) => answer[what]));
+  const { parse, sweep, databaseMs } = measured.unit;
   const together = of(sweep, 'cpuMs') + median(databaseMs);
   const peak = Math.max(...[first, ...sweep].map(({ peakMb }) => peakMb));
+  const further = ({ parse, sweep }: Measured, name: string, peerName: string): BenchRow => ({
+    ...{ name, ours: of(sweep, 'ms'), peer: of(parse, 'ms'), peerName, unit: 'ms' },
+    note: `processor time ${of(sweep, 'cpuMs').toFixed(0)} against ${of(parse, 'cpuMs').toFixed(0)} ms; peak ${Math.max(...sweep.map(({ peakMb }) => peakMb)).toFixed(0)} MB`,
+  });
   const name = `${USERS.toLocaleString('en')} users, ${differing.size.toLocaleString('en')} differ`;
   const rows: BenchRow[] = [
     {
@@ -106,8 +120,28 @@ async function run(): Promise<boolean> {
       unit: 'MB',
       target: { atMost: 1 },
     },
+    further(measured.named, 'sweep under a rule that excludes three by name', 'JSON.parse of the same pages'),
+    further(
+      measured.group,
+      'sweep under a rule for a group of everybody',
+      'JSON.parse of the same pages and those of the members',
+    ),
   ];
   return report('Sweep', rows);
+}
+
+interface Measured {
+  readonly parse: SweepAnswer[];
+  readonly sweep: SweepAnswer[];
+  readonly databaseMs: number[];
+}
+
+function nothing(): Measured {
+  return { parse: [], sweep: [], databaseMs: [] };
+}
+
+function of(answers: readonly SweepAnswer[], what: keyof SweepAnswer): number {
+  return median(answers.map((answer) => answer[what]));
 }
 
 /** Bundled as a function is: what strips types from source takes thirty megabytes that no function needs. */
@@ -126,28 +160,42 @@ async function bundleChild(): Promise<void> {
   });
 }
 
-/** Answers whom a sweep must hint at. */
-function writePages(): ReadonlySet<string> {
-  const differing = new Set<string>();
+/** Writes the pages of a list, each of which names the next one. */
+function pagesOf(name: string, key: string, size: number) {
   let page: object[] = [];
   let pages = 0;
-  const deleted: object[] = [];
-  mkdirSync(join(folder, 'living'));
-  const flush = (isLast: boolean) => {
-    const answer = { users: page, ...(isLast ? {} : { nextPageToken: String(pages + 1) }) };
-    writeFileSync(join(folder, 'living', `${pages}.json`), JSON.stringify(answer));
+  mkdirSync(join(folder, name));
+  const write = (next: { readonly nextPageToken?: string }): void => {
+    writeFileSync(join(folder, name, `${pages}.json`), JSON.stringify({ [key]: page, ...next }));
     pages += 1;
     page = [];
   };
+  return {
+    add(listed: object): void {
+      if (page.length === size) write({ nextPageToken: String(pages + 1) });
+      page.push(listed);
+    },
+    end: () => write({}),
+  };
+}
+
+/** Answers whom a sweep must hint at. */
+function writePages(): ReadonlySet<string> {
+  const differing = new Set<string>();
+  const living = pagesOf('living', 'users', PAGE_SIZE);
+  const members = pagesOf('members', 'members', MEMBERS_PAGE_SIZE);
+  const deleted: object[] = [];
   for (let index = 0; index < USERS; index += 1) {
     const { userId, listed, listedDeleted } = userAt(index);
-    if (differenceAt(index) !== undefined) differing.add(userId);
+    const difference = differenceAt(index);
+    if (difference !== undefined) differing.add(userId);
     if (listedDeleted !== undefined) deleted.push(listedDeleted);
     if (listed === undefined) continue;
-    if (page.length === PAGE_SIZE) flush(false);
-    page.push(listed);
+    living.add(listed);
+    if (difference !== 'moved-out') members.add({ id: userId, type: 'USER' });
   }
-  flush(true);
+  living.end();
+  members.end();
   writeFileSync(join(folder, 'deleted.json'), JSON.stringify({ users: deleted }));
   return differing;
 }
@@ -215,10 +263,10 @@ async function writeSome(): Promise<void> {
   await database.close();
 }
 
-function child(mode: 'parse' | 'sweep'): SweepAnswer {
+function child(mode: 'parse' | 'sweep', kind: Case): SweepAnswer {
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
-    [join(folder, 'sweep-child.mjs'), mode, folder, cluster.connectionString],
+    [join(folder, 'sweep-child.mjs'), mode, kind, folder, cluster.connectionString],
     { encoding: 'utf8' },
   );
   if (status !== 0) throw new Error(`The ${mode} process failed: ${stderr}`);
