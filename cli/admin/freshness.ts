@@ -19,6 +19,7 @@ export function describeFreshness(status: SystemStatus): string {
     sourcesLine(status),
     channelsLine(status),
     backlogLine(status),
+    ...putOffLine(status),
     deadLettersLine(status.deadLetters),
   ];
   if (status.notFollowed.length > 0) lines.push('', notFollowedTable(status.notFollowed));
@@ -57,6 +58,15 @@ function backlogLine({
   const since = (which: string, date: string | undefined) =>
     date === undefined ? '' : ` (${which} since ${instant(date)})`;
   return `Backlog: ${counted(rollout.waiting, 'hint')} not let out${since('the first waits', rollout.waitingSince)}, ${rollout.late.toLocaleString('en-US')} let out and late, ${counted(due, 'user')} due${since('the first', oldestDueAt)}, ${pending.toLocaleString('en-US')} pending${since('the longest', oldestPending?.since)}.`;
+}
+
+/** Only where there are any: in most minutes of most days there are none. */
+function putOffLine({ backlog: { putOff, oldestPutOffAt } }: SystemStatus): readonly string[] {
+  if (putOff === 0) return [];
+  const first = oldestPutOffAt === undefined ? '' : ` (the first at ${instant(oldestPutOffAt)})`;
+  return [
+    `The directory does not show yet whom ${counted(putOff, 'event')} told of${first}; it is asked again every minute, for ten minutes after each.`,
+  ];
 }
 
 function deadLettersLine({ count, more, why }: SystemStatus['deadLetters']): string {

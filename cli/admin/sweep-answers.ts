@@ -71,6 +71,9 @@ export const systemStatus = z.looseObject({
     oldestDueAt: z.string().optional(),
     pending: z.number(),
     oldestPending: z.looseObject({ userId: z.string(), since: z.string() }).optional(),
+    /** Not said by a function of before. */
+    putOff: z.number().default(0),
+    oldestPutOffAt: z.string().optional(),
   }),
   notFollowed: z.array(
     z.looseObject({

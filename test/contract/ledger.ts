@@ -1714,6 +1714,25 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
     });
   });
 
+  describe('hints that were put off', () => {
+    const putOff = (eventId: string, at: Date) =>
+      ledger.recordPutOff({ userId: '1', cause: { source: 'watch', eventId, event: 'add', at } });
+
+    it('are counted in the backlog, with the time of the first event of them', async () => {
+      expect(await ledger.backlog()).toMatchObject({ putOff: 0 });
+      expect((await ledger.backlog()).oldestPutOffAt).toBeUndefined();
+      await putOff('c:2', new Date(START.getTime() + 60_000));
+      await putOff('c:1', START);
+      await putOff('c:3', new Date(START.getTime() + 90_000));
+      expect(await ledger.backlog()).toMatchObject({ putOff: 3, oldestPutOffAt: START });
+      const [, first] = await ledger.putOffHints(10);
+      await ledger.forgetPutOff(first === undefined ? [] : [first.number]);
+      expect(await ledger.backlog()).toMatchObject({
+        ...{ putOff: 2, oldestPutOffAt: new Date(START.getTime() + 60_000) },
+      });
+    });
+  });
+
   describe('a hint that was put off', () => {
     const created = (eventId: string) =>
       ({

@@ -168,8 +168,12 @@ describe('a directory whose reads lag behind its events', () => {
     await minutes(8);
     expect(await putOff()).toBe(2);
     expect(await said()).toEqual([]);
+    expect(await acme.status()).toMatch(
+      /^The directory does not show yet whom 2 events told of \(the first at [0-9-]+ [0-9:]+Z\); it is asked again every minute/m,
+    );
     await minutes(3);
     expect(await putOff()).toBe(0);
+    expect(await acme.status()).not.toContain('does not show yet');
     expect(await said()).toMatchObject([{ reason: 'Nobody has or had the address j1@acme.example.' }]);
   });
 });

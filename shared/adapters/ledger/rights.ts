@@ -328,6 +328,7 @@ export const RIGHTS: Readonly<Record<LedgerUser, Readonly<Record<string, Rights>
     paces: { read: true, add: true, change: 'next_at wait_ms' },
     passed_over: { read: true },
     policy_activations: { read: true, add: 'digest policy_text pins activated_by automatic activated_at' },
+    put_off_hints: { read: true },
     reports_reading: { read: true },
     retirements: { read: true, add: 'serial_hex reason due_at decided_at' },
     revocations: { read: true },

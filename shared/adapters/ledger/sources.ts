@@ -101,6 +101,9 @@ export const sources = (database: Database, clock: Clock): SourceLedger => {
       const [oldest] = await database.query<{ user_id: string; since: Date; state: UserState }>(
         `SELECT user_id, since, state FROM users WHERE state = 'pending' ORDER BY since, user_id LIMIT 1`,
       );
+      const [putOff] = await database.query<{ hints: bigint; oldest: Date | null }>(
+        `SELECT count(*) AS hints, min((hint -> 'cause' ->> 'at')::timestamptz) AS oldest FROM put_off_hints`,
+      );
       return {
         due: Number(row?.due ?? 0),
         ...(row?.oldest_due ? { oldestDueAt: row.oldest_due } : {}),
@@ -108,6 +111,8 @@ export const sources = (database: Database, clock: Clock): SourceLedger => {
         ...(oldest === undefined
           ? {}
           : { oldestPending: { userId: oldest.user_id, since: oldest.since, state: oldest.state } }),
+        putOff: Number(putOff?.hints ?? 0),
+        ...(putOff?.oldest ? { oldestPutOffAt: putOff.oldest } : {}),
       };
     },
 

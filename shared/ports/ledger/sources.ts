@@ -59,13 +59,16 @@ export interface OddityRecord {
   readonly lastAt: Date;
 }
 
-/** How the users stand who are not at rest. */
+/** How the users stand who are not at rest, and who is not shown yet. */
 export interface Backlog {
   /** Users whose time has come and whom nobody has looked at yet, and the longest overdue of them. */
   readonly due: number;
   readonly oldestDueAt?: Date;
   readonly pending: number;
   readonly oldestPending?: { readonly userId: string; readonly since: Date; readonly state: UserState };
+  /** Hints that were put off because the directory does not show whom they are about, and when the first of what they tell happened. */
+  readonly putOff: number;
+  readonly oldestPutOffAt?: Date;
 }
 
 export interface SourceLedger {

@@ -21,6 +21,8 @@ export const sources = ({
       .toSorted((left, right) => earliestFirst(left.since, right.since) || byText(left.userId, right.userId));
     const oldestDueAt = due.map(({ nextActionAt }) => nextActionAt).toSorted(earliestFirst)[0];
     const [oldest] = pending;
+    const putOff = [...rows.now.putOff.values()];
+    const oldestPutOffAt = putOff.flatMap(({ hint }) => hint.cause.at ?? []).toSorted(earliestFirst)[0];
     return {
       due: due.length,
       ...(oldestDueAt === undefined ? {} : { oldestDueAt }),
@@ -28,6 +30,8 @@ export const sources = ({
       ...(oldest === undefined
         ? {}
         : { oldestPending: { userId: oldest.userId, since: oldest.since, state: oldest.state } }),
+      putOff: putOff.length,
+      ...(oldestPutOffAt === undefined ? {} : { oldestPutOffAt }),
     };
   },
 });
