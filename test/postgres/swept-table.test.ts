@@ -112,4 +112,15 @@ describe('the table that a sweep keeps, on PostgreSQL,', () => {
     await database.query("UPDATE users SET reason = 'another' WHERE user_id = '106'");
     expect((await ledger.atOneMoment((moment) => moment.changedUsers())).users).toBe(8);
   });
+
+  it('may be left before its end, whatever is on its way', async () => {
+    const { name } = await read();
+    await ledger.keepTable(lease, name, { head: 'head', bytes: Buffer.alloc(4_000_000) });
+    const first = await ledger.atOneMoment(async (moment) => {
+      for await (const part of moment.keptBytes()) return part.length;
+      return expect.unreachable();
+    });
+    expect(first).toBe(49_152);
+    expect(await ledger.atOneMoment((moment) => moment.keptTable())).toMatchObject({ head: 'head' });
+  });
 });

@@ -334,6 +334,24 @@ const forget = async (queries: Queries, sweepId: bigint): Promise<void> => {
   await queries.query('DELETE FROM sweep_members WHERE sweep_id = $1', [sweepId]);
 };
 
+/** The parts of one piece after the other, until one has none. The database is at work on the next one while a piece is used. */
+async function* oneAhead(ask: (piece: number) => Promise<readonly Uint8Array[]>): AsyncGenerator<Uint8Array> {
+  let coming = ask(0);
+  try {
+    for (let piece = 1; ; piece += 1) {
+      const parts = await coming;
+      if (parts.length === 0) return;
+      coming = ask(piece);
+      // What goes wrong with it is told when it is its turn.
+      coming.catch(() => undefined);
+      yield* parts;
+    }
+  } finally {
+    // A connection takes nothing else meanwhile, not even the end of its transaction.
+    await coming.catch(() => undefined);
+  }
+}
+
 const sweptMoment = (queries: Reads, name: string): SweptMoment => ({
   name,
 
@@ -344,20 +362,17 @@ const sweptMoment = (queries: Reads, name: string): SweptMoment => ({
     return row?.users ?? 0;
   },
 
-  packedUsers: async function* () {
-    // By place in the table and not by id: whole blocks in their order cost half of what an index and its rows do. How large the
-    // table is is asked for in the same statement: another question for each piece would be another wait.
-    for (let first = 0; ; first += BLOCKS_A_PIECE) {
-      const parts = await queries.bytes(
+  // By place in the table and not by id: whole blocks in their order cost half of what an index and its rows do. How large the
+  // table is is asked for in the same statement: another question for each piece would be another wait.
+  packedUsers: () =>
+    oneAhead((piece) =>
+      queries.bytes(
         `SELECT coalesce((SELECT string_agg(swept, '') FROM users
                   WHERE ctid >= format('(%s,0)', block)::tid AND ctid < format('(%s,0)', block + ${BLOCKS_A_VALUE})::tid), '')
-           FROM generate_series(${first}, ${first + BLOCKS_A_PIECE - BLOCKS_A_VALUE}, ${BLOCKS_A_VALUE}) AS block
+           FROM generate_series(${piece * BLOCKS_A_PIECE}, ${(piece + 1) * BLOCKS_A_PIECE - BLOCKS_A_VALUE}, ${BLOCKS_A_VALUE}) AS block
           WHERE block < pg_relation_size('users') / current_setting('block_size')::int`,
-      );
-      if (parts.length === 0) return;
-      yield* parts;
-    }
-  },
+      ),
+    ),
 
   keptTable: async () => {
     const [row] = await queries.query<{ head: string; writes: number }>(
@@ -368,15 +383,13 @@ const sweptMoment = (queries: Reads, name: string): SweptMoment => ({
     return row;
   },
 
-  keptBytes: async function* () {
-    for (let first = 1; ; first += PARTS_A_STATEMENT) {
-      const parts = await queries.bytes(
-        `SELECT bytes FROM swept_table WHERE part >= ${first} AND part < ${first + PARTS_A_STATEMENT} ORDER BY part`,
-      );
-      if (parts.length === 0) return;
-      yield* parts;
-    }
-  },
+  keptBytes: () =>
+    oneAhead((piece) =>
+      queries.bytes(
+        `SELECT bytes FROM swept_table
+          WHERE part > ${piece * PARTS_A_STATEMENT} AND part <= ${(piece + 1) * PARTS_A_STATEMENT} ORDER BY part`,
+      ),
+    ),
 
   changedUsers: async () => {
     const [row] = await queries.query<{ users: number }>(
