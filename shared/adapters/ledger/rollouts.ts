@@ -38,7 +38,9 @@ export const rollouts = (database: Database, clock: Clock): RolloutLedger => {
       underLease(database, lease, SWEEP_SUBJECT, async (queries) => {
         if (hints.length === 0) return 0;
         const rolloutId = await rolloutUnderWay(queries, clock.now());
-        const [row] = await queries.query<{ found: number }>(
+        const userIds = hints.map(({ userId }) => userId);
+        const sweepIds = hints.map(({ sweepId }) => String(sweepId));
+        const [put] = await queries.query<{ users: number }>(
           `WITH put AS (
            INSERT INTO rollout_users AS queued (user_id, rollout_id, kind, sweep_id, waiting_since)
            SELECT DISTINCT ON (user_id) user_id, $4, kind, sweep_id::bigint, $5
@@ -47,22 +49,20 @@ export const rollouts = (database: Database, clock: Clock): RolloutLedger => {
              rollout_id = excluded.rollout_id, kind = excluded.kind, sweep_id = excluded.sweep_id, policy = NULL,
              waiting_since = excluded.waiting_since, hinted_at = NULL
            WHERE queued.hinted_at <= $6
-           RETURNING user_id
+           RETURNING 1
            )
-           SELECT (SELECT count(*) FROM put)::int
-                + (SELECT count(DISTINCT user_id) FROM rollout_users AS before
-                     JOIN unnest($1::text[], $3::text[]) AS hints (user_id, sweep_id) USING (user_id)
-                    WHERE before.sweep_id = hints.sweep_id::bigint AND user_id NOT IN (SELECT user_id FROM put))::int AS found`,
-          [
-            hints.map(({ userId }) => userId),
-            hints.map(({ kind }) => kind),
-            hints.map(({ sweepId }) => String(sweepId)),
-            rolloutId,
-            clock.now(),
-            anHourAgo(),
-          ],
+           SELECT count(*)::int AS users FROM put`,
+          [userIds, hints.map(({ kind }) => kind), sweepIds, rolloutId, clock.now(), anHourAgo()],
         );
-        return row?.found ?? 0;
+        if (put?.users === new Set(userIds).size) return put.users;
+        // Of whoever waited already, those count whom the same sweep had put there.
+        const [found] = await queries.query<{ users: number }>(
+          `SELECT count(DISTINCT user_id)::int AS users FROM rollout_users AS queued
+             JOIN unnest($1::text[], $2::text[]) AS hints (user_id, sweep_id) USING (user_id)
+            WHERE queued.sweep_id = hints.sweep_id::bigint`,
+          [userIds, sweepIds],
+        );
+        return found?.users ?? 0;
       }),
 
     nextWave: async (limit) => {

@@ -392,15 +392,15 @@ const sweptMoment = (queries: Reads, name: string): SweptMoment => ({
     ),
 
   changedUsers: async () => {
-    const [row] = await queries.query<{ users: number }>(
-      'SELECT count(DISTINCT user_id)::int AS users FROM swept_changes',
-    );
     // An array, or else a database that knows nothing of the list of changes yet reads everybody.
-    const packed = await queries.bytes(
-      `SELECT string_agg(swept, '') FROM users
-        WHERE user_id = ANY (ARRAY(SELECT DISTINCT user_id FROM swept_changes))`,
+    const [counted, ...packed] = await queries.bytes(
+      `WITH changed AS MATERIALIZED (SELECT DISTINCT user_id FROM swept_changes)
+       SELECT int4send(count(*)::int) FROM changed
+       UNION ALL
+       SELECT string_agg(swept, '') FROM users WHERE user_id = ANY (ARRAY(SELECT user_id FROM changed))`,
     );
-    return { users: row?.users ?? 0, packed };
+    if (counted === undefined) throw new Error('bug: nobody counted who was written');
+    return { users: Buffer.from(counted).readInt32BE(), packed };
   },
 });
 

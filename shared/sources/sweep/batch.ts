@@ -16,8 +16,10 @@ export interface Suspect {
   readonly inTable?: { readonly difference: Difference; readonly sinceMs: number };
 }
 
-/** Few, so that little is left to do when the last page has come. */
-const ROWS_A_QUERY = 1_000;
+/** As soon as there are so many they are compared: few, so that little is left to do when the last page has come. */
+const LEAST_A_QUERY = 1_000;
+/** At once, where more have come while others were compared. */
+const MOST_A_QUERY = 5_000;
 /** Or sooner, after so many pages, which keeps the ids that are not yet written down to twenty-four megabytes. */
 const PAGES_A_CHECKPOINT = 4_000;
 /** What was read of the ledger no longer ago is not read again: a row that changed since costs a look, which decides. */
@@ -77,7 +79,7 @@ export class Batch {
   add(suspects: readonly Suspect[]): void {
     this.#pages += 1;
     this.#suspects.push(...suspects);
-    if (this.#suspects.length >= ROWS_A_QUERY && this.#settling === undefined) {
+    if (this.#suspects.length >= LEAST_A_QUERY && this.#settling === undefined) {
       this.#settling = this.#settleSome();
     }
   }
@@ -119,7 +121,7 @@ export class Batch {
 
   async #settleSome(): Promise<void> {
     try {
-      await this.#compare(this.#suspects.splice(0, ROWS_A_QUERY));
+      await this.#compare(this.#suspects.splice(0, MOST_A_QUERY));
     } catch (error) {
       this.#failure = { error };
     } finally {
