@@ -78,11 +78,26 @@ function listIn(der: Buffer): Crl {
   };
 }
 
-/** True when the key of `issuer` made the CRL's signature with SHA-256, SHA-384 or SHA-512. */
+/**
+ * True when the key of `issuer` made the CRL's signature with SHA-256, SHA-384 or SHA-512. Verified once for each two: neither ever
+ * changes, and each upload brings the same.
+ */
 export function isCrlSignedBy(crl: Crl, issuer: ReadCertificate): boolean {
-  const hash = HASHES[crl.signatureAlgorithm];
-  return hash !== undefined && verify(hash, crl.toBeSigned, issuer.x509.publicKey, crl.signature);
+  let answers = verified.get(crl);
+  if (answers === undefined) {
+    answers = new WeakMap();
+    verified.set(crl, answers);
+  }
+  let answer = answers.get(issuer);
+  if (answer === undefined) {
+    const hash = HASHES[crl.signatureAlgorithm];
+    answer = hash !== undefined && verify(hash, crl.toBeSigned, issuer.x509.publicKey, crl.signature);
+    answers.set(issuer, answer);
+  }
+  return answer;
 }
+
+const verified = new WeakMap<Crl, WeakMap<ReadCertificate, boolean>>();
 
 function entryOf(value: unknown): [string, CrlEntry] {
   const [serial, revokedAt, extensionList] = fieldsOf(value);
