@@ -8,7 +8,7 @@ import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { gzipSync } from 'node:zlib';
-import { FUNCTION_NAMES, type FunctionName } from '../functions/catalog.ts';
+import { FUNCTION_NAMES, type FunctionName } from '../shared/domain/function-names.ts';
 import { bundle, bundleKeyServer } from './build/bundle.ts';
 import { manifestOf } from './build/manifest.ts';
 import { zip } from './build/zip.ts';

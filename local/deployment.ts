@@ -7,7 +7,7 @@ import { kaclsMethod } from '../emulator/cloud-run/index.ts';
 import type { EmulatorOptions } from '../emulator/emulator.ts';
 import type { GivenSubscription } from '../emulator/pubsub/index.ts';
 import { pubsubServiceAgent } from '../emulator/pubsub/index.ts';
-import { FUNCTION_NAMES, type FunctionName } from '../functions/catalog.ts';
+import { FUNCTION_NAMES, type FunctionName } from '../shared/domain/function-names.ts';
 import { ACCOUNTS, COMPANY, loopbackUrl, PORT_OFFSETS, TOPICS } from './company.ts';
 import { functionUrl } from './environment.ts';
 

@@ -1,5 +1,5 @@
 /** The environment of each function on this machine: what Terraform sets in the cloud. */
-import { FUNCTION_NAMES, type FunctionName } from '../functions/catalog.ts';
+import { FUNCTION_NAMES, type FunctionName } from '../shared/domain/function-names.ts';
 import { ACCOUNTS, COMPANY, loopbackUrl, type PortName, SECRETS } from './company.ts';
 
 export interface LocalEnvironment {

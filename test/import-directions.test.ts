@@ -136,6 +136,12 @@ describe('imports', () => {
     expect(imports.filter(({ target }) => target === 'googleapis')).toEqual([]);
   });
 
+  test('of the functions stand, on one machine, in the process that runs them and not in the one that plays Google', () => {
+    const local = filesUnder('local').flatMap(importsOf);
+    const loading = local.filter(({ target }) => target.startsWith('../functions/'));
+    expect(new Set(loading.map(({ file }) => file))).toEqual(new Set(['local/functions-process.ts']));
+  });
+
   test('of files exist with their extension', () => {
     const wrong = imports.filter(({ target }) => target.startsWith('.') && !/\.(ts|json)$/.test(target));
     expect(wrong).toEqual([]);
