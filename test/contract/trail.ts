@@ -6,7 +6,7 @@ import { ChainChecker } from '../../shared/audit/chain-checker.ts';
 import { entrySha256Hex } from '../../shared/audit/entry.ts';
 import { addressDigest } from '../../shared/domain/address-digest.ts';
 import { unpackedId } from '../../shared/domain/packed-id.ts';
-import { SWEEP_SUBJECT } from '../../shared/ports/ledger/sweeps.ts';
+import { EVERYBODY, SWEEP_SUBJECT } from '../../shared/ports/ledger/sweeps.ts';
 import type { AuditEntry, Ledger } from '../../shared/ports/ledger.ts';
 import { PackedUsers, Statuses } from '../../shared/sources/sweep/packed-users.ts';
 import { gathered } from './swept-table.ts';
@@ -330,8 +330,19 @@ export const trailContract = (open: () => Promise<Database>): void => {
       }
       expect(read.toSorted()).toEqual(ids.toSorted());
       expect(await ledger.atOneMoment((moment) => moment.estimateUsers())).toBeGreaterThanOrEqual(0);
-      expect(await ledger.unseenSince(['1', '2', 'unknown'], later(1))).toEqual(['1']);
+      const sweep = { scope: EVERYBODY, cause: { eventId: 'test', event: 'test' } };
+      await ledger.requestSweep(sweep);
+      const lease = await ledger.acquireLease(SWEEP_SUBJECT, 60_000);
+      if (lease === undefined) throw new Error('held');
+      const { sweepId = 0n } = (await ledger.takeUpSweep(lease)) ?? {};
+      await ledger.endSweep(lease, sweepId, { state: 'whole', missing: ['3'], sampled: 0 });
+      expect(await ledger.unseenSince(['1', '3', 'unknown'], now)).toEqual([
+        { userId: '1', isDeleted: false },
+        { userId: '3', isDeleted: true, absence: { firstMissedAt: now, lastMissedAt: now } },
+      ]);
+      expect((await ledger.unseenSince(['1', '2'], later(1))).map(({ userId }) => userId)).toEqual(['1']);
       expect(await ledger.readyUsersNotSightedSince(later(1), 10)).toEqual(['1']);
+      expect(await ledger.readyUsersNotSightedSince(now, 10)).toEqual(['1', '2', ids[3]]);
       expect((await ledger.sweptUsers(['2', 'unknown'])).get('2')).toMatchObject({
         userId: '2',
         state: 'ready',

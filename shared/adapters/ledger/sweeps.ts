@@ -308,18 +308,30 @@ export const sweeps = (database: Database, clock: Clock): SweepLedger => {
     },
 
     unseenSince: async (userIds, since) => {
-      const rows = await database.query<{ user_id: string }>(
-        `SELECT user_id FROM users
+      const rows = await database.query<{
+        user_id: string;
+        deleted: boolean;
+        first_missed_at: Date | null;
+        last_missed_at: Date | null;
+      }>(
+        `SELECT user_id, deleted_at IS NOT NULL AS deleted, first_missed_at, last_missed_at
+           FROM users LEFT JOIN absences USING (user_id)
           WHERE user_id = ANY ($1) AND state <> 'out' AND (sighted_at IS NULL OR sighted_at < $2) ORDER BY user_id`,
         [userIds, since],
       );
-      return rows.map((row) => row.user_id);
+      return rows.map((row) => ({
+        userId: row.user_id,
+        isDeleted: row.deleted,
+        ...(row.first_missed_at !== null && row.last_missed_at !== null
+          ? { absence: { firstMissedAt: row.first_missed_at, lastMissedAt: row.last_missed_at } }
+          : {}),
+      }));
     },
 
     readyUsersNotSightedSince: async (since, limit) => {
       const rows = await database.query<{ user_id: string }>(
         `SELECT user_id FROM users
-          WHERE state = 'ready' AND (sighted_at IS NULL OR sighted_at < $1)
+          WHERE state = 'ready' AND (sighted_at IS NULL OR sighted_at < $1) AND deleted_at IS NULL
             AND NOT EXISTS (SELECT FROM rollout_users AS queued WHERE queued.user_id = users.user_id)
           ORDER BY sighted_at NULLS FIRST, user_id LIMIT $2`,
         [since, limit],

@@ -2,7 +2,7 @@
  * The ledger's part in sweeps of the directory (`shared/sources/sweep`). Every write is made under the lease of
  * `job:sweep`, so that two sweeps cannot write, whatever stopped or paused either of them.
  */
-import type { UserState } from '../../domain/records.ts';
+import type { Absence, UserState } from '../../domain/records.ts';
 import type { Lease } from '../ledger.ts';
 
 /** The subject whose lease a sweep works under. */
@@ -82,6 +82,15 @@ export interface SweptUser {
   readonly ruleName?: string;
   /** Of the addresses last seen; absent for rows from before digests were kept. */
   readonly addressDigest?: number;
+}
+
+/** Somebody in no list, as the ledger has them before that is written down. */
+export interface UnseenUser {
+  readonly userId: string;
+  /** A look has found the account deleted, or in no list by proof, and nobody has seen it since. */
+  readonly isDeleted: boolean;
+  /** What sweeps before said. */
+  readonly absence?: Absence;
 }
 
 /** Everybody as the ledger had them at one moment, whoever writes meanwhile. Parts are good until the next one is asked for. */
@@ -172,7 +181,10 @@ export interface SweepLedger {
    * Of these ids those whose absence may be written down: not `out`, and nobody has sighted them since the instant.
    * A user who came while the sweep ran was not missing.
    */
-  unseenSince(userIds: readonly string[], since: Date): Promise<readonly string[]>;
-  /** Ready users whom nobody has sighted since the instant and for whom no hint waits, longest ago first. */
+  unseenSince(userIds: readonly string[], since: Date): Promise<readonly UnseenUser[]>;
+  /**
+   * Ready users whom nobody has sighted since the instant and for whom no hint waits, longest ago first. Not those whose account is
+   * known to be gone, which nobody will sight.
+   */
   readyUsersNotSightedSince(since: Date, limit: number): Promise<readonly string[]>;
 }

@@ -1,7 +1,8 @@
 /** A sweep of everybody: the living, the deleted, and then those whom neither list named. */
 import { isSealwrightError } from '../../errors.ts';
+import { isProof } from '../../plan/rules/absence.ts';
 import type { Page } from '../../ports/directory.ts';
-import type { SweepCounts, SweepPhase, SweepRecord } from '../../ports/ledger/sweeps.ts';
+import type { SweepCounts, SweepPhase, SweepRecord, UnseenUser } from '../../ports/ledger/sweeps.ts';
 import { Batch, causeOf } from './batch.ts';
 import { Comparison } from './comparison.ts';
 import { ACCEPT_SHRUNK, LEASE_MS, SamePageAgain, type SweepDeps, type Tick } from './context.ts';
@@ -103,9 +104,12 @@ function after(at: Position, page: Page<unknown>, nextPhase: SweepPhase): Positi
 }
 
 interface Missing {
-  /** None where they are so many that the read is not whole, and nobody is missing. */
+  /** Where they are so many that the read is not whole, not all of them; then nobody is missing. */
   readonly missing: readonly string[];
+  /** How many are missing of whom that is news. */
   readonly unseen: number;
+  /** Missing too, for long: a day has proven it and a look has written it down. They are served until something lets them go. */
+  readonly gone: readonly string[];
 }
 
 /** Users whom the ledger serves and no list named, and nobody has sighted since the pass began. */
@@ -117,14 +121,27 @@ async function missingUsers(
   const { served } = index.count();
   const most = cause.event === ACCEPT_SHRUNK ? served : allowance(served);
   const missing: string[] = [];
+  const gone: string[] = [];
   let unseen = 0;
   for (const userIds of index.unseen()) {
-    const confirmed = await deps.ledger.unseenSince(userIds, passAt ?? requestedAt);
-    unseen += confirmed.length;
-    if (unseen <= most) missing.push(...confirmed);
+    for (const user of await deps.ledger.unseenSince(userIds, passAt ?? requestedAt)) {
+      if (isGone(user)) {
+        gone.push(user.userId);
+        continue;
+      }
+      unseen += 1;
+      if (unseen <= most) missing.push(user.userId);
+    }
   }
-  return { missing, unseen };
+  return { missing, unseen, gone };
 }
+
+/**
+ * Of whom a look has found what this sweep could make it find: whoever is observed, protected or held by the guard keeps what they have.
+ * That they are in no list says nothing of how much of the lists came.
+ */
+const isGone = ({ isDeleted, absence }: UnseenUser): boolean =>
+  isDeleted && absence !== undefined && isProof(absence);
 
 /** Both lists are read. What they do not say counts only if they said everything. */
 async function conclude(
@@ -132,7 +149,7 @@ async function conclude(
   sweep: SweepRecord,
   counts: SweepCounts,
   index: LedgerIndex,
-  { missing, unseen }: Missing,
+  { missing, unseen, gone }: Missing,
 ): Promise<SweepRecord> {
   const { deps, lease } = tick;
   const { lastWhole, lastEnded } = await deps.ledger.sweepOverview();
@@ -141,7 +158,7 @@ async function conclude(
   const why = isBelieved
     ? undefined
     : whyNotWhole(
-        { living: sweep.living, deleted: sweep.deleted, served, missing: unseen },
+        { living: sweep.living, deleted: sweep.deleted, served: served - gone.length, missing: unseen },
         lastWhole?.living,
       );
   if (why !== undefined) {
@@ -152,7 +169,7 @@ async function conclude(
   if (stragglers > 0) deps.log.info('rule-changed', { sweepId: String(sweep.sweepId), users: stragglers });
   const sampled = await sampleByAge(tick, sweep, ready, lastWhole?.startedAt);
   const ended = await deps.ledger.endSweep(lease, sweep.sweepId, {
-    ...{ state: 'whole', missing, sampled, counts },
+    ...{ state: 'whole', missing: [...missing, ...gone], sampled, counts },
   });
   await hintAtMissing(deps, sweep, missing);
   await tellEmptyRules(tick, sweep);

@@ -5,6 +5,7 @@ import { createLedger } from '../../../shared/adapters/ledger/ledger.ts';
 import type { DirectoryUser } from '../../../shared/domain/directory-user.ts';
 import type { NextAction } from '../../../shared/domain/next-action.ts';
 import type { UserState } from '../../../shared/domain/records.ts';
+import { EVERYBODY } from '../../../shared/ports/ledger/sweeps.ts';
 import type { Ledger } from '../../../shared/ports/ledger.ts';
 import type { SweepDeps } from '../../../shared/sources/sweep/context.ts';
 import { tick } from '../../../shared/sources/sweep/tick.ts';
@@ -28,6 +29,9 @@ export interface Company {
   employ(userId: string, changes?: Partial<DirectoryUser>, state?: UserState): Promise<void>;
   /** Writes down what a look would see of this user now. */
   sight(userId: string, state?: UserState, nextAction?: string): Promise<void>;
+  /** Writes down that a look found this user's account gone, under a rule that only observes. */
+  findGone(userId: string): Promise<void>;
+  requestSweep(event: string): Promise<void>;
   /** One tick; answers whom it hinted at, with the event, in order of id. */
   sweep(changes?: Partial<SweepDeps>): Promise<readonly string[]>;
   /** The next whole sweep's time comes, and it runs. */
@@ -85,6 +89,14 @@ export async function openCompany(kind: 'real' | 'memory' = 'real'): Promise<Com
       await sight(userId, state);
     },
     sight,
+    async findGone(userId) {
+      const lease = await ledger.acquireLease(`user:${userId}`, 60_000);
+      if (lease === undefined) throw new Error(`${userId} is being looked at.`);
+      const state = { userId, state: 'ready', reason: 'As told.', failures: 0, deleted: true } as const;
+      await ledger.recordState(lease, { ...state, nextAction: 'observe-again' });
+      await ledger.releaseLease(lease);
+    },
+    requestSweep: (event) => ledger.requestSweep({ scope: EVERYBODY, cause: { eventId: 'test', event } }),
     sweep,
     async nextSweep(changes) {
       clock.advance(6 * HOUR_MS);

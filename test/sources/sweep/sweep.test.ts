@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { retryable } from '../../../shared/errors.ts';
+import { ACCEPT_SHRUNK } from '../../../shared/sources/sweep/context.ts';
 import { DAY_MS, HOUR_MS, POLICY } from '../../support/fakes/world.ts';
 import { type Company, openCompany } from './company.ts';
 
@@ -207,6 +208,51 @@ describe('a user in no list', () => {
     });
   });
 
+  it('is hinted at no more once a day has proven it and a look has written that down, and is missed all the same', async () => {
+    await staff(20);
+    company.directory.forget('7');
+    await company.sweep();
+    company.clock.advance(DAY_MS);
+    expect(await company.sweep()).toEqual(['7 missing']);
+    await company.findGone('7');
+    expect(await company.nextSweep()).toEqual([]);
+    expect((await overview()).lastWhole).toMatchObject({ missing: 1 });
+    expect((await absence('7'))?.lastMissedAt).toEqual(company.clock.now());
+    company.directory.put({ userId: '7' });
+    await company.sight('7');
+    company.directory.forget('7');
+    expect(await company.nextSweep()).toEqual(['7 missing']);
+  });
+
+  it('and deleted before is missed like anybody until a day has proven it', async () => {
+    await staff(20);
+    await company.findGone('7');
+    company.directory.forget('7');
+    expect(await company.sweep()).toEqual(['7 missing']);
+    expect(await company.nextSweep()).toEqual(['7 missing']);
+  });
+
+  it('for long is nobody of whom a read could be the less whole, however many they are', async () => {
+    await staff(40);
+    const gone = Array.from({ length: 8 }, (_, at) => String(21 + at));
+    for (const userId of gone) company.directory.forget(userId);
+    await company.requestSweep(ACCEPT_SHRUNK);
+    await company.sweep();
+    company.clock.advance(DAY_MS);
+    await company.requestSweep(ACCEPT_SHRUNK);
+    expect(await company.sweep()).toHaveLength(8);
+    for (const userId of gone) await company.findGone(userId);
+    company.directory.forget('7');
+    expect(await company.nextSweep()).toEqual(['7 missing']);
+    expect((await overview()).lastEnded).toMatchObject({ state: 'whole', missing: 9 });
+    company.directory.forget('8');
+    await company.nextSweep();
+    expect((await overview()).lastEnded).toMatchObject({
+      state: 'not-whole',
+      why: expect.stringContaining('2 of the 32 users we serve are in no list'),
+    });
+  });
+
   it('is missed no longer once somebody has seen them', async () => {
     await staff(20);
     company.directory.forget('7');
@@ -346,6 +392,17 @@ describe('a user whom nobody has looked at for a week', () => {
     }
     expect(Math.max(...perSweep)).toBe(1);
     expect(looked.size).toBe(28);
+  });
+
+  it('is not hinted at for that where their account is known to be gone, and keeps nobody else waiting', async () => {
+    await staff(4);
+    for (const userId of ['1', '2']) {
+      company.directory.remove(userId);
+      await company.findGone(userId);
+    }
+    await company.sweep();
+    company.clock.advance(8 * DAY_MS);
+    expect(await company.sweep()).toEqual(['3 look-by-age', '4 look-by-age']);
   });
 });
 

@@ -241,13 +241,23 @@ export const sweeps = (memory: Memory): SweepLedger => {
           (user) =>
             userIds.includes(user.userId) && user.state !== 'out' && sightedMs(user) < since.getTime(),
         )
-        .map(({ userId }) => userId)
-        .toSorted(byText),
+        .toSorted((left, right) => byText(left.userId, right.userId))
+        .map(({ userId, deletedAt }) => {
+          const absence = rows().absences.get(userId);
+          return {
+            userId,
+            isDeleted: deletedAt !== undefined,
+            ...(absence === undefined ? {} : { absence }),
+          };
+        }),
     readyUsersNotSightedSince: async (since, limit) =>
       users()
         .filter(
           (user) =>
-            user.state === 'ready' && sightedMs(user) < since.getTime() && !rows().queue.has(user.userId),
+            user.state === 'ready' &&
+            sightedMs(user) < since.getTime() &&
+            user.deletedAt === undefined &&
+            !rows().queue.has(user.userId),
         )
         .toSorted((left, right) => sightedMs(left) - sightedMs(right) || byText(left.userId, right.userId))
         .slice(0, limit)
