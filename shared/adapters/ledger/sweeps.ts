@@ -243,6 +243,8 @@ export const sweeps = (database: Database, clock: Clock): SweepLedger => {
 
     atOneMoment: (read) =>
       consistently(database, async (queries) => {
+        // Before there is a snapshot. To one from before a migration that rewrites a table, the table is empty afterwards.
+        await queries.query('LOCK TABLE users, swept_table, swept_changes IN ACCESS SHARE MODE');
         const [moment] = await queries.query<{ name: string }>('SELECT pg_current_snapshot()::text AS name');
         if (moment === undefined) throw new Error('bug: a moment without a name');
         return await read(sweptMoment(queries, moment.name));
