@@ -44,5 +44,6 @@ function traceOf(traceparent: unknown): { id: string; span: string; flags: strin
   const given = /^00-([0-9a-f]{32})-([0-9a-f]{16})-(0[01])$/.exec(String(traceparent ?? ''));
   const [, id = '', span = '', flags = ''] = given ?? [];
   if (given !== null && !/^0+$/.test(id) && !/^0+$/.test(span)) return { id, span, flags };
-  return { id: randomBytes(16).toString('hex'), span: randomBytes(8).toString('hex'), flags: '00' };
+  const fresh = randomBytes(24).toString('hex');
+  return { id: fresh.slice(0, 32), span: fresh.slice(32), flags: '00' };
 }
