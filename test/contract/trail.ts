@@ -336,13 +336,13 @@ export const trailContract = (open: () => Promise<Database>): void => {
       if (lease === undefined) throw new Error('held');
       const { sweepId = 0n } = (await ledger.takeUpSweep(lease)) ?? {};
       await ledger.endSweep(lease, sweepId, { state: 'whole', missing: ['3'], sampled: 0 });
-      expect(await ledger.unseenSince(['1', '3', 'unknown'], now)).toEqual([
+      expect(await ledger.unseenSince(['1', '3', 'unknown'], later(HOUR_MS + 1))).toEqual([
         { userId: '1', isDeleted: false },
         { userId: '3', isDeleted: true, absence: { firstMissedAt: now, lastMissedAt: now } },
       ]);
       expect((await ledger.unseenSince(['1', '2'], later(1))).map(({ userId }) => userId)).toEqual(['1']);
       expect(await ledger.readyUsersNotSightedSince(later(1), 10)).toEqual(['1']);
-      expect(await ledger.readyUsersNotSightedSince(now, 10)).toEqual(['1', '2', ids[3]]);
+      expect(await ledger.readyUsersNotSightedSince(later(HOUR_MS + 1), 10)).toEqual(['1', ids[3], '2']);
       expect((await ledger.sweptUsers(['2', 'unknown'])).get('2')).toMatchObject({
         userId: '2',
         state: 'ready',
