@@ -37,8 +37,8 @@ const USERS = QUICK ? 50_000 : 1_000_000;
 const ROUNDS = 5;
 const PEAK_MB = 200;
 const ROWS_A_STATEMENT = 10_000;
-/** Written before each sweep, twice each: in six hours of a company whose certificates are renewed once a year 685 of a million are. */
-const WRITTEN = QUICK ? 75 : 1_500;
+/** Written before each sweep, twice each: so many of a million are in six hours, in a company whose certificates are renewed once a year. */
+const WRITTEN = QUICK ? 35 : 685;
 
 const programs = findPrograms();
 if (programs === undefined) throw new Error('There is no PostgreSQL (initdb, pg_ctl) to keep the ledger in.');

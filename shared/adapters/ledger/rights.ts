@@ -161,7 +161,7 @@ export const RIGHTS: Readonly<Record<LedgerUser, Readonly<Record<string, Rights>
     users: { read: true },
   },
   sweep: {
-    absences: { read: true, add: true, change: 'last_missed_at last_sweep', remove: true },
+    absences: { read: true, add: true, change: 'last_missed_at', remove: true },
     audit: {
       add: 'at user_id cause_source cause_id cause_event cause_actor step reason outcome details cause_at',
     },

@@ -460,10 +460,9 @@ const concludeAbsences = async (
 ): Promise<void> => {
   await queries.query('DELETE FROM absences WHERE user_id <> ALL ($1)', [missing]);
   await queries.query(
-    `INSERT INTO absences AS known (user_id, first_missed_at, last_missed_at, first_sweep, last_sweep)
-     SELECT user_id, $2, $3, $4, $4 FROM unnest($1::text[]) AS user_id
-     ON CONFLICT (user_id) DO UPDATE SET
-       last_missed_at = excluded.last_missed_at, last_sweep = excluded.last_sweep`,
-    [missing, sweep.endedAt ?? null, sweep.passAt ?? null, sweep.sweepId],
+    `INSERT INTO absences AS known (user_id, first_missed_at, last_missed_at)
+     SELECT user_id, $2, $3 FROM unnest($1::text[]) AS user_id
+     ON CONFLICT (user_id) DO UPDATE SET last_missed_at = excluded.last_missed_at`,
+    [missing, sweep.endedAt ?? null, sweep.passAt ?? null],
   );
 };
