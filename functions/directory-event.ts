@@ -1,12 +1,13 @@
 /** Pub/Sub push → look at one user. The only function that changes mailboxes and asks for certificates. */
 import type { ActivePolicySource } from '../shared/activation/active-policy.ts';
+import type { DirectoryPresence } from '../shared/domain/directory-user.ts';
 import type { Cause, Hint } from '../shared/domain/hint.ts';
 import { isSealwrightError } from '../shared/errors.ts';
 import type { IdTokenVerifier } from '../shared/ports/id-tokens.ts';
 import type { ReconcileDeps } from '../shared/reconcile/context.ts';
 import { type RunOutcome, reconcile } from '../shared/reconcile/run.ts';
 import { type SourceMeter, sourceMeter } from '../shared/sources/meter.ts';
-import { mayAppear } from '../shared/sources/reads-lag.ts';
+import { isShown, type Shown, toldOf } from '../shared/sources/reads-lag.ts';
 import type { EntryFacts } from './wire/audit-entry.ts';
 import { authenticateCaller, type CallerRule } from './wire/caller.ts';
 import { type Command, parseDirectoryMessage } from './wire/hint-message.ts';
@@ -128,12 +129,15 @@ async function ignore(deps: DirectoryEventDeps, message: PushedMessage, reason: 
 async function follow(deps: DirectoryEventDeps, hint: Hint, message: PushedMessage): Promise<void> {
   const found =
     'userId' in hint ? { holder: hint.userId, userIds: [hint.userId] } : await resolve(deps, hint);
-  let isAwaited = mayAppear(hint.cause, deps.clock.now());
+  const told = toldOf(hint.cause, deps.clock.now());
+  const presences = new Map<string, DirectoryPresence | undefined>();
   await allOf(found.userIds, async (userId) => {
     const outcome = await lookAt(deps, userId, hint, message);
-    if (isAwaited && userId === found.holder) isAwaited = !(await isShown(deps, userId, hint.cause, outcome));
+    if (told === 'gone' || (told !== undefined && userId === found.holder))
+      presences.set(userId, await shownOf(deps, userId, outcome));
   });
-  if (isAwaited) return await putOff(deps, hint);
+  const shown: Shown = { holder: found.holder, presences };
+  if (told !== undefined && !isShown(told, hint, shown)) return await putOff(deps, hint);
   if (found.userIds.length > 0 || 'userId' in hint) return;
   if (MAY_NAME_GROUP.has(hint.cause.event) && (await isGroup(deps, hint.address)))
     return await sweepUnit(deps, '/', hint.cause);
@@ -143,26 +147,18 @@ async function follow(deps: DirectoryEventDeps, hint: Hint, message: PushedMessa
 }
 
 /**
- * Whether the directory showed them as they are since the event: there, or deleted after it. Somebody else's look, which goes on while
- * ours ends, may have begun before it did, and for the sake of an event that asks no second time.
+ * What the directory showed of them since the event. Somebody else's look, which goes on while ours ends, may have begun before it did,
+ * and for the sake of an event that asks no second time.
  */
-async function isShown(
+const shownOf = async (
   deps: DirectoryEventDeps,
   userId: string,
-  { source, event, at }: Cause,
   outcome: RunOutcome,
-): Promise<boolean> {
-  const presence = outcome.kind === 'busy' ? await deps.directory.presence(userId) : outcome.presence;
-  // Of whom the directory would not speak a look is due without us.
-  if (presence === undefined || presence.kind === 'present') return true;
-  if (presence.kind === 'absent') return false;
-  // A notification of a new user names the id, which nobody had before; any other deletion may be one from before the event.
-  if (source === 'watch' && event === 'add') return true;
-  return at !== undefined && presence.deletedAt !== undefined && presence.deletedAt >= at;
-}
+): Promise<DirectoryPresence | undefined> =>
+  outcome.kind === 'busy' ? await deps.directory.presence(userId) : outcome.presence;
 
 /**
- * Whom the directory does not show yet is asked about again by `due` (`shared/sources/reads-lag.ts`). The message is done with: to
+ * What the directory does not show yet is asked about again by `due` (`shared/sources/reads-lag.ts`). The message is done with: to
  * have it delivered again would spend its attempts, end among the dead letters and slow down the others.
  */
 async function putOff(deps: DirectoryEventDeps, hint: Hint): Promise<void> {

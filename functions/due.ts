@@ -1,6 +1,6 @@
 /**
- * Schedule, every minute → hints for whoever's time has come or whom the directory did not show yet, a look after the notification channels, and every ten minutes at
- * what the Reports API knows and the log sink did not bring.
+ * Schedule, every minute → hints for whoever's time has come or of whom the directory did not show yet what an event told, a look after
+ * the notification channels, and every ten minutes at what the Reports API knows and the log sink did not bring.
  */
 
 import { isOcspCurrent, isRefreshBehind } from '../shared/authority/pre-sign.ts';

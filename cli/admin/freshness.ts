@@ -65,7 +65,7 @@ function putOffLine({ backlog: { putOff, oldestPutOffAt } }: SystemStatus): read
   if (putOff === 0) return [];
   const first = oldestPutOffAt === undefined ? '' : ` (the first at ${instant(oldestPutOffAt)})`;
   return [
-    `The directory does not show yet whom ${counted(putOff, 'event')} told of${first}; it is asked again every minute, for ten minutes after each.`,
+    `The directory does not show yet what ${counted(putOff, 'event')} told of${first}; it is asked again every minute, for ten minutes after each.`,
   ];
 }
 

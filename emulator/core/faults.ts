@@ -29,7 +29,7 @@ export interface Faults {
   readonly directory: {
     readonly truncatePages: number;
     readonly emptyPages: number;
-    /** Users who are created, renamed or undeleted now are shown so much later, by the emulator's clock. */
+    /** What becomes of a user now is shown so much later, by the emulator's clock. */
     readonly readsLagMs: number;
   };
   /** Activities that happen now appear in the Reports API's lists so much later, by the emulator's clock. */

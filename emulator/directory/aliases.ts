@@ -5,6 +5,7 @@ import { readMessage, type Shape } from '../core/message.ts';
 import type { Call } from '../core/route.ts';
 import { domainOf, parseAddress } from './addresses.ts';
 import type { Changes } from './changes.ts';
+import type { LaggingReads } from './lagging-reads.ts';
 import { optionalChoice } from './method.ts';
 import type { UserRecord } from './records.ts';
 import { domainNotFound, duplicate, invalidInput, resourceNotFound } from './refusals.ts';
@@ -34,10 +35,12 @@ export const ALIAS_SELECTABLE = {
 export class Aliases {
   readonly #tenant: Tenant;
   readonly #changes: Changes;
+  readonly #reads: LaggingReads;
 
-  constructor(tenant: Tenant, changes: Changes) {
+  constructor(tenant: Tenant, changes: Changes, reads: LaggingReads) {
     this.#tenant = tenant;
     this.#changes = changes;
+    this.#reads = reads;
   }
 
   list(call: Call): unknown {
@@ -62,6 +65,7 @@ export class Aliases {
     if (user.aliases.length >= MAX_ALIASES) {
       throw new GoogleError(412, 'limitExceeded', `A user can have ${MAX_ALIASES} aliases at most.`);
     }
+    this.#reads.changing(user.id, { living: user });
     user.aliases.push(alias);
     this.#tenant.changed(user);
     this.#changes.alias(user, caller, userEvent('ADD_NICKNAME', user.primaryEmail, { USER_NICKNAME: alias }));
@@ -73,6 +77,7 @@ export class Aliases {
     const user = this.#user(call);
     const alias = (call.params['alias'] ?? '').toLowerCase();
     if (!user.aliases.includes(alias)) throw invalidInput('resource');
+    this.#reads.changing(user.id, { living: user });
     user.aliases = user.aliases.filter((entry) => entry !== alias);
     this.#tenant.changed(user);
     const event = userEvent('REMOVE_NICKNAME', user.primaryEmail, { USER_NICKNAME: alias });

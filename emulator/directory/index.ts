@@ -3,7 +3,7 @@
  * the audit entries that an organization's log sink exports to Pub/Sub, and the Reports API's lists of the same. `records.ts` opens with the vocabulary.
  *
  * It does not do settings of groups, custom schemas, guests, photos or sign-out, and it delays what Google delays
- * (creations, renames) only when told to (`faults.directory.readsLagMs`): else a read shows the last write.
+ * (what reads show of a user who has changed) only when told to (`faults.directory.readsLagMs`): else a read shows the last write.
  */
 import type { EmulatorContext } from '../core/context.ts';
 import type { OutboundParts } from '../core/outbound-request.ts';
@@ -97,7 +97,7 @@ export function createDirectory(
   const nouns = {
     users: new Users({ tenant, changes, quota, reads }, options.mailboxDelayMs ?? 0),
     userList: new UserList(tenant, reads, tokens, context.faults),
-    aliases: new Aliases(tenant, changes),
+    aliases: new Aliases(tenant, changes, reads),
     orgUnits: new OrgUnits(tenant, changes, quota),
     groups: new Groups(groupParts),
     members: new Members(groupParts),

@@ -11,8 +11,8 @@ interface Shown {
 }
 
 /**
- * What `users.get` and `users.list` show while `faults.directory.readsLagMs` is on: for so long after a creation, a rename
- * or an undeletion, what stood there before it. Writes, groups and the other rooms see what is.
+ * What `users.get` and `users.list` show while `faults.directory.readsLagMs` is on: for so long after a change of a user what stood
+ * there before it. Writes, groups and the other rooms see what is.
  */
 export class LaggingReads {
   readonly #tenant: Tenant;
@@ -40,11 +40,6 @@ export class LaggingReads {
     });
   }
 
-  /** A deletion is seen at once. */
-  deleted(id: string): void {
-    this.#shown.delete(id);
-  }
-
   byKey(key: string): UserRecord | undefined {
     const wanted = key.toLowerCase();
     for (const [id, { living }] of this.#current())
@@ -66,7 +61,10 @@ export class LaggingReads {
 
   /** As `Tenant.deleted`. */
   deletedUsers(): readonly DeletedRecord[] {
-    return [...this.#tenant.deleted(), ...this.#current().flatMap(([, { deleted }]) => deleted ?? [])];
+    return [
+      ...this.#tenant.deleted().filter(({ user }) => this.#of(user.id) === undefined),
+      ...this.#current().flatMap(([, { deleted }]) => deleted ?? []),
+    ];
   }
 
   #of(id: string): Shown | undefined {

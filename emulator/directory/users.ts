@@ -137,7 +137,7 @@ export class Users {
       return userResource(user, tenant);
     const events = updateEvents(user, next, tenant);
     if (touched('password')) events.push(userEvent('CHANGE_PASSWORD', next.primaryEmail));
-    if (next.primaryEmail !== user.primaryEmail) this.#reads.changing(user.id, { living: user });
+    this.#reads.changing(user.id, { living: user });
     delete user.suspensionReason;
     Object.assign(user, next);
     tenant.changed(user);
@@ -147,7 +147,7 @@ export class Users {
 
   delete(call: Call, caller: Caller): undefined {
     const user = this.#living(call);
-    this.#reads.deleted(user.id);
+    this.#reads.changing(user.id, { living: user });
     delete this.#tenant.data.users[user.id];
     this.#tenant.data.deleted[user.id] = { user, deletedAtMs: this.#tenant.nowMs };
     this.#tenant.changed();
@@ -183,6 +183,7 @@ export class Users {
     const user = this.#living(call);
     if (status === undefined) throw badRequest('Required parameter: status');
     if (user.isAdmin === status) return undefined;
+    this.#reads.changing(user.id, { living: user });
     user.isAdmin = status;
     this.#tenant.changed(user);
     const name = status ? 'GRANT_ADMIN_PRIVILEGE' : 'REVOKE_ADMIN_PRIVILEGE';

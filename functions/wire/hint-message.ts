@@ -50,11 +50,16 @@ function parseHint(body: Readonly<Record<string, unknown>>, messageId: string): 
     );
   }
   const cause = parseCause(body['cause'], messageId);
-  const { userId, address, formerAddress } = body;
+  const { userId, address, formerAddress, detail } = body;
   if (typeof userId === 'string' && /^\d{1,32}$/.test(userId)) return { userId, cause };
   if (isAddress(address)) {
     const former = isAddress(formerAddress) ? { formerAddress: formerAddress.toLowerCase() } : {};
-    return { address: address.toLowerCase(), ...former, cause };
+    return {
+      address: address.toLowerCase(),
+      ...former,
+      ...(isText(detail) ? { detail } : {}),
+      cause,
+    };
   }
   throw invalidInput(
     'malformed-event',

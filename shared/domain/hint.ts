@@ -28,5 +28,7 @@ export type Hint =
       readonly address: string;
       /** After a rename: under this one they answer until the new one has spread, ten minutes at most. */
       readonly formerAddress?: string;
+      /** Of a move the path of the new unit, of an alias that came or went that alias: what the directory has to show. */
+      readonly detail?: string;
       readonly cause: Cause;
     };

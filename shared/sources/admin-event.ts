@@ -17,6 +17,8 @@ export interface EventTarget {
   readonly address?: string;
   /** Of a rename: lower case too, and never without `address`. */
   readonly formerAddress?: string;
+  /** Of a move the path of the new unit, of an alias that came or went that alias; never without `address`. */
+  readonly detail?: string;
   /** A unit whose subtree is to be swept. */
   readonly orgUnitPath?: string;
 }
@@ -101,14 +103,33 @@ function changedUnit(name: string, parameters: AdminEvent['parameters']): string
 function addressesIn(
   name: string,
   parameters: AdminEvent['parameters'],
-): Pick<EventTarget, 'address' | 'formerAddress'> {
+): Pick<EventTarget, 'address' | 'formerAddress' | 'detail'> {
   const [address, formerAddress] = (name === RENAME ? ['NEW_VALUE', 'USER_EMAIL'] : ['USER_EMAIL'])
     .map((key) => parameters.get(key)?.toLowerCase())
     .filter((value) => value?.includes('@'));
+  if (address === undefined) return {};
+  const detail = detailIn(name, parameters);
   return {
-    ...(address === undefined ? {} : { address }),
+    address,
     ...(formerAddress === undefined ? {} : { formerAddress }),
+    ...(detail === undefined ? {} : { detail }),
   };
+}
+
+function detailIn(name: string, parameters: AdminEvent['parameters']): string | undefined {
+  switch (name) {
+    case 'MOVE_USER_TO_ORG_UNIT': {
+      const path = parameters.get('NEW_VALUE');
+      return path?.startsWith('/') ? path : undefined;
+    }
+    case 'ADD_NICKNAME':
+    case 'REMOVE_NICKNAME': {
+      const alias = parameters.get('USER_NICKNAME')?.toLowerCase();
+      return alias?.includes('@') ? alias : undefined;
+    }
+    default:
+      return undefined;
+  }
 }
 
 /**

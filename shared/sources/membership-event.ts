@@ -14,7 +14,7 @@ export interface MembershipChange {
 
 /** What there is to look at after somebody came or went. A group brings its own members along, and no event names them. */
 export type MemberTarget =
-  | { readonly address: string; readonly formerAddress?: string }
+  | { readonly address: string; readonly formerAddress?: string; readonly detail?: string }
   | { readonly userId: string }
   | { readonly orgUnitPath: string };
 

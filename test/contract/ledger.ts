@@ -1757,6 +1757,15 @@ export const ledgerContract = ({ speaksSql, start }: LedgerKind): void => {
       expect(await waiting()).toEqual([added, created('1')]);
     });
 
+    it('is kept beside another of the same entry, with all it says', async () => {
+      const moved = {
+        ...{ address: 'a1@acme.example', detail: '/Staff' },
+        cause: { ...created('1').cause, event: 'MOVE_USER_TO_ORG_UNIT' },
+      };
+      for (const hint of [created('1'), moved]) await ledger.recordPutOff(hint);
+      expect(await waiting()).toEqual([created('1'), moved]);
+    });
+
     it('is forgotten by its number, and stays where it was put off again since', async () => {
       for (const hint of [created('1'), added]) await ledger.recordPutOff(hint);
       const numbers = (await ledger.putOffHints(10)).map(({ number }) => number);

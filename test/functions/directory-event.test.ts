@@ -668,6 +668,130 @@ describe('directory-event, told by an event of the last ten minutes of somebody 
   });
 });
 
+describe('directory-event, told by an event of the last ten minutes of a change that the directory does not show,', () => {
+  inFreshWorlds();
+  const MINUTE_MS = 60_000;
+  const [NICK, UNIT] = ['annie@acme.example', '/Staff/Legal'];
+  const waiting = async () => {
+    const asked = await world.ledger.putOffHints(10);
+    await world.ledger.forgetPutOff(asked.map(({ number }) => number));
+    return asked.map(({ hint }) => hint);
+  };
+  const at = () => new Date(world.clock.now().getTime() - 1);
+  type Whom = { readonly userId: string } | { readonly address: string; readonly detail?: string };
+  const told = (event: string, whom: Whom, when: Date | undefined = at()) => {
+    const source = 'userId' in whom ? 'watch' : 'audit';
+    return { ...whom, cause: { source, event, eventId: 'event-1', at: when } };
+  };
+  const heard = async (...args: Parameters<typeof told>) =>
+    expect((await deliver(push({ version: 1, ...told(...args) }))).status).toBe(204);
+  const address = ANA.primaryEmail;
+  /** An event, and in the directory what it tells of and what undoes that. */
+  const gone = () => world.directory.remove(ANA.userId);
+  const is = (changes: object) => () => void world.directory.put({ ...ANA, ...changes });
+  const CHANGES: readonly (readonly [string, Whom, () => void, () => void])[] = [
+    ['delete', { userId: ANA.userId }, is({}), gone],
+    ['DELETE_USER', { address }, is({}), gone],
+    ['SUSPEND_USER', { address }, is({}), is({ suspended: true })],
+    ['UNSUSPEND_USER', { address }, is({ suspended: true }), is({ suspended: false })],
+    ['ARCHIVE_USER', { address }, is({}), is({ archived: true })],
+    ['UNARCHIVE_USER', { address }, is({ archived: true }), is({ archived: false })],
+    ['MOVE_USER_TO_ORG_UNIT', { address, detail: UNIT }, is({}), is({ orgUnitPath: UNIT.toLowerCase() })],
+    ['ADD_NICKNAME', { address, detail: NICK }, is({}), is({ aliases: [NICK] })],
+    ['REMOVE_NICKNAME', { address, detail: NICK }, is({ aliases: [NICK] }), is({ aliases: [] })],
+  ];
+
+  it.each(CHANGES)(
+    'after %s of %j looks at once, keeps the event to ask again, and asks no more once it is shown',
+    async (event, whom, lags, shows) => {
+      lags();
+      await heard(event, whom);
+      expect(looked()).toEqual([ANA.userId]);
+      expect(await waiting()).toEqual([told(event, whom)]);
+      shows();
+      await heard(event, whom);
+      expect(looked()).toEqual([ANA.userId, ANA.userId]);
+      expect(await waiting()).toEqual([]);
+    },
+  );
+
+  it.each(CHANGES)('keeps nothing of %s of %j that is ten minutes old', async (event, whom, lags) => {
+    lags();
+    await heard(event, whom, new Date(world.clock.now().getTime() - 10 * MINUTE_MS));
+    expect(looked()).toEqual([ANA.userId]);
+    expect(await waiting()).toEqual([]);
+  });
+
+  it.each(CHANGES.slice(2))('waits for %s of nobody who is deleted since', async (event, whom, lags) => {
+    lags();
+    await deliver(hint({ userId: ANA.userId }));
+    gone();
+    await heard(event, whom);
+    expect(await waiting()).toEqual([]);
+  });
+
+  it.each([
+    ['update', { userId: ANA.userId }],
+    ['MOVE_USER_TO_ORG_UNIT', { address }],
+    ['ADD_NICKNAME', { address }],
+    ['DELETE_AUTO_PROVISIONED_USER', { address }],
+    ['GMAIL_RESET_USER', { address }],
+  ] as const)(
+    'waits for nothing after %s of %j, which does not say what to wait for',
+    async (event, whom) => {
+      world.directory.put(ANA);
+      await heard(event, whom);
+      expect(looked()).toEqual([ANA.userId]);
+      expect(await waiting()).toEqual([]);
+    },
+  );
+
+  it('takes from a log entry what to wait for', async () => {
+    world.directory.put(ANA);
+    const parameters = (...values: readonly (readonly [string, string])[]) => [
+      parameter('USER_EMAIL', address),
+      ...values.map(([name, value]) => parameter(name, value)),
+    ];
+    await deliver(
+      audited(
+        {
+          eventName: 'MOVE_USER_TO_ORG_UNIT',
+          parameter: parameters(['ORG_UNIT_NAME', '/Staff'], ['NEW_VALUE', UNIT]),
+        },
+        { eventName: 'REMOVE_NICKNAME', parameter: parameters(['USER_NICKNAME', NICK]) },
+        { eventName: 'ADD_NICKNAME', parameter: parameters(['USER_NICKNAME', NICK.toUpperCase()]) },
+      ),
+    );
+    expect(await waiting()).toMatchObject([
+      { address, detail: UNIT, cause: { source: 'audit', event: 'MOVE_USER_TO_ORG_UNIT' } },
+      { address, detail: NICK, cause: { source: 'audit', event: 'ADD_NICKNAME' } },
+    ]);
+  });
+
+  it('does not take the new holder of an address for the one who was deleted and had it before', async () => {
+    world.directory.put(ANA);
+    await deliver(hint({ userId: ANA.userId }));
+    gone();
+    world.directory.put({ ...BEA, primaryEmail: address });
+    await heard('DELETE_USER', { address });
+    expect(await waiting()).toEqual([]);
+    world.clock.advance(DAY_MS);
+    await heard('DELETE_USER', { address });
+    expect(await waiting()).toHaveLength(1);
+  });
+
+  it('asks the directory where somebody else’s look is under way', async () => {
+    world.directory.put(ANA);
+    await world.ledger.acquireLease(`user:${ANA.userId}`, 60_000);
+    await heard('SUSPEND_USER', { address });
+    expect(outcomes()).toEqual(['busy']);
+    expect(await waiting()).toHaveLength(1);
+    world.directory.put({ ...ANA, suspended: true });
+    await heard('SUSPEND_USER', { address });
+    expect(await waiting()).toEqual([]);
+  });
+});
+
 describe('directory-event, fed by the log sink,', () => {
   const OURS = '123456789012';
   const created = () => logEntry([about('CREATE_USER', ANA.primaryEmail)]);

@@ -132,7 +132,7 @@ describe('a directory whose reads lag behind its events', () => {
 
   it('makes who came back and who was renamed ready without a sweep', async () => {
     await acme.dismiss('z1');
-    await acme.settle();
+    await minutes(7);
     await acme.comeBack('z1');
     const change = { userKey: 'z2@acme.example', requestBody: { primaryEmail: 'zoe@acme.example' } };
     const { data } = await acme.api().users.patch(change);
@@ -150,11 +150,57 @@ describe('a directory whose reads lag behind its events', () => {
     expect(await putOff()).toBe(0);
   });
 
+  it.each([
+    ['both sources', { channels: 0, sharing: false }],
+    ['the audit log alone', { channels: Number.POSITIVE_INFINITY, sharing: false }],
+  ])(
+    'acts on who was deleted, suspended and moved away, told by %s, without a sweep',
+    async (_which, broken) => {
+      Object.assign(acme.broken, broken);
+      const { users } = acme.api();
+      const change = (userKey: string, requestBody: object) => users.patch({ userKey, requestBody });
+      await acme.dismiss('z1');
+      await change('z2@acme.example', { suspended: true });
+      await change('z3@acme.example', { orgUnitPath: '/Contractors' });
+      await acme.settle();
+      const all = async () => await Promise.all(['z1', 'z2', 'z3'].map(acme.standing));
+      expect(await all()).toEqual(['ready', 'ready', 'ready']);
+      await minutes(7);
+      expect(await all()).toEqual(['out', 'leaving', 'leaving']);
+      expect(await putOff()).toBe(0);
+      for (const name of ['a1', 'a2', 'a3']) expect(await acme.standing(name)).toBe('ready');
+      expect(await acme.status()).not.toMatch(/^ALARM/m);
+    },
+  );
+
+  it('acts on who was deleted, told by the notifications alone, without a sweep', async () => {
+    acme.broken.sharing = true;
+    await acme.dismiss('z1');
+    await acme.settle();
+    expect(await acme.revoked()).toEqual([]);
+    await minutes(7);
+    expect(await acme.revoked()).toEqual(['z1']);
+    expect(await putOff()).toBe(0);
+  });
+
+  it('is asked for ten minutes about a change that was undone before it was shown, and no longer', async () => {
+    const change = (suspended: boolean) =>
+      acme.api().users.patch({ userKey: 'z2@acme.example', requestBody: { suspended } });
+    await change(true);
+    await change(false);
+    await acme.settle();
+    const looks = acme.looks();
+    await minutes(30);
+    expect(acme.looks() - looks).toBeLessThanOrEqual(10);
+    expect(await putOff()).toBe(0);
+    expect(await acme.standing('z2')).toBe('ready');
+  });
+
   it('does not let who was created and deleted within seconds hang about', async () => {
     await acme.hire('j1');
     await acme.dismiss('j1');
     await acme.settle();
-    await minutes(2);
+    await minutes(7);
     expect(await acme.standing('j1')).toBe('unknown');
     expect(await putOff()).toBe(0);
   });
@@ -169,7 +215,7 @@ describe('a directory whose reads lag behind its events', () => {
     expect(await putOff()).toBe(2);
     expect(await said()).toEqual([]);
     expect(await acme.status()).toMatch(
-      /^The directory does not show yet whom 2 events told of \(the first at [0-9-]+ [0-9:]+Z\); it is asked again every minute/m,
+      /^The directory does not show yet what 2 events told of \(the first at [0-9-]+ [0-9:]+Z\); it is asked again every minute/m,
     );
     await minutes(3);
     expect(await putOff()).toBe(0);

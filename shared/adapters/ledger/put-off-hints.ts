@@ -1,4 +1,4 @@
-/** Hints at somebody whom the directory does not show yet. */
+/** Hints at what the directory does not show yet. */
 import type { Cause, Hint } from '../../domain/hint.ts';
 import type { PutOffHintLedger } from '../../ports/ledger/put-off-hints.ts';
 import type { Database } from './database.ts';
@@ -14,12 +14,15 @@ interface PutOffRow {
   readonly hint: Kept & { readonly cause: Asked };
 }
 
+/** One entry of the audit log may tell of several changes of the same user. */
+const eventOf = ({ cause: { eventId, event } }: Hint): string => `${eventId} ${event}`;
+
 export const putOffHints = (database: Database): PutOffHintLedger => ({
   recordPutOff: async (hint) => {
     await database.query(
       `INSERT INTO put_off_hints (about, event_id, hint) VALUES ($1, $2, $3::jsonb)
        ON CONFLICT (about, event_id) DO UPDATE SET number = DEFAULT, hint = excluded.hint`,
-      ['userId' in hint ? hint.userId : hint.address, hint.cause.eventId, JSON.stringify(hint)],
+      ['userId' in hint ? hint.userId : hint.address, eventOf(hint), JSON.stringify(hint)],
     );
   },
 

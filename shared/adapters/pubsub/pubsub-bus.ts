@@ -6,7 +6,7 @@
  * | `directory-events` | `hint`        | `{"version":1,"userId" or "address":…,"cause":{…}}`        |
  * | `crl-requests`     | `crl-request` | `{"version":1,"issuerId":…}`                               |
  *
- * Beside the address from after a rename stands `formerAddress`. No ordering keys: with push, one poison message would hold up all later ones of its key. The ledger's leases keep
+ * Beside the address from after a rename stands `formerAddress`, beside that of whoever was moved or has another alias `detail`. No ordering keys: with push, one poison message would hold up all later ones of its key. The ledger's leases keep
  * a user's work apart. A batch whose answer was lost is sent again; hints may be repeated.
  *
  * It publishes with the plain publisher client: the queueing one returns before anything is sent and sends from

@@ -1,4 +1,4 @@
-/** Hints at somebody whom the directory does not show yet, kept until they are asked about again. */
+/** Hints at what the directory does not show yet, kept until it is asked again. */
 import type { Hint } from '../../domain/hint.ts';
 
 export interface PutOffHint {
@@ -8,7 +8,7 @@ export interface PutOffHint {
 }
 
 export interface PutOffHintLedger {
-  /** Kept once for each target and event: put off again, it takes a new number. */
+  /** Kept once for each target, event id and event: put off again, it takes a new number. */
   recordPutOff(hint: Hint): Promise<void>;
   /** The longest waiting first. */
   putOffHints(most: number): Promise<readonly PutOffHint[]>;

@@ -6,7 +6,7 @@ export const putOffHints = ({ rows }: Memory): PutOffHintLedger => ({
     const { putOff, last } = rows.now;
     last.putOff += 1n;
     const about = 'userId' in hint ? hint.userId : hint.address;
-    putOff.set(JSON.stringify([about, hint.cause.eventId]), { number: last.putOff, hint });
+    putOff.set(JSON.stringify([about, hint.cause.eventId, hint.cause.event]), { number: last.putOff, hint });
   },
   putOffHints: async (most) =>
     [...rows.now.putOff.values()]
