@@ -117,6 +117,35 @@ describe('the table that a sweep keeps, on PostgreSQL,', () => {
     expect((await ledger.atOneMoment((moment) => moment.changedUsers())).users).toBe(0);
   });
 
+  it('is not used once the table of users was rewritten, as migrations do without a trigger, even if it was kept after that', async () => {
+    const kept = () => ledger.atOneMoment((moment) => moment.keptTable());
+    const rewrite = async () => {
+      await database.query('ALTER TABLE users ADD COLUMN more bigint GENERATED ALWAYS AS (failures) STORED');
+      await database.query('ALTER TABLE users DROP COLUMN more');
+    };
+    await keep(await read());
+    expect(await kept()).toMatchObject({ head: 'head' });
+    await rewrite();
+    expect(await kept()).toBeUndefined();
+    const found = await read();
+    await rewrite();
+    await keep(found);
+    expect(await kept()).toBeUndefined();
+    await keep(await read());
+    expect(await kept()).toMatchObject({ head: 'head' });
+  });
+
+  it('is not used where its moment was of a server that was started at another time, whose transactions may have other numbers', async () => {
+    const { name, bytes } = await read();
+    const [started] = await database.query<{ at: string }>(
+      'SELECT extract(epoch FROM pg_postmaster_start_time())::text AS at',
+    );
+    const elsewhere = name.replace(started?.at ?? '', '1');
+    expect(elsewhere).not.toBe(name);
+    await keep({ name: elsewhere, bytes });
+    expect(await ledger.atOneMoment((moment) => moment.keptTable())).toBeUndefined();
+  });
+
   it('is used from the next sweep on, and every write is noted whoever makes it', async () => {
     await keep(await read());
     for (const statement of [
@@ -134,6 +163,35 @@ describe('the table that a sweep keeps, on PostgreSQL,', () => {
     expect((await ledger.atOneMoment((moment) => moment.changedUsers())).users).toBe(8);
     await database.query("UPDATE users SET reason = 'another' WHERE user_id = '106'");
     expect((await ledger.atOneMoment((moment) => moment.changedUsers())).users).toBe(8);
+  });
+
+  it('is kept however long it takes to forget a list that grew while no sweep ran', async () => {
+    await database.query(block('101'));
+    const impatient: Database = {
+      ...database,
+      transaction: (work) =>
+        database.transaction(async (queries) => {
+          await queries.query('SET LOCAL statement_timeout = 100');
+          return await work(queries);
+        }),
+    };
+    await database.transaction((queries) =>
+      queries.script(`
+        CREATE FUNCTION take_long() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END $$;
+        CREATE TRIGGER takes_long BEFORE DELETE ON swept_changes FOR EACH STATEMENT EXECUTE FUNCTION take_long();`),
+    );
+    const found = await read();
+    try {
+      const other = createLedger({
+        database: impatient,
+        clock: { now: () => new Date('2027-03-01T09:00:00Z') },
+      });
+      await other.keepTable(lease, found.name, { head: 'head', bytes: found.bytes });
+    } finally {
+      await database.query('DROP FUNCTION take_long CASCADE');
+    }
+    await asItIs();
+    expect((await ledger.atOneMoment((moment) => moment.changedUsers())).users).toBe(0);
   });
 
   it('may be left before its end, whatever is on its way', async () => {

@@ -88,6 +88,11 @@ const BLOCKS_A_VALUE = 50;
 /** Of the kept table: as much as a socket delivers at once, and a megabyte and a half. */
 const PART_BYTES = 48 * 1_024;
 const PARTS_A_STATEMENT = 32;
+/**
+ * While this is the same, a kept table lacks nothing but the changes on the list. A rewritten table of users may say of everybody what
+ * no trigger noted; and after a failover, or restored from a copy, a server may have lost transactions and give their numbers to others.
+ */
+const SAME = `pg_relation_filenode('users') || '/' || extract(epoch FROM pg_postmaster_start_time())`;
 
 export const sweeps = (database: Database, clock: Clock): SweepLedger => {
   const write = <T>(lease: Lease, work: (queries: TransactionQueries) => Promise<T>): Promise<T> =>
@@ -245,23 +250,28 @@ export const sweeps = (database: Database, clock: Clock): SweepLedger => {
       consistently(database, async (queries) => {
         // Before there is a snapshot. To one from before a migration that rewrites a table, the table is empty afterwards.
         await queries.query('LOCK TABLE users, swept_table, swept_changes IN ACCESS SHARE MODE');
-        const [moment] = await queries.query<{ name: string }>('SELECT pg_current_snapshot()::text AS name');
+        const [moment] = await queries.query<{ name: string }>(
+          `SELECT pg_current_snapshot() || ' ' || ${SAME} AS name`,
+        );
         if (moment === undefined) throw new Error('bug: a moment without a name');
         return await read(sweptMoment(queries, moment.name));
       }),
 
     keepTable: (lease, moment, { head, bytes }) =>
       write(lease, async (queries) => {
+        const [snapshot = '', same = ''] = moment.split(' ');
+        // Of a list that grew for months while nobody swept it takes longer than a statement otherwise may.
+        await queries.query('SET LOCAL statement_timeout = 0');
         await queries.query('DELETE FROM swept_table');
         // What that moment did not see stays. Of a database that was restored elsewhere, transactions seem to be of the future.
         await queries.query(
           `DELETE FROM swept_changes
             WHERE pg_visible_in_snapshot(changed_by, $1::pg_snapshot)
                OR changed_by >= pg_snapshot_xmax(pg_current_snapshot())`,
-          [moment],
+          [snapshot],
         );
         await queries.query("INSERT INTO swept_table (part, bytes) VALUES (0, convert_to($1, 'UTF8'))", [
-          head,
+          `${same} ${head}`,
         ]);
         for (let at = 0; at < bytes.length; at += PARTS_A_STATEMENT * PART_BYTES) {
           await queries.query(
@@ -389,12 +399,13 @@ const sweptMoment = (queries: Reads, name: string): SweptMoment => ({
     ),
 
   keptTable: async () => {
-    const [row] = await queries.query<{ head: string; writes: number }>(
-      `SELECT convert_from(bytes, 'UTF8') AS head,
+    const [row] = await queries.query<{ kept: string; same: string; writes: number }>(
+      `SELECT convert_from(bytes, 'UTF8') AS kept, ${SAME} AS same,
               (SELECT count(*)::int FROM (SELECT FROM swept_changes LIMIT ${MOST_WRITES}) AS counted) AS writes
          FROM swept_table WHERE part = 0`,
     );
-    return row;
+    if (row === undefined || !row.kept.startsWith(`${row.same} `)) return undefined;
+    return { head: row.kept.slice(row.same.length + 1), writes: row.writes };
   },
 
   keptBytes: () =>
