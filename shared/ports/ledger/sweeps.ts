@@ -168,7 +168,7 @@ export interface SweepLedger {
   atOneMoment<T>(read: (moment: SweptMoment) => Promise<T>): Promise<T>;
   /**
    * Keeps what was made of everybody as they were at the moment of that name, in place of what was kept before. From then on `changedUsers`
-   * has whoever was written since that moment.
+   * has whoever was written since that moment. Under one lease the moments of what is kept follow each other.
    */
   keepTable(
     lease: Lease,

@@ -65,6 +65,14 @@ export class Comparison {
     return loaded.index;
   }
 
+  /**
+   * Returns when the ledger is read, whatever became of it. Nobody ends a sweep before: the next one might keep its table sooner than this one, and
+   * changes between the two would be forgotten.
+   */
+  async settled(): Promise<void> {
+    await this.#loading;
+  }
+
   #compare(index: LedgerIndex, users: JudgedUsers): void {
     this.#batch.add(
       index.suspects(users).map(({ position, difference }) => ({

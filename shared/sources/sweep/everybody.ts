@@ -23,6 +23,18 @@ export type Outcome =
 export async function sweepEverybody(tick: Tick, begun: SweepRecord): Promise<Outcome> {
   const batch = new Batch(tick, begun);
   const comparison = new Comparison(tick, begun, batch);
+  try {
+    return await compareEverybody(tick, begun, { batch, comparison });
+  } finally {
+    await comparison.settled();
+  }
+}
+
+async function compareEverybody(
+  tick: Tick,
+  begun: SweepRecord,
+  { batch, comparison }: { batch: Batch; comparison: Comparison },
+): Promise<Outcome> {
   const pins = await readPins(tick, begun);
   if (pins === 'out-of-time') return { kind: 'out-of-time' };
   const at = await readLists(tick, begun, { batch, comparison, judge: standings(tick.deps.policy, pins) });

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
 import { DIGEST, LISTED_WORDS } from '../../../shared/domain/listed-users.ts';
 import { ID_WORDS } from '../../../shared/domain/packed-id.ts';
+import { permanent } from '../../../shared/errors.ts';
 import {
   SWEEP_SUBJECT,
   type SweepLedger,
@@ -290,6 +291,37 @@ describe('a sweep', () => {
     company.directory.put({ userId: '5', primaryEmail: 'also@acme.example' });
     expect(await company.nextSweep()).toEqual(['5 addresses-changed']);
     expect(reads).toBe(1);
+  });
+
+  it('that gives up waits for its table, or else an older one could take the place of one that the next sweep kept', async () => {
+    const { ledger, directory } = company;
+    const soon = () => new Promise((resolve) => setTimeout(resolve, 200));
+    const { keepTable } = ledger;
+    let kept = 0;
+    ledger.keepTable = async (...args) => {
+      kept += 1;
+      if (kept === 1) await soon();
+      return await Reflect.apply(keepTable, ledger, args);
+    };
+    let asked = 0;
+    await company.sweep({
+      directory: {
+        ...directory,
+        livingPage: async (page) => {
+          asked += 1;
+          if (asked > 1) {
+            await soon();
+            await soon();
+            return await directory.livingPage(page);
+          }
+          // After the moment at which the ledger was read.
+          await company.sight('3', 'out');
+          await company.requestSweep('again');
+          throw permanent('forbidden', 'Not allowed.');
+        },
+      },
+    });
+    expect(await company.nextSweep()).toEqual(['3 came-into-scope']);
   });
 
   it('finds somebody missing by a table that was kept', async () => {
