@@ -82,7 +82,10 @@ export class LedgerIndex {
   static async #read(moment: SweptMoment): Promise<LedgerIndex> {
     const expected = await moment.estimateUsers();
     const index = new LedgerIndex(Math.ceil((expected * 1.02 + 1_000) / MAX_LOAD));
-    for await (const part of moment.packedUsers()) index.#add(part);
+    for await (const part of moment.packedUsers()) {
+      if (index.#add(part) === undefined)
+        throw new Error('bug: the ledger has more rules than a sweep can tell apart');
+    }
     return index;
   }
 
@@ -95,7 +98,12 @@ export class LedgerIndex {
     if (!(await index.#fill(moment.keptBytes(), head))) return undefined;
     const { users, packed } = await moment.changedUsers();
     let changed = 0;
-    for (const part of packed) changed += index.#add(part);
+    for (const part of packed) {
+      const added = index.#add(part);
+      // Statuses that nobody has any more count too.
+      if (added === undefined) return undefined;
+      changed += added;
+    }
     // Nobody's row is ever removed. Whose was would stay in the table.
     return changed === users ? index : undefined;
   }
@@ -250,8 +258,8 @@ export class LedgerIndex {
     return homes;
   }
 
-  /** Answers how many. */
-  #add(bytes: Uint8Array): number {
+  /** Answers how many; undefined where there are more statuses than an entry can tell apart, and then some are not in the table. */
+  #add(bytes: Uint8Array): number | undefined {
     let all = 0;
     const users = new PackedUsers(bytes, this.#statuses);
     const { id } = users;
@@ -268,8 +276,7 @@ export class LedgerIndex {
         added[to + DIGEST] = users.digest;
         count += 1;
       }
-      if (this.#statuses.length > MAX_STATUS)
-        throw new Error('bug: the ledger has more rules than a sweep can tell apart');
+      if (this.#statuses.length > MAX_STATUS + 1) return undefined;
       while (this.#entries + count > this.#slots * MAX_LOAD) this.#grow();
       this.#put(added, count);
       all += count;

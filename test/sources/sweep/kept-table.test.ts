@@ -192,6 +192,19 @@ describe('the table that a sweep kept', () => {
     expect(ledger.kept?.head).toBe(head);
   });
 
+  test('is not used where those written since would make more statuses than an entry can tell apart', async () => {
+    const ledger = new Rows();
+    const rule = (number: number, userId: string) => ({
+      ...plain(userId, 'ready'),
+      ruleName: `rule ${number}`,
+    });
+    for (let number = 1; number <= 1_000; number += 1) ledger.write(rule(number, String(number)));
+    await LedgerIndex.load(ledger, LEASE, NOW);
+    for (let number = 1; number <= 100; number += 1) ledger.write(rule(1_000 + number, String(number)));
+    expect((await LedgerIndex.load(ledger, LEASE, NOW)).count()).toEqual({ served: 1_000, ready: 1_000 });
+    expect(ledger.reads).toBe(2);
+  });
+
   test('has the form of its number: whoever changes what the bytes mean gives it another (`FORMAT`)', async () => {
     const ledger = new Rows();
     for (const [at, userId] of IDS.entries())
