@@ -110,8 +110,8 @@ const eventDrawn = fc.oneof(
         { weight: 4, arbitrary: fc.record({ suspended: fc.boolean() }) },
         { weight: 2, arbitrary: fc.record({ archived: fc.boolean() }) },
         { weight: 2, arbitrary: fc.record({ primaryEmail: fc.constantFrom('a', 'b') }) },
-        { weight: 2, arbitrary: fc.constant('delete' as const) },
-        { weight: 2, arbitrary: fc.constant('undelete' as const) },
+        { weight: 3, arbitrary: fc.constant('delete' as const) },
+        { weight: 1, arbitrary: fc.constant('undelete' as const) },
         // In no list any more.
         { weight: 1, arbitrary: fc.constant('forget' as const) },
       ),
