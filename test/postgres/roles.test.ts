@@ -230,6 +230,34 @@ describe('what triggers do as the ledger’s owner', () => {
     expect(chain?.place).toBe(2n);
   });
 
+  it('notes for the next sweep whom somebody wrote who may not touch the list, nor give it a table of their own', async () => {
+    const noted = () =>
+      owner.query("SELECT user_id FROM swept_changes WHERE user_id LIKE 'swept-%' ORDER BY user_id");
+    const add = (userId: string) =>
+      `INSERT INTO users (user_id, primary_email, state, reason, since) VALUES ('${userId}', 'x', 'pending', 'r', now())`;
+    await as('admin').query(add('swept-1'));
+    await as('directory-event').transaction(async (queries) => {
+      await queries.query('CREATE TEMPORARY TABLE swept_changes (user_id text)');
+      await queries.query(add('swept-2'));
+      await queries.query("UPDATE users SET state = 'blocked' WHERE user_id = 'swept-1'");
+      expect(await queries.query('SELECT * FROM pg_temp.swept_changes')).toEqual([]);
+    });
+    expect(await noted()).toEqual(['swept-1', 'swept-1', 'swept-2'].map((user_id) => ({ user_id })));
+    for (const user of LEDGER_USERS)
+      expect(await refusal(as(user), 'SELECT note_swept_change()'), user).not.toBeUndefined();
+    await owner.query("DELETE FROM users WHERE user_id LIKE 'swept-%'");
+  });
+
+  it('reads at one moment and keeps the table of a sweep under the role of the sweep', async () => {
+    const ledger = await openPostgresLedger({ connectionString: urlOf('sweep'), clock });
+    const lease = (await ledger.acquireLease('job:sweep', 60_000)) ?? expect.unreachable();
+    const { name } = await ledger.atOneMoment(async (moment) => moment);
+    await ledger.keepTable(lease, name, { head: 'head', bytes: Buffer.alloc(100) });
+    expect(await ledger.atOneMoment((moment) => moment.keptTable())).toEqual({ head: 'head', writes: 0 });
+    await ledger.releaseLease(lease);
+    await ledger.close();
+  });
+
   it('erases a wrapped key for directory-event with the obliteration that two admins had, and with none it made up', async () => {
     const ledger = await openPostgresLedger({ connectionString: urlOf('directory-event'), clock });
     const lease = await ledger.acquireLease('user:1', 60_000);
