@@ -8,16 +8,10 @@ import type { UserState } from '../../shared/domain/records.ts';
 import { SWEEP_SUBJECT, type SweptMoment } from '../../shared/ports/ledger/sweeps.ts';
 import type { Lease, Ledger } from '../../shared/ports/ledger.ts';
 import { PackedUsers, Statuses } from '../../shared/sources/sweep/packed-users.ts';
+import { gathered } from '../support/gathered.ts';
 import type { LedgerKind, LedgerSubject } from './subject.ts';
 
 const IDS = ['100000000000000000001', '100000000000000000002', '3', 'vier'];
-
-export async function gathered(parts: AsyncIterable<Uint8Array>): Promise<Buffer> {
-  const all: Buffer[] = [];
-  // A copy: a part is good until the next one is asked for.
-  for await (const part of parts) all.push(Buffer.from(part));
-  return Buffer.concat(all);
-}
 
 /** By id, all that a record says. */
 export function told(packed: Uint8Array): ReadonlyMap<string, string> {
@@ -37,7 +31,7 @@ export async function takenUp(moment: SweptMoment): Promise<ReadonlyMap<string, 
   const { users, packed } = await moment.changedUsers();
   const changed = told(Buffer.concat(packed));
   expect(changed.size).toBe(users);
-  return new Map([...told(await gathered(moment.keptBytes())), ...changed]);
+  return new Map([...told(await gathered(moment.keptBytes)), ...changed]);
 }
 
 export const sweptTableContract = ({ start }: LedgerKind): void => {
@@ -58,10 +52,10 @@ export const sweptTableContract = ({ start }: LedgerKind): void => {
     await ledger.recordState(held, { userId, state, reason: 'As told.', failures: 0 });
     await ledger.releaseLease(held);
   };
-  const everybody = () => ledger.atOneMoment(async (moment) => told(await gathered(moment.packedUsers())));
+  const everybody = () => ledger.atOneMoment(async (moment) => told(await gathered(moment.packedUsers)));
   const keep = async () => {
     const [name, bytes] = await ledger.atOneMoment(
-      async (moment) => [moment.name, await gathered(moment.packedUsers())] as const,
+      async (moment) => [moment.name, await gathered(moment.packedUsers)] as const,
     );
     await ledger.keepTable(lease, name, { head: 'Köln', bytes });
   };
@@ -69,7 +63,7 @@ export const sweptTableContract = ({ start }: LedgerKind): void => {
   describe('the table that a sweep keeps', () => {
     it('is none at first', async () => {
       expect(await ledger.atOneMoment((moment) => moment.keptTable())).toBeUndefined();
-      expect(await ledger.atOneMoment((moment) => gathered(moment.keptBytes()))).toEqual(Buffer.alloc(0));
+      expect(await ledger.atOneMoment((moment) => gathered(moment.keptBytes))).toEqual(Buffer.alloc(0));
     });
 
     it.each([0, 1, 49_151, 49_152, 49_153, 1_572_864, 3_200_001])(
@@ -81,7 +75,7 @@ export const sweptTableContract = ({ start }: LedgerKind): void => {
         await ledger.keepTable(lease, name, { head: '{"ü":1}', bytes });
         await ledger.atOneMoment(async (moment) => {
           expect(await moment.keptTable()).toMatchObject({ head: '{"ü":1}' });
-          expect((await gathered(moment.keptBytes())).equals(bytes)).toBe(true);
+          expect((await gathered(moment.keptBytes)).equals(bytes)).toBe(true);
         });
       },
     );
@@ -120,7 +114,7 @@ export const sweptTableContract = ({ start }: LedgerKind): void => {
       });
       const moment = async () => {
         const [name, bytes] = await ledger.atOneMoment(
-          async (found) => [found.name, await gathered(found.packedUsers())] as const,
+          async (found) => [found.name, await gathered(found.packedUsers)] as const,
         );
         return () => ledger.keepTable(lease, name, { head: 'Köln', bytes });
       };

@@ -9,7 +9,7 @@ import { unpackedId } from '../../shared/domain/packed-id.ts';
 import { EVERYBODY, SWEEP_SUBJECT } from '../../shared/ports/ledger/sweeps.ts';
 import type { AuditEntry, Ledger } from '../../shared/ports/ledger.ts';
 import { PackedUsers, Statuses } from '../../shared/sources/sweep/packed-users.ts';
-import { gathered } from './swept-table.ts';
+import { gathered } from '../support/gathered.ts';
 
 const START = new Date('2027-03-01T09:00:00.123Z');
 const HOUR_MS = 3_600_000;
@@ -309,7 +309,7 @@ export const trailContract = (open: () => Promise<Database>): void => {
         await ledger.recordState(lease, { ...state, ...next });
         now = later(HOUR_MS);
       }
-      const packed = await ledger.atOneMoment((moment) => gathered(moment.packedUsers()));
+      const packed = await ledger.atOneMoment((moment) => gathered(moment.packedUsers));
       const statuses = new Statuses();
       const users = new PackedUsers(packed, statuses);
       const read: (string | undefined)[] = [];

@@ -5,24 +5,24 @@
  * https://www.postgresql.org/docs/15/sql-copy.html, "Binary Format").
  */
 import pg from 'pg';
+import type { TakeBytes } from './database.ts';
 
 /** Eleven bytes of signature, flags, and the length of an extension that nobody has defined. */
 const HEADER_BYTES = 19;
 const FIELD_COUNT_BYTES = 2;
 const LENGTH_BYTES = 4;
 
-/** The values that are not NULL. `sql` is a SELECT of one `bytea` a row. */
-export const copyOut = (
-  client: pg.ClientBase,
-  sql: string,
-  parameters: readonly (string | number | null)[] = [],
-): Promise<readonly Uint8Array[]> =>
+/**
+ * Hands the values that are not NULL to `take`, one after the other as they come; a value is good until it returns. `sql` is a SELECT of one
+ * `bytea` a row. Rejects with what the server says, or with what `take` threw first.
+ */
+export const copyOut = (client: pg.ClientBase, sql: string, take: TakeBytes): Promise<void> =>
   new Promise((resolve, reject) => {
-    client.query(new CopyOut(withLiterals(sql, parameters), resolve, reject));
+    client.query(new CopyOut(sql, take, resolve, reject));
   });
 
 /** COPY takes no parameters, so that they are written into the text. */
-const withLiterals = (sql: string, parameters: readonly (string | number | null)[]): string =>
+export const withLiterals = (sql: string, parameters: readonly (string | number | null)[]): string =>
   sql.replaceAll(/\$(\d+)/g, (_, number: string) => {
     const value = parameters[Number(number) - 1];
     if (value === undefined)
@@ -32,16 +32,17 @@ const withLiterals = (sql: string, parameters: readonly (string | number | null)
 
 class CopyOut implements pg.Submittable {
   readonly #sql: string;
-  readonly #resolve: (values: readonly Uint8Array[]) => void;
+  readonly #take: TakeBytes;
+  readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;
-  readonly #chunks: Buffer[] = [];
+  /** The beginning of a row whose end has not come. */
+  #rest: Buffer | undefined;
+  #isBegun = false;
+  #failure: { readonly error: unknown } | undefined;
 
-  constructor(
-    sql: string,
-    resolve: (values: readonly Uint8Array[]) => void,
-    reject: (error: unknown) => void,
-  ) {
+  constructor(sql: string, take: TakeBytes, resolve: () => void, reject: (error: unknown) => void) {
     this.#sql = sql;
+    this.#take = take;
     this.#resolve = resolve;
     this.#reject = reject;
   }
@@ -51,50 +52,48 @@ class CopyOut implements pg.Submittable {
   }
 
   handleCopyData({ chunk }: { readonly chunk: Buffer }): void {
-    // A copy: the parser writes what comes next over it.
-    this.#chunks.push(Buffer.from(chunk));
+    if (this.#failure !== undefined) return;
+    try {
+      this.#read(this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk]));
+    } catch (error) {
+      // Thrown here it would end the connection's reading, and with it the process.
+      this.#failure = { error };
+    }
   }
 
   handleCommandComplete(): void {}
 
   handleReadyForQuery(): void {
-    this.#resolve(valuesByChunk(this.#chunks) ?? valuesIn(Buffer.concat(this.#chunks)));
+    if (this.#failure === undefined) this.#resolve();
+    else this.#reject(this.#failure.error);
   }
 
   handleError(error: unknown): void {
     this.#reject(error);
   }
-}
 
-/**
- * PostgreSQL sends each row in a message of its own, the header with the first one; the protocol does not promise it, and so
- * undefined is answered for chunks that are not so.
- */
-function valuesByChunk(chunks: readonly Buffer[]): readonly Uint8Array[] | undefined {
-  const values: Uint8Array[] = [];
-  for (const [index, chunk] of chunks.entries()) {
-    const at = index === 0 ? HEADER_BYTES : 0;
-    const start = at + FIELD_COUNT_BYTES + LENGTH_BYTES;
-    const isEnd = chunk.length === at + FIELD_COUNT_BYTES;
-    if (isEnd || chunk.length < start) {
-      if (!isEnd || index < chunks.length - 1) return undefined;
-      continue;
+  /** PostgreSQL sends each row in a message of its own, the header with the first one; the protocol does not promise it. */
+  #read(bytes: Buffer): void {
+    let at = 0;
+    if (!this.#isBegun && bytes.length >= HEADER_BYTES) {
+      this.#isBegun = true;
+      at = HEADER_BYTES;
     }
-    const length = chunk.readInt32BE(at + FIELD_COUNT_BYTES);
-    if (start + Math.max(0, length) !== chunk.length) return undefined;
-    if (length >= 0) values.push(chunk.subarray(start));
+    while (this.#isBegun && at + FIELD_COUNT_BYTES <= bytes.length) {
+      // A row begins with the number of its columns; what follows the last one is -1.
+      if (bytes.readInt16BE(at) !== 1) {
+        at = bytes.length;
+        break;
+      }
+      const start = at + FIELD_COUNT_BYTES + LENGTH_BYTES;
+      if (start > bytes.length) break;
+      const length = bytes.readInt32BE(at + FIELD_COUNT_BYTES);
+      const end = start + Math.max(0, length);
+      if (end > bytes.length) break;
+      if (length >= 0) this.#take(bytes.subarray(start, end));
+      at = end;
+    }
+    // A copy: the parser writes what comes next over it.
+    this.#rest = at === bytes.length ? undefined : Buffer.from(bytes.subarray(at));
   }
-  return values;
-}
-
-function valuesIn(copied: Buffer): readonly Uint8Array[] {
-  const values: Uint8Array[] = [];
-  // A row begins with the number of its columns; what follows the last one is -1.
-  for (let at = HEADER_BYTES; copied.readInt16BE(at) === 1; ) {
-    const length = copied.readInt32BE(at + FIELD_COUNT_BYTES);
-    const start = at + FIELD_COUNT_BYTES + LENGTH_BYTES;
-    at = start + Math.max(0, length);
-    if (length >= 0) values.push(copied.subarray(start, at));
-  }
-  return values;
 }

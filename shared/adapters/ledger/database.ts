@@ -35,13 +35,23 @@ export interface Database extends Reads {
   close(): Promise<void>;
 }
 
-export interface TransactionQueries extends Reads {
+export interface TransactionReads extends Reads {
+  /** The same, one after the other as they come. `take` may use a value until it returns; what it throws rejects in the end. */
+  eachBytes(sql: string, take: TakeBytes): Promise<void>;
+}
+
+export type TakeBytes = (value: Uint8Array) => void;
+
+export interface TransactionQueries extends TransactionReads {
   /** Runs a text of several statements, as migrations are. */
   script(sql: string): Promise<void>;
 }
 
 /** Reads that must agree with each other: one snapshot for all of them, and no write. */
-export const consistently = <T>(database: Database, read: (queries: Reads) => Promise<T>): Promise<T> =>
+export const consistently = <T>(
+  database: Database,
+  read: (queries: TransactionReads) => Promise<T>,
+): Promise<T> =>
   database.transaction(async (queries) => {
     await queries.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY');
     return await read(queries);

@@ -17,12 +17,12 @@ import { databaseOver, queriesOf, type Server, typeParsers } from './pool.ts';
 import { readSnapshot } from './snapshot.ts';
 import { unpackTar } from './tar.ts';
 
-const queried: Server['bytes'] = async (client, sql, parameters) => {
+const queried: Server['eachBytes'] = async (client, sql, take, parameters) => {
   const rows = await queriesOf(client).query<{ value: Uint8Array | null }>(
     `SELECT value FROM (${sql}) AS answer (value)`,
     parameters,
   );
-  return rows.flatMap(({ value }) => (value === null ? [] : [value]));
+  for (const { value } of rows) if (value !== null) take(value);
 };
 
 /**
@@ -34,7 +34,7 @@ export const databaseOf = (backend: PGlite, closed: () => void = () => undefined
   const pool = new pg.Pool({ ...createPgConfig(backend), max: 1, idleTimeoutMillis: 0, types: typeParsers });
   return {
     // There is no other connection than the one, whatever became of a statement on it.
-    ...databaseOver(pool, { isBroken: () => false, bytes: queried }),
+    ...databaseOver(pool, { isBroken: () => false, eachBytes: queried }),
 
     close: async () => {
       if (backend.closed) return;

@@ -6,6 +6,7 @@ import {
   ledgerUnavailable,
   type Parameter,
   type Queries,
+  type TakeBytes,
   type TransactionQueries,
   translateVendorError,
 } from './database.ts';
@@ -87,14 +88,16 @@ const connect = async (pool: pg.Pool): Promise<pg.PoolClient> => {
 export interface Server {
   /** After which errors the pool must not hand the connection out again. */
   readonly isBroken: (error: unknown) => boolean;
-  /** `Database.bytes`, on a connection. */
-  readonly bytes: (
+  /** `TransactionReads.eachBytes`, on a connection. */
+  readonly eachBytes: (
     client: pg.PoolClient,
-    ...asked: Parameters<Database['bytes']>
-  ) => ReturnType<Database['bytes']>;
+    sql: string,
+    take: TakeBytes,
+    parameters?: Parameters<Database['bytes']>[1],
+  ) => Promise<void>;
 }
 
-export const databaseOver = (pool: pg.Pool, { isBroken, bytes }: Server): Omit<Database, 'close'> => {
+export const databaseOver = (pool: pg.Pool, { isBroken, eachBytes }: Server): Omit<Database, 'close'> => {
   const onConnection = async <T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> => {
     const client = await connect(pool);
     let broken = false;
@@ -106,6 +109,11 @@ export const databaseOver = (pool: pg.Pool, { isBroken, bytes }: Server): Omit<D
     } finally {
       client.release(broken);
     }
+  };
+  const bytes = async (client: pg.PoolClient, ...[sql, parameters]: Parameters<Database['bytes']>) => {
+    const values: Uint8Array[] = [];
+    await eachBytes(client, sql, (value) => values.push(Buffer.from(value)), parameters);
+    return values;
   };
   return {
     query: <Row extends object>(sql: string, parameters: readonly Parameter[] = []) =>
@@ -126,6 +134,7 @@ export const databaseOver = (pool: pg.Pool, { isBroken, bytes }: Server): Omit<D
         const result = await work({
           ...queries,
           bytes: (sql, parameters) => bytes(client, sql, parameters),
+          eachBytes: (sql, take) => eachBytes(client, sql, take),
           script,
         });
         await commit(client);

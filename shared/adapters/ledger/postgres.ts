@@ -1,7 +1,7 @@
 /** PostgreSQL 15 or later (Cloud SQL, AlloyDB, one's own) through `pg`. */
 import pg from 'pg';
 import { isSealwrightError, permanent } from '../../errors.ts';
-import { copyOut } from './copy-out.ts';
+import { copyOut, withLiterals } from './copy-out.ts';
 import { type Database, translateVendorError } from './database.ts';
 import { databaseOver, type Server, typeParsers } from './pool.ts';
 
@@ -74,9 +74,9 @@ const poolOf = (options: PostgresOptions): pg.Pool => {
 /** True when the connection itself may be broken, so that the pool must not hand it out again. */
 const isBroken = (error: unknown): boolean => isSealwrightError(error) && error.code === 'ledger-unavailable';
 
-const copied: Server['bytes'] = async (client, sql, parameters) => {
+const copied: Server['eachBytes'] = async (client, sql, take, parameters = []) => {
   try {
-    return await copyOut(client, sql, parameters);
+    await copyOut(client, withLiterals(sql, parameters), take);
   } catch (error) {
     throw translateVendorError(error);
   }
@@ -89,7 +89,7 @@ const copied: Server['bytes'] = async (client, sql, parameters) => {
 export const openPostgres = (options: PostgresOptions): Database => {
   const pool = poolOf(options);
   return {
-    ...databaseOver(pool, { isBroken, bytes: copied }),
+    ...databaseOver(pool, { isBroken, eachBytes: copied }),
     close: async () => {
       if (!pool.ended) await pool.end();
     },

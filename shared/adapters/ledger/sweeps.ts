@@ -17,8 +17,8 @@ import {
   consistently,
   type Database,
   type Queries,
-  type Reads,
   type TransactionQueries,
+  type TransactionReads,
 } from './database.ts';
 import { underLease } from './leases.ts';
 
@@ -81,8 +81,6 @@ const theSweep = (sweepId: bigint, rows: readonly SweepRow[]): SweepRecord => {
   return sweepRecord(row);
 };
 
-/** Eight megabytes, some thirty thousand users. */
-const BLOCKS_A_PIECE = 1_000;
 /** Some two thousand users, packed in fifty kilobytes: about what a socket delivers at once. */
 const BLOCKS_A_VALUE = 50;
 /** Of the kept table: as much as a socket delivers at once, and a megabyte and a half. */
@@ -248,6 +246,8 @@ export const sweeps = (database: Database, clock: Clock): SweepLedger => {
 
     atOneMoment: (read) =>
       consistently(database, async (queries) => {
+        // Everybody is one statement, and takes seconds of ten million.
+        await queries.query("SET LOCAL statement_timeout = '2min'");
         // Before there is a snapshot. To one from before a migration that rewrites a table, the table is empty afterwards.
         await queries.query('LOCK TABLE users, swept_table, swept_changes IN ACCESS SHARE MODE');
         const [moment] = await queries.query<{ name: string }>(
@@ -358,25 +358,7 @@ const forget = async (queries: Queries, sweepId: bigint): Promise<void> => {
   await queries.query('DELETE FROM sweep_members WHERE sweep_id = $1', [sweepId]);
 };
 
-/** The parts of one piece after the other, until one has none. The database is at work on the next one while a piece is used. */
-async function* oneAhead(ask: (piece: number) => Promise<readonly Uint8Array[]>): AsyncGenerator<Uint8Array> {
-  let coming = ask(0);
-  try {
-    for (let piece = 1; ; piece += 1) {
-      const parts = await coming;
-      if (parts.length === 0) return;
-      coming = ask(piece);
-      // What goes wrong with it is told when it is its turn.
-      coming.catch(() => undefined);
-      yield* parts;
-    }
-  } finally {
-    // A connection takes nothing else meanwhile, not even the end of its transaction.
-    await coming.catch(() => undefined);
-  }
-}
-
-const sweptMoment = (queries: Reads, name: string): SweptMoment => ({
+const sweptMoment = (queries: TransactionReads, name: string): SweptMoment => ({
   name,
 
   estimateUsers: async () => {
@@ -386,16 +368,13 @@ const sweptMoment = (queries: Reads, name: string): SweptMoment => ({
     return row?.users ?? 0;
   },
 
-  // By place in the table and not by id: whole blocks in their order cost half of what an index and its rows do. How large the
-  // table is is asked for in the same statement: another question for each piece would be another wait.
-  packedUsers: () =>
-    oneAhead((piece) =>
-      queries.bytes(
-        `SELECT coalesce((SELECT string_agg(swept, '') FROM users
-                  WHERE ctid >= format('(%s,0)', block)::tid AND ctid < format('(%s,0)', block + ${BLOCKS_A_VALUE})::tid), '')
-           FROM generate_series(${piece * BLOCKS_A_PIECE}, ${(piece + 1) * BLOCKS_A_PIECE - BLOCKS_A_VALUE}, ${BLOCKS_A_VALUE}) AS block
-          WHERE block < pg_relation_size('users') / current_setting('block_size')::int`,
-      ),
+  // By place in the table and not by id: whole blocks in their order cost half of what an index and its rows do.
+  packedUsers: (take) =>
+    queries.eachBytes(
+      `SELECT (SELECT string_agg(swept, '') FROM users
+                WHERE ctid >= format('(%s,0)', block)::tid AND ctid < format('(%s,0)', block + ${BLOCKS_A_VALUE})::tid)
+         FROM generate_series(0, (pg_relation_size('users') / current_setting('block_size')::int)::int, ${BLOCKS_A_VALUE}) AS block`,
+      take,
     ),
 
   keptTable: async () => {
@@ -408,13 +387,7 @@ const sweptMoment = (queries: Reads, name: string): SweptMoment => ({
     return { head: row.kept.slice(row.same.length + 1), writes: row.writes };
   },
 
-  keptBytes: () =>
-    oneAhead((piece) =>
-      queries.bytes(
-        `SELECT bytes FROM swept_table
-          WHERE part > ${piece * PARTS_A_STATEMENT} AND part <= ${(piece + 1) * PARTS_A_STATEMENT} ORDER BY part`,
-      ),
-    ),
+  keptBytes: (take) => queries.eachBytes('SELECT bytes FROM swept_table WHERE part > 0 ORDER BY part', take),
 
   changedUsers: async () => {
     // An array, or else a database that knows nothing of the list of changes yet reads everybody.

@@ -93,24 +93,27 @@ export interface UnseenUser {
   readonly absence?: Absence;
 }
 
-/** Everybody as the ledger had them at one moment, whoever writes meanwhile. Parts are good until the next one is asked for. */
+/** Everybody as the ledger had them at one moment, whoever writes meanwhile. */
 export interface SweptMoment {
   /** For `keepTable`. */
   readonly name: string;
   /** About how many users there are, from what the database remembers; 0 where it remembers nothing. */
   estimateUsers(): Promise<number>;
   /** Everybody, packed for speed: one record after the other as `PackedUsers` (packed-users.ts) reads them. */
-  packedUsers(): AsyncIterable<Uint8Array>;
+  packedUsers(take: TakePart): Promise<void>;
   /**
    * What `keepTable` was last given, and how many writes since may have changed what a sweep compares, counted up to
    * `MOST_WRITES`. Undefined where nothing was.
    */
   keptTable(): Promise<{ readonly head: string; readonly writes: number } | undefined>;
   /** Its bytes, from the first to the last. */
-  keptBytes(): AsyncIterable<Uint8Array>;
+  keptBytes(take: TakePart): Promise<void>;
   /** Whoever was written since: how many they are, and, packed, those of them who are still there. */
   changedUsers(): Promise<{ readonly users: number; readonly packed: readonly Uint8Array[] }>;
 }
+
+/** Is given one part after the other, as they come, each of which is good until this returns. */
+export type TakePart = (part: Uint8Array) => void;
 
 export const MOST_WRITES = 100_000;
 

@@ -82,10 +82,10 @@ export class LedgerIndex {
   static async #read(moment: SweptMoment): Promise<LedgerIndex> {
     const expected = await moment.estimateUsers();
     const index = new LedgerIndex(Math.ceil((expected * 1.02 + 1_000) / MAX_LOAD));
-    for await (const part of moment.packedUsers()) {
+    await moment.packedUsers((part) => {
       if (index.#add(part) === undefined)
         throw new Error('bug: the ledger has more rules than a sweep can tell apart');
-    }
+    });
     return index;
   }
 
@@ -95,7 +95,7 @@ export class LedgerIndex {
     const head = kept === undefined ? undefined : usableHead(kept, now);
     if (head === undefined) return undefined;
     const index = new LedgerIndex(head.slots);
-    if (!(await index.#fill(moment.keptBytes(), head))) return undefined;
+    if (!(await index.#fill(moment, head))) return undefined;
     const { users, packed } = await moment.changedUsers();
     let changed = 0;
     for (const part of packed) {
@@ -109,14 +109,13 @@ export class LedgerIndex {
   }
 
   /** False where the bytes are not those that the head tells of. */
-  async #fill(parts: AsyncIterable<Uint8Array>, head: TableHead): Promise<boolean> {
+  async #fill(moment: SweptMoment, head: TableHead): Promise<boolean> {
     const bytes = new Uint8Array(this.#table.buffer);
     let at = 0;
-    for await (const part of parts) {
-      if (at + part.length > bytes.length) return false;
-      bytes.set(part, at);
+    await moment.keptBytes((part) => {
+      if (at + part.length <= bytes.length) bytes.set(part, at);
       at += part.length;
-    }
+    });
     this.#entries = head.entries;
     for (const { status, users } of head.statuses) this.#users[this.#statuses.add(status)] = users;
     return at === bytes.length && this.#statuses.length === head.statuses.length + 1;

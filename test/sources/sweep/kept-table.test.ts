@@ -62,13 +62,11 @@ class Rows implements TestLedger {
     return read({
       name: 'now',
       estimateUsers: async () => 0,
-      packedUsers: async function* () {
-        yield* reads();
-      },
+      packedUsers: async (take) => reads().forEach(take),
       keptTable: async () => (kept === undefined ? undefined : { head: kept.head, writes }),
-      keptBytes: async function* () {
+      keptBytes: async (take) => {
         for (let at = 0; at < (kept?.bytes.length ?? 0); at += 1_000)
-          yield kept?.bytes.subarray(at, at + 1_000) ?? new Uint8Array();
+          take(kept?.bytes.subarray(at, at + 1_000) ?? new Uint8Array());
       },
       changedUsers: async () => ({
         users: this.changed.size,
@@ -272,9 +270,9 @@ describe('a sweep', () => {
         (moment: SweptMoment) =>
           read({
             ...moment,
-            packedUsers: () => {
+            packedUsers: (take) => {
               reads += 1;
-              return moment.packedUsers();
+              return moment.packedUsers(take);
             },
           }),
       ]);

@@ -27,7 +27,7 @@ function ledgerOf(packedUsers: SweptMoment['packedUsers']) {
     packedUsers,
     estimateUsers: async () => 0,
     keptTable: async () => undefined,
-    keptBytes: async function* () {},
+    keptBytes: async () => undefined,
     changedUsers: async () => expect.unreachable('nothing was kept'),
   };
   const ledger: Parameters<typeof LedgerIndex.load>[0] = {
@@ -40,13 +40,7 @@ function ledgerOf(packedUsers: SweptMoment['packedUsers']) {
 }
 
 const loaded = (parts: readonly Uint8Array[]) =>
-  LedgerIndex.load(
-    ledgerOf(async function* () {
-      yield* parts;
-    }).ledger,
-    LEASE,
-    NOW,
-  );
+  LedgerIndex.load(ledgerOf(async (take) => parts.forEach(take)).ledger, LEASE, NOW);
 
 describe('the table of the ledger’s users', () => {
   it('counts whom the ledger serves, and of them the ready', async () => {
@@ -132,8 +126,8 @@ describe('the table of the ledger’s users', () => {
   });
 
   it('is not made, and not kept, of a ledger of which a part could not be read', async () => {
-    const { ledger, kept } = ledgerOf(async function* () {
-      yield user('100000000000000000001', 'ready');
+    const { ledger, kept } = ledgerOf(async (take) => {
+      take(user('100000000000000000001', 'ready'));
       throw retryable('ledger-unavailable', 'The ledger is gone.');
     });
     await expect(LedgerIndex.load(ledger, LEASE, NOW)).rejects.toThrow('The ledger is gone.');

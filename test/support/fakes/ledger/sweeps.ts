@@ -107,12 +107,10 @@ function momentOf(now: Rows, name: string): SweptMoment {
   return {
     name,
     estimateUsers: async () => users.size,
-    packedUsers: async function* () {
-      yield bytesOf(users.keys());
-    },
+    packedUsers: async (take) => take(bytesOf(users.keys())),
     keptTable: async () => (kept === undefined ? undefined : { head: kept.head, writes: changed.length }),
-    keptBytes: async function* () {
-      if (kept !== undefined) yield kept.bytes;
+    keptBytes: async (take) => {
+      if (kept !== undefined) take(kept.bytes);
     },
     changedUsers: async () => ({ users: changed.length, packed: [bytesOf(changed)] }),
   };

@@ -4,6 +4,7 @@ import { isSealwrightError } from '../../../../shared/errors.ts';
 import type { SweptMoment } from '../../../../shared/ports/ledger/sweeps.ts';
 import type { CrlIntent, CrlText, Lease, Ledger } from '../../../../shared/ports/ledger.ts';
 import { PackedUsers, Statuses } from '../../../../shared/sources/sweep/packed-users.ts';
+import { gathered } from '../../gathered.ts';
 
 /** Thrown when the two answer differently. No error of the product's, so nothing handles it. */
 export class TwinsDiffer extends Error {
@@ -71,14 +72,10 @@ async function keepInBoth(first: Ledger, second: Ledger, [lease, moment, table]:
 const momentOfBoth = (one: SweptMoment, other: SweptMoment): SweptMoment => ({
   ...one,
   name: JSON.stringify([one.name, other.name]),
-  packedUsers: async function* () {
-    const parts = await all(one.packedUsers());
-    expectSame(
-      'packedUsers',
-      { answer: records(parts) },
-      { answer: records(await all(other.packedUsers())) },
-    );
-    yield* parts;
+  packedUsers: async (take) => {
+    const [parts, also] = [await gathered(one.packedUsers), await gathered(other.packedUsers)];
+    expectSame('packedUsers', { answer: records(parts) }, { answer: records(also) });
+    take(parts);
   },
   keptTable: async () => {
     const [kept, also] = [await one.keptTable(), await other.keptTable()];
@@ -87,9 +84,9 @@ const momentOfBoth = (one: SweptMoment, other: SweptMoment): SweptMoment => ({
   },
 });
 
-function records(parts: readonly Uint8Array[]): readonly string[] {
+function records(packed: Uint8Array): readonly string[] {
   const statuses = new Statuses();
-  const users = new PackedUsers(Buffer.concat(parts), statuses);
+  const users = new PackedUsers(packed, statuses);
   const found: string[] = [];
   while (users.next())
     found.push(`${users.id} ${users.hasDigest} ${users.digest} ${JSON.stringify(statuses.at(users.status))}`);
