@@ -6,7 +6,7 @@ import type { Clock } from '../../ports/clock.ts';
 import type { AuditEntry, Ledger } from '../../ports/ledger.ts';
 import { insertAudit } from './audit.ts';
 import { optional } from './columns.ts';
-import { consistently, type Database, type Queries } from './database.ts';
+import type { Database, Queries } from './database.ts';
 import { DEVICE_KEYS } from './device-keys.ts';
 import { IMPORTS } from './imported-keys.ts';
 import { OPEN_MOVES } from './key-moves.ts';
@@ -203,19 +203,18 @@ export const users = (
       return ledger ?? UNKNOWN_USER;
     },
 
-    users: (filter = {}) =>
-      consistently(database, async (queries) => {
-        const rows = await queries.query<Pick<UserRow, 'user_id'>>(
-          'SELECT user_id FROM users WHERE user_id > $1 ORDER BY user_id LIMIT $2',
-          [filter.afterUserId ?? '', filter.limit ?? null],
-        );
-        return await userLedgers(
-          queries,
-          rows.map((row) => row.user_id),
-        );
-      }),
+    users: async (filter = {}) => {
+      const rows = await database.query<Pick<UserRow, 'user_id'>>(
+        'SELECT user_id FROM users WHERE user_id > $1 ORDER BY user_id LIMIT $2',
+        [filter.afterUserId ?? '', filter.limit ?? null],
+      );
+      return await userLedgers(
+        database,
+        rows.map((row) => row.user_id),
+      );
+    },
 
-    readUsers: (userIds) => consistently(database, (queries) => userLedgers(queries, userIds)),
+    readUsers: (userIds) => userLedgers(database, userIds),
 
     coveredByUnit: async () => {
       const rows = await database.query<{ unit: string; covered: number }>(
