@@ -97,7 +97,12 @@ function listedAt({ words, standings, kinds, oddIds }: JudgedUsers, position: nu
 }
 
 async function load({ deps, lease }: Tick, sweep: SweepRecord): Promise<LedgerIndex> {
-  const index = await LedgerIndex.load(deps.ledger, lease, deps.clock.now());
+  const index = await LedgerIndex.load(deps.ledger, lease, deps.clock.now(), (error) => {
+    deps.log.error('sweep-table-not-kept', {
+      sweepId: String(sweep.sweepId),
+      message: error instanceof Error ? error.message : String(error),
+    });
+  });
   await deps.ledger.renewLease(lease, LEASE_MS);
   for await (const packed of deps.ledger.seenBySweep(sweep.sweepId)) index.markSeen(packed);
   return index;

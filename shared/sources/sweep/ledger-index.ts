@@ -9,6 +9,7 @@
  */
 import { DIGEST as LISTED_DIGEST, LISTED_WORDS } from '../../domain/listed-users.ts';
 import { ID_BITS, ID_WORDS, packedWords, packIdText, unpackedId } from '../../domain/packed-id.ts';
+import { isSealwrightError } from '../../errors.ts';
 import type { SweepLedger, SweptMoment } from '../../ports/ledger/sweeps.ts';
 import type { Lease } from '../../ports/ledger.ts';
 import { DELETED, type Difference, differenceInStanding, type ListedStanding } from './compare.ts';
@@ -64,18 +65,26 @@ export class LedgerIndex {
 
   /**
    * Everybody as the ledger has them at one moment: from the table that a sweep before kept and whoever was written since, or else from
-   * everybody's row, and then the table is kept. Throws `ledger-unavailable`, `lease-lost`.
+   * everybody's row, and then the table is kept. That only spares the next one work: what hinders it otherwise than for a moment is told to
+   * `notKept`. Throws `ledger-unavailable`, `lease-lost`.
    */
   static async load(
     ledger: Pick<SweepLedger, 'atOneMoment' | 'keepTable'>,
     lease: Lease,
     now: Date,
+    notKept: (error: unknown) => void,
   ): Promise<LedgerIndex> {
     const { kept, read, name } = await ledger.atOneMoment(async (moment) => {
       const kept = await LedgerIndex.#takenUp(moment, now);
       return { kept, read: kept ?? (await LedgerIndex.#read(moment)), name: moment.name };
     });
-    if (kept === undefined) await ledger.keepTable(lease, name, read.#asKept(now));
+    if (kept !== undefined) return read;
+    try {
+      await ledger.keepTable(lease, name, read.#asKept(now));
+    } catch (error) {
+      if (isSealwrightError(error)) throw error;
+      notKept(error);
+    }
     return read;
   }
 

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
 import { DIGEST, LISTED_WORDS } from '../../../shared/domain/listed-users.ts';
 import { ID_WORDS } from '../../../shared/domain/packed-id.ts';
-import { permanent } from '../../../shared/errors.ts';
+import { permanent, retryable } from '../../../shared/errors.ts';
 import {
   SWEEP_SUBJECT,
   type SweepLedger,
@@ -18,6 +18,7 @@ import { type Company, openCompany } from './company.ts';
 import { packedAs } from './packed-as.ts';
 
 const NOW = new Date('2027-03-01T09:00:00Z');
+const isNotKept = (error: unknown): never => expect.unreachable(String(error));
 const LEASE = { subject: SWEEP_SUBJECT, holder: 'somebody', fence: 1n };
 
 type Table = Parameters<SweepLedger['keepTable']>[2];
@@ -132,10 +133,10 @@ describe('the table that a sweep kept', () => {
         const ledger = new Rows();
         for (const rows of rounds) {
           for (const each of rows) ledger.write(each);
-          const taken = await LedgerIndex.load(ledger, LEASE, NOW);
+          const taken = await LedgerIndex.load(ledger, LEASE, NOW, isNotKept);
           const fresh = new Rows();
           for (const each of ledger.rows.values()) fresh.write(each);
-          expect(answers(taken)).toEqual(answers(await LedgerIndex.load(fresh, LEASE, NOW)));
+          expect(answers(taken)).toEqual(answers(await LedgerIndex.load(fresh, LEASE, NOW, isNotKept)));
         }
         expect(ledger.reads).toBe(1);
       }),
@@ -148,7 +149,7 @@ describe('the table that a sweep kept', () => {
     for (const userId of IDS) ledger.write(plain(userId, 'ready'));
     const [one, two, three, four] = IDS.filter((userId) => !userId.startsWith('odd'));
     const seenBut = async (userId: string | undefined) => {
-      const index = await LedgerIndex.load(ledger, LEASE, NOW);
+      const index = await LedgerIndex.load(ledger, LEASE, NOW, isNotKept);
       index.suspectedDeleted(packedIds(IDS.filter((each) => each !== userId)));
       return [...index.unseen()].flat();
     };
@@ -182,10 +183,10 @@ describe('the table that a sweep kept', () => {
   ])('is not used where %s; everybody’s row is read, and the table kept anew', async (_, spoil) => {
     const ledger = new Rows();
     for (const [at, userId] of IDS.entries()) ledger.write(plain(userId, STATES[at % 5] ?? 'out'));
-    const before = answers(await LedgerIndex.load(ledger, LEASE, NOW));
+    const before = answers(await LedgerIndex.load(ledger, LEASE, NOW, isNotKept));
     const { head } = ledger.kept ?? expect.unreachable();
     spoil(ledger);
-    expect(answers(await LedgerIndex.load(ledger, LEASE, NOW))).toEqual(before);
+    expect(answers(await LedgerIndex.load(ledger, LEASE, NOW, isNotKept))).toEqual(before);
     expect(ledger.reads).toBe(2);
     expect(ledger.kept?.head).toBe(head);
   });
@@ -197,9 +198,12 @@ describe('the table that a sweep kept', () => {
       ruleName: `rule ${number}`,
     });
     for (let number = 1; number <= 1_000; number += 1) ledger.write(rule(number, String(number)));
-    await LedgerIndex.load(ledger, LEASE, NOW);
+    await LedgerIndex.load(ledger, LEASE, NOW, isNotKept);
     for (let number = 1; number <= 100; number += 1) ledger.write(rule(1_000 + number, String(number)));
-    expect((await LedgerIndex.load(ledger, LEASE, NOW)).count()).toEqual({ served: 1_000, ready: 1_000 });
+    expect((await LedgerIndex.load(ledger, LEASE, NOW, isNotKept)).count()).toEqual({
+      served: 1_000,
+      ready: 1_000,
+    });
     expect(ledger.reads).toBe(2);
   });
 
@@ -207,7 +211,7 @@ describe('the table that a sweep kept', () => {
     const ledger = new Rows();
     for (const [at, userId] of IDS.entries())
       ledger.write({ ...plain(userId, STATES[at % 5] ?? 'out'), addressDigest: at });
-    await LedgerIndex.load(ledger, LEASE, NOW);
+    await LedgerIndex.load(ledger, LEASE, NOW, isNotKept);
     const { head, bytes } = ledger.kept ?? expect.unreachable();
     expect([
       JSON.parse(head).format,
@@ -333,6 +337,27 @@ describe('a sweep', () => {
       },
     });
     expect(await company.nextSweep()).toEqual(['3 came-into-scope']);
+  });
+
+  it('is whole and says so where the table cannot be kept; where the ledger is gone it goes on later', async () => {
+    const { ledger } = company;
+    const { keepTable } = ledger;
+    let error: Error = new Error('The database refused a statement.');
+    ledger.keepTable = async () => {
+      throw error;
+    };
+    company.directory.put({ userId: '2', orgUnitPath: '/Contractors' });
+    expect(await company.sweep()).toEqual(['2 left-scope']);
+    expect(company.log.of('sweep-table-not-kept')).toEqual([
+      expect.objectContaining({
+        fields: expect.objectContaining({ message: 'The database refused a statement.' }),
+      }),
+    ]);
+    error = retryable('ledger-unavailable', 'The ledger is gone.');
+    await expect(company.nextSweep()).rejects.toThrow('The ledger is gone.');
+    ledger.keepTable = keepTable;
+    expect(await company.sweep()).toEqual(['2 left-scope']);
+    expect(company.log.of('sweep-table-not-kept')).toHaveLength(1);
   });
 
   it('finds somebody missing by a table that was kept', async () => {

@@ -17,6 +17,7 @@ import { packedAs } from './packed-as.ts';
 const user = (userId: string, state: UserState) => packed({ userId, state, ruleName: 'staff' });
 
 const NOW = new Date('2027-03-01T09:00:00Z');
+const isNotKept = (error: unknown): never => expect.unreachable(String(error));
 const LEASE = { subject: SWEEP_SUBJECT, holder: 'somebody', fence: 1n };
 
 /** A ledger of which nobody kept anything, and what it is given to keep. */
@@ -40,7 +41,7 @@ function ledgerOf(packedUsers: SweptMoment['packedUsers']) {
 }
 
 const loaded = (parts: readonly Uint8Array[]) =>
-  LedgerIndex.load(ledgerOf(async (take) => parts.forEach(take)).ledger, LEASE, NOW);
+  LedgerIndex.load(ledgerOf(async (take) => parts.forEach(take)).ledger, LEASE, NOW, isNotKept);
 
 describe('the table of the ledger’s users', () => {
   it('counts whom the ledger serves, and of them the ready', async () => {
@@ -130,7 +131,7 @@ describe('the table of the ledger’s users', () => {
       take(user('100000000000000000001', 'ready'));
       throw retryable('ledger-unavailable', 'The ledger is gone.');
     });
-    await expect(LedgerIndex.load(ledger, LEASE, NOW)).rejects.toThrow('The ledger is gone.');
+    await expect(LedgerIndex.load(ledger, LEASE, NOW, isNotKept)).rejects.toThrow('The ledger is gone.');
     expect(kept).toEqual([]);
   });
 });
