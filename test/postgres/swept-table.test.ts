@@ -6,6 +6,7 @@ import { SWEEP_SUBJECT } from '../../shared/ports/ledger/sweeps.ts';
 import type { Lease, Ledger } from '../../shared/ports/ledger.ts';
 import { takenUp, told } from '../contract/swept-table.ts';
 import { gathered } from '../support/gathered.ts';
+import { readDuringRewrite } from './rewriting.ts';
 import { openTestPostgres } from './support.ts';
 
 let database: Database;
@@ -76,25 +77,7 @@ describe('the table that a sweep keeps, on PostgreSQL,', () => {
   });
 
   it('waits for whoever rewrites the table of users, and has everybody as they are then', async () => {
-    const written = Promise.withResolvers<void>();
-    const ended = Promise.withResolvers<void>();
-    const rewriting = database.transaction(async (queries) => {
-      // As a migration does that changes what a sweep compares. To moments that began before, the table is empty afterwards.
-      await queries.script(
-        'ALTER TABLE users ADD COLUMN rewritten bigint GENERATED ALWAYS AS (failures + 1) STORED',
-      );
-      written.resolve();
-      await ended.promise;
-    });
-    await written.promise;
-    const found = read();
-    const isWaiting = async () =>
-      (await database.query("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'")).length > 0;
-    await expect.poll(isWaiting).toBe(true);
-    ended.resolve();
-    await rewriting;
-    const { bytes } = await found;
-    await database.query('ALTER TABLE users DROP COLUMN rewritten');
+    const { bytes } = await readDuringRewrite(database, read);
     expect(told(bytes).size).toBe(400);
   });
 
