@@ -76,7 +76,10 @@ const isKept = ({ rows }: Sight, userId: string): boolean =>
     (one) => one.userId === userId && one.isStanding && (one.state === 'held' || one.state === 'dismissed'),
   );
 
-/** Whoever has an address now that a kept certificate of somebody else still names gets none for it, and says so. */
+/**
+ * Whoever has an address now that a kept certificate of somebody else still names gets none for it, and says so; or an admin dismissed that
+ * their own, for the address before, be revoked, which nothing could replace.
+ */
 function waitsForSomebodyKept(sight: Sight, userId: string): boolean {
   const { users, leaves, revocations } = sight.rows();
   const row = users.get(userId);
@@ -88,7 +91,9 @@ function waitsForSomebodyKept(sight: Sight, userId: string): boolean {
       !revocations.has(leaf.serialHex) &&
       isKept(sight, leaf.userId),
   );
-  return isNamed && row?.nextAction === 'wait-for-address' && ['pending', 'blocked'].includes(row.state);
+  if (!isNamed) return false;
+  if (row?.state === 'leaving') return isKept(sight, userId);
+  return row?.nextAction === 'wait-for-address' && ['pending', 'blocked'].includes(row.state);
 }
 
 function assertGone({ sight, nowMs }: Ending, userId: string, mailboxAnswers: boolean): void {

@@ -492,7 +492,15 @@ describe('the checkers find', () => {
     const user = rows().users.get(ANA) ?? expect.unreachable();
     rows().users.set(ANA, { ...user, state: 'pending', nextAction: 'wait-for-address' });
     assertArrived(ending(), ANA);
+    rows().users.set(ANA, { ...user, state: 'leaving', nextAction: 'ask-guard-again' });
+    expect(() => assertArrived(ending(), ANA), 'who is not kept herself').toThrow(/leaving and not ready/);
+    const [departure] = rows().departures;
+    if (departure !== undefined) rows().departures.push({ ...departure, userId: ANA, state: 'dismissed' });
+    assertArrived(ending(), ANA);
+    rows().departures.shift();
+    expect(() => assertArrived(ending(), ANA), 'nobody else is kept').toThrow(/leaving and not ready/);
     rows().departures.length = 0;
+    rows().users.set(ANA, { ...user, state: 'pending', nextAction: 'wait-for-address' });
     expect(() => assertArrived(ending(), ANA)).toThrow(/pending and not ready/);
   });
 
