@@ -32,6 +32,13 @@ export function packIdText(userId: string, words: Int32Array, at: number): void 
   packId(scratchView, 0, encoder.encodeInto(userId, scratch).written, words, at);
 }
 
+/** One after the other. */
+export function packedIds(userIds: readonly string[]): Int32Array {
+  const words = new Int32Array(userIds.length * ID_WORDS);
+  for (const [position, userId] of userIds.entries()) packIdText(userId, words, position * ID_WORDS);
+  return words;
+}
+
 /** The id in decimal digits; undefined for one that was hashed. The upper bits of the third word may be anything. */
 export function unpackedId(words: Int32Array, at: number): string | undefined {
   if (isHashed(words, at)) return undefined;

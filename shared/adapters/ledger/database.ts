@@ -17,7 +17,7 @@ export interface Queries {
   ): Promise<readonly Row[]>;
 }
 
-export interface Reads extends Queries {
+interface Reads extends Queries {
   /**
    * What a SELECT of one `bytea` a row answers, without the rows in which it is NULL. For megabytes, which on PostgreSQL come
    * without a detour through text.

@@ -3,13 +3,13 @@
  * twenty-six bytes a user.
  */
 import { DIGEST, LISTED_WORDS } from '../../domain/listed-users.ts';
-import { ID_WORDS, unpackedId } from '../../domain/packed-id.ts';
+import { ID_WORDS, packedIds, unpackedId } from '../../domain/packed-id.ts';
 import type { DeletedUser } from '../../ports/directory.ts';
 import type { SweepRecord } from '../../ports/ledger/sweeps.ts';
 import type { Batch, Suspect } from './batch.ts';
 import { DELETED } from './compare.ts';
 import { LEASE_MS, type Tick } from './context.ts';
-import { LedgerIndex, packedIds } from './ledger-index.ts';
+import { LedgerIndex } from './ledger-index.ts';
 import type { JudgedUsers } from './standings.ts';
 
 /** Twenty-six megabytes of pages. */

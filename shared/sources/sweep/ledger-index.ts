@@ -8,7 +8,7 @@
  * whoever it suspects is compared again with the row as it is then.
  */
 import { DIGEST as LISTED_DIGEST, LISTED_WORDS } from '../../domain/listed-users.ts';
-import { ID_BITS, ID_WORDS, packedWords, packIdText, unpackedId } from '../../domain/packed-id.ts';
+import { ID_BITS, ID_WORDS, packedWords, unpackedId } from '../../domain/packed-id.ts';
 import { isSealwrightError } from '../../errors.ts';
 import type { SweepLedger, SweptMoment } from '../../ports/ledger/sweeps.ts';
 import type { Lease } from '../../ports/ledger.ts';
@@ -352,9 +352,3 @@ export class LedgerIndex {
 }
 
 const statusIn = (word: number): number => (word >>> STATUS_SHIFT) & MAX_STATUS;
-
-export function packedIds(userIds: readonly string[]): Int32Array {
-  const words = new Int32Array(userIds.length * ID_WORDS);
-  for (const [position, userId] of userIds.entries()) packIdText(userId, words, position * ID_WORDS);
-  return words;
-}

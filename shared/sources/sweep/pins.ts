@@ -3,12 +3,11 @@
  * members, whom the directory lists two hundred at a time: then reading them takes several invocations, and what was read is
  * written down as the pages of users are.
  */
-import { packedBytes, packedWords } from '../../domain/packed-id.ts';
+import { packedBytes, packedIds, packedWords } from '../../domain/packed-id.ts';
 import { type OrgUnit, pinnedGroupIds, vanishedUnitIds } from '../../domain/place.ts';
 import { isPinned } from '../../domain/policy-pins.ts';
 import type { GroupReading, SweepRecord } from '../../ports/ledger/sweeps.ts';
 import { CHECKPOINT_EVERY_MS, LEASE_MS, SamePageAgain, type Tick } from './context.ts';
-import { packedIds } from './ledger-index.ts';
 import { Memberships } from './memberships.ts';
 
 export interface Pins {

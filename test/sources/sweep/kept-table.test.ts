@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
 import { DIGEST, LISTED_WORDS } from '../../../shared/domain/listed-users.ts';
-import { ID_WORDS } from '../../../shared/domain/packed-id.ts';
+import { ID_WORDS, packedIds } from '../../../shared/domain/packed-id.ts';
 import { permanent, retryable } from '../../../shared/errors.ts';
 import {
   SWEEP_SUBJECT,
@@ -12,7 +12,7 @@ import {
 } from '../../../shared/ports/ledger/sweeps.ts';
 import { DELETED, type ListedStanding, UNPLACED } from '../../../shared/sources/sweep/compare.ts';
 import { headText, type TableHead, usableHead } from '../../../shared/sources/sweep/kept-table.ts';
-import { LedgerIndex, packedIds } from '../../../shared/sources/sweep/ledger-index.ts';
+import { LedgerIndex } from '../../../shared/sources/sweep/ledger-index.ts';
 import { DAY_MS, HOUR_MS } from '../../support/fakes/world.ts';
 import { type Company, openCompany } from './company.ts';
 import { packedAs } from './packed-as.ts';

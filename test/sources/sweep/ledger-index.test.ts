@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { DIGEST, LISTED_WORDS } from '../../../shared/domain/listed-users.ts';
-import { ID_WORDS } from '../../../shared/domain/packed-id.ts';
+import { ID_WORDS, packedIds } from '../../../shared/domain/packed-id.ts';
 import type { UserState } from '../../../shared/domain/records.ts';
 import { retryable } from '../../../shared/errors.ts';
 import { SWEEP_SUBJECT, type SweptMoment, type SweptUser } from '../../../shared/ports/ledger/sweeps.ts';
@@ -10,7 +10,7 @@ import {
   type ListedStanding,
   UNPLACED,
 } from '../../../shared/sources/sweep/compare.ts';
-import { LedgerIndex, packedIds } from '../../../shared/sources/sweep/ledger-index.ts';
+import { LedgerIndex } from '../../../shared/sources/sweep/ledger-index.ts';
 import { packed } from '../../support/fakes/ledger/sweeps.ts';
 import { packedAs } from './packed-as.ts';
 
